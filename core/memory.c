@@ -1,0 +1,50 @@
+#include "core/memory.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static atomic_uint_fast64_t allocations;
+static atomic_uint_fast64_t failing; /* the value of `allocations` that fails; 0: none */
+
+bool size_multiply(size_t a, size_t b, size_t *product)
+{
+    if (b != 0 && a > SIZE_MAX / b) return false;
+    *product = a * b;
+    return true;
+}
+
+void *memory_new(size_t count, size_t size)
+{
+    uint64_t nth = atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed) + 1;
+    if (nth == atomic_load_explicit(&failing, memory_order_relaxed)) return NULL;
+    size_t bytes;
+    if (!size_multiply(count, size, &bytes) || bytes > SIZE_MAX - MEMORY_ALIGNMENT) return NULL;
+    bytes = (bytes + MEMORY_ALIGNMENT) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
+    void *block = aligned_alloc(MEMORY_ALIGNMENT, bytes);
+    if (block) memset(block, 0, bytes);
+    return block;
+}
+
+void memory_free(void *block)
+{
+    free(block);
+}
+
+char *memory_copy_text(const char *text, size_t bytes)
+{
+    char *copy = bytes == SIZE_MAX ? NULL : memory_new(bytes + 1, 1);
+    if (copy) memcpy(copy, text, bytes);
+    return copy;
+}
+
+uint64_t memory_allocations(void)
+{
+    return atomic_load_explicit(&allocations, memory_order_relaxed);
+}
+
+void memory_fail_at(uint64_t nth)
+{
+    uint64_t now = memory_allocations();
+    atomic_store_explicit(&failing, nth ? now + nth : 0, memory_order_relaxed);
+}

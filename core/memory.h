@@ -1,0 +1,31 @@
+/* memory: allocation that can be counted and made to fail by tests.
+ *
+ * All of core/ and models/ allocates through these, so that tests/ can make the nth
+ * allocation fail, and can count that the step path makes none. Any thread. */
+#ifndef CAROUSEL_CORE_MEMORY_H
+#define CAROUSEL_CORE_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MEMORY_ALIGNMENT = 64 }; /* bytes: one cache line, one AVX-512 register */
+
+/* count * size zeroed bytes, aligned to MEMORY_ALIGNMENT; NULL where there is no memory or the
+ * product overflows. A count or size of 0 gives a pointer that may be freed. The caller owns
+ * the block and frees it with memory_free. */
+void *memory_new(size_t count, size_t size);
+void memory_free(void *block); /* takes NULL */
+
+/* A copy of `bytes` bytes with a zero byte after them; NULL where there is no memory. */
+char *memory_copy_text(const char *text, size_t bytes);
+
+/* true and *product = a * b, or false where that does not fit. */
+bool size_multiply(size_t a, size_t b, size_t *product);
+
+/* For tests. The number of allocations so far in this process, and: make the nth allocation
+ * from now fail, once (0: none). */
+uint64_t memory_allocations(void);
+void memory_fail_at(uint64_t nth);
+
+#endif

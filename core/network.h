@@ -1,0 +1,69 @@
+/* network: layers in order, and one turn of them over a packed batch.
+ *
+ * Immutable once built; shared by all workers. Each worker brings its own workspace. The result
+ * of a ride is a function of the ride alone: never of what else is in the batch, nor of how a
+ * sequence was cut into rides.
+ *
+ * A network is cut at its head: the layers from the first one after which nothing remembers
+ * (no lstm, no pooling) run only on rows that somebody looks at. What enters the head is the
+ * hidden vector, which embeddings tap. */
+#ifndef CAROUSEL_CORE_NETWORK_H
+#define CAROUSEL_CORE_NETWORK_H
+
+#include "core/layer.h"
+
+struct network;
+
+/* Build from specs[0..n). Checks that consecutive sizes agree. The caller owns *out. */
+enum status network_new(const struct layer_spec *specs, size_t n, struct tensors *tensors,
+                        enum precision precision, struct network **out,
+                        struct error *err) MUST_CHECK;
+void network_free(struct network *network); /* takes NULL */
+
+size_t network_input_size(const struct network *network);      /* 0: reads tokens */
+size_t network_vocabulary_size(const struct network *network); /* 0: reads features */
+size_t network_output_size(const struct network *network);
+size_t network_hidden_size(const struct network *network);
+size_t network_state_floats(const struct network *network);
+size_t network_bytes(const struct network *network); /* of weights in memory */
+bool network_is_whole(const struct network *network);  /* sequences ride whole, cannot be resumed */
+bool network_has_pooling(const struct network *network); /* one output, after the last step */
+enum precision network_precision(const struct network *network);
+/* Layers, for inspection: NULL past the end. */
+const struct layer *network_layer(const struct network *network, size_t i);
+
+/* Which steps' outputs a ride wants. A network that pools has one output a sequence, asked for
+ * with LOOK_LAST on the ride that holds the last step. */
+enum look { LOOK_NONE, LOOK_LAST, LOOK_ALL };
+enum tap { TAP_OUTPUT, TAP_HIDDEN };
+
+/* One sequence's part of a turn. */
+struct ride {
+    /* in */
+    size_t n_steps;         /* >= 1 */
+    const int32_t *tokens;  /* [n_steps], each in [0, vocabulary); or NULL */
+    const float *features;  /* [n_steps, input_size], finite; or NULL */
+    float *state;           /* [state_floats], moved forward by n_steps */
+    enum look look;
+    enum tap tap;
+    /* out: [n_outputs, size of the tap], rows contiguous, in the workspace until its next turn */
+    const float *output;
+    size_t n_outputs;       /* 0, 1 or n_steps */
+};
+
+struct workspace;
+
+/* Room for turns of up to `rows` rows of up to `sequences` sequences. Grows to fit a network when
+ * workspace_fit is called (allocates); one worker uses it at a time. */
+enum status workspace_new(size_t rows, size_t sequences, struct workspace **out) MUST_CHECK;
+enum status workspace_fit(struct workspace *workspace, const struct network *network) MUST_CHECK;
+void workspace_free(struct workspace *workspace); /* takes NULL */
+size_t workspace_rows(const struct workspace *workspace);
+size_t workspace_bytes(const struct workspace *workspace);
+
+/* One turn. The sum of n_steps is at most the workspace's rows, n at most its sequences, and the
+ * workspace fits the network. Cannot fail, allocates nothing. */
+void network_run(const struct network *network, struct workspace *workspace, struct ride *rides,
+                 size_t n);
+
+#endif

@@ -1,0 +1,66 @@
+/* scheduler: the carousel. Sequences step on and off at every turn.
+ *
+ * One bounded queue; each worker thread owns its riders. One turn = up to chunk_steps steps of
+ * every rider of one network, in one packed batch. Riders of several networks take turns. There
+ * is no padding, no equal-length rule and no waiting window.
+ *
+ * Functions may be called from any thread unless said otherwise. Nothing here logs or exits. */
+#ifndef CAROUSEL_CORE_SCHEDULER_H
+#define CAROUSEL_CORE_SCHEDULER_H
+
+#include "core/sequence.h"
+
+struct scheduler;
+
+struct scheduler_options {
+    size_t n_workers;       /* threads, >= 1 */
+    size_t max_batch;       /* sequences in one turn of one worker */
+    size_t chunk_steps;     /* C: steps of one sequence in one turn: what a prompt can delay others by */
+    size_t max_rows;        /* rows of one turn; also the longest sequence that can ride whole */
+    size_t queue_sequences; /* bound of the queue */
+    uint64_t queue_steps;   /* bound of the queue, in cost_steps */
+};
+
+/* Counters since start; read with relaxed loads, each by itself right. */
+struct scheduler_stats {
+    uint64_t turns, rows, steps_prompt, steps_decode; /* rows: sum over turns of sequences aboard */
+    uint64_t compute_us;                 /* sum over workers of the time spent in turns */
+    uint64_t finished[STATUS_INTERNAL + 1];           /* sequences, by reason */
+    size_t queued, aboard, parked;                    /* now */
+    uint64_t queued_steps;                            /* now */
+};
+
+/* Start the workers. The caller owns *out. */
+enum status scheduler_new(const struct scheduler_options *options, struct scheduler **out,
+                          struct error *err) MUST_CHECK;
+
+/* Take in sequences[0..n) together, or none: STATUS_QUEUE_FULL or STATUS_CLOSING. On success
+ * finish() will be called for each, perhaps before this returns. */
+enum status scheduler_submit(struct scheduler *scheduler, struct sequence *const *sequences,
+                             size_t n) MUST_CHECK;
+
+/* From a driver's take(): put a child on board of the same worker at its next turn, past the queue (its
+ * cost was admitted with the parent's). finish() will be called for it. */
+void scheduler_board(struct worker *worker, struct sequence *child);
+
+/* Ask a sequence to leave at the next turn, wherever it is: it finishes with STATUS_CANCELLED unless
+ * it ends first. The caller must know that finish() has not been called yet. */
+void scheduler_cancel(struct scheduler *scheduler, struct sequence *sequence);
+
+/* Let a parked sequence go on; remembered if it is just about to be parked. Same condition. */
+void scheduler_wake(struct scheduler *scheduler, struct sequence *sequence);
+
+size_t scheduler_max_rows(const struct scheduler *scheduler);
+void scheduler_stats(struct scheduler *scheduler, struct scheduler_stats *out);
+
+/* Refuse new sequences from now on (STATUS_CLOSING); what is inside goes on. */
+void scheduler_drain(struct scheduler *scheduler);
+/* Wait until nothing is inside, at most timeout_ms; true if empty. */
+bool scheduler_wait_idle(struct scheduler *scheduler, int64_t timeout_ms);
+/* Drain, finish whatever is still inside with STATUS_CLOSING, join the workers, free. Takes NULL. */
+void scheduler_free(struct scheduler *scheduler);
+
+/* Monotonic clock in microseconds, never 0. */
+int64_t clock_us(void);
+
+#endif
