@@ -1,0 +1,44 @@
+/* forecasting: the next values of a univariate series. Task forecasting.
+ *
+ * docs/bundle-format.md, "forecast", says how values become steps and outputs a distribution. Each series rides once to read
+ * its context; then a mean path and num_samples sampled paths go on from copies of that state, feeding back their own values.
+ * A path's draws depend on (seed, series index, path index) alone. Sampling by ancestral sampling as in DeepAR (Salinas et al. 2020). */
+#ifndef CAROUSEL_MODELS_FORECASTING_H
+#define CAROUSEL_MODELS_FORECASTING_H
+
+#include "models/job.h"
+
+struct forecast_series {
+    const double *values; /* [n], NaN where missing; at least one is not missing */
+    size_t n;             /* >= 1; only the last context_length are read */
+};
+
+struct forecast_request {
+    const struct forecast_series *series;
+    size_t n_series;
+    size_t horizon;          /* >= 1 */
+    const double *quantiles; /* [n_quantiles] in (0, 1) */
+    size_t n_quantiles;
+    size_t num_samples;      /* paths a series; 0 only where neither quantiles nor samples are wanted */
+    uint64_t seed;
+};
+
+/* One series' answer, once finished; pointers are the job's. A path whose values leave the range of float is an error of its series. */
+struct forecast_result {
+    const double *mean;      /* [horizon] */
+    const double *quantiles; /* [n_quantiles, horizon] */
+    const double *samples;   /* [num_samples, horizon] */
+    const char *error;       /* NULL, or one sentence; then the others are NULL */
+};
+
+struct forecast;
+
+enum status forecast_new(struct model *model, const struct forecast_request *request,
+                         const struct job_options *options, struct forecast **out,
+                         struct error *err) MUST_CHECK;
+struct job *forecast_job(struct forecast *forecast);
+void forecast_read(const struct forecast *forecast, size_t series, struct forecast_result *out);
+uint64_t forecast_steps_in(const struct forecast *forecast);  /* values read */
+uint64_t forecast_steps_out(const struct forecast *forecast); /* values predicted, sampled paths included */
+
+#endif

@@ -1,0 +1,70 @@
+/* job: what one request asks of one model, as sequences for the scheduler.
+ *
+ * Each task's job begins with a struct job: generation.h, scoring.h, forecasting.h,
+ * classification.h, embedding.h. Life: X_new (checks the request against the model: everything that can be
+ * wrong is found there; allocates all that the job will ever need) -> job_start -> the workers
+ * run it -> finished() once, on a worker thread -> read the results -> job_free.
+ *
+ *   NEW -job_start-> RUNNING -last sequence finishes-> FINISHED -job_free
+ *   NEW -job_free   (never started)
+ */
+#ifndef CAROUSEL_MODELS_JOB_H
+#define CAROUSEL_MODELS_JOB_H
+
+#include "core/scheduler.h"
+#include "models/model.h"
+
+struct job;
+
+/* Both run on worker threads and must neither block nor free the job. progress: there is new output to read
+ * (generation only; once a token). finished: the last call; the job may be freed from then on, by
+ * another thread. */
+struct job_observer {
+    void (*progress)(void *context);
+    void (*finished)(void *context);
+    void *context;
+};
+
+/* What every request may say. */
+struct job_options {
+    int priority;
+    int64_t deadline_us; /* monotonic; 0: none */
+    struct job_observer observer;
+};
+
+/* Summed and averaged over the job's sequences; readable once finished. */
+struct job_timings {
+    double queue_ms;   /* submit to the first sequence's boarding */
+    double prompt_ms;  /* boarding to the first output */
+    double decode_ms;  /* first output to the end */
+    double compute_ms; /* boarding to the end */
+    double total_ms;
+    double mean_batch; /* sequences aboard in the average turn */
+    uint64_t steps;
+};
+
+struct job {
+    struct model *model;          /* owns one reference */
+    struct job_options options;
+    /* private */
+    const struct job_type *_type;
+    struct scheduler *_scheduler;
+    struct sequence **_sequences; /* [n]; every one that will ever ride, forks included */
+    size_t _n_sequences;
+    size_t _n_submitted;          /* the first so many are submitted; the rest board as forks */
+    _Atomic size_t _pending;
+    _Atomic int _status;
+};
+
+/* Submit. STATUS_QUEUE_FULL, STATUS_CLOSING: the job is as new and finished() will not be called. On success
+ * finished() is called exactly once, perhaps before this returns. */
+enum status job_start(struct job *job, struct scheduler *scheduler) MUST_CHECK;
+/* Ask it to end soon (the client left); finished() still comes. Only between job_start and finished(). */
+void job_cancel(struct job *job);
+/* STATUS_OK, or why it ended early. Once finished. */
+enum status job_status(const struct job *job);
+void job_timings(const struct job *job, struct job_timings *out);
+/* Takes NULL, a new job or a finished one; never a running one. */
+void job_free(struct job *job);
+
+#endif
