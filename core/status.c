@@ -52,5 +52,6 @@ void error_prefix(struct error *err, const char *format, ...)
     int n = vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
     if (n < 0 || (size_t)n >= sizeof err->message) return;
-    snprintf(err->message + n, sizeof err->message - (size_t)n, ": %s", tail);
+    int room = (int)sizeof err->message - n - 3;
+    if (room > 0) snprintf(err->message + n, sizeof err->message - (size_t)n, ": %.*s", room, tail);
 }
