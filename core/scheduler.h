@@ -8,6 +8,7 @@
 #ifndef CAROUSEL_CORE_SCHEDULER_H
 #define CAROUSEL_CORE_SCHEDULER_H
 
+#include "core/clock.h"
 #include "core/sequence.h"
 
 struct scheduler;
@@ -21,9 +22,13 @@ struct scheduler_options {
     uint64_t queue_steps;   /* bound of the queue, in cost_steps */
 };
 
-/* Counters since start; read with relaxed loads, each by itself right. */
+/* Histogram of sequences in a turn: bucket i counts turns of at most 2^i, the last one all. */
+enum { SCHEDULER_BATCH_BUCKETS = 10 };
+
+/* Counters since start; each by itself right. */
 struct scheduler_stats {
     uint64_t turns, rows, steps_prompt, steps_decode; /* rows: sum over turns of sequences aboard */
+    uint64_t batch[SCHEDULER_BATCH_BUCKETS];          /* cumulative, as Prometheus has them */
     uint64_t compute_us;                 /* sum over workers of the time spent in turns */
     uint64_t finished[STATUS_INTERNAL + 1];           /* sequences, by reason */
     size_t queued, aboard, parked;                    /* now */
@@ -59,8 +64,5 @@ void scheduler_drain(struct scheduler *scheduler);
 bool scheduler_wait_idle(struct scheduler *scheduler, int64_t timeout_ms);
 /* Drain, finish whatever is still inside with STATUS_CLOSING, join the workers, free. Takes NULL. */
 void scheduler_free(struct scheduler *scheduler);
-
-/* Monotonic clock in microseconds, never 0. */
-int64_t clock_us(void);
 
 #endif

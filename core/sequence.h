@@ -57,6 +57,7 @@ struct sequence {
     atomic_bool _cancelled;
     int _phase;                    /* see scheduler.c */
     bool _wake_pending;
+    enum status _reason;
     struct worker *_worker;
     struct sequence *_next;
 };

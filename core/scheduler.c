@@ -1,0 +1,627 @@
+/* The carousel.
+ *
+ * Life of a sequence (the function on each arrow):
+ *
+ *   NEW --scheduler_submit--> QUEUED --worker_board_queued--> ABOARD --verdict LEAVE--> left
+ *   NEW --scheduler_board---------------------------------->  ABOARD
+ *   ABOARD --feed gives no step: worker_park--> PARKED --scheduler_wake--> ABOARD
+ *   QUEUED, ABOARD, PARKED --cancelled, past its deadline, closing--> left
+ *
+ * A worker keeps its riders in lanes, one lane a network; a turn serves the first max_batch riders of
+ * one lane, who then stand in line again at its tail, and the next turn serves the next lane. Riders
+ * never change worker.
+ *
+ * Invariants.
+ * 1. scheduler.mu guards the queue, the parked list, the inboxes, all phases and the counts of
+ *    who is where. Lanes belong to their worker alone. No driver is called with mu held.
+ * 2. A sequence is in exactly one place: the queue, a lane, the parked list, an inbox or a
+ *    worker's `boarding` or `leaving` list; _next links it there.
+ * 3. `inside` counts sequences whose finish() has not returned.
+ * 4. A lane exists while it has riders, so no network is looked at after its last rider left. */
+#include "core/scheduler.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/memory.h"
+#include "core/sequence_list.h"
+
+enum phase { PHASE_NEW, PHASE_QUEUED, PHASE_ABOARD, PHASE_PARKED };
+
+enum { PARKED_CHECK_MS = 50, FIRST_LANES = 8 };
+
+struct lane {
+    const struct network *network;
+    struct sequence_list riders;
+};
+
+struct counters {
+    atomic_uint_fast64_t turns, rows, steps_prompt, steps_decode, compute_us;
+    atomic_uint_fast64_t batch[SCHEDULER_BATCH_BUCKETS];
+    atomic_uint_fast64_t finished[STATUS_INTERNAL + 1];
+};
+
+struct worker {
+    struct scheduler *scheduler;
+    pthread_t thread;
+    pthread_cond_t called;   /* with scheduler.mu: there is something to do */
+    bool idle;               /* waits on `called` */
+    struct sequence_list inbox;       /* woken sequences, back to their lanes */
+    /* the worker thread's alone */
+    struct workspace *workspace;
+    struct ride *rides;         /* [max_batch] */
+    struct sequence **aboard;   /* [max_batch] who sits in rides[i] */
+    struct lane *lanes;         /* [lanes_room] */
+    size_t n_lanes, lanes_room, next_lane;
+    size_t n_riders;            /* in all lanes */
+    size_t n_booked;            /* n_riders as the others may read it, under scheduler.mu */
+    struct sequence_list boarding;       /* forks, until the turn is over */
+    struct sequence_list leaving;        /* _reason says why; finish() is due */
+    size_t n_left;              /* finished since mu was last held */
+};
+
+struct scheduler {
+    struct scheduler_options options;
+    pthread_mutex_t mu;
+    pthread_cond_t emptied;
+    struct sequence_list queue, parked;
+    uint64_t queued_steps;
+    int64_t queue_deadline_us;   /* no queued sequence expires before this */
+    bool queue_changed;          /* a queued sequence was cancelled */
+    bool draining, stopping;
+    size_t inside;
+    struct counters counters;
+    size_t n_started;
+    struct worker *workers;      /* [n_workers] */
+};
+
+static void count(atomic_uint_fast64_t *counter, uint64_t n)
+{
+    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* Why `sequence` must leave now, or STATUS_OK. */
+static enum status sequence_verdict(struct sequence *sequence, int64_t now)
+{
+    if (atomic_load_explicit(&sequence->_cancelled, memory_order_acquire)) return STATUS_CANCELLED;
+    if (sequence->deadline_us && now >= sequence->deadline_us) return STATUS_DEADLINE;
+    return STATUS_OK;
+}
+
+/* ---- leaving -------------------------------------------------------------------------------- */
+
+static void worker_leave(struct worker *worker, struct sequence *sequence, enum status reason)
+{
+    sequence->_reason = reason;
+    list_push(&worker->leaving, sequence);
+}
+
+/* Call finish() of everyone who is leaving. mu is not held; a sequence may be gone afterwards. */
+static void worker_finish_leaving(struct worker *worker)
+{
+    struct sequence *sequence;
+    while ((sequence = list_pop(&worker->leaving))) {
+        enum status reason = sequence->_reason;
+        sequence->stats.finished_us = clock_us();
+        count(&worker->scheduler->counters.finished[reason], 1);
+        sequence->driver->finish(sequence, reason);
+        worker->n_left++;
+    }
+}
+
+/* ---- boarding ------------------------------------------------------------------------------- */
+
+static struct lane *worker_lane(struct worker *worker, const struct network *network)
+{
+    for (size_t i = 0; i < worker->n_lanes; i++)
+        if (worker->lanes[i].network == network) return &worker->lanes[i];
+    return NULL;
+}
+
+/* A new lane: the one place where a worker allocates, once for each network it meets. */
+static struct lane *worker_open_lane(struct worker *worker, const struct network *network)
+{
+    if (workspace_fit(worker->workspace, network) != STATUS_OK) return NULL;
+    if (worker->n_lanes == worker->lanes_room) {
+        size_t room = worker->lanes_room ? 2 * worker->lanes_room : FIRST_LANES;
+        struct lane *lanes = memory_new(room, sizeof *lanes);
+        if (!lanes) return NULL;
+        if (worker->n_lanes) memcpy(lanes, worker->lanes, worker->n_lanes * sizeof *lanes);
+        memory_free(worker->lanes);
+        worker->lanes = lanes;
+        worker->lanes_room = room;
+    }
+    struct lane *lane = &worker->lanes[worker->n_lanes++];
+    *lane = (struct lane){.network = network};
+    return lane;
+}
+
+static void worker_close_lane(struct worker *worker, struct lane *lane)
+{
+    *lane = worker->lanes[--worker->n_lanes];
+}
+
+static void worker_stay(struct worker *worker, struct lane *lane, struct sequence *sequence)
+{
+    list_push(&lane->riders, sequence);
+    worker->n_riders++;
+}
+
+/* Put everyone of `from` into their lanes. */
+static void worker_seat(struct worker *worker, struct sequence_list *from)
+{
+    struct sequence *sequence;
+    while ((sequence = list_pop(from))) {
+        struct lane *lane = worker_lane(worker, sequence->network);
+        if (!lane) lane = worker_open_lane(worker, sequence->network);
+        if (!lane) {
+            worker_leave(worker, sequence, STATUS_NO_MEMORY);
+            continue;
+        }
+        worker_stay(worker, lane, sequence);
+    }
+}
+
+static void sequence_set_aboard(struct sequence *sequence, struct worker *worker, int64_t now)
+{
+    sequence->_phase = PHASE_ABOARD;
+    sequence->_worker = worker;
+    sequence->stats.boarded_us = now;
+}
+
+void scheduler_board(struct worker *worker, struct sequence *child)
+{
+    int64_t now = clock_us();
+    child->stats = (struct sequence_stats){.submitted_us = now};
+    pthread_mutex_lock(&worker->scheduler->mu);
+    sequence_set_aboard(child, worker, now);
+    pthread_mutex_unlock(&worker->scheduler->mu);
+    list_push(&worker->boarding, child);
+}
+
+static void scheduler_unqueue(struct scheduler *scheduler, struct sequence *before,
+                              struct sequence *sequence)
+{
+    list_unlink(&scheduler->queue, before, sequence);
+    scheduler->queued_steps -= sequence->cost_steps;
+}
+
+/* Drop from the queue whoever need not ride any more. mu is held. */
+static void worker_sweep_queue(struct worker *worker, int64_t now)
+{
+    struct scheduler *s = worker->scheduler;
+    if (!s->queue_changed && now < s->queue_deadline_us && !s->stopping) return;
+    s->queue_changed = false;
+    s->queue_deadline_us = INT64_MAX;
+    struct sequence *before = NULL, *next;
+    for (struct sequence *sequence = s->queue.head; sequence; sequence = next) {
+        next = sequence->_next;
+        enum status reason = s->stopping ? STATUS_CLOSING : sequence_verdict(sequence, now);
+        if (reason != STATUS_OK) {
+            scheduler_unqueue(s, before, sequence);
+            worker_leave(worker, sequence, reason);
+            continue;
+        }
+        before = sequence;
+        if (sequence->deadline_us && sequence->deadline_us < s->queue_deadline_us)
+            s->queue_deadline_us = sequence->deadline_us;
+    }
+}
+
+/* Take this worker's share from the queue: no more than would make it the fuller one, and no more
+ * of a network than a turn serves. mu is held. */
+static void worker_board_queued(struct worker *worker, int64_t now)
+{
+    struct scheduler *s = worker->scheduler;
+    size_t n_workers = s->options.n_workers, riders = s->queue.n;
+    if (riders == 0) return;
+    for (size_t i = 0; i < n_workers; i++)
+        riders += &s->workers[i] == worker ? worker->n_riders : s->workers[i].n_booked;
+    size_t share = (riders + n_workers - 1) / n_workers;
+    struct sequence_list boarding = {0};
+    struct sequence *before = NULL, *next;
+    for (struct sequence *sequence = s->queue.head;
+         sequence && worker->n_riders + boarding.n < share; sequence = next) {
+        next = sequence->_next;
+        struct lane *lane = worker_lane(worker, sequence->network);
+        if ((lane ? lane->riders.n : 0) + boarding.n >= s->options.max_batch) {
+            before = sequence;
+            continue;
+        }
+        scheduler_unqueue(s, before, sequence);
+        sequence_set_aboard(sequence, worker, now);
+        list_push(&boarding, sequence);
+    }
+    worker_seat(worker, &boarding);
+}
+
+/* ---- parking -------------------------------------------------------------------------------- */
+
+/* Park, unless it was woken or is to leave: then false, and its driver is asked again. */
+static bool worker_park(struct worker *worker, struct sequence *sequence)
+{
+    struct scheduler *s = worker->scheduler;
+    pthread_mutex_lock(&s->mu);
+    bool stay = sequence->_wake_pending || s->stopping || atomic_load(&sequence->_cancelled);
+    sequence->_wake_pending = false;
+    if (!stay) {
+        sequence->_phase = PHASE_PARKED;
+        list_push(&s->parked, sequence);
+    }
+    pthread_mutex_unlock(&s->mu);
+    return !stay;
+}
+
+/* Parked -> its worker's inbox. mu is held. */
+static void scheduler_unpark(struct scheduler *scheduler, struct sequence *sequence)
+{
+    list_remove(&scheduler->parked, sequence);
+    sequence->_phase = PHASE_ABOARD;
+    list_push(&sequence->_worker->inbox, sequence);
+    pthread_cond_signal(&sequence->_worker->called);
+}
+
+/* Send parked sequences that must leave back to their workers. mu is held. */
+static void scheduler_sweep_parked(struct scheduler *scheduler, int64_t now)
+{
+    struct sequence *next;
+    for (struct sequence *sequence = scheduler->parked.head; sequence; sequence = next) {
+        next = sequence->_next;
+        if (scheduler->stopping || sequence_verdict(sequence, now) != STATUS_OK)
+            scheduler_unpark(scheduler, sequence);
+    }
+}
+
+/* ---- a turn --------------------------------------------------------------------------------- */
+
+/* Ask the driver of `sequence` for a ride. false: it took no seat. */
+static bool worker_take_seat(struct worker *worker, struct lane *lane, struct sequence *sequence,
+                             size_t room, struct ride *ride, int64_t now)
+{
+    enum status reason = sequence_verdict(sequence, now);
+    if (reason != STATUS_OK) {
+        worker_leave(worker, sequence, reason);
+        return false;
+    }
+    *ride = (struct ride){.state = sequence->state};
+    sequence->driver->feed(sequence, room, ride);
+    assert(ride->n_steps <= room);
+    if (ride->n_steps == 0 && !worker_park(worker, sequence)) worker_stay(worker, lane, sequence);
+    return ride->n_steps > 0;
+}
+
+/* Fill rides[] from the lane's head; gives their number. */
+static size_t worker_fill(struct worker *worker, struct lane *lane)
+{
+    const struct scheduler_options *options = &worker->scheduler->options;
+    bool whole = network_is_whole(lane->network);
+    size_t candidates = lane->riders.n < options->max_batch ? lane->riders.n : options->max_batch;
+    size_t chunk = options->max_rows / candidates;
+    if (chunk > options->chunk_steps) chunk = options->chunk_steps;
+    if (chunk == 0) chunk = 1;
+    size_t rows_left = options->max_rows, n = 0;
+    int64_t now = clock_us();
+    for (size_t i = 0; i < candidates; i++) {
+        struct sequence *sequence = lane->riders.head;
+        if (whole && sequence->cost_steps > rows_left) break;
+        size_t room = whole || chunk > rows_left ? rows_left : chunk;
+        if (room == 0) break;
+        list_pop(&lane->riders);
+        worker->n_riders--;
+        if (!worker_take_seat(worker, lane, sequence, room, &worker->rides[n], now)) continue;
+        rows_left -= worker->rides[n].n_steps;
+        worker->aboard[n++] = sequence;
+    }
+    return n;
+}
+
+static void worker_count_turn(struct worker *worker, size_t n, int64_t began, int64_t ended)
+{
+    struct counters *c = &worker->scheduler->counters;
+    count(&c->turns, 1);
+    count(&c->rows, n);
+    count(&c->compute_us, (uint64_t)(ended - began));
+    for (size_t i = 0; i < SCHEDULER_BATCH_BUCKETS; i++)
+        if (n <= (size_t)1 << i || i == SCHEDULER_BATCH_BUCKETS - 1) count(&c->batch[i], 1);
+}
+
+/* A ride is a piece of prompt when it is long or nothing has come out yet, else a decoding step. */
+static void worker_count_ride(struct worker *worker, struct sequence *sequence,
+                              const struct ride *ride, size_t n, int64_t now)
+{
+    struct counters *c = &worker->scheduler->counters;
+    bool prompt = ride->n_steps > 1 || !sequence->stats.first_output_us;
+    count(prompt ? &c->steps_prompt : &c->steps_decode, ride->n_steps);
+    sequence->stats.turns++;
+    sequence->stats.steps += ride->n_steps;
+    sequence->stats.batch_rows += n;
+    if (ride->n_outputs && !sequence->stats.first_output_us) sequence->stats.first_output_us = now;
+}
+
+/* One turn of the next lane. Riders who stay go to the tail of their lane, forks behind them. */
+static void worker_turn(struct worker *worker)
+{
+    if (worker->next_lane >= worker->n_lanes) worker->next_lane = 0;
+    struct lane *lane = &worker->lanes[worker->next_lane++];
+    size_t n = worker_fill(worker, lane);
+    if (n) {
+        int64_t began = clock_us();
+        network_run(lane->network, worker->workspace, worker->rides, n);
+        int64_t ended = clock_us();
+        worker_count_turn(worker, n, began, ended);
+        for (size_t i = 0; i < n; i++) {
+            struct sequence *sequence = worker->aboard[i];
+            worker_count_ride(worker, sequence, &worker->rides[i], n, ended);
+            if (sequence->driver->take(sequence, worker, &worker->rides[i]) == LEAVE)
+                worker_leave(worker, sequence, STATUS_OK);
+            else
+                worker_stay(worker, lane, sequence);
+        }
+    }
+    if (lane->riders.n == 0) worker_close_lane(worker, lane);
+}
+
+/* ---- the worker ------------------------------------------------------------------------------ */
+
+/* Everyone in the lanes leaves: the server is stopping. */
+static void worker_clear_lanes(struct worker *worker)
+{
+    while (worker->n_lanes) {
+        struct lane *lane = &worker->lanes[0];
+        struct sequence *sequence;
+        while ((sequence = list_pop(&lane->riders))) {
+            worker->n_riders--;
+            worker_leave(worker, sequence, STATUS_CLOSING);
+        }
+        worker_close_lane(worker, lane);
+    }
+}
+
+/* Book what happened since mu was last held: who left, who boarded as a fork, who was woken. */
+static void worker_settle(struct worker *worker)
+{
+    struct scheduler *s = worker->scheduler;
+    s->inside += worker->boarding.n;
+    s->inside -= worker->n_left;
+    worker->n_left = 0;
+    if (s->inside == 0) pthread_cond_broadcast(&s->emptied);
+    worker_seat(worker, &worker->boarding);
+    worker_seat(worker, &worker->inbox);
+}
+
+/* mu is held. */
+static void worker_wait(struct worker *worker)
+{
+    struct scheduler *s = worker->scheduler;
+    worker->idle = true;
+    if (s->parked.n) {
+        struct timespec until = clock_timespec_in(PARKED_CHECK_MS);
+        pthread_cond_timedwait(&worker->called, &s->mu, &until);
+    } else {
+        pthread_cond_wait(&worker->called, &s->mu);
+    }
+    worker->idle = false;
+}
+
+/* Between two turns: let others board, or wait while there is nothing to do. false: stop. */
+static bool worker_gather(struct worker *worker)
+{
+    struct scheduler *s = worker->scheduler;
+    pthread_mutex_lock(&s->mu);
+    for (;;) {
+        int64_t now = clock_us();
+        scheduler_sweep_parked(s, now);
+        worker_settle(worker);
+        worker_sweep_queue(worker, now);
+        if (s->stopping) worker_clear_lanes(worker);
+        else worker_board_queued(worker, now);
+        worker->n_booked = worker->n_riders;
+        if (worker->n_riders || worker->leaving.n || s->stopping) break;
+        worker_wait(worker);
+    }
+    bool go_on = worker->n_riders || worker->leaving.n;
+    pthread_mutex_unlock(&s->mu);
+    return go_on;
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker *worker = argument;
+    while (worker_gather(worker)) {
+        if (worker->n_riders) worker_turn(worker);
+        worker_finish_leaving(worker);
+    }
+    return NULL;
+}
+
+static enum status worker_start(struct worker *worker, struct scheduler *scheduler)
+{
+    const struct scheduler_options *options = &scheduler->options;
+    worker->scheduler = scheduler;
+    worker->rides = memory_new(options->max_batch, sizeof *worker->rides);
+    worker->aboard = memory_new(options->max_batch, sizeof(struct sequence *));
+    if (!worker->rides || !worker->aboard) return STATUS_NO_MEMORY;
+    enum status status = workspace_new(options->max_rows, options->max_batch, &worker->workspace);
+    if (status != STATUS_OK) return status;
+    if (pthread_create(&worker->thread, NULL, worker_main, worker)) return STATUS_NO_MEMORY;
+    scheduler->n_started++;
+    return STATUS_OK;
+}
+
+static void worker_release(struct worker *worker)
+{
+    workspace_free(worker->workspace);
+    memory_free(worker->rides);
+    memory_free(worker->aboard);
+    memory_free(worker->lanes);
+    pthread_cond_destroy(&worker->called);
+}
+
+/* ---- the scheduler ---------------------------------------------------------------------------- */
+
+static void condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+enum status scheduler_new(const struct scheduler_options *options, struct scheduler **out,
+                          struct error *err)
+{
+    assert(options->n_workers && options->max_batch && options->chunk_steps);
+    assert(options->max_rows >= options->max_batch);
+    enum status status = STATUS_NO_MEMORY;
+    struct scheduler *s = memory_new(1, sizeof *s);
+    if (!s) goto out;
+    s->options = *options;
+    s->queue_deadline_us = INT64_MAX;
+    pthread_mutex_init(&s->mu, NULL);
+    condition_init(&s->emptied);
+    s->workers = memory_new(options->n_workers, sizeof *s->workers);
+    if (!s->workers) goto out;
+    for (size_t i = 0; i < options->n_workers; i++) condition_init(&s->workers[i].called);
+    for (size_t i = 0; i < options->n_workers; i++) {
+        status = worker_start(&s->workers[i], s);
+        if (status != STATUS_OK) goto out;
+    }
+    *out = s;
+    return STATUS_OK;
+out:
+    scheduler_free(s);
+    return error_set(err, status, "cannot start %zu workers: %s", options->n_workers,
+                     status_text(status));
+}
+
+/* Call up to n workers that are waiting. mu is held. */
+static void scheduler_call(struct scheduler *scheduler, size_t n)
+{
+    for (size_t i = 0; i < scheduler->options.n_workers && n; i++) {
+        struct worker *worker = &scheduler->workers[i];
+        if (!worker->idle) continue;
+        worker->idle = false;
+        pthread_cond_signal(&worker->called);
+        n--;
+    }
+}
+
+static enum status scheduler_admit(const struct scheduler *s, size_t n, uint64_t steps)
+{
+    if (s->draining) return STATUS_CLOSING;
+    bool fits = n <= s->options.queue_sequences - s->queue.n &&
+                steps <= s->options.queue_steps - s->queued_steps;
+    return fits ? STATUS_OK : STATUS_QUEUE_FULL;
+}
+
+enum status scheduler_submit(struct scheduler *scheduler, struct sequence *const *sequences,
+                             size_t n)
+{
+    uint64_t steps = 0;
+    for (size_t i = 0; i < n; i++) steps += sequences[i]->cost_steps;
+    int64_t now = clock_us();
+    pthread_mutex_lock(&scheduler->mu);
+    enum status status = scheduler_admit(scheduler, n, steps);
+    if (status == STATUS_OK) {
+        for (size_t i = 0; i < n; i++) {
+            struct sequence *sequence = sequences[i];
+            sequence->stats = (struct sequence_stats){.submitted_us = now};
+            sequence->_phase = PHASE_QUEUED;
+            list_insert(&scheduler->queue, sequence);
+            if (sequence->deadline_us && sequence->deadline_us < scheduler->queue_deadline_us)
+                scheduler->queue_deadline_us = sequence->deadline_us;
+        }
+        scheduler->queued_steps += steps;
+        scheduler->inside += n;
+        scheduler_call(scheduler, n);
+    }
+    pthread_mutex_unlock(&scheduler->mu);
+    return status;
+}
+
+void scheduler_cancel(struct scheduler *scheduler, struct sequence *sequence)
+{
+    pthread_mutex_lock(&scheduler->mu);
+    atomic_store_explicit(&sequence->_cancelled, true, memory_order_release);
+    if (sequence->_phase == PHASE_PARKED) scheduler_unpark(scheduler, sequence);
+    if (sequence->_phase == PHASE_QUEUED) scheduler->queue_changed = true;
+    pthread_mutex_unlock(&scheduler->mu);
+}
+
+void scheduler_wake(struct scheduler *scheduler, struct sequence *sequence)
+{
+    pthread_mutex_lock(&scheduler->mu);
+    if (sequence->_phase == PHASE_PARKED) scheduler_unpark(scheduler, sequence);
+    else sequence->_wake_pending = true;
+    pthread_mutex_unlock(&scheduler->mu);
+}
+
+size_t scheduler_max_rows(const struct scheduler *scheduler)
+{
+    return scheduler->options.max_rows;
+}
+
+static uint64_t counted(atomic_uint_fast64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void scheduler_stats(struct scheduler *scheduler, struct scheduler_stats *out)
+{
+    struct counters *c = &scheduler->counters;
+    *out = (struct scheduler_stats){
+        .turns = counted(&c->turns),
+        .rows = counted(&c->rows),
+        .steps_prompt = counted(&c->steps_prompt),
+        .steps_decode = counted(&c->steps_decode),
+        .compute_us = counted(&c->compute_us),
+    };
+    for (size_t i = 0; i < SCHEDULER_BATCH_BUCKETS; i++) out->batch[i] = counted(&c->batch[i]);
+    for (size_t i = 0; i <= STATUS_INTERNAL; i++) out->finished[i] = counted(&c->finished[i]);
+    pthread_mutex_lock(&scheduler->mu);
+    out->queued = scheduler->queue.n;
+    out->parked = scheduler->parked.n;
+    out->queued_steps = scheduler->queued_steps;
+    out->aboard = scheduler->inside - out->queued - out->parked;
+    pthread_mutex_unlock(&scheduler->mu);
+}
+
+void scheduler_drain(struct scheduler *scheduler)
+{
+    pthread_mutex_lock(&scheduler->mu);
+    scheduler->draining = true;
+    pthread_mutex_unlock(&scheduler->mu);
+}
+
+bool scheduler_wait_idle(struct scheduler *scheduler, int64_t timeout_ms)
+{
+    struct timespec until = clock_timespec_in(timeout_ms);
+    pthread_mutex_lock(&scheduler->mu);
+    while (scheduler->inside)
+        if (pthread_cond_timedwait(&scheduler->emptied, &scheduler->mu, &until)) break;
+    bool idle = scheduler->inside == 0;
+    pthread_mutex_unlock(&scheduler->mu);
+    return idle;
+}
+
+void scheduler_free(struct scheduler *scheduler)
+{
+    if (!scheduler) return;
+    pthread_mutex_lock(&scheduler->mu);
+    scheduler->draining = scheduler->stopping = true;
+    for (size_t i = 0; i < scheduler->n_started; i++)
+        pthread_cond_signal(&scheduler->workers[i].called);
+    pthread_mutex_unlock(&scheduler->mu);
+    for (size_t i = 0; i < scheduler->n_started; i++)
+        pthread_join(scheduler->workers[i].thread, NULL);
+    if (scheduler->workers)
+        for (size_t i = 0; i < scheduler->options.n_workers; i++)
+            worker_release(&scheduler->workers[i]);
+    memory_free(scheduler->workers);
+    pthread_cond_destroy(&scheduler->emptied);
+    pthread_mutex_destroy(&scheduler->mu);
+    memory_free(scheduler);
+}

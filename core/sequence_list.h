@@ -1,0 +1,25 @@
+/* sequence_list: a singly linked list of sequences through their _next: the scheduler's queue, lanes and
+ * inboxes. A sequence is in at most one list. The owner of a list says what guards it. */
+#ifndef CAROUSEL_CORE_SEQUENCE_LIST_H
+#define CAROUSEL_CORE_SEQUENCE_LIST_H
+
+#include "core/sequence.h"
+
+/* Zero is the empty list. */
+struct sequence_list {
+    struct sequence *head, *tail;
+    size_t n;
+};
+
+void list_push(struct sequence_list *list, struct sequence *sequence); /* at the tail */
+struct sequence *list_pop(struct sequence_list *list);                 /* the head, or NULL */
+
+/* Behind the last one of at least its priority: a list filled by this alone stays sorted. */
+void list_insert(struct sequence_list *list, struct sequence *sequence);
+
+/* Take out `sequence`, which is in the list: list_unlink where its predecessor is known (NULL: it is the
+ * head), list_remove where it must be looked for. */
+void list_unlink(struct sequence_list *list, struct sequence *before, struct sequence *sequence);
+void list_remove(struct sequence_list *list, struct sequence *sequence);
+
+#endif
