@@ -1,0 +1,339 @@
+# Carousel. `make help` lists the targets.
+#
+#   make V=1            show the commands
+#   make DEV=1          warnings are errors
+#   make check SAN=...  address,undefined | address | undefined | thread
+#   make unit SUITE=... only these suites (tests/unit/test_<suite>.c); the same for golden and http
+#   make FLOORS=core    only these floors (with SUITE, where another floor does not build)
+#
+# Objects lie in build/<mode>/, and a mode is a set of flags, so that modes never mix. Flags of
+# an instruction set belong to its kernel file alone.
+
+SHELL      := /bin/bash
+.DEFAULT_GOAL := all
+JOBS       ?= $(shell nproc 2>/dev/null || echo 2)
+MAKEFLAGS  += --no-print-directory
+ifeq ($(filter -j% --jobs%,$(MAKEFLAGS)),)
+MAKEFLAGS  += -j$(JOBS)
+endif
+
+BUILD      ?= build
+FLOORS     ?= core models server
+PREFIX     ?= /usr/local
+PKG_CONFIG ?= pkg-config
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
+HOST       ?= 127.0.0.1
+PORT       ?= 8080
+
+# ---------------------------------------------------------------------------------------------
+# What must be installed: Debian's name, and why. docs/dependencies.md says what else was weighed.
+
+define NEEDS_BUILD
+gcc the compiler
+libc6-dev the C library's headers
+pkg-config finds the libraries below
+libmicrohttpd-dev HTTP
+libcjson-dev JSON
+libopenblas-dev the second backend of the products, and the tests' oracle
+libinih-dev the configuration file
+nettle-dev SHA-256, which names a model's weights
+curl the examples that `make run` prints
+endef
+
+define NEEDS_CHECK
+check the unit tests' framework
+endef
+
+define NEEDS_VALGRIND
+valgrind the run of the unit tests that watches every byte of memory
+endef
+
+define NEEDS_CLIENTS
+python3 OpenAI's client for Python
+python3-venv a place of its own for that client
+nodejs OpenAI's client for JavaScript
+npm installs that client
+endef
+
+define NEEDS_DOCKER
+buildah builds the image where no Docker engine runs
+mmdebstrap makes the base image where no registry can be reached
+endef
+
+export NEEDS_BUILD NEEDS_CHECK NEEDS_VALGRIND NEEDS_CLIENTS NEEDS_DOCKER
+
+# ---------------------------------------------------------------------------------------------
+# Modes and flags
+
+SAN_KNOWN := address,undefined address undefined thread
+ifneq ($(SAN),)
+ifeq ($(filter $(SAN),$(SAN_KNOWN)),)
+$(error SAN=$(SAN) is not known; one of: $(SAN_KNOWN))
+endif
+endif
+ifneq ($(COV),)
+ifneq ($(SAN),)
+$(error COV and SAN do not go together)
+endif
+endif
+
+comma := ,
+ifneq ($(SAN),)
+MODE       := san-$(subst $(comma),-,$(SAN))
+OPTIMISE   := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all
+KERNEL_OPTIMISE := -O2
+LINK_MODE  := -fsanitize=$(SAN)
+else ifneq ($(COV),)
+MODE       := cov
+OPTIMISE   := -O1 -g --coverage -fprofile-update=atomic
+LINK_MODE  := --coverage
+else
+MODE       := release
+OPTIMISE   := -O2 -g -D_FORTIFY_SOURCE=2
+KERNEL_OPTIMISE := -O3
+endif
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+            -Wswitch-enum -Wformat=2 -Wwrite-strings -Wconversion -Wundef $(if $(DEV),-Werror)
+PACKAGES := libmicrohttpd libcjson openblas inih nettle
+
+ifneq ($(filter-out help deps% run clean format% layers size,$(or $(MAKECMDGOALS),all)),)
+PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
+PACKAGE_LIBS   := $(shell $(PKG_CONFIG) --libs $(PACKAGES))
+CHECK_CFLAGS   := $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
+CHECK_LIBS     := $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
+endif
+
+# Ours come before the user's CFLAGS, so that his win.
+ALL_CFLAGS  = -std=c11 -D_POSIX_C_SOURCE=200809L $(OPTIMISE) $(WARNINGS) -fno-common \
+              -fstack-protector-strong -fPIE -pthread -I. $(PACKAGE_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LINK_MODE) $(LDFLAGS)
+ALL_LIBS    = $(PACKAGE_LIBS) -pthread -lm
+
+ifneq ($(filter x86_64-%,$(shell $(CC) -dumpmachine 2>/dev/null)),)
+AVX2   := -mavx2 -mfma -mf16c
+AVX512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
+FLAGS_core/kernels_avx2        := $(AVX2)
+FLAGS_core/kernels_avxvnni     := $(AVX2) -mavxvnni
+FLAGS_core/kernels_avx512      := $(AVX512)
+FLAGS_core/kernels_avx512_vnni := $(AVX512) -mavx512vnni
+endif
+# Kernels round as they are written: contraction would depend on the set.
+kernel_flags = $(if $(filter core/kernels_%,$*),$(KERNEL_OPTIMISE) -ffp-contract=off) $(FLAGS_$*)
+# Only the file that prints the version is built anew when it changes.
+VERSIONED   := $(shell grep -l CAROUSEL_VERSION server/*.c 2>/dev/null)
+version_flag = $(if $(filter $*.c,$(VERSIONED)),-DCAROUSEL_VERSION='"$(VERSION)"')
+
+ifeq ($(V),)
+say = @printf '  %-4s %s\n' $(1) $(2);
+else
+say =
+endif
+
+# ---------------------------------------------------------------------------------------------
+# The program
+
+O        := $(BUILD)/$(MODE)
+SOURCES  := $(foreach floor,$(FLOORS),$(wildcard $(floor)/*.c))
+OBJECTS  := $(SOURCES:%.c=$O/%.o)
+LIBRARY  := $O/carousel.a
+HEADERS  := $(foreach floor,$(FLOORS),$(wildcard $(floor)/*.h)) $(wildcard tests/*/*.h)
+CAROUSEL := $(if $(filter release,$(MODE)),$(BUILD)/carousel,$O/carousel)
+
+## all: build build/carousel (the default)
+all: $(CAROUSEL)
+
+$(CAROUSEL): $(OBJECTS)
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) $(OBJECTS) $(ALL_LIBS) -o $@
+
+# All but main(), for the test programs: each takes what it needs.
+$(LIBRARY): $(filter-out $O/server/main.o,$(OBJECTS))
+	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
+
+$O/%.o: %.c $O/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<) $(CC) $(ALL_CFLAGS) $(kernel_flags) $(version_flag) -MMD -MP -c $< -o $@
+
+$(VERSIONED:%.c=$O/%.o): $O/version
+
+# Files that say what objects were made with; touched only where that has changed.
+define write_if_changed
+@mkdir -p $(@D); printf '%s\n' $(1) > $@.$$$$; \
+ if cmp -s $@.$$$$ $@; then rm $@.$$$$; else mv $@.$$$$ $@; fi
+endef
+$O/flags: FORCE
+	$(call write_if_changed,'$(CC) $(ALL_CFLAGS) $(KERNEL_OPTIMISE)')
+$O/version: FORCE
+	$(call write_if_changed,'$(VERSION)')
+FORCE:
+
+# ---------------------------------------------------------------------------------------------
+# The tests. A tier is a folder: unit, golden, http. Each test_<suite>.c in it exports
+# `Suite *<suite>_suite(void)`; tests/unit/main.c runs the suites that its tier lists.
+
+SUPPORT := $(patsubst %.c,$O/%.o,$(wildcard tests/support/*.c))
+TIERS   := unit golden http
+
+define tier
+$(1)_SUITES  := $$(if $$(SUITE),$$(SUITE),$$(patsubst tests/$(1)/test_%.c,%,$$(wildcard tests/$(1)/test_*.c)))
+$(1)_SOURCES := $$(patsubst %,tests/$(1)/test_%.c,$$($(1)_SUITES)) \
+                $$(filter-out tests/$(1)/test_%.c %/main.c,$$(wildcard tests/$(1)/*.c))
+$(1)_OBJECTS := $$($(1)_SOURCES:%.c=$O/%.o) $O/tests/$(1)/main.o
+$(1)_PROGRAM := $O/tests/test_$(1)
+
+$O/tests/$(1)/suites.def: FORCE
+	$$(call write_if_changed,$$(patsubst %,'X(%)',$$($(1)_SUITES)))
+
+$O/tests/$(1)/main.o: tests/unit/main.c $O/tests/$(1)/suites.def $O/flags
+	$$(call say,CC,"$$< ($(1))") $$(CC) $$(ALL_CFLAGS) $$(CHECK_CFLAGS) -I$O/tests/$(1) -MMD -MP -c $$< -o $$@
+
+$O/tests/test_$(1): $$($(1)_OBJECTS) $(SUPPORT) $(LIBRARY)
+	$$(call say,LD,$$@) $$(CC) $$(ALL_LDFLAGS) $$^ $$(ALL_LIBS) $$(CHECK_LIBS) -o $$@
+endef
+$(foreach t,$(TIERS),$(eval $(call tier,$(t))))
+
+# One program a fuzz target; driver.c replays files where no fuzzing engine is linked.
+FUZZ_TARGETS  := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$O/tests/fuzz_%)
+$O/tests/fuzz_%: $O/tests/fuzz/fuzz_%.o $O/tests/fuzz/driver.o $(SUPPORT) $(LIBRARY)
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) $^ $(ALL_LIBS) $(CHECK_LIBS) -o $@
+
+BENCH_PROGRAMS := $(patsubst tests/bench/bench_%.c,$O/tests/bench_%,$(wildcard tests/bench/bench_*.c))
+BENCH_SHARED   := $(patsubst %.c,$O/%.o,$(filter-out tests/bench/bench_%.c,$(wildcard tests/bench/*.c)))
+$O/tests/bench_%: $O/tests/bench/bench_%.o $(BENCH_SHARED) $(LIBRARY)
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) $^ $(ALL_LIBS) -o $@
+
+programs: $(CAROUSEL) $(TIERS:%=$O/tests/test_%) $(FUZZ_PROGRAMS)
+.SECONDARY:
+.PHONY: programs FORCE
+
+# Sanitizers report to stderr and end the program; check's limits grow with their slowness.
+export ASAN_OPTIONS  ?= detect_leaks=1:abort_on_error=0
+export UBSAN_OPTIONS ?= print_stacktrace=1
+export TSAN_OPTIONS  ?= second_deadlock_stack=1
+ifneq ($(SAN)$(COV),)
+export CK_TIMEOUT_MULTIPLIER ?= 10
+endif
+# What the tests start, and where they may write.
+export CAROUSEL_PROGRAM := $(CAROUSEL)
+export CAROUSEL_SCRATCH := $O/tests/scratch
+
+## check: build and run every test; SAN=address,undefined or SAN=thread for the sanitizers
+check: deps-check
+	@$(MAKE) programs
+	@tests/check.sh $(MODE) $(TIERS) fuzz cli $(if $(filter release,$(MODE)),layers headers size)
+	@$(if $(filter release,$(MODE)),$(MAKE) -s cov)
+
+## unit golden http: one tier of the tests; SUITE=name narrows it
+$(TIERS): %: $O/tests/test_% | $(if $(filter http,$(MAKECMDGOALS)),$(CAROUSEL))
+	@mkdir -p $(CAROUSEL_SCRATCH); $(TEST_WRAPPER) $<
+
+## fuzz: replay the corpus of every parser of outside bytes
+fuzz: $(FUZZ_PROGRAMS)
+	@tests/fuzz.sh $O $(FUZZ_TARGETS)
+
+## cli: test the command line
+cli: $(CAROUSEL)
+	@mkdir -p $(CAROUSEL_SCRATCH); tests/cli/run.sh
+
+## layers: refuse an include that runs upward, and a foreign library included in two places
+layers:
+	@tests/layers.sh
+
+## headers: compile each header alone
+headers:
+	@CC="$(CC)" CFLAGS="$(ALL_CFLAGS) $(CHECK_CFLAGS)" tests/headers.sh $(HEADERS)
+
+## size: refuse functions over 80 lines, files over 600
+size:
+	@tests/size.sh
+
+## check-valgrind: the unit tests under valgrind
+check-valgrind: deps-check deps-valgrind
+	@$(MAKE) $(BUILD)/release/tests/test_unit
+	@tests/valgrind.sh $(BUILD)/release/tests/test_unit
+
+## check-clients: OpenAI's clients (from PyPI and npm) against the server
+check-clients: deps-build deps-clients
+	@$(MAKE) all
+	@tests/clients/run.sh $(BUILD)/clients
+
+## docker-check: build the image, POST to the server in it, weigh it
+docker-check:
+	@docker/check.sh
+
+## cov: line coverage of the tests, by folder and in all
+cov: deps-check
+	@$(MAKE) COV=1 programs
+	@tests/coverage.sh $(BUILD)/cov "$(MAKE) COV=1" $(TIERS) fuzz cli
+.PHONY: check $(TIERS) fuzz cli layers headers size check-valgrind check-clients docker-check cov
+
+# ---------------------------------------------------------------------------------------------
+# Running, installing, keeping tidy
+
+define INVITATION
+
+Ready. Try, in another terminal:
+
+  curl http://$(HOST):$(PORT)/v1/completions -H 'Content-Type: application/json' \
+       -d '{"model":"shakespeare","prompt":"ROMEO:","max_tokens":200,"seed":1}'
+
+  curl http://$(HOST):$(PORT)/v1/forecast -H 'Content-Type: application/json' \
+       -d '{"model":"numbers","series":[2,4,8,16],"horizon":3}'
+
+  curl http://$(HOST):$(PORT)/v1/classify -H 'Content-Type: application/json' \
+       -d '{"model":"sentiment","input":"A film to fall in love with."}'
+
+endef
+export INVITATION
+
+## run: install what is missing, build, serve the zoo on 127.0.0.1:8080
+run: deps-build
+	@$(MAKE) all
+	@(for i in {1..100}; do sleep 0.1; \
+	    curl -fs -o /dev/null http://$(HOST):$(PORT)/readyz && exec echo "$$INVITATION"; done) & \
+	 exec $(BUILD)/carousel serve --config config.example.ini --host $(HOST) --port $(PORT)
+
+## deps: install what building and testing need
+deps: deps-check
+
+deps-%:
+	@tests/deps.sh $*
+
+## bench: build and run the benchmarks
+bench: $(BENCH_PROGRAMS)
+	@for program in $(BENCH_PROGRAMS); do $$program || exit 1; done
+
+## lint: sizes, and cppcheck over the sources
+lint: size layers
+	@cppcheck --std=c11 --quiet --enable=warning,performance,portability --inline-suppr \
+	  --suppress=missingIncludeSystem --error-exitcode=1 -I. -D_POSIX_C_SOURCE=200809L $(SOURCES)
+
+## format: clang-format over sources and tests
+FORMATTED = $(wildcard core/*.[ch] models/*.[ch] server/*.[ch] tests/*/*.[ch] docker/*.c)
+format:
+	@clang-format -i $(FORMATTED)
+format-check:
+	@clang-format --dry-run --Werror $(FORMATTED)
+
+## install uninstall: the program, its configuration and the zoo under PREFIX (/usr/local)
+install: all
+	install -D -m 755 -s $(BUILD)/carousel $(DESTDIR)$(PREFIX)/bin/carousel
+	install -D -m 644 config.example.ini $(DESTDIR)$(PREFIX)/share/carousel/config.example.ini
+	@for file in zoo/*/config.json zoo/*/*.safetensors zoo/*/golden.json zoo/*/vocab.txt zoo/*/README.md; do \
+	  [ -f $$file ] || continue; \
+	  install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/carousel/$$file || exit 1; done
+uninstall:
+	rm -rf $(DESTDIR)$(PREFIX)/bin/carousel $(DESTDIR)$(PREFIX)/share/carousel
+
+## clean: remove what was built
+clean:
+	rm -rf $(BUILD)
+
+## help: this list
+help:
+	@sed -n 's/^## \([a-z -]*\): \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r target text; do \
+	  printf '  %-20s %s\n' "$$target" "$$text"; done
+.PHONY: all run deps bench lint format format-check install uninstall clean help
+
+-include $(shell find $O -name '*.d' 2>/dev/null)

@@ -1,0 +1,45 @@
+#!/bin/bash
+# deps.sh GROUP: install the Debian packages of a group that are missing. The Makefile holds the groups
+# (NEEDS_<GROUP>: one package a line, then the reason). Says what and why before it asks apt; does nothing,
+# and needs no network, where all is there.
+set -eu
+
+case ${1:?a group} in
+    build) needs=$NEEDS_BUILD ;;
+    check) needs="$NEEDS_BUILD"$'\n'"$NEEDS_CHECK" ;;
+    *) group=NEEDS_${1^^} needs=${!group} ;;
+esac
+
+is_installed() {
+    dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null | grep -q '^install ok installed'
+}
+
+# Elsewhere than on Debian only the compiler can tell what is missing.
+command -v dpkg-query >/dev/null || exit 0
+
+missing=()
+while read -r package reason; do
+    is_installed "$package" && continue
+    # A tool that came from elsewhere serves as well.
+    case $package in
+        gcc | curl | valgrind | python3 | npm | buildah | mmdebstrap)
+            command -v "$package" >/dev/null && continue ;;
+        nodejs) command -v node >/dev/null && continue ;;
+        python3-venv) python3 -m ensurepip --version >/dev/null 2>&1 && continue ;;
+    esac
+    [ ${#missing[@]} -gt 0 ] || echo "Missing, to be installed with apt:"
+    printf '  %-20s %s\n' "$package" "$reason"
+    missing+=("$package")
+done <<<"$needs"
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+root=
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || {
+        echo "Not root, and there is no sudo. As root: apt-get install ${missing[*]}" >&2
+        exit 1
+    }
+    root=sudo
+fi
+$root apt-get update -qq
+$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
