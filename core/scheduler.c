@@ -22,20 +22,14 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <string.h>
 
 #include "core/clock.h"
+#include "core/lanes.h"
 #include "core/memory.h"
-#include "core/sequence_list.h"
 
 enum phase { PHASE_NEW, PHASE_QUEUED, PHASE_ABOARD, PHASE_PARKED };
 
-enum { PARKED_CHECK_MS = 50, FIRST_LANES = 8 };
-
-struct lane {
-    const struct network *network;
-    struct sequence_list riders;
-};
+enum { PARKED_CHECK_MS = 50 };
 
 struct counters {
     atomic_uint_fast64_t turns, rows, steps_prompt, steps_decode, compute_us;
@@ -53,8 +47,8 @@ struct worker {
     struct workspace *workspace;
     struct ride *rides;         /* [max_batch] */
     struct sequence **aboard;   /* [max_batch] who sits in rides[i] */
-    struct lane *lanes;         /* [lanes_room] */
-    size_t n_lanes, lanes_room, next_lane;
+    struct lanes lanes;
+    size_t next_lane;
     size_t n_riders;            /* in all lanes */
     size_t n_booked;            /* n_riders as the others may read it, under scheduler.mu */
     struct sequence_list boarding;       /* forks, until the turn is over */
@@ -113,40 +107,19 @@ static void worker_finish_leaving(struct worker *worker)
 
 /* ---- boarding ------------------------------------------------------------------------------- */
 
-static struct lane *worker_lane(struct worker *worker, const struct network *network)
-{
-    for (size_t i = 0; i < worker->n_lanes; i++)
-        if (worker->lanes[i].network == network) return &worker->lanes[i];
-    return NULL;
-}
-
-/* A new lane: the one place where a worker allocates, once for each network it meets. */
-static struct lane *worker_open_lane(struct worker *worker, const struct network *network)
-{
-    if (workspace_fit(worker->workspace, network) != STATUS_OK) return NULL;
-    if (worker->n_lanes == worker->lanes_room) {
-        size_t room = worker->lanes_room ? 2 * worker->lanes_room : FIRST_LANES;
-        struct lane *lanes = memory_new(room, sizeof *lanes);
-        if (!lanes) return NULL;
-        if (worker->n_lanes) memcpy(lanes, worker->lanes, worker->n_lanes * sizeof *lanes);
-        memory_free(worker->lanes);
-        worker->lanes = lanes;
-        worker->lanes_room = room;
-    }
-    struct lane *lane = &worker->lanes[worker->n_lanes++];
-    *lane = (struct lane){.network = network};
-    return lane;
-}
-
-static void worker_close_lane(struct worker *worker, struct lane *lane)
-{
-    *lane = worker->lanes[--worker->n_lanes];
-}
-
 static void worker_stay(struct worker *worker, struct lane *lane, struct sequence *sequence)
 {
     list_push(&lane->riders, sequence);
     worker->n_riders++;
+}
+
+/* The network's lane, opened where there is none: the one place where a worker allocates, once for
+ * each network it meets. NULL: no memory. */
+static struct lane *worker_lane(struct worker *worker, const struct network *network)
+{
+    struct lane *lane = lanes_find(&worker->lanes, network);
+    if (lane || workspace_fit(worker->workspace, network) != STATUS_OK) return lane;
+    return lanes_open(&worker->lanes, network);
 }
 
 /* Put everyone of `from` into their lanes. */
@@ -155,12 +128,8 @@ static void worker_seat(struct worker *worker, struct sequence_list *from)
     struct sequence *sequence;
     while ((sequence = list_pop(from))) {
         struct lane *lane = worker_lane(worker, sequence->network);
-        if (!lane) lane = worker_open_lane(worker, sequence->network);
-        if (!lane) {
-            worker_leave(worker, sequence, STATUS_NO_MEMORY);
-            continue;
-        }
-        worker_stay(worker, lane, sequence);
+        if (lane) worker_stay(worker, lane, sequence);
+        else worker_leave(worker, sequence, STATUS_NO_MEMORY);
     }
 }
 
@@ -225,7 +194,7 @@ static void worker_board_queued(struct worker *worker, int64_t now)
     for (struct sequence *sequence = s->queue.head;
          sequence && worker->n_riders + boarding.n < share; sequence = next) {
         next = sequence->_next;
-        struct lane *lane = worker_lane(worker, sequence->network);
+        struct lane *lane = lanes_find(&worker->lanes, sequence->network);
         if ((lane ? lane->riders.n : 0) + boarding.n >= s->options.max_batch) {
             before = sequence;
             continue;
@@ -343,8 +312,8 @@ static void worker_count_ride(struct worker *worker, struct sequence *sequence,
 /* One turn of the next lane. Riders who stay go to the tail of their lane, forks behind them. */
 static void worker_turn(struct worker *worker)
 {
-    if (worker->next_lane >= worker->n_lanes) worker->next_lane = 0;
-    struct lane *lane = &worker->lanes[worker->next_lane++];
+    if (worker->next_lane >= worker->lanes.n) worker->next_lane = 0;
+    struct lane *lane = &worker->lanes.lane[worker->next_lane++];
     size_t n = worker_fill(worker, lane);
     if (n) {
         int64_t began = clock_us();
@@ -360,7 +329,7 @@ static void worker_turn(struct worker *worker)
                 worker_stay(worker, lane, sequence);
         }
     }
-    if (lane->riders.n == 0) worker_close_lane(worker, lane);
+    if (lane->riders.n == 0) lanes_close(&worker->lanes, lane);
 }
 
 /* ---- the worker ------------------------------------------------------------------------------ */
@@ -368,14 +337,14 @@ static void worker_turn(struct worker *worker)
 /* Everyone in the lanes leaves: the server is stopping. */
 static void worker_clear_lanes(struct worker *worker)
 {
-    while (worker->n_lanes) {
-        struct lane *lane = &worker->lanes[0];
+    while (worker->lanes.n) {
+        struct lane *lane = &worker->lanes.lane[0];
         struct sequence *sequence;
         while ((sequence = list_pop(&lane->riders))) {
             worker->n_riders--;
             worker_leave(worker, sequence, STATUS_CLOSING);
         }
-        worker_close_lane(worker, lane);
+        lanes_close(&worker->lanes, lane);
     }
 }
 
@@ -455,7 +424,7 @@ static void worker_release(struct worker *worker)
     workspace_free(worker->workspace);
     memory_free(worker->rides);
     memory_free(worker->aboard);
-    memory_free(worker->lanes);
+    lanes_release(&worker->lanes);
     pthread_cond_destroy(&worker->called);
 }
 
