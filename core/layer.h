@@ -25,7 +25,7 @@
 #include "core/status.h"
 #include "core/tensors.h"
 
-enum { LAYER_MAX_KEYS = 8, LAYER_PREFIX_BYTES = 128 };
+enum { LAYER_MAX_KEYS = 8, LAYER_PREFIX_BYTES = 128, LAYER_MAX_SIZE = 1 << 20 };
 
 enum key_kind {
     KEY_SIZE,    /* integer in [minimum, maximum] */
@@ -74,14 +74,22 @@ struct layer {
     size_t state_floats;     /* a sequence; zero is the initial state */
     bool whole;              /* needs the whole sequence in one turn (bidirectional) */
     bool pools;              /* writes [B, output_size], one row a sequence, instead of [R, ...] */
-    bool bounded;            /* outputs lie in [-1, 1] whenever the inputs do (or always) */
+    bool bounded;            /* outputs lie in [-1, 1], so that int8 codes can stand for them */
+    bool identity;           /* changes nothing: the network leaves it out */
+    size_t forward_size;     /* the first so many outputs know the past; the others, of a reverse
+                                direction, the future. output_size where there is no such thing */
     size_t state_offset;     /* floats */
 };
 
+/* What build() is told of its surroundings. `before` is the layer whose rows this one reads, NULL
+ * for the first; it is lent until build() returns. A type without sizes of its own takes them
+ * from there. Where `before` reads tokens, a layer may take its place: compute at load what
+ * every token leads to, set input_size = 0 and vocabulary_size to before's, and read turn->tokens
+ * itself; the network then drops `before`. */
 struct layer_context {
     struct tensors *tensors;
-    enum precision precision; /* of matrices, where the layer allows it */
-    bool bounded_input;       /* the inputs lie in [-1, 1] */
+    enum precision precision;   /* of matrices, where the layer allows it */
+    const struct layer *before;
 };
 
 struct layer_type {
@@ -104,8 +112,30 @@ struct layer_type {
     size_t (*bytes)(const struct layer *layer);
 };
 
+#define X(symbol) extern const struct layer_type layer_##symbol;
+#include "core/layer.def"
+#undef X
+
 /* The type called `name`, or NULL. layer_types gives them all (NULL-terminated), for messages. */
 const struct layer_type *layer_type_find(const char *name);
 const struct layer_type *const *layer_types(void);
+
+/* For build(). Tensor "{prefix}.{name}" of shape [rows, columns], or [rows] where columns is 0; the
+ * caller owns *out (memory_free). */
+enum status layer_take(const struct layer_spec *spec, const struct layer_context *context,
+                       const char *name, size_t rows, size_t columns, float **out,
+                       struct error *err) MUST_CHECK;
+
+/* matrix_new with a sentence that names "{prefix}.{name}" where it fails. */
+enum status layer_matrix(const struct layer_spec *spec, const char *name, const float *W,
+                         const float *bias, size_t N, size_t K, enum precision precision,
+                         struct matrix **out, struct error *err) MUST_CHECK;
+
+/* The precision of a matrix whose inputs lie in [-1, 1] (bounded) or may not. int8 codes cover
+ * [-1, 1] only, so where the inputs may be larger an int8 network keeps float16. */
+enum precision layer_precision(enum precision wanted, bool bounded, size_t inputs);
+
+/* n_floats, rounded up to whole cache lines: where the next part of a scratch block begins. */
+size_t layer_round(size_t n_floats);
 
 #endif
