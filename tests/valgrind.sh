@@ -1,0 +1,14 @@
+#!/bin/bash
+# valgrind.sh PROGRAM: run a test program under valgrind. All tests run in one process, so that leaks are
+# seen, and check cannot limit their time: timeout does. Any error, or memory lost for certain, fails.
+set -u
+program=$1
+CK_FORK=no timeout "${VALGRIND_TIMEOUT:-900}" valgrind --quiet --error-exitcode=99 --leak-check=full \
+    --errors-for-leak-kinds=definite --show-leak-kinds=definite --child-silent-after-fork=yes \
+    --suppressions="$(dirname "$0")/valgrind.supp" "$program"
+code=$?
+case $code in
+    99) echo "valgrind found errors: see above" >&2 ;;
+    124) echo "valgrind: over ${VALGRIND_TIMEOUT:-900} s" >&2 ;;
+esac
+exit $code
