@@ -1,0 +1,117 @@
+/* The vector vocabulary of core/kernel_body.h in C with the vector types of gcc and clang: 4
+ * floats, whatever the machine. The multiply-add rounds twice. */
+#ifndef CAROUSEL_CORE_VECTOR_PORTABLE_H
+#define CAROUSEL_CORE_VECTOR_PORTABLE_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { LANES = 4 };
+
+/* Vectors side by side in a tile of 1..6 rows, for 16 registers. */
+#define TILE_VECTORS {8, 4, 4, 2, 2, 2}
+#define TILE_SUMS {4, 4, 4, 2, 2, 2}
+
+typedef float vector __attribute__((vector_size(16)));
+typedef int32_t integers __attribute__((vector_size(16)));
+
+static inline vector vector_load(const float *x)
+{
+    vector v;
+    memcpy(&v, x, sizeof v);
+    return v;
+}
+static inline void vector_store(float *y, vector v) { memcpy(y, &v, sizeof v); }
+static inline vector vector_load_first(const float *x, size_t n)
+{
+    vector v = {0};
+    memcpy(&v, x, n * sizeof *x);
+    return v;
+}
+static inline void vector_store_first(float *y, vector v, size_t n)
+{
+    memcpy(y, &v, n * sizeof *y);
+}
+
+/* Half to float, exactly: the exponent is moved by multiplying with a power of two, which also
+ * normalises subnormal halves. Infinities do not occur (struct matrix refuses them). */
+static inline vector vector_load_half(const uint16_t *x)
+{
+    const vector power = {0x1p112f, 0x1p112f, 0x1p112f, 0x1p112f};
+    integers half = {x[0], x[1], x[2], x[3]};
+    integers magnitude = (half & 0x7fff) << 13;
+    integers sign = (integers)(((half & 0x8000) != 0) & INT32_MIN);
+    return (vector)((integers)((vector)magnitude * power) | sign);
+}
+static inline vector vector_all(float x) { return (vector){x, x, x, x}; }
+static inline vector vector_add(vector a, vector b) { return a + b; }
+static inline vector vector_subtract(vector a, vector b) { return a - b; }
+static inline vector vector_multiply(vector a, vector b) { return a * b; }
+static inline vector vector_divide(vector a, vector b) { return a / b; }
+static inline vector vector_select(integers mask, vector a, vector b)
+{
+    return (vector)((mask & (integers)a) | (~mask & (integers)b));
+}
+static inline vector vector_min(vector a, vector b)
+{
+    return vector_select((integers)(a < b), a, b);
+}
+static inline vector vector_max(vector a, vector b)
+{
+    return vector_select((integers)(a > b), a, b);
+}
+static inline vector vector_fma(vector a, vector b, vector c) { return a * b + c; }
+
+static inline vector vector_scale_by_power(vector a, vector n)
+{
+    typedef uint32_t words __attribute__((vector_size(16)));
+    return (vector)((words)a + ((words)n << 23));
+}
+
+static inline void vector_store_codes(uint8_t *codes, vector v)
+{
+    for (size_t i = 0; i < LANES; i++) codes[i] = (uint8_t)(lrintf(v[i]) + 128);
+}
+
+static inline integers integers_load(const int32_t *x)
+{
+    integers v;
+    memcpy(&v, x, sizeof v);
+    return v;
+}
+static inline integers integers_subtract(integers a, integers b) { return a - b; }
+static inline vector integers_to_vector(integers a)
+{
+    return __builtin_convertvector(a, vector);
+}
+
+/* Four outputs by four inputs, one byte of the quad at a time. */
+typedef integers sums;
+typedef struct { integers byte[4]; } quad;
+typedef struct { integers byte[4]; } quad_weights;
+
+static inline sums sums_zero(void) { return (sums){0, 0, 0, 0}; }
+static inline quad quad_all(uint32_t codes)
+{
+    uint8_t bytes[4];
+    memcpy(bytes, &codes, sizeof bytes);
+    quad q;
+    for (size_t j = 0; j < 4; j++)
+        q.byte[j] = (integers){bytes[j], bytes[j], bytes[j], bytes[j]};
+    return q;
+}
+static inline quad_weights quad_load(const int8_t *w)
+{
+    quad_weights q;
+    for (size_t j = 0; j < 4; j++) q.byte[j] = (integers){w[j], w[4 + j], w[8 + j], w[12 + j]};
+    return q;
+}
+static inline sums sums_add(sums s, quad a, quad_weights w)
+{
+    for (size_t j = 0; j < 4; j++) s += a.byte[j] * w.byte[j];
+    return s;
+}
+static inline integers sums_finish(sums s) { return s; }
+
+#endif
