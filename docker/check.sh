@@ -1,0 +1,155 @@
+#!/bin/bash
+# check.sh: build the image, POST to the server in it, weigh it. With Docker where an engine runs, else with
+# buildah as root, which needs none. Where no registry answers, the base image is made from Debian's
+# packages and tagged as the Dockerfile names it. Ends with a line like the one that check prints.
+set -u
+cd "$(dirname "$0")/.."
+LIMIT_MB=80
+base=$(sed -n 's/^FROM \(debian:[^ ]*\).*/\1/p' docker/Dockerfile)
+work=$(mktemp -d)
+checks=0 failures=0 server=0 container=
+trap 'finish' EXIT
+
+say() { echo "  $*"; }
+
+# expect TEXT COMMAND...: one check.
+expect() {
+    local text=$1
+    shift
+    checks=$((checks + 1))
+    if "$@" >"$work/output" 2>&1; then
+        say "ok: $text"
+    else
+        failures=$((failures + 1))
+        say "FAILED: $text"
+        tail -c 2000 "$work/output" "$work/server" 2>/dev/null
+    fi
+}
+
+finish() {
+    if [ "$engine" = docker ]; then
+        [ -z "$container" ] || docker rm -f "$container" >/dev/null 2>&1
+    else
+        [ "$server" = 0 ] || kill "$server" 2>/dev/null
+        [ -z "$container" ] || buildah rm "$container" >/dev/null 2>&1
+    fi
+    rm -rf "$work"
+}
+
+# --- The two engines: build TARGET TAG, run TAG, stop_and_wait, inside COMMAND..., megabytes TAG
+
+if docker info >/dev/null 2>&1; then
+    engine=docker
+    build() { docker build -q -f docker/Dockerfile --target "$1" --build-arg VERSION="$version" -t "$2" .; }
+    run() {
+        container=$(docker run -d --read-only --cap-drop ALL --security-opt no-new-privileges \
+            -v "$PWD/tests/http/bundles:/models:ro" -p 127.0.0.1::8080 "$1") || return
+        address=$(docker port "$container" 8080/tcp | head -1)
+    }
+    inside() { docker exec "$container" "$@"; }
+    inner_port() { echo 8080; }
+    stop_and_wait() { docker stop -t 30 "$container" && [ "$(docker wait "$container")" = 0 ]; }
+    megabytes() { docker image inspect -f '{{.Size}}' "$1" | awk '{ printf "%.1f", $1 / 1e6 }'; }
+else
+    engine=buildah
+    [ "$(id -u)" = 0 ] || { echo "No Docker engine runs here; buildah then needs root." >&2; exit 1; }
+    make -s deps-docker || exit
+    export BUILDAH_ISOLATION=chroot
+    # A folder of its own: nothing of the machine's other images is touched.
+    export STORAGE_DRIVER=${STORAGE_DRIVER:-overlay}
+    build() {
+        buildah bud -q --format docker --layers --ignorefile docker/Dockerfile.dockerignore \
+            -f docker/Dockerfile --target "$1" --build-arg VERSION="$version" -t "$2" .
+    }
+    run() {
+        container=$(buildah from --pull-never "$1") || return
+        local command
+        # The command of the image, but on a port that is free: the network is this machine's.
+        command=$(buildah inspect --type image --format \
+            '{{range .Docker.Config.Entrypoint}}{{.}} {{end}}{{range .Docker.Config.Cmd}}{{.}} {{end}}' "$1") || return
+        # shellcheck disable=SC2086
+        buildah run -v "$PWD/tests/http/bundles:/models:ro" "$container" -- \
+            ${command/--port 8080/--port 0} >"$work/server" 2>&1 &
+        server=$!
+        for _ in {1..100}; do
+            address=$(sed -n 's,.*listening on http://[^:]*:\([0-9]*\).*,127.0.0.1:\1,p' "$work/server")
+            [ -n "$address" ] && return
+            sleep 0.1
+        done
+        return 1
+    }
+    inside() { buildah run "$container" -- "$@"; }
+    inner_port() { echo "${address##*:}"; }
+    # buildah hands the signal on to nobody, so it goes to the program itself: our child's youngest.
+    stop_and_wait() {
+        local pid=$server child
+        while child=$(pgrep -P "$pid" | head -1) && [ -n "$child" ]; do pid=$child; done
+        kill -TERM "$pid" && wait "$server"
+        local code=$?
+        server=0
+        return $code
+    }
+    megabytes() {
+        local from folder
+        from=$(buildah from --pull-never "$1") && folder=$(buildah mount "$from")
+        du -s --apparent-size -B1 "$folder" | awk '{ printf "%.1f", $1 / 1e6 }'
+        buildah rm "$from" >/dev/null
+    }
+    has_base() { buildah inspect --type image "$base" >/dev/null 2>&1 || timeout 120 buildah pull -q "$base"; }
+    # Debian's packages as the slim image has them: the essential ones, without manuals.
+    make_base() {
+        local options=() from
+        while IFS= read -r line; do options+=(--aptopt="$line"); done \
+            < <(apt-config dump | grep -E '^Acquire::(Check-|http|Retries)')
+        for path in doc man info locale; do options+=(--dpkgopt="path-exclude=/usr/share/$path/*"); done
+        mmdebstrap --quiet --variant=minbase "${options[@]}" bookworm "$work/base.tar" &&
+            from=$(buildah from scratch) && buildah add -q "$from" "$work/base.tar" / &&
+            buildah config --cmd /bin/bash "$from" &&
+            buildah commit -q "$from" "docker.io/library/$base" && buildah rm "$from"
+        local code=$?
+        rm -f "$work/base.tar"
+        return $code
+    }
+    if ! has_base >/dev/null 2>&1; then
+        say "no registry answers: making $base from Debian's packages"
+        expect "the base image is made" make_base
+    fi
+fi
+
+version=$(git describe --tags --always --dirty 2>/dev/null || echo unversioned)
+began=$SECONDS
+say "building with $engine"
+expect "the image without the zoo builds" build bare carousel:bare
+expect "the image builds" build "" carousel:latest
+[ $failures = 0 ] || { cat "$work/output"; }
+
+post() { # post PATH BODY PATTERN
+    curl -sS --max-time 20 "http://$address$1" -H 'Content-Type: application/json' -d "$2" | tee "$work/answer" |
+        grep -q "$3" || { cat "$work/answer"; return 1; }
+}
+is_ready() { curl -fsS --retry 20 --retry-connrefused --retry-delay 1 "http://$address/readyz"; }
+is_not_root() { [ "$(buildah inspect --type image --format '{{.Docker.Config.User}}' carousel 2>/dev/null ||
+    docker image inspect -f '{{.Config.User}}' carousel)" = 10001:10001 ]; }
+is_small() { awk -v mb="$1" -v limit=$LIMIT_MB 'BEGIN { exit !(mb > 0 && mb <= limit) }'; }
+has_no_shell() { ! inside /bin/sh -c true; }
+
+[ $failures != 0 ] || expect "the server in it starts" run carousel:latest
+if [ $failures = 0 ]; then
+    expect "it is ready" is_ready
+    expect "the health check agrees" inside /usr/bin/carousel-health "$(inner_port)"
+    expect "the health check notices a dead port" eval '! inside /usr/bin/carousel-health 9'
+    expect "POST /v1/completions answers" post /v1/completions \
+        '{"model":"shakespeare","prompt":"ROMEO:","max_tokens":16,"seed":1}' '"text_completion"'
+    expect "POST /v1/forecast answers" post /v1/forecast \
+        '{"model":"numbers","series":[2,4,8],"horizon":1}' '"forecasts"'
+    expect "a bundle under /models is served" post /v1/completions \
+        '{"model":"tiny-characters","prompt":"ab","max_tokens":4,"seed":1}' '"text_completion"'
+    expect "it does not run as root" is_not_root
+    expect "there is no shell in it" has_no_shell
+    expect "SIGTERM ends it with 0" stop_and_wait
+    bare=$(megabytes carousel:bare) whole=$(megabytes carousel:latest)
+    expect "at most $LIMIT_MB MB without the zoo" is_small "$bare"
+    echo "docker: $bare MB without the zoo, $whole MB with it, in $((SECONDS - began)) s"
+fi
+echo "docker: $((checks ? (checks - failures) * 100 / checks : 0))%: Checks: $checks, Failures: $failures, Errors: 0"
+[ $failures = 0 ]
