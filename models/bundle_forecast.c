@@ -1,0 +1,256 @@
+#include "models/bundle_forecast.h"
+
+#include <float.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Names in the order of the enums of models/model.h. The last input and the first basis term are
+ * written {"lag": k} and so have no name here. */
+static const char *const scalings[] = {"none", "constant", "mean_abs", "standard", NULL};
+static const char *const inputs[] = {"value", "missing", "difference", "ratio", "asinh",
+                                     "log_scale", "position", NULL};
+static const char *const outputs[] = {"mean", "normal", "student_t", "quantiles", NULL};
+static const char *const terms[] = {"geometric", "one", NULL};
+static const enum forecast_basis term_kinds[] = {BASIS_GEOMETRIC, BASIS_ONE};
+static const char *const residuals[] = {"none", "last", NULL};
+
+static const double DEFAULT_MINIMUM = 1e-6;
+
+struct keys {
+    long context_length, num_samples, seasonality;
+    const struct json *scaling, *inputs, *output;
+};
+
+static const struct field fields[] = {
+    {.name = "context_length", .kind = FIELD_INTEGER, .required = true, .minimum = 1,
+     .maximum = FORECAST_MAX_CONTEXT, .offset = offsetof(struct keys, context_length)},
+    {.name = "scaling", .kind = FIELD_OBJECT, .required = true,
+     .offset = offsetof(struct keys, scaling)},
+    {.name = "inputs", .kind = FIELD_ARRAY, .required = true,
+     .offset = offsetof(struct keys, inputs)},
+    {.name = "output", .kind = FIELD_OBJECT, .required = true,
+     .offset = offsetof(struct keys, output)},
+    {.name = "num_samples", .kind = FIELD_INTEGER, .minimum = 1, .maximum = 10000,
+     .offset = offsetof(struct keys, num_samples)},
+    {.name = "seasonality", .kind = FIELD_INTEGER, .minimum = 1, .maximum = 1 << 20,
+     .offset = offsetof(struct keys, seasonality)},
+};
+
+/* ------------------------------------------------------------------------------------------ */
+
+struct scaling_keys {
+    long type;
+    double mean, scale, minimum; /* NAN where left out */
+};
+
+static const struct field scaling_fields[] = {
+    {.name = "type", .kind = FIELD_CHOICE, .choices = scalings, .required = true,
+     .offset = offsetof(struct scaling_keys, type)},
+    {.name = "mean", .kind = FIELD_NUMBER, .minimum = -DBL_MAX, .maximum = DBL_MAX,
+     .offset = offsetof(struct scaling_keys, mean)},
+    {.name = "scale", .kind = FIELD_NUMBER, .minimum = DBL_MIN, .maximum = DBL_MAX,
+     .offset = offsetof(struct scaling_keys, scale)},
+    {.name = "minimum", .kind = FIELD_NUMBER, .minimum = DBL_MIN, .maximum = DBL_MAX,
+     .offset = offsetof(struct scaling_keys, minimum)},
+};
+
+/* A key that the type has must (or, with a default, may) be there, and no other. */
+static enum status check_scaling_key(const struct scaling_keys *keys, const char *name,
+                                     double value, bool belongs, bool required, struct error *err)
+{
+    const char *type = scalings[keys->type];
+    if (isnan(value) && required)
+        return error_set(err, STATUS_BAD_VALUE, "'%s' is missing, type '%s' needs it", name, type);
+    if (!isnan(value) && !belongs)
+        return error_set(err, STATUS_BAD_VALUE, "'%s' has no place in type '%s'", name, type);
+    return STATUS_OK;
+}
+
+static enum status read_scaling(const struct json *value, struct forecast_spec *spec,
+                                struct error *err)
+{
+    struct scaling_keys keys = {.mean = (double)NAN, .scale = (double)NAN, .minimum = (double)NAN};
+    enum status status = json_read(value, scaling_fields, 4, &keys, err);
+    if (status != STATUS_OK) return status;
+    spec->scaling = (enum scaling)keys.type;
+    bool constant = spec->scaling == SCALING_CONSTANT;
+    bool measured = spec->scaling == SCALING_MEAN_ABS || spec->scaling == SCALING_STANDARD;
+    status = check_scaling_key(&keys, "mean", keys.mean, constant, constant, err);
+    if (status == STATUS_OK)
+        status = check_scaling_key(&keys, "scale", keys.scale, constant, constant, err);
+    if (status == STATUS_OK)
+        status = check_scaling_key(&keys, "minimum", keys.minimum, measured, false, err);
+    spec->mean = constant ? keys.mean : 0;
+    spec->scale = constant ? keys.scale : 1;
+    spec->minimum = isnan(keys.minimum) ? DEFAULT_MINIMUM : keys.minimum;
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+
+static enum status read_lag(const struct json *value, long minimum, size_t *lag, struct error *err)
+{
+    const struct field field = {.name = "lag", .kind = FIELD_INTEGER, .required = true,
+                                .minimum = (double)minimum, .maximum = FORECAST_MAX_LAG};
+    long k = 0;
+    enum status status = json_read(value, &field, 1, &k, err);
+    *lag = (size_t)k;
+    return status;
+}
+
+/* One entry of `inputs` or `basis`: {"lag": k}, or a name of `names`, whose index is *choice; -1
+ * for a lag. */
+static enum status read_entry(const struct json *value, const char *const *names, long least_lag,
+                              long *choice, size_t *lag, struct error *err)
+{
+    const struct field name = {.name = "the name", .kind = FIELD_CHOICE, .choices = names};
+    *choice = -1;
+    *lag = 0;
+    if (json_kind(value) == JSON_OBJECT) return read_lag(value, least_lag, lag, err);
+    return json_read_value(value, &name, choice, err);
+}
+
+static enum status check_count(const struct json *array, const char *what, size_t min, size_t max,
+                               struct error *err)
+{
+    size_t n = json_count(array);
+    if (n >= min && n <= max) return STATUS_OK;
+    return error_set(err, STATUS_BAD_VALUE, "%s: %zu entries, expected %zu to %zu", what, n, min,
+                     max);
+}
+
+static enum status read_inputs(const struct json *array, struct forecast_spec *spec,
+                               struct error *err)
+{
+    enum status status = check_count(array, "inputs", 1, FORECAST_MAX_INPUTS, err);
+    if (status != STATUS_OK) return status;
+    for (const struct json *v = json_first(array); v; v = json_next(v)) {
+        long choice;
+        size_t lag, i = spec->n_inputs;
+        status = read_entry(v, inputs, 1, &choice, &lag, err);
+        if (status != STATUS_OK) {
+            error_prefix(err, "inputs[%zu]", i);
+            return status;
+        }
+        spec->inputs[i].kind = choice < 0 ? INPUT_LAG : (enum forecast_input)choice;
+        spec->inputs[i].lag = lag;
+        spec->n_inputs++;
+    }
+    return STATUS_OK;
+}
+
+static enum status read_basis(const struct json *array, struct forecast_spec *spec,
+                              struct error *err)
+{
+    enum status status = check_count(array, "basis", 1, FORECAST_MAX_BASIS, err);
+    if (status != STATUS_OK) return status;
+    for (const struct json *v = json_first(array); v; v = json_next(v)) {
+        long choice;
+        size_t lag, i = spec->n_basis;
+        status = read_entry(v, terms, 0, &choice, &lag, err);
+        if (status != STATUS_OK) {
+            error_prefix(err, "basis[%zu]", i);
+            return status;
+        }
+        spec->basis[i].kind = choice < 0 ? BASIS_LAG : term_kinds[choice];
+        spec->basis[i].lag = lag;
+        spec->n_basis++;
+    }
+    return STATUS_OK;
+}
+
+/* Ascending, each above 0 and below 1; two at least, because the tails go on from a pair. */
+static enum status read_levels(const struct json *array, struct forecast_spec *spec,
+                               struct error *err)
+{
+    const struct field level = {.name = "a level", .kind = FIELD_NUMBER, .above = true,
+                                .minimum = 0, .maximum = 1 - DBL_EPSILON};
+    enum status status = check_count(array, "levels", 2, FORECAST_MAX_LEVELS, err);
+    if (status != STATUS_OK) return status;
+    for (const struct json *v = json_first(array); v; v = json_next(v)) {
+        size_t i = spec->n_levels;
+        status = json_read_value(v, &level, &spec->levels[i], err);
+        if (status == STATUS_OK && i > 0 && spec->levels[i] <= spec->levels[i - 1])
+            status = error_set(err, STATUS_BAD_VALUE, "%g after %g, expected ascending levels",
+                               spec->levels[i], spec->levels[i - 1]);
+        if (status != STATUS_OK) {
+            error_prefix(err, "levels[%zu]", i);
+            return status;
+        }
+        spec->n_levels++;
+    }
+    return STATUS_OK;
+}
+
+struct output_keys {
+    long type, residual;
+    const struct json *levels, *basis;
+};
+
+static const struct field output_fields[] = {
+    {.name = "type", .kind = FIELD_CHOICE, .choices = outputs, .required = true,
+     .offset = offsetof(struct output_keys, type)},
+    {.name = "residual", .kind = FIELD_CHOICE, .choices = residuals,
+     .offset = offsetof(struct output_keys, residual)},
+    {.name = "levels", .kind = FIELD_ARRAY, .offset = offsetof(struct output_keys, levels)},
+    {.name = "basis", .kind = FIELD_ARRAY, .offset = offsetof(struct output_keys, basis)},
+};
+
+static enum status read_output(const struct json *value, struct forecast_spec *spec,
+                               struct error *err)
+{
+    struct output_keys keys = {0};
+    enum status status = json_read(value, output_fields, 4, &keys, err);
+    if (status != STATUS_OK) return status;
+    spec->output = (enum forecast_output)keys.type;
+    spec->residual_last = keys.residual != 0;
+    bool levelled = spec->output == OUTPUT_QUANTILES;
+    if (levelled && !keys.levels)
+        return error_set(err, STATUS_BAD_VALUE, "'levels' is missing, type 'quantiles' needs it");
+    if (!levelled && keys.levels)
+        return error_set(err, STATUS_BAD_VALUE, "'levels' has no place in type '%s'",
+                         outputs[keys.type]);
+    if (levelled && keys.basis)
+        return error_set(err, STATUS_BAD_VALUE,
+                         "'basis' has no place in type 'quantiles', which has no location");
+    if (keys.levels) status = read_levels(keys.levels, spec, err);
+    if (keys.basis) status = read_basis(keys.basis, spec, err);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+
+enum status bundle_read_forecast(const struct json *object, struct forecast_spec *spec,
+                                 long *seasonality, struct error *err)
+{
+    struct keys keys = {.num_samples = 100};
+    enum status status = json_read(object, fields, sizeof fields / sizeof *fields, &keys, err);
+    if (status != STATUS_OK) return status;
+    spec->context_length = (size_t)keys.context_length;
+    spec->num_samples = (size_t)keys.num_samples;
+    *seasonality = keys.seasonality;
+    status = read_scaling(keys.scaling, spec, err);
+    if (status != STATUS_OK) {
+        error_prefix(err, "scaling");
+        return status;
+    }
+    status = read_inputs(keys.inputs, spec, err);
+    if (status != STATUS_OK) return status;
+    status = read_output(keys.output, spec, err);
+    if (status != STATUS_OK) error_prefix(err, "output");
+    return status;
+}
+
+size_t forecast_n_outputs(const struct forecast_spec *spec)
+{
+    size_t location = spec->n_basis ? spec->n_basis : 1;
+    switch (spec->output) {
+    case OUTPUT_MEAN: return location;
+    case OUTPUT_NORMAL: return location + 1;
+    case OUTPUT_STUDENT_T: return location + 2;
+    case OUTPUT_QUANTILES: break;
+    }
+    return spec->n_levels;
+}

@@ -1,0 +1,37 @@
+#include "models/hash.h"
+
+#include <errno.h>
+#include <nettle/sha2.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/memory.h"
+
+enum { CHUNK_BYTES = 64 * 1024 };
+
+static void hexadecimal(const uint8_t *digest, size_t bytes, char *hex)
+{
+    for (size_t i = 0; i < bytes; i++) snprintf(hex + 2 * i, 3, "%02x", (unsigned)digest[i]);
+}
+
+enum status hash_file(int fd, const char *name, char hex[HASH_HEX_BYTES], struct error *err)
+{
+    uint8_t *chunk = memory_new(CHUNK_BYTES, 1), digest[SHA256_DIGEST_SIZE];
+    if (!chunk) return error_set(err, STATUS_NO_MEMORY, "%s: no memory", name);
+    struct sha256_ctx sha;
+    sha256_init(&sha);
+    ssize_t n = 0;
+    for (off_t at = 0; (n = pread(fd, chunk, CHUNK_BYTES, at)) != 0; at += n) {
+        if (n < 0 && errno == EINTR) n = 0;
+        else if (n < 0) break;
+        sha256_update(&sha, (size_t)n, chunk);
+    }
+    int problem = errno;
+    memory_free(chunk);
+    if (n < 0) return error_set(err, STATUS_IO, "%s: %s", name, strerror(problem));
+    sha256_digest(&sha, sizeof digest, digest);
+    hexadecimal(digest, sizeof digest, hex);
+    return STATUS_OK;
+}
