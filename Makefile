@@ -81,16 +81,16 @@ comma := ,
 ifneq ($(SAN),)
 MODE       := san-$(subst $(comma),-,$(SAN))
 OPTIMISE   := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all
-KERNEL_OPTIMISE := -O2
+PLAIN      := -fno-sanitize=all
 LINK_MODE  := -fsanitize=$(SAN)
 else ifneq ($(COV),)
 MODE       := cov
 OPTIMISE   := -O1 -g --coverage -fprofile-update=atomic
+PLAIN      := -fno-profile-arcs -fno-test-coverage
 LINK_MODE  := --coverage
 else
 MODE       := release
 OPTIMISE   := -O2 -g -D_FORTIFY_SOURCE=2
-KERNEL_OPTIMISE := -O3
 endif
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
@@ -118,8 +118,12 @@ FLAGS_core/kernels_avxvnni     := $(AVX2) -mavxvnni
 FLAGS_core/kernels_avx512      := $(AVX512)
 FLAGS_core/kernels_avx512_vnni := $(AVX512) -mavx512vnni
 endif
-# Kernels round as they are written: contraction would depend on the set.
-kernel_flags = $(if $(filter core/kernels_%,$*),$(KERNEL_OPTIMISE) -ffp-contract=off) $(FLAGS_$*)
+# Kernels round as they are written: contraction would depend on the set. Sanitizers and coverage
+# leave them alone: instrumented, their unrolled tiles take minutes to compile, and their tests put
+# every buffer before a page that must not be touched.
+BODIES := $(patsubst %.c,%,$(shell grep -l '"core/kernel_body.h"' core/kernels_*.c))
+kernel_flags = $(if $(filter core/kernels_%,$*),-O3 -ffp-contract=off) $(FLAGS_$*) \
+               $(if $(filter $(BODIES),$*),$(PLAIN))
 # Only the file that prints the version is built anew when it changes.
 VERSIONED   := $(shell grep -l CAROUSEL_VERSION server/*.c 2>/dev/null)
 version_flag = $(if $(filter $*.c,$(VERSIONED)),-DCAROUSEL_VERSION='"$(VERSION)"')
@@ -164,7 +168,7 @@ define write_if_changed
  if cmp -s $@.$$$$ $@; then rm $@.$$$$; else mv $@.$$$$ $@; fi
 endef
 $O/flags: FORCE
-	$(call write_if_changed,'$(CC) $(ALL_CFLAGS) $(KERNEL_OPTIMISE)')
+	$(call write_if_changed,'$(CC) $(ALL_CFLAGS)')
 $O/version: FORCE
 	$(call write_if_changed,'$(VERSION)')
 FORCE:
