@@ -8,8 +8,14 @@
 
 #include "models/job.h"
 
+/* More is refused; the server's limits may be lower. */
+enum {
+    FORECAST_MAX_SERIES = 4096, FORECAST_MAX_HORIZON = 4096, FORECAST_MAX_SAMPLES = 1000,
+    FORECAST_MAX_QUANTILES = 100
+};
+
 struct forecast_series {
-    const double *values; /* [n], NaN where missing; at least one is not missing */
+    const double *values; /* [n], NaN where missing; at least one of those read is not missing */
     size_t n;             /* >= 1; only the last context_length are read */
 };
 
@@ -33,11 +39,14 @@ struct forecast_result {
 
 struct forecast;
 
+/* A series that cannot be forecast (empty, all missing, out of range) gets its own error in its result;
+ * where none can, forecast_new fails and names the first. */
 enum status forecast_new(struct model *model, const struct forecast_request *request,
                          const struct job_options *options, struct forecast **out,
                          struct error *err) MUST_CHECK;
 struct job *forecast_job(struct forecast *forecast);
-void forecast_read(const struct forecast *forecast, size_t series, struct forecast_result *out);
+/* Once finished. The first reading of a series computes its quantiles: one thread at a time. */
+void forecast_read(struct forecast *forecast, size_t series, struct forecast_result *out);
 uint64_t forecast_steps_in(const struct forecast *forecast);  /* values read */
 uint64_t forecast_steps_out(const struct forecast *forecast); /* values predicted, sampled paths included */
 

@@ -9,7 +9,7 @@
 
 #include "models/job.h"
 
-enum { GENERATION_MAX_STOPS = 8, GENERATION_MAX_LOGPROBS = 20 };
+enum { GENERATION_MAX_STOPS = 8, GENERATION_MAX_STOP_BYTES = 1024, GENERATION_MAX_LOGPROBS = 20 };
 
 struct token_span {
     const int32_t *ids;

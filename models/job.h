@@ -11,10 +11,17 @@
 #ifndef CAROUSEL_MODELS_JOB_H
 #define CAROUSEL_MODELS_JOB_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
+
 #include "core/scheduler.h"
 #include "models/model.h"
 
 struct job;
+struct rider;
+
+/* The most memory that one job may take; X_new refuses more with STATUS_TOO_LONG. */
+enum { JOB_MAX_MEBIBYTES = 256 };
 
 /* Both run on worker threads and must neither block nor free the job. progress: there is new output to read
  * (generation only; once a token). finished: the last call; the job may be freed from then on, by
@@ -46,14 +53,15 @@ struct job_timings {
 struct job {
     struct model *model;          /* owns one reference */
     struct job_options options;
-    /* private */
-    const struct job_type *_type;
-    struct scheduler *_scheduler;
-    struct sequence **_sequences; /* [n]; every one that will ever ride, forks included */
-    size_t _n_sequences;
-    size_t _n_submitted;          /* the first so many are submitted; the rest board as forks */
-    _Atomic size_t _pending;
+    /* private: see models/rider.h */
+    struct scheduler *_scheduler;  /* NULL before job_start */
+    struct rider *_riders;         /* [n_riders]: every one that will ever ride, forks included */
+    struct sequence **_sequences;  /* [n_submitted]: of the first riders; the rest board as forks */
+    float *_states;                /* [n_riders, state], each on its own cache lines */
+    size_t _n_riders, _n_submitted;
+    _Atomic size_t _pending;       /* riders that have not ended */
     _Atomic int _status;
+    atomic_bool _cancelled;
 };
 
 /* Submit. STATUS_QUEUE_FULL, STATUS_CLOSING: the job is as new and finished() will not be called. On success

@@ -1,8 +1,12 @@
-/* series: values to steps, outputs to distributions: docs/bundle-format.md, "forecast". Pure; any thread. */
+/* series: values to steps, outputs to distributions: docs/bundle-format.md, "forecast". Pure; any thread.
+ *
+ * Values x are a series' own, z = (x - mean) / scale what the network sees; a missing value (NaN) takes
+ * the z before it, or 0 at the start. All in double up to the float that enters the network. */
 #ifndef CAROUSEL_MODELS_SERIES_H
 #define CAROUSEL_MODELS_SERIES_H
 
 #include "models/model.h"
+#include "models/random.h"
 
 /* z = (x - mean) / scale */
 struct series_scale {
@@ -12,8 +16,49 @@ struct series_scale {
 /* The scale of values[0..n), NaN where missing: n >= 1, at least one not missing. */
 struct series_scale series_scale_of(const struct forecast_spec *spec, const double *values, size_t n);
 
+/* z[0..n) of values[0..n), holes filled. */
+void series_scaled(const struct series_scale *scale, const double *values, size_t n, double *z);
+
+/* What a step can look back on: z[0..n_read) of the values read, then a path's own z. */
+struct series_past {
+    const double *read; /* [n_read] */
+    size_t n_read;
+    const double *path; /* path[i] is z[n_read + i] */
+};
+
+/* The inputs of step t, whose z and all before it are in the past: features [n_inputs]. A feature
+ * too large for float becomes the greatest float. */
+void series_step(const struct forecast_spec *spec, const struct series_scale *scale,
+                 const struct series_past *past, size_t t, bool missing, float *features);
+
 /* The steps of values[0..n) (n <= context_length): features [n, n_inputs]. */
 void series_features(const struct forecast_spec *spec, const struct series_scale *scale,
                      const double *values, size_t n, float *features);
+
+/* The distribution of z[t + 1]. */
+struct series_distribution {
+    enum forecast_output kind;
+    double location;             /* but for quantiles */
+    double scale, df;            /* normal, student_t; df: student_t */
+    const double *levels;        /* [n_levels] ascending, the spec's */
+    size_t n_levels;
+    double at[FORECAST_MAX_LEVELS]; /* z at each level, ascending */
+};
+
+/* How many outputs the network must have. */
+size_t series_n_outputs(const struct forecast_spec *spec);
+
+/* From the network's outputs after step t. */
+void series_distribution_read(const struct forecast_spec *spec, const struct series_past *past,
+                              size_t t, const float *outputs, struct series_distribution *out);
+
+/* The point that the mean path goes on with: the location, or the median of quantiles. */
+double series_distribution_mean(const struct series_distribution *distribution);
+double series_distribution_draw(const struct series_distribution *distribution,
+                                struct random *random);
+
+/* The q-th quantile of sorted[0..n), n >= 1: linear between the two nearest, at (n - 1) q, as numpy's
+ * default (type 7 of Hyndman and Fan, "Sample quantiles in statistical packages", 1996). */
+double series_quantile(const double *sorted, size_t n, double q);
 
 #endif

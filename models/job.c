@@ -1,0 +1,188 @@
+/* The life of a job: submitted, counted down, told.
+ *
+ * `_pending` counts the riders that have not ended. Each end is one atomic subtraction with
+ * acquire and release, so what a worker wrote for a rider happens before the subtraction that
+ * brings zero, and thereby before finished(). After its subtraction a worker touches
+ * nothing of the job, except the one that brought zero: it calls finished(), which gives the job
+ * away, and that call is the last it does. */
+#include "models/job.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "models/rider.h"
+
+/* Floats from one state to the next, so that two never share a cache line. */
+static size_t state_stride(const struct job *job)
+{
+    const size_t line = MEMORY_ALIGNMENT / sizeof(float);
+    return (network_state_floats(job->model->network) + line - 1) / line * line;
+}
+
+void job_plan(struct job *job, struct model *model, size_t n_riders, size_t n_submitted)
+{
+    assert(n_submitted >= 1 && n_submitted <= n_riders);
+    job->model = model;
+    job->_n_riders = n_riders;
+    job->_n_submitted = n_submitted;
+}
+
+void job_lay_out(struct job *job, struct arena *arena)
+{
+    job->_riders = arena_take(arena, job->_n_riders, sizeof *job->_riders);
+    job->_sequences = arena_take(arena, job->_n_submitted, sizeof *job->_sequences);
+    job->_states = arena_take(arena, job->_n_riders, state_stride(job) * sizeof *job->_states);
+}
+
+enum status job_allocate(struct arena *arena, struct error *err)
+{
+    if (arena->too_big || arena->used > (size_t)JOB_MAX_MEBIBYTES << 20)
+        return error_set(err, STATUS_TOO_LONG,
+                         "the request would take more than %d MiB of memory to answer",
+                         JOB_MAX_MEBIBYTES);
+    char *block = memory_new(arena->used, 1);
+    if (!block) return error_set(err, STATUS_NO_MEMORY, "no memory for the request");
+    *arena = (struct arena){.base = block};
+    return STATUS_OK;
+}
+
+void job_init(struct job *job, const struct job_options *options, const struct driver *driver)
+{
+    model_acquire(job->model);
+    job->options = *options;
+    atomic_init(&job->_pending, 0);
+    atomic_init(&job->_status, STATUS_OK);
+    atomic_init(&job->_cancelled, false);
+    for (size_t i = 0; i < job->_n_riders; i++) {
+        struct rider *rider = &job->_riders[i];
+        rider->sequence.driver = driver;
+        rider->sequence.network = job->model->network;
+        rider->sequence.state = job->_states + i * state_stride(job);
+        rider->sequence.priority = options->priority;
+        rider->sequence.deadline_us = options->deadline_us;
+        rider->job = job;
+        rider->index = i;
+        atomic_init(&rider->place, RIDER_WAITING);
+        if (i < job->_n_submitted) job->_sequences[i] = &rider->sequence;
+    }
+}
+
+void rider_adopt(struct rider *parent, struct rider *children, size_t n_children)
+{
+    parent->children = n_children ? children : NULL;
+    parent->n_children = n_children;
+}
+
+/* Riders are moved before the scheduler gets them: it may finish them before it returns. */
+enum status job_start(struct job *job, struct scheduler *scheduler)
+{
+    job->_scheduler = scheduler;
+    atomic_store(&job->_pending, job->_n_riders);
+    for (size_t i = 0; i < job->_n_submitted; i++)
+        atomic_store(&job->_riders[i].place, RIDER_ABOARD);
+    enum status status = scheduler_submit(scheduler, job->_sequences, job->_n_submitted);
+    if (status == STATUS_OK) return STATUS_OK; /* perhaps already over: not to be touched */
+    for (size_t i = 0; i < job->_n_submitted; i++)
+        atomic_store(&job->_riders[i].place, RIDER_WAITING);
+    atomic_store(&job->_pending, 0);
+    job->_scheduler = NULL;
+    return status;
+}
+
+/* A fork that boards while this runs either is seen here, or sees the flag in its next take():
+ * both sides write, then read, in one order of all (seq_cst). */
+void job_cancel(struct job *job)
+{
+    atomic_store(&job->_cancelled, true);
+    for (size_t i = 0; i < job->_n_riders; i++)
+        if (atomic_load(&job->_riders[i].place) == RIDER_ABOARD)
+            scheduler_cancel(job->_scheduler, &job->_riders[i].sequence);
+}
+
+void rider_board(const struct rider *parent, struct rider *child, struct worker *worker)
+{
+    memcpy(child->sequence.state, parent->sequence.state,
+           network_state_floats(parent->job->model->network) * sizeof *child->sequence.state);
+    atomic_store(&child->place, RIDER_ABOARD);
+    scheduler_board(worker, &child->sequence);
+}
+
+bool rider_must_leave(struct rider *rider)
+{
+    if (atomic_load(&rider->job->_cancelled)) rider->cut_short = true;
+    return rider->cut_short;
+}
+
+void rider_finish(struct sequence *sequence, enum status reason)
+{
+    struct rider *rider = (struct rider *)sequence;
+    struct job *job = rider->job;
+    if (reason == STATUS_OK && rider->cut_short) reason = STATUS_CANCELLED;
+    int none = STATUS_OK;
+    if (reason != STATUS_OK) atomic_compare_exchange_strong(&job->_status, &none, (int)reason);
+    size_t n_ended = 1;
+    for (size_t i = 0; i < rider->n_children; i++) {
+        struct rider *child = &rider->children[i];
+        if (atomic_load(&child->place) != RIDER_WAITING) continue;
+        atomic_store(&child->place, RIDER_ENDED);
+        n_ended++;
+    }
+    atomic_store(&rider->place, RIDER_ENDED);
+    if (atomic_fetch_sub_explicit(&job->_pending, n_ended, memory_order_acq_rel) != n_ended)
+        return;
+    if (job->options.observer.finished) job->options.observer.finished(job->options.observer.context);
+}
+
+enum status job_status(const struct job *job)
+{
+    return (enum status)atomic_load(&job->_status);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    if (a == 0 || b == 0) return a + b;
+    return a < b ? a : b;
+}
+
+static double ms_between(int64_t from_us, int64_t to_us)
+{
+    return from_us && to_us > from_us ? (double)(to_us - from_us) / 1000 : 0;
+}
+
+/* On the wall clock, the job boards with its first rider and ends with its last. What never came
+ * about (it was cancelled in the queue) lasts until the end. */
+void job_timings(const struct job *job, struct job_timings *out)
+{
+    struct sequence_stats sum = {0};
+    for (size_t i = 0; i < job->_n_riders; i++) {
+        const struct sequence_stats *stats = &job->_riders[i].sequence.stats;
+        sum.submitted_us = earlier(sum.submitted_us, stats->submitted_us);
+        sum.boarded_us = earlier(sum.boarded_us, stats->boarded_us);
+        sum.first_output_us = earlier(sum.first_output_us, stats->first_output_us);
+        if (stats->finished_us > sum.finished_us) sum.finished_us = stats->finished_us;
+        sum.turns += stats->turns;
+        sum.steps += stats->steps;
+        sum.batch_rows += stats->batch_rows;
+    }
+    int64_t end = sum.finished_us;
+    int64_t boarded = sum.boarded_us ? sum.boarded_us : end;
+    int64_t first = sum.first_output_us ? sum.first_output_us : end;
+    *out = (struct job_timings){
+        .queue_ms = ms_between(sum.submitted_us, boarded),
+        .prompt_ms = ms_between(boarded, first),
+        .decode_ms = ms_between(first, end),
+        .compute_ms = ms_between(boarded, end),
+        .total_ms = ms_between(sum.submitted_us, end),
+        .mean_batch = sum.turns ? (double)sum.batch_rows / (double)sum.turns : 0,
+        .steps = sum.steps,
+    };
+}
+
+void job_free(struct job *job)
+{
+    if (!job) return;
+    assert(atomic_load(&job->_pending) == 0);
+    model_drop(job->model);
+    memory_free(job);
+}
