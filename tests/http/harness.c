@@ -1,0 +1,273 @@
+/* See harness.h. The server is started by fork and exec with its settings in the environment, so that a
+ * test's settings are one list of texts. */
+#include "harness.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client.h"
+
+double now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+void sleep_ms(int ms)
+{
+    struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    while (nanosleep(&pause, &pause) != 0 && errno == EINTR)
+        ;
+}
+
+int patience_ms(int ms)
+{
+    const char *multiplier = getenv("CK_TIMEOUT_MULTIPLIER");
+    return ms * (multiplier != NULL ? atoi(multiplier) : 1);
+}
+
+const char *scratch_path(const char *name)
+{
+    static char paths[8][512];
+    static unsigned turn;
+    char *path = paths[turn++ % 8];
+    const char *folder = getenv("CAROUSEL_SCRATCH");
+    snprintf(path, sizeof paths[0], "%s/%s", folder != NULL ? folder : "build/scratch", name);
+    return path;
+}
+
+static void make_folders(const char *path)
+{
+    char part[512];
+    snprintf(part, sizeof part, "%s", path);
+    for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(part, 0777) != 0)
+            ck_assert_msg(errno == EEXIST, "mkdir %s: %s", part, strerror(errno));
+        *slash = '/';
+    }
+}
+
+void file_write(const char *path, const void *text, size_t bytes)
+{
+    make_folders(path);
+    FILE *file = fopen(path, "wb");
+    ck_assert_msg(file != NULL, "%s: %s", path, strerror(errno));
+    ck_assert_uint_eq(fwrite(text, 1, bytes, file), bytes);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+char *file_read(const char *path, size_t *bytes)
+{
+    FILE *file = fopen(path, "rb");
+    ck_assert_msg(file != NULL, "%s: %s", path, strerror(errno));
+    ck_assert_int_eq(fseek(file, 0, SEEK_END), 0);
+    *bytes = (size_t)ftell(file);
+    rewind(file);
+    char *text = malloc(*bytes + 1);
+    ck_assert_ptr_nonnull(text);
+    ck_assert_uint_eq(fread(text, 1, *bytes, file), *bytes);
+    text[*bytes] = '\0';
+    fclose(file);
+    return text;
+}
+
+/* "NAME=value" into the environment. */
+static void set_variable(const char *setting)
+{
+    char name[128];
+    size_t n = strcspn(setting, "=");
+    snprintf(name, sizeof name, "%.*s", (int)n, setting);
+    setenv(name, setting + n + 1, 1);
+}
+
+/* In the child: become the server. */
+static void become_server(const struct server *server, int out, const char *const *settings,
+                          pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(126);
+    int log = open(server->log, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (log < 0 || dup2(log, STDERR_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
+        _exit(126);
+    static const char *const ours[] = {"CAROUSEL_MODELS_FOLDERS=" BUNDLES,
+                                       "CAROUSEL_SCHEDULER_WORKERS=2"};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        set_variable(ours[i]);
+    for (; settings != NULL && *settings != NULL; settings++)
+        set_variable(*settings);
+    const char *program = getenv("CAROUSEL_PROGRAM");
+    if (program == NULL)
+        program = "build/carousel";
+    execl(program, program, "serve", "--host", "127.0.0.1", "--port", "0", (char *)NULL);
+    fprintf(stderr, "%s: %s\n", program, strerror(errno));
+    _exit(127);
+}
+
+/* The line that says where it listens, within the patience of a start. */
+static void read_port(struct server *server)
+{
+    static const char prefix[] = "carousel: listening on http://127.0.0.1:";
+    char line[256];
+    size_t n = 0;
+    double end = now_ms() + patience_ms(10000);
+    while (n == 0 || line[n - 1] != '\n') {
+        struct pollfd wait = {.fd = server->out, .events = POLLIN};
+        int left = (int)(end - now_ms());
+        ssize_t got = left > 0 && poll(&wait, 1, left) == 1 && n < sizeof line - 1
+                          ? read(server->out, line + n, 1)
+                          : -1;
+        if (got <= 0)
+            ck_abort_msg("the server did not start; it said:\n%s", server_log(server));
+        n += (size_t)got;
+    }
+    line[n] = '\0';
+    ck_assert_msg(strncmp(line, prefix, sizeof prefix - 1) == 0, "it said: %s", line);
+    server->port = atoi(line + sizeof prefix - 1);
+    ck_assert_int_gt(server->port, 0);
+}
+
+void server_start(struct server *server, const char *const *settings)
+{
+    static int started;
+    int ends[2];
+    char name[64];
+    pid_t parent = getpid();
+    snprintf(name, sizeof name, "server-%d-%d.log", (int)parent, started++);
+    snprintf(server->log, sizeof server->log, "%s", scratch_path(name));
+    make_folders(server->log);
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_eq(fcntl(ends[0], F_SETFD, FD_CLOEXEC), 0);
+    server->pid = fork();
+    ck_assert_int_ge(server->pid, 0);
+    if (server->pid == 0)
+        become_server(server, ends[1], settings, parent);
+    close(ends[1]);
+    server->out = ends[0];
+    read_port(server);
+}
+
+void server_signal(const struct server *server, int signal)
+{
+    ck_assert_int_eq(kill(server->pid, signal), 0);
+}
+
+int server_wait(struct server *server)
+{
+    int status = 0;
+    double end = now_ms() + patience_ms(40000);
+    pid_t ended;
+    while ((ended = waitpid(server->pid, &status, WNOHANG)) == 0 && now_ms() < end)
+        sleep_ms(5);
+    if (ended == 0) {
+        kill(server->pid, SIGKILL);
+        waitpid(server->pid, &status, 0);
+        server->pid = 0;
+        ck_abort_msg("the server did not end; it said:\n%s", server_log(server));
+    }
+    server->pid = 0;
+    close(server->out);
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (code != 0)
+        fprintf(stderr, "the server ended with %d; it said:\n%s\n", code, server_log(server));
+    else
+        unlink(server->log);
+    return code;
+}
+
+int server_stop(struct server *server)
+{
+    server_signal(server, SIGTERM);
+    return server_wait(server);
+}
+
+const char *server_log(const struct server *server)
+{
+    static char *text;
+    size_t bytes;
+    free(text);
+    text = file_read(server->log, &bytes);
+    return text;
+}
+
+double metric(const struct server *server, const char *name)
+{
+    struct reply *reply = ask(server, "GET", "/metrics", NULL);
+    ck_assert_int_eq(reply->status, 200);
+    size_t n = strlen(name);
+    for (const char *line = reply->body; line != NULL && *line != '\0';) {
+        if (strncmp(line, name, n) == 0 && line[n] == ' ')
+            return strtod(line + n, NULL);
+        line = strchr(line, '\n');
+        line = line != NULL ? line + 1 : NULL;
+    }
+    return 0;
+}
+
+bool metric_becomes(const struct server *server, const char *name, double value)
+{
+    double end = now_ms() + patience_ms(10000), found = 0;
+    while ((found = metric(server, name)) != value && now_ms() < end)
+        sleep_ms(10);
+    return found == value;
+}
+
+/* The slow bundle: one-hot of 32 characters, an LSTM of 1536 units, a linear layer, all zero; so every output
+ * is zero and every token is as likely as any other. */
+
+enum { SLOW_HIDDEN = 1536, SLOW_VOCABULARY = 32 };
+
+static const char slow_config[] =
+    "{\"format_version\":1,\"task\":\"text-generation\",\"network\":["
+    "{\"type\":\"one_hot\",\"num_classes\":32},"
+    "{\"type\":\"lstm\",\"prefix\":\"lstm\",\"input_size\":32,\"hidden_size\":1536,\"bias\":false},"
+    "{\"type\":\"linear\",\"prefix\":\"head\",\"in_features\":1536,\"out_features\":32,\"bias\":false}],"
+    "\"tokenizer\":{\"type\":\"characters\",\"vocabulary\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\","
+    "\"i\",\"j\",\"k\",\"l\",\"m\",\"n\",\"o\",\"p\",\"q\",\"r\",\"s\",\"t\",\"u\",\"v\",\"w\",\"x\",\"y\","
+    "\"z\",\" \",\".\",\",\",\"!\",\"?\",\"-\"]}}";
+
+static const char slow_golden[] = "{\"cases\":[{\"input\":\"a\",\"tokens\":[0],\"output\":[0,0,0,0,0,0,0,0,"
+                                  "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}]}";
+
+void slow_make(void)
+{
+    char header[512];
+    unsigned input = 4 * SLOW_HIDDEN * SLOW_VOCABULARY * 2, state = 4 * SLOW_HIDDEN * SLOW_HIDDEN * 2;
+    unsigned head = SLOW_VOCABULARY * SLOW_HIDDEN * 2;
+    int n = snprintf(header, sizeof header,
+                     "{\"lstm.weight_ih_l0\":{\"dtype\":\"F16\",\"shape\":[%d,%d],\"data_offsets\":[0,%u]},"
+                     "\"lstm.weight_hh_l0\":{\"dtype\":\"F16\",\"shape\":[%d,%d],\"data_offsets\":[%u,%u]},"
+                     "\"head.weight\":{\"dtype\":\"F16\",\"shape\":[%d,%d],\"data_offsets\":[%u,%u]}}",
+                     4 * SLOW_HIDDEN, SLOW_VOCABULARY, input, 4 * SLOW_HIDDEN, SLOW_HIDDEN, input,
+                     input + state, SLOW_VOCABULARY, SLOW_HIDDEN, input + state, input + state + head);
+    while (n % 8 != 0)
+        header[n++] = ' ';
+    char start[8 + sizeof header] = {(char)(n & 255), (char)(n >> 8)};
+    memcpy(start + 8, header, (size_t)n);
+    file_write(scratch_path("slow/slow/config.json"), slow_config, sizeof slow_config - 1);
+    file_write(scratch_path("slow/slow/golden.json"), slow_golden, sizeof slow_golden - 1);
+    const char *weights = scratch_path("slow/slow/model.safetensors");
+    file_write(weights, start, 8 + (size_t)n);
+    /* The tensors are a hole in the file. */
+    ck_assert_int_eq(truncate(weights, 8 + n + (off_t)(input + state + head)), 0);
+}
+
+const char *slow_setting(void)
+{
+    static char setting[600];
+    snprintf(setting, sizeof setting, "CAROUSEL_MODELS_FOLDERS=%s:%s", BUNDLES, scratch_path("slow"));
+    return setting;
+}

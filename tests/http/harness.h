@@ -1,0 +1,56 @@
+/* harness: the real server, started on a free port for a test and stopped after it.
+ *
+ * The server is a child of the test's process and dies with it. Whatever goes wrong here fails the test. What
+ * the server writes on stderr is kept in a file and shown where it ended badly. */
+#ifndef CAROUSEL_TESTS_HTTP_HARNESS_H
+#define CAROUSEL_TESTS_HTTP_HARNESS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct server {
+    pid_t pid; /* 0: not running */
+    int port;
+    int out;   /* read end of its stdout */
+    char log[512];
+};
+
+/* Where bundles of the tests lie. SLOW is a folder that harness_make_slow fills. */
+#define BUNDLES "tests/http/bundles"
+const char *scratch_path(const char *name); /* under CAROUSEL_SCRATCH; valid until the eighth next call */
+
+/* Start it on the small bundles and wait until it listens. settings: "CAROUSEL_SECTION_KEY=value", ended by
+ * NULL; may be NULL. They win over what the harness sets. */
+void server_start(struct server *server, const char *const *settings);
+/* Send SIGTERM and wait: the exit code, or 128 + the signal that killed it. */
+int server_stop(struct server *server);
+/* Wait without a signal. */
+int server_wait(struct server *server);
+void server_signal(const struct server *server, int signal);
+/* What it has written on stderr so far; valid until the next call. */
+const char *server_log(const struct server *server);
+
+/* One line of GET /metrics: the value behind `name`, labels included as they are printed, or 0
+ * where the line is not there. */
+double metric(const struct server *server, const char *name);
+/* Ask for it until it equals `value`: false after 10 seconds. */
+bool metric_becomes(const struct server *server, const char *name, double value);
+
+/* Make the bundle "slow": a generation model whose steps take milliseconds, since it is large and
+ * all zero. Its folder goes into CAROUSEL_MODELS_FOLDERS. Once a process, before tests fork. */
+void slow_make(void);
+/* The setting that serves the small bundles and the slow one. */
+const char *slow_setting(void);
+
+/* Monotonic milliseconds; and a pause. */
+double now_ms(void);
+void sleep_ms(int ms);
+/* ms, times CK_TIMEOUT_MULTIPLIER: what sanitizers and coverage slow down. */
+int patience_ms(int ms);
+
+/* Write a file of the tests: bytes of text. Folders are made. */
+void file_write(const char *path, const void *text, size_t bytes);
+/* A whole file with a zero byte after it; the caller frees it. */
+char *file_read(const char *path, size_t *bytes);
+
+#endif

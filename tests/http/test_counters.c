@@ -1,0 +1,130 @@
+/* GET /metrics adds up with what was asked, and the access log has one line a request. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+
+static struct server server;
+
+START_TEST(counters_add_up_with_the_requests)
+{
+    server_start(&server, NULL);
+    for (int i = 0; i < 7; i++)
+        expect_ok(post(&server, "/v1/forecast", "{'series':[1,2,3],'horizon':4}"));
+    for (int i = 0; i < 5; i++)
+        expect_ok(post(&server, "/v1/completions", "{'model':'tiny-characters','prompt':'abc','max_tokens':10}"));
+    for (int i = 0; i < 3; i++)
+        expect_ok(post(&server, "/v1/classify", "{'model':'tiny-labels','input':'good film'}"));
+    for (int i = 0; i < 4; i++)
+        expect_error(post(&server, "/v1/completions", "{'model':'tiny-characters'}"), 400, "invalid_value", "prompt");
+    expect_ok(post(&server, "/v1/completions",
+                   "{'model':'tiny-characters','prompt':'abc','max_tokens':100,'logit_bias':{'2':100},'stop':'aaa'}"));
+    ask(&server, "GET", "/nothing", NULL);
+
+    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/forecast\",code=\"200\"}"), 7);
+    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/completions\",code=\"200\"}"), 6);
+    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/completions\",code=\"400\"}"), 4);
+    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/classify\",code=\"200\"}"), 3);
+    ck_assert_double_eq(metric(&server, "carousel_requests_finished_total{reason=\"length\"}"), 5);
+    ck_assert_double_eq(metric(&server, "carousel_requests_finished_total{reason=\"stop\"}"), 1);
+    ck_assert_double_eq(metric(&server, "carousel_requests_finished_total{reason=\"complete\"}"), 10);
+    ck_assert_double_eq(metric(&server, "carousel_sequences_active"), 0);
+    ck_assert_double_eq(metric(&server, "carousel_queue_depth"), 0);
+    ck_assert_double_eq(metric(&server, "carousel_model_ready{model=\"tiny-series\",version=\"1\"}"), 1);
+    ck_assert_double_gt(metric(&server, "carousel_model_memory_bytes{model=\"tiny-series\",version=\"1\"}"), 1000);
+    /* 6 prompts of 3 characters, and at least as many for series and texts. */
+    double prompt = metric(&server, "carousel_steps_total{phase=\"prompt\"}");
+    double decode = metric(&server, "carousel_steps_total{phase=\"decode\"}");
+    ck_assert_double_ge(prompt, 6 * 3 + 7 * 3 + 3 * 2);
+    ck_assert_double_ge(decode, 5 * 9);
+    double turns = metric(&server, "carousel_turns_total"), rows = metric(&server, "carousel_rows_total");
+    ck_assert_double_ge(turns, 1);
+    ck_assert_double_ge(rows, turns);
+    ck_assert_double_eq(metric(&server, "carousel_batch_rows_count"), turns);
+    ck_assert_double_eq(metric(&server, "carousel_batch_rows_sum"), rows);
+    ck_assert_double_gt(metric(&server, "carousel_compute_seconds_total"), 0);
+    ck_assert_double_gt(metric(&server, "carousel_request_bytes_total"), 0);
+    ck_assert_double_gt(metric(&server, "carousel_response_bytes_total"), 0);
+    ck_assert_double_ge(metric(&server, "carousel_time_to_first_token_seconds_count"), 6);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
+START_TEST(histograms_are_cumulative_and_end_with_their_count)
+{
+    server_start(&server, NULL);
+    for (int i = 0; i < 20; i++)
+        expect_ok(post(&server, "/v1/completions", "{'model':'tiny-characters','prompt':'abc','max_tokens':10}"));
+    struct reply *reply = ask(&server, "GET", "/metrics", NULL);
+    char name[128] = "", line_name[128];
+    double last = 0;
+    int histograms = 0;
+    for (char *line = strtok(reply->body, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        char *bucket = strstr(line, "_bucket{");
+        char *count = strstr(line, "_count");
+        double value = strrchr(line, ' ') != NULL ? strtod(strrchr(line, ' '), NULL) : 0;
+        if (*line == '#')
+            continue;
+        if (bucket != NULL) {
+            snprintf(line_name, sizeof line_name, "%.*s", (int)(bucket - line), line);
+            if (strcmp(line_name, name) != 0)
+                last = 0;
+            snprintf(name, sizeof name, "%s", line_name);
+            ck_assert_msg(value >= last, "not cumulative: %s", line);
+            last = value;
+        } else if (count != NULL && (count[6] == ' ' || count[6] == '{')) {
+            ck_assert_msg(value == last, "%s, but the last bucket has %g", line, last);
+            histograms++;
+        }
+    }
+    ck_assert_int_ge(histograms, 5);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
+START_TEST(the_access_log_has_one_line_a_request_and_no_prompt)
+{
+    server_start(&server, NULL);
+    expect_ok(post(&server, "/v1/completions", "{'model':'tiny-characters','prompt':'secrets','max_tokens':10}"));
+    expect_error(post(&server, "/v1/completions", "{'model':'secretmodel','prompt':'secrets'}"), 404, "model_not_found",
+                 "model");
+    ask(&server, "GET", "/health", NULL);
+    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/health\",code=\"200\"}"), 1);
+    sleep_ms(patience_ms(20));
+    int lines = 0;
+    char *log = strdup(server_log(&server));
+    ck_assert_ptr_nonnull(log);
+    for (char *line = strtok(log, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        cJSON *json = *line == '{' ? cJSON_Parse(line) : NULL;
+        cJSON *route = json_at(json, "route");
+        ck_assert_ptr_null(strstr(line, "secrets"));
+        if (cJSON_IsString(route) && strcmp(route->valuestring, "/v1/completions") == 0) {
+            lines++;
+            ck_assert(cJSON_IsNumber(json_at(json, "status")));
+            ck_assert(cJSON_IsString(json_at(json, "request_id")));
+            ck_assert(cJSON_IsNumber(json_at(json, "total_ms")));
+            ck_assert(cJSON_IsNumber(json_at(json, "bytes_in")));
+        }
+        cJSON_Delete(json);
+    }
+    free(log);
+    ck_assert_int_eq(lines, 2);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
+Suite *counters_suite(void);
+
+Suite *counters_suite(void)
+{
+    Suite *suite = suite_create("counters");
+    TCase *cases = tcase_create("counters");
+    tcase_set_timeout(cases, 10);
+    tcase_add_test(cases, counters_add_up_with_the_requests);
+    tcase_add_test(cases, histograms_are_cumulative_and_end_with_their_count);
+    tcase_add_test(cases, the_access_log_has_one_line_a_request_and_no_prompt);
+    suite_add_tcase(suite, cases);
+    return suite;
+}

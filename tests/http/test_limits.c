@@ -1,0 +1,211 @@
+/* What the server refuses when it is full, late or beset: 429, 504, and limits on connections. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+
+static struct server server;
+static struct reply reply;
+
+START_TEST(a_full_queue_is_a_429_at_once)
+{
+    enum { N = 12 };
+    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1", "CAROUSEL_SCHEDULER_MAX_BATCH=1",
+                                    "CAROUSEL_SCHEDULER_QUEUE_SEQUENCES=3", NULL};
+    static struct client clients[N];
+    server_start(&server, settings);
+    client_open(&clients[0], &server);
+    client_post(&clients[0], "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}");
+    ck_assert(metric_becomes(&server, "carousel_sequences_active", 1));
+    for (int i = 1; i < N; i++) {
+        client_open(&clients[i], &server);
+        client_post(&clients[i], "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}");
+        if (i <= 3)
+            ck_assert(metric_becomes(&server, "carousel_queue_depth", i));
+    }
+    for (int i = 4; i < N; i++) {
+        double began = now_ms();
+        ck_assert(client_read(&clients[i], &reply));
+        expect_error(&reply, 429, "queue_full", NULL);
+        ck_assert_int_ge(atoi(reply_header(&reply, "Retry-After")), 1);
+        ck_assert_double_lt(now_ms() - began, patience_ms(2000));
+    }
+    ck_assert_double_eq(metric(&server, "carousel_rejected_total{reason=\"queue_full\"}"), N - 4);
+    /* A refused client's connection serves on, and small requests still answer once there is room. */
+    for (int i = 0; i < 4; i++)
+        client_close(&clients[i]);
+    ck_assert(metric_becomes(&server, "carousel_queue_depth", 0));
+    ck_assert(metric_becomes(&server, "carousel_sequences_active", 0));
+    client_post(&clients[N - 1], "/v1/forecast", "{'series':[1,2],'horizon':1}");
+    ck_assert(client_read(&clients[N - 1], &reply));
+    expect_ok(&reply);
+    for (int i = 4; i < N; i++)
+        client_close(&clients[i]);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
+START_TEST(steps_that_wait_are_bounded_too)
+{
+    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1", "CAROUSEL_SCHEDULER_MAX_BATCH=1",
+                                    "CAROUSEL_SCHEDULER_QUEUE_STEPS=20000", NULL};
+    static struct client one, two;
+    server_start(&server, settings);
+    client_open(&one, &server);
+    client_post(&one, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}");
+    ck_assert(metric_becomes(&server, "carousel_sequences_active", 1));
+    client_open(&two, &server);
+    client_post(&two, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}");
+    ck_assert(metric_becomes(&server, "carousel_queue_depth", 1));
+    expect_error(post(&server, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}"), 429,
+                 "queue_full", NULL);
+    client_close(&one);
+    client_close(&two);
+    ck_assert(metric_becomes(&server, "carousel_queue_depth", 0));
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
+START_TEST(a_deadline_that_passes_is_a_504)
+{
+    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1", "CAROUSEL_SCHEDULER_MAX_BATCH=1",
+                                    NULL};
+    static struct client aboard;
+    server_start(&server, settings);
+    /* computing */
+    double began = now_ms();
+    expect_error(post(&server, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000,'timeout_ms':200}"),
+                 504, "deadline_exceeded", NULL);
+    ck_assert_double_ge(now_ms() - began, 199);
+    ck_assert_double_lt(now_ms() - began, patience_ms(3000));
+    ck_assert(metric_becomes(&server, "carousel_sequences_active", 0));
+    /* queued */
+    client_open(&aboard, &server);
+    client_post(&aboard, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}");
+    ck_assert(metric_becomes(&server, "carousel_sequences_active", 1));
+    began = now_ms();
+    expect_error(post(&server, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':5,'timeout_ms':200}"),
+                 504, "deadline_exceeded", NULL);
+    ck_assert_double_lt(now_ms() - began, patience_ms(3000));
+    ck_assert(metric_becomes(&server, "carousel_queue_depth", 0));
+    ck_assert_double_eq(metric(&server, "carousel_requests_finished_total{reason=\"deadline\"}"), 2);
+    client_close(&aboard);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
+START_TEST(the_configured_deadline_holds_for_all)
+{
+    const char *const settings[] = {slow_setting(), "CAROUSEL_TIMEOUTS_REQUEST_MS=200",
+                                    "CAROUSEL_TIMEOUTS_REQUEST_MAX_MS=1000", NULL};
+    server_start(&server, settings);
+    expect_error(post(&server, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}"), 504,
+                 "deadline_exceeded", NULL);
+    expect_error(post(&server, "/v1/completions", "{'model':'slow','prompt':'a','timeout_ms':1001}"), 400,
+                 "invalid_value", "timeout_ms");
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
+START_TEST(hundreds_of_connections_are_served)
+{
+    enum { N = 400 };
+    static struct client clients[N];
+    server_start(&server, NULL);
+    for (int i = 0; i < N; i++)
+        client_open(&clients[i], &server);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < N; i++)
+            client_post(&clients[i], "/v1/forecast", "{'series':[1,2,3],'horizon':2}");
+        for (int i = 0; i < N; i++) {
+            ck_assert(client_read(&clients[i], &reply));
+            expect_ok(&reply);
+        }
+    }
+    for (int i = 0; i < N; i++)
+        client_close(&clients[i]);
+    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/forecast\",code=\"200\"}"), 3 * N);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
+START_TEST(connections_over_the_limit_wait_their_turn)
+{
+    enum { LIMIT = 8, N = 12 };
+    const char *const settings[] = {"CAROUSEL_LIMITS_CONNECTIONS=8", "CAROUSEL_SERVER_HTTP_THREADS=1", NULL};
+    static struct client clients[N];
+    server_start(&server, settings);
+    for (int i = 0; i < N; i++) {
+        client_open(&clients[i], &server);
+        if (i < LIMIT) {
+            client_post(&clients[i], "/v1/forecast", "{'series':[1,2,3],'horizon':2}");
+            ck_assert(client_read(&clients[i], &reply));
+            expect_ok(&reply);
+        }
+    }
+    for (int i = LIMIT; i < N; i++)
+        client_post(&clients[i], "/v1/forecast", "{'series':[1,2,3],'horizon':2}");
+    for (int i = 0; i < LIMIT; i++)
+        client_close(&clients[i]);
+    for (int i = LIMIT; i < N; i++) {
+        ck_assert(client_read(&clients[i], &reply));
+        expect_ok(&reply);
+        client_close(&clients[i]);
+    }
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
+START_TEST(one_address_cannot_take_all_connections)
+{
+    const char *const settings[] = {"CAROUSEL_LIMITS_CONNECTIONS_PER_ADDRESS=4", NULL};
+    static struct client clients[5];
+    server_start(&server, settings);
+    for (int i = 0; i < 4; i++) {
+        client_open(&clients[i], &server);
+        client_post(&clients[i], "/v1/forecast", "{'series':[1,2,3],'horizon':2}");
+        ck_assert(client_read(&clients[i], &reply));
+        expect_ok(&reply);
+    }
+    client_open(&clients[4], &server);
+    client_post(&clients[4], "/v1/forecast", "{'series':[1,2,3],'horizon':2}");
+    ck_assert(!client_read(&clients[4], &reply));
+    for (int i = 0; i < 5; i++)
+        client_close(&clients[i]);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
+START_TEST(an_answer_over_its_limit_is_refused)
+{
+    const char *const settings[] = {"CAROUSEL_LIMITS_REPLY_BYTES=65536", NULL};
+    server_start(&server, settings);
+    struct reply *found = post(&server, "/v1/forecast", "{'series':[1,2,3],'horizon':500,'num_samples':500}");
+    ck_assert_msg(found->status >= 400 && found->status < 504, "%d, %zu bytes", found->status, found->body_bytes);
+    text_at(found, "error.message");
+    expect_ok(post(&server, "/v1/forecast", "{'series':[1,2,3],'horizon':2}"));
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
+Suite *limits_suite(void);
+
+Suite *limits_suite(void)
+{
+    Suite *suite = suite_create("limits");
+    slow_make();
+    TCase *cases = tcase_create("limits");
+    tcase_set_timeout(cases, 25);
+    tcase_add_test(cases, a_full_queue_is_a_429_at_once);
+    tcase_add_test(cases, steps_that_wait_are_bounded_too);
+    tcase_add_test(cases, a_deadline_that_passes_is_a_504);
+    tcase_add_test(cases, the_configured_deadline_holds_for_all);
+    tcase_add_test(cases, hundreds_of_connections_are_served);
+    tcase_add_test(cases, connections_over_the_limit_wait_their_turn);
+    tcase_add_test(cases, one_address_cannot_take_all_connections);
+    tcase_add_test(cases, an_answer_over_its_limit_is_refused);
+    suite_add_tcase(suite, cases);
+    return suite;
+}

@@ -1,0 +1,387 @@
+/* HTTP byte by byte: what slow, hasty, vague and hostile clients put on the wire. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "client.h"
+
+static struct server server;
+static struct client client;
+static struct reply reply;
+
+/* Short limits, so that their ends can be waited for. */
+static const char *const settings[] = {"CAROUSEL_LIMITS_BODY_BYTES=4096", "CAROUSEL_LIMITS_HEADER_BYTES=8192",
+                                       "CAROUSEL_TIMEOUTS_HEADER_S=1", "CAROUSEL_TIMEOUTS_BODY_S=1",
+                                       "CAROUSEL_TIMEOUTS_IDLE_S=2", NULL};
+
+static void start(void)
+{
+    server_start(&server, settings);
+    client_open(&client, &server);
+}
+
+static void stop(void)
+{
+    client_close(&client);
+    expect_ok(ask(&server, "GET", "/v1/models", NULL)); /* it is still well */
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+
+#define BODY "{\"series\":[2,4,8],\"horizon\":1}"
+#define HEAD "POST /v1/forecast HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+
+/* One forecast, from whatever precedes. */
+static void expect_forecast(void)
+{
+    ck_assert(client_read(&client, &reply));
+    expect_ok(&reply);
+    ck_assert_int_eq(length_at(&reply, "forecasts.0.mean"), 1);
+}
+
+START_TEST(keep_alive_serves_many_requests_on_one_connection)
+{
+    for (int i = 0; i < 50; i++) {
+        client_post(&client, "/v1/forecast", BODY);
+        expect_forecast();
+    }
+}
+END_TEST
+
+START_TEST(pipelined_requests_are_answered_in_order)
+{
+    enum { N = 20 };
+    for (int i = 0; i < N; i++)
+        client_say(&client, HEAD "X-Request-Id: turn-%d\r\nContent-Length: %zu\r\n\r\n" BODY, i, sizeof BODY - 1);
+    for (int i = 0; i < N; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "turn-%d", i);
+        expect_forecast();
+        ck_assert_str_eq(reply_header(&reply, "X-Request-Id"), id);
+    }
+}
+END_TEST
+
+START_TEST(connection_close_is_obeyed)
+{
+    client_say(&client, HEAD "Connection: close\r\nContent-Length: %zu\r\n\r\n" BODY, sizeof BODY - 1);
+    expect_forecast();
+    ck_assert(client_is_closed(&client, patience_ms(1000)));
+}
+END_TEST
+
+START_TEST(http_1_0_is_answered_and_closed)
+{
+    client_say(&client, "GET /health HTTP/1.0\r\n\r\n");
+    ck_assert(client_fill(&client, 15));
+    ck_assert_int_eq(strncmp(client.buffer, "HTTP/1.", 7), 0);
+    ck_assert_int_eq(strncmp(client.buffer + 8, " 200", 4), 0);
+    ck_assert(client_is_closed(&client, patience_ms(1000)));
+}
+END_TEST
+
+START_TEST(a_request_may_come_byte_by_byte)
+{
+    static const char request[] = HEAD "Content-Length: 30\r\n\r\n" BODY;
+    ck_assert_uint_eq(sizeof BODY - 1, 30);
+    for (size_t i = 0; i < sizeof request - 1; i++) {
+        client_send(&client, request + i, 1);
+        if (i % 10 == 0)
+            sleep_ms(1);
+    }
+    expect_forecast();
+}
+END_TEST
+
+START_TEST(a_chunked_body_is_put_together)
+{
+    client_say(&client, HEAD "Transfer-Encoding: chunked\r\n\r\n");
+    for (const char *at = BODY; *at != '\0'; at++)
+        client_say(&client, "1;note=x\r\n%c\r\n", *at);
+    client_say(&client, "0\r\nX-Trailer: y\r\n\r\n");
+    expect_forecast();
+    client_say(&client, HEAD "Transfer-Encoding: chunked\r\n\r\n%zx\r\n" BODY "\r\n0\r\n\r\n", sizeof BODY - 1);
+    expect_forecast();
+}
+END_TEST
+
+START_TEST(an_expected_100_comes_before_the_body)
+{
+    client_say(&client, HEAD "Expect: 100-continue\r\nContent-Length: %zu\r\n\r\n", sizeof BODY - 1);
+    ck_assert(client_fill(&client, 12));
+    ck_assert_int_eq(strncmp(client.buffer, "HTTP/1.1 100", 12), 0);
+    client_say(&client, "%s", BODY);
+    expect_forecast();
+}
+END_TEST
+
+/* 413 --------------------------------------------------------------------------------------- */
+
+START_TEST(a_huge_content_length_is_refused_before_the_body)
+{
+    client_say(&client, HEAD "Content-Length: 1000000000000\r\n\r\n");
+    ck_assert(client_read(&client, &reply)); /* without one byte of the body */
+    expect_error(&reply, 413, "payload_too_large", "");
+}
+END_TEST
+
+START_TEST(a_huge_content_length_is_refused_in_place_of_a_100)
+{
+    client_say(&client, HEAD "Expect: 100-continue\r\nContent-Length: 4097\r\n\r\n");
+    ck_assert(client_fill(&client, 12));
+    ck_assert_int_eq(strncmp(client.buffer, "HTTP/1.1 413", 12), 0);
+}
+END_TEST
+
+START_TEST(a_huge_body_is_refused_though_the_client_goes_on_sending)
+{
+    static char block[4096];
+    memset(block, ' ', sizeof block);
+    client_say(&client, HEAD "Content-Length: 1000000\r\n\r\n");
+    for (int i = 0; i < 244; i++)
+        if (!client_send(&client, block, sizeof block))
+            break;
+    ck_assert(client_read(&client, &reply));
+    expect_error(&reply, 413, "payload_too_large", "");
+}
+END_TEST
+
+START_TEST(a_huge_chunked_body_is_refused_at_the_limit)
+{
+    static char block[1024];
+    memset(block, ' ', sizeof block);
+    client_say(&client, HEAD "Transfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 1000; i++)
+        if (!client_say(&client, "400\r\n") || !client_send(&client, block, sizeof block) ||
+            !client_say(&client, "\r\n"))
+            break;
+    ck_assert(client_read(&client, &reply));
+    expect_error(&reply, 413, "payload_too_large", "");
+}
+END_TEST
+
+START_TEST(a_body_at_the_limit_is_taken)
+{
+    static char body[4097];
+    memset(body, ' ', 4096);
+    memcpy(body, BODY, sizeof BODY - 1);
+    client_say(&client, HEAD "Content-Length: 4096\r\n\r\n");
+    client_send(&client, body, 4096);
+    expect_forecast();
+}
+END_TEST
+
+/* Time -------------------------------------------------------------------------------------- */
+
+START_TEST(a_body_that_does_not_come_is_a_408)
+{
+    double began = now_ms();
+    client_say(&client, HEAD "Content-Length: %zu\r\n\r\n{", sizeof BODY - 1);
+    ck_assert(client_read(&client, &reply));
+    expect_error(&reply, 408, "request_timeout", "");
+    ck_assert_double_ge(now_ms() - began, 800);
+    ck_assert(client_is_closed(&client, patience_ms(4000)));
+}
+END_TEST
+
+START_TEST(a_body_that_drips_is_a_408_too)
+{
+    client_say(&client, HEAD "Content-Length: 1000\r\n\r\n{");
+    for (int i = 0; i < 20; i++) {
+        if (!client_say(&client, " "))
+            break;
+        sleep_ms(100);
+    }
+    ck_assert(client_read(&client, &reply));
+    expect_error(&reply, 408, "request_timeout", "");
+}
+END_TEST
+
+START_TEST(headers_that_drip_end_the_connection)
+{
+    client_say(&client, "GET /health HTTP/1.1\r\nHost: t\r\nX-Slow: ");
+    double began = now_ms();
+    bool open = true;
+    while (open && now_ms() - began < patience_ms(5000)) {
+        open = client_say(&client, "x") && !client_is_closed(&client, 100);
+    }
+    ck_assert_msg(!open, "a connection that drips headers stays open");
+    ck_assert_double_ge(now_ms() - began, 700);
+}
+END_TEST
+
+START_TEST(an_idle_connection_is_closed)
+{
+    client_post(&client, "/v1/forecast", BODY);
+    expect_forecast();
+    sleep_ms(500);
+    client_post(&client, "/v1/forecast", BODY);
+    expect_forecast();
+    ck_assert(client_is_closed(&client, patience_ms(6000)));
+}
+END_TEST
+
+/* Half a connection, and half a request -------------------------------------------------------- */
+
+START_TEST(a_half_closed_connection_ends_well)
+{
+    client_post(&client, "/v1/forecast", BODY);
+    shutdown(client.fd, SHUT_WR);
+    /* The side that went may have been the client: an answer or none, but the connection ends. */
+    if (client_read(&client, &reply))
+        ck_assert_msg(reply.status == 200 || reply.status == 499, "%d: %s", reply.status, reply.body);
+    ck_assert(client_is_closed(&client, patience_ms(3000)));
+    ck_assert(metric_becomes(&server, "carousel_sequences_active", 0));
+}
+END_TEST
+
+START_TEST(a_body_cut_short_is_not_served)
+{
+    client_say(&client, HEAD "Content-Length: 1000\r\n\r\n" BODY);
+    shutdown(client.fd, SHUT_WR);
+    if (client_read(&client, &reply))
+        ck_assert_int_ge(reply.status, 400);
+    ck_assert(client_is_closed(&client, patience_ms(4000)));
+}
+END_TEST
+
+START_TEST(clients_that_vanish_anywhere_do_no_harm)
+{
+    static const char request[] = HEAD "Content-Length: 30\r\n\r\n" BODY;
+    for (size_t n = 0; n < sizeof request; n += 3)
+        for (int reset = 0; reset < 2; reset++) {
+            struct client other = {0};
+            client_open(&other, &server);
+            client_send(&other, request, n);
+            if (reset)
+                client_abort(&other);
+            else
+                client_close(&other);
+        }
+    ck_assert(metric_becomes(&server, "carousel_sequences_active", 0));
+    client_post(&client, "/v1/forecast", BODY);
+    expect_forecast();
+}
+END_TEST
+
+/* Malformed HTTP: a 4xx, 5xx or a closed connection, never a 200. */
+static const struct {
+    const char *bytes;
+    size_t n;
+} malformed[] = {
+#define ROW(text) {text, sizeof text - 1}
+    ROW("GARBAGE\r\n\r\n"),
+    ROW("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"), /* somebody speaks TLS */
+    ROW("GET\r\n\r\n"),
+    ROW("GET /health HTTP/9.9\r\nHost: t\r\n\r\n"),
+    ROW("GET /v1/forecast\0 HTTP/1.1\r\nHost: t\r\n\r\n"),
+    ROW("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    ROW(HEAD "Content-Length: abc\r\n\r\n" BODY),
+    ROW(HEAD "Content-Length: -1\r\n\r\n" BODY),
+    ROW(HEAD "Content-Length: 99999999999999999999999999\r\n\r\n" BODY),
+    ROW(HEAD "Transfer-Encoding: chunked\r\n\r\nzz\r\n" BODY "\r\n0\r\n\r\n"),
+    ROW(HEAD "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n" BODY),
+#undef ROW
+};
+
+START_TEST(malformed_http_is_never_served)
+{
+    client_send(&client, malformed[_i].bytes, malformed[_i].n);
+    shutdown(client.fd, SHUT_WR);
+    if (client_fill(&client, 13))
+        ck_assert_msg(client.buffer[9] >= '4', "%.60s", client.buffer);
+}
+END_TEST
+
+START_TEST(too_long_headers_are_refused)
+{
+    client_say(&client, "GET /health HTTP/1.1\r\nHost: t\r\n");
+    for (int i = 0; i < 200; i++)
+        if (!client_say(&client, "X-%d: %0200d\r\n", i, i))
+            break;
+    client_say(&client, "\r\n");
+    if (client_fill(&client, 13))
+        ck_assert_int_eq(client.buffer[9], '4');
+}
+END_TEST
+
+START_TEST(a_long_path_is_refused)
+{
+    client_say(&client, "GET /%06000d HTTP/1.1\r\nHost: t\r\n\r\n", 7);
+    if (client_fill(&client, 13))
+        ck_assert_int_eq(client.buffer[9], '4');
+}
+END_TEST
+
+START_TEST(a_query_is_not_part_of_the_path)
+{
+    client_say(&client, "GET /v1/models?limit=3&x=%%00 HTTP/1.1\r\nHost: t\r\n\r\n");
+    ck_assert(client_read(&client, &reply));
+    expect_ok(&reply);
+}
+END_TEST
+
+START_TEST(a_refusal_leaves_the_connection_in_step)
+{
+    /* Bodies of refused requests must not be taken for the next request. */
+    client_say(&client, "POST /nothing HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+               "Content-Length: 34\r\n\r\nGET /health HTTP/1.1\r\nHost: smug\r\n");
+    ck_assert(client_read(&client, &reply));
+    expect_error(&reply, 404, "not_found", "");
+    client_say(&client, "GET /health HTTP/1.1\r\nHost: t\r\nX-Request-Id: second\r\n\r\n");
+    if (client_read(&client, &reply)) { /* it may also close */
+        ck_assert_int_eq(reply.status, 200);
+        ck_assert_str_eq(reply_header(&reply, "X-Request-Id"), "second");
+    }
+}
+END_TEST
+
+Suite *wire_suite(void);
+
+Suite *wire_suite(void)
+{
+    Suite *suite = suite_create("wire");
+    TCase *good = tcase_create("good");
+    tcase_add_checked_fixture(good, start, stop);
+    tcase_add_test(good, keep_alive_serves_many_requests_on_one_connection);
+    tcase_add_test(good, pipelined_requests_are_answered_in_order);
+    tcase_add_test(good, connection_close_is_obeyed);
+    tcase_add_test(good, http_1_0_is_answered_and_closed);
+    tcase_add_test(good, a_request_may_come_byte_by_byte);
+    tcase_add_test(good, a_chunked_body_is_put_together);
+    tcase_add_test(good, an_expected_100_comes_before_the_body);
+    tcase_add_test(good, a_query_is_not_part_of_the_path);
+    suite_add_tcase(suite, good);
+
+    TCase *large = tcase_create("large");
+    tcase_add_checked_fixture(large, start, stop);
+    tcase_add_test(large, a_huge_content_length_is_refused_before_the_body);
+    tcase_add_test(large, a_huge_content_length_is_refused_in_place_of_a_100);
+    tcase_add_test(large, a_huge_body_is_refused_though_the_client_goes_on_sending);
+    tcase_add_test(large, a_huge_chunked_body_is_refused_at_the_limit);
+    tcase_add_test(large, a_body_at_the_limit_is_taken);
+    tcase_add_test(large, too_long_headers_are_refused);
+    tcase_add_test(large, a_long_path_is_refused);
+    suite_add_tcase(suite, large);
+
+    TCase *slow = tcase_create("slow");
+    tcase_add_checked_fixture(slow, start, stop);
+    tcase_set_timeout(slow, 15);
+    tcase_add_test(slow, a_body_that_does_not_come_is_a_408);
+    tcase_add_test(slow, a_body_that_drips_is_a_408_too);
+    tcase_add_test(slow, headers_that_drip_end_the_connection);
+    tcase_add_test(slow, an_idle_connection_is_closed);
+    suite_add_tcase(suite, slow);
+
+    TCase *broken = tcase_create("broken");
+    tcase_add_checked_fixture(broken, start, stop);
+    tcase_set_timeout(broken, 15);
+    tcase_add_test(broken, a_half_closed_connection_ends_well);
+    tcase_add_test(broken, a_body_cut_short_is_not_served);
+    tcase_add_test(broken, clients_that_vanish_anywhere_do_no_harm);
+    tcase_add_loop_test(broken, malformed_http_is_never_served, 0, (int)(sizeof malformed / sizeof *malformed));
+    tcase_add_test(broken, a_refusal_leaves_the_connection_in_step);
+    suite_add_tcase(suite, broken);
+    return suite;
+}
