@@ -23,6 +23,7 @@
 
 #include "core/matrix.h"
 #include "core/status.h"
+#include "core/team.h"
 #include "core/tensors.h"
 
 enum { LAYER_MAX_KEYS = 8, LAYER_PREFIX_BYTES = 128, LAYER_MAX_SIZE = 1 << 20 };
@@ -62,6 +63,7 @@ struct turn {
     const size_t *first;   /* [T] */
     const int32_t *tokens; /* [R] first layer of a token network, else NULL */
     float *const *states;  /* [B] each sequence's whole state; a layer's part is at state_offset */
+    struct team *team;     /* to share products with, or NULL */
 };
 
 /* What every layer is. A type's own struct begins with this. The first block is set by the type's

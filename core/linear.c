@@ -73,7 +73,7 @@ static void run(const struct layer *layer, const struct turn *turn, const float 
     }
     struct operand A = {.values = in, .values_stride = K, .codes = codes, .codes_stride = K};
     struct target C = {.C = out, .stride = layer->output_size};
-    matrix_multiply(linear->W, R, &A, &C);
+    team_multiply(turn->team, linear->W, R, &A, &C);
 }
 
 static size_t bytes(const struct layer *layer)

@@ -34,6 +34,7 @@ struct network {
 
 struct workspace {
     size_t rows, sequences;
+    struct team *team;     /* borrowed, or NULL */
     /* of a turn; the next five share one block */
     size_t *steps;         /* [sequences] */
     size_t *order;         /* [sequences] place in the batch -> ride */
@@ -304,6 +305,11 @@ void workspace_free(struct workspace *workspace)
     memory_free(workspace);
 }
 
+void workspace_lend(struct workspace *workspace, struct team *team)
+{
+    workspace->team = team;
+}
+
 size_t workspace_rows(const struct workspace *workspace)
 {
     return workspace->rows;
@@ -337,7 +343,7 @@ static void count_steps(struct workspace *w, const struct ride *rides, size_t n,
     }
     assert(R <= w->rows);
     *turn = (struct turn){.B = n, .T = T, .R = R, .steps = w->steps, .alive = w->alive,
-                          .first = w->first, .states = w->states};
+                          .first = w->first, .states = w->states, .team = w->team};
 }
 
 /* Give each ride its place: behind the alive[n_steps] rides that are longer. */
@@ -421,7 +427,7 @@ static void run_head(const struct network *network, const struct workspace *w,
                      const struct parts *parts, struct ride *rides, size_t B, size_t n)
 {
     size_t size = network_output_size(network);
-    const struct turn turn = {.B = n, .R = n};
+    const struct turn turn = {.B = n, .R = n, .team = w->team};
     if (network->head == network->n_layers || n == 0) return;
     run_layers(network, parts, &turn, network->head, network->n_layers, parts->looked,
                parts->outputs);

@@ -58,6 +58,8 @@ struct workspace;
 enum status workspace_new(size_t rows, size_t sequences, struct workspace **out) MUST_CHECK;
 enum status workspace_fit(struct workspace *workspace, const struct network *network) MUST_CHECK;
 void workspace_free(struct workspace *workspace); /* takes NULL */
+/* Turns from now on share their products with this team's members; NULL: with nobody. Borrowed. */
+void workspace_lend(struct workspace *workspace, struct team *team);
 size_t workspace_rows(const struct workspace *workspace);
 size_t workspace_bytes(const struct workspace *workspace);
 

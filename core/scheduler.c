@@ -8,8 +8,9 @@
  *   QUEUED, ABOARD, PARKED --cancelled, past its deadline, closing--> left
  *
  * A worker keeps its riders in lanes, one lane a network; a turn serves the first max_batch riders of
- * one lane, who then stand in line again at its tail, and the next turn serves the next lane. Riders
- * never change worker.
+ * one lane, who then stand in line again at its tail, and the next turn serves the next lane. While a worker
+ * has few riders of a large network, idle workers help it with its products (core/team.h); when it has
+ * many, it gives half of them to an idle one.
  *
  * Invariants.
  * 1. scheduler.mu guards the queue, the parked list, the inboxes, all phases and the counts of
@@ -21,117 +22,21 @@
 #include "core/scheduler.h"
 
 #include <assert.h>
-#include <pthread.h>
 
-#include "core/clock.h"
-#include "core/lanes.h"
 #include "core/memory.h"
-
-enum phase { PHASE_NEW, PHASE_QUEUED, PHASE_ABOARD, PHASE_PARKED };
+#include "core/worker.h"
 
 enum { PARKED_CHECK_MS = 50 };
 
-struct counters {
-    atomic_uint_fast64_t turns, rows, steps_prompt, steps_decode, compute_us;
-    atomic_uint_fast64_t batch[SCHEDULER_BATCH_BUCKETS];
-    atomic_uint_fast64_t finished[STATUS_INTERNAL + 1];
+enum {
+    /* Riders of a worker up to which it rather borrows the other cores than shares out its riders: so few
+     * rows cost little more than the weights they stream, which a team streams once for all of them. */
+    TEAM_RIDERS = 16,
+    /* Bytes of weights from which that pays: a turn then takes long enough to share. */
+    TEAM_BYTES = 1 << 20
 };
-
-struct worker {
-    struct scheduler *scheduler;
-    pthread_t thread;
-    pthread_cond_t called;   /* with scheduler.mu: there is something to do */
-    bool idle;               /* waits on `called` */
-    struct sequence_list inbox;       /* woken sequences, back to their lanes */
-    /* the worker thread's alone */
-    struct workspace *workspace;
-    struct ride *rides;         /* [max_batch] */
-    struct sequence **aboard;   /* [max_batch] who sits in rides[i] */
-    struct lanes lanes;
-    size_t next_lane;
-    size_t n_riders;            /* in all lanes */
-    size_t n_booked;            /* n_riders as the others may read it, under scheduler.mu */
-    struct sequence_list boarding;       /* forks, until the turn is over */
-    struct sequence_list leaving;        /* _reason says why; finish() is due */
-    size_t n_left;              /* finished since mu was last held */
-};
-
-struct scheduler {
-    struct scheduler_options options;
-    pthread_mutex_t mu;
-    pthread_cond_t emptied;
-    struct sequence_list queue, parked;
-    uint64_t queued_steps;
-    int64_t queue_deadline_us;   /* no queued sequence expires before this */
-    bool queue_changed;          /* a queued sequence was cancelled */
-    bool draining, stopping;
-    size_t inside;
-    struct counters counters;
-    size_t n_started;
-    struct worker *workers;      /* [n_workers] */
-};
-
-static void count(atomic_uint_fast64_t *counter, uint64_t n)
-{
-    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
-}
-
-/* Why `sequence` must leave now, or STATUS_OK. */
-static enum status sequence_verdict(struct sequence *sequence, int64_t now)
-{
-    if (atomic_load_explicit(&sequence->_cancelled, memory_order_acquire)) return STATUS_CANCELLED;
-    if (sequence->deadline_us && now >= sequence->deadline_us) return STATUS_DEADLINE;
-    return STATUS_OK;
-}
-
-/* ---- leaving -------------------------------------------------------------------------------- */
-
-static void worker_leave(struct worker *worker, struct sequence *sequence, enum status reason)
-{
-    sequence->_reason = reason;
-    list_push(&worker->leaving, sequence);
-}
-
-/* Call finish() of everyone who is leaving. mu is not held; a sequence may be gone afterwards. */
-static void worker_finish_leaving(struct worker *worker)
-{
-    struct sequence *sequence;
-    while ((sequence = list_pop(&worker->leaving))) {
-        enum status reason = sequence->_reason;
-        sequence->stats.finished_us = clock_us();
-        count(&worker->scheduler->counters.finished[reason], 1);
-        sequence->driver->finish(sequence, reason);
-        worker->n_left++;
-    }
-}
 
 /* ---- boarding ------------------------------------------------------------------------------- */
-
-static void worker_stay(struct worker *worker, struct lane *lane, struct sequence *sequence)
-{
-    list_push(&lane->riders, sequence);
-    worker->n_riders++;
-}
-
-/* The network's lane, opened where there is none: the one place where a worker allocates, once for
- * each network it meets. NULL: no memory. */
-static struct lane *worker_lane(struct worker *worker, const struct network *network)
-{
-    struct lane *lane = lanes_find(&worker->lanes, network);
-    if (lane || workspace_fit(worker->workspace, network) != STATUS_OK) return lane;
-    return lanes_open(&worker->lanes, network);
-}
-
-/* Put everyone of `from` into their lanes. */
-static void worker_seat(struct worker *worker, struct sequence_list *from)
-{
-    struct sequence *sequence;
-    while ((sequence = list_pop(from))) {
-        struct lane *lane = worker_lane(worker, sequence->network);
-        if (lane) worker_stay(worker, lane, sequence);
-        else worker_leave(worker, sequence, STATUS_NO_MEMORY);
-    }
-}
 
 static void sequence_set_aboard(struct sequence *sequence, struct worker *worker, int64_t now)
 {
@@ -179,16 +84,22 @@ static void worker_sweep_queue(struct worker *worker, int64_t now)
     }
 }
 
-/* Take this worker's share from the queue: no more than would make it the fuller one, and no more
- * of a network than a turn serves. mu is held. */
-static void worker_board_queued(struct worker *worker, int64_t now)
+/* How many riders this worker may have so as not to be fuller than the others. mu is held. */
+static size_t worker_share(const struct worker *worker)
 {
-    struct scheduler *s = worker->scheduler;
+    const struct scheduler *s = worker->scheduler;
     size_t n_workers = s->options.n_workers, riders = s->queue.n;
-    if (riders == 0) return;
     for (size_t i = 0; i < n_workers; i++)
         riders += &s->workers[i] == worker ? worker->n_riders : s->workers[i].n_booked;
     size_t share = (riders + n_workers - 1) / n_workers;
+    return worker->n_helpers && share < TEAM_RIDERS ? (size_t)TEAM_RIDERS : share;
+}
+
+/* Take this worker's share from the queue, and no more of a network than a turn serves. mu is held. */
+static void worker_board_queued(struct worker *worker, int64_t now)
+{
+    struct scheduler *s = worker->scheduler;
+    size_t share = worker_share(worker);
     struct sequence_list boarding = {0};
     struct sequence *before = NULL, *next;
     for (struct sequence *sequence = s->queue.head;
@@ -208,8 +119,7 @@ static void worker_board_queued(struct worker *worker, int64_t now)
 
 /* ---- parking -------------------------------------------------------------------------------- */
 
-/* Park, unless it was woken or is to leave: then false, and its driver is asked again. */
-static bool worker_park(struct worker *worker, struct sequence *sequence)
+bool worker_park(struct worker *worker, struct sequence *sequence)
 {
     struct scheduler *s = worker->scheduler;
     pthread_mutex_lock(&s->mu);
@@ -243,110 +153,7 @@ static void scheduler_sweep_parked(struct scheduler *scheduler, int64_t now)
     }
 }
 
-/* ---- a turn --------------------------------------------------------------------------------- */
-
-/* Ask the driver of `sequence` for a ride. false: it took no seat. */
-static bool worker_take_seat(struct worker *worker, struct lane *lane, struct sequence *sequence,
-                             size_t room, struct ride *ride, int64_t now)
-{
-    enum status reason = sequence_verdict(sequence, now);
-    if (reason != STATUS_OK) {
-        worker_leave(worker, sequence, reason);
-        return false;
-    }
-    *ride = (struct ride){.state = sequence->state};
-    sequence->driver->feed(sequence, room, ride);
-    assert(ride->n_steps <= room);
-    if (ride->n_steps == 0 && !worker_park(worker, sequence)) worker_stay(worker, lane, sequence);
-    return ride->n_steps > 0;
-}
-
-/* Fill rides[] from the lane's head; gives their number. */
-static size_t worker_fill(struct worker *worker, struct lane *lane)
-{
-    const struct scheduler_options *options = &worker->scheduler->options;
-    bool whole = network_is_whole(lane->network);
-    size_t candidates = lane->riders.n < options->max_batch ? lane->riders.n : options->max_batch;
-    size_t chunk = options->max_rows / candidates;
-    if (chunk > options->chunk_steps) chunk = options->chunk_steps;
-    if (chunk == 0) chunk = 1;
-    size_t rows_left = options->max_rows, n = 0;
-    int64_t now = clock_us();
-    for (size_t i = 0; i < candidates; i++) {
-        struct sequence *sequence = lane->riders.head;
-        if (whole && sequence->cost_steps > rows_left) break;
-        size_t room = whole || chunk > rows_left ? rows_left : chunk;
-        if (room == 0) break;
-        list_pop(&lane->riders);
-        worker->n_riders--;
-        if (!worker_take_seat(worker, lane, sequence, room, &worker->rides[n], now)) continue;
-        rows_left -= worker->rides[n].n_steps;
-        worker->aboard[n++] = sequence;
-    }
-    return n;
-}
-
-static void worker_count_turn(struct worker *worker, size_t n, int64_t began, int64_t ended)
-{
-    struct counters *c = &worker->scheduler->counters;
-    count(&c->turns, 1);
-    count(&c->rows, n);
-    count(&c->compute_us, (uint64_t)(ended - began));
-    for (size_t i = 0; i < SCHEDULER_BATCH_BUCKETS; i++)
-        if (n <= (size_t)1 << i || i == SCHEDULER_BATCH_BUCKETS - 1) count(&c->batch[i], 1);
-}
-
-/* A ride is a piece of prompt when it is long or nothing has come out yet, else a decoding step. */
-static void worker_count_ride(struct worker *worker, struct sequence *sequence,
-                              const struct ride *ride, size_t n, int64_t now)
-{
-    struct counters *c = &worker->scheduler->counters;
-    bool prompt = ride->n_steps > 1 || !sequence->stats.first_output_us;
-    count(prompt ? &c->steps_prompt : &c->steps_decode, ride->n_steps);
-    sequence->stats.turns++;
-    sequence->stats.steps += ride->n_steps;
-    sequence->stats.batch_rows += n;
-    if (ride->n_outputs && !sequence->stats.first_output_us) sequence->stats.first_output_us = now;
-}
-
-/* One turn of the next lane. Riders who stay go to the tail of their lane, forks behind them. */
-static void worker_turn(struct worker *worker)
-{
-    if (worker->next_lane >= worker->lanes.n) worker->next_lane = 0;
-    struct lane *lane = &worker->lanes.lane[worker->next_lane++];
-    size_t n = worker_fill(worker, lane);
-    if (n) {
-        int64_t began = clock_us();
-        network_run(lane->network, worker->workspace, worker->rides, n);
-        int64_t ended = clock_us();
-        worker_count_turn(worker, n, began, ended);
-        for (size_t i = 0; i < n; i++) {
-            struct sequence *sequence = worker->aboard[i];
-            worker_count_ride(worker, sequence, &worker->rides[i], n, ended);
-            if (sequence->driver->take(sequence, worker, &worker->rides[i]) == LEAVE)
-                worker_leave(worker, sequence, STATUS_OK);
-            else
-                worker_stay(worker, lane, sequence);
-        }
-    }
-    if (lane->riders.n == 0) lanes_close(&worker->lanes, lane);
-}
-
 /* ---- the worker ------------------------------------------------------------------------------ */
-
-/* Everyone in the lanes leaves: the server is stopping. */
-static void worker_clear_lanes(struct worker *worker)
-{
-    while (worker->lanes.n) {
-        struct lane *lane = &worker->lanes.lane[0];
-        struct sequence *sequence;
-        while ((sequence = list_pop(&lane->riders))) {
-            worker->n_riders--;
-            worker_leave(worker, sequence, STATUS_CLOSING);
-        }
-        lanes_close(&worker->lanes, lane);
-    }
-}
 
 /* Book what happened since mu was last held: who left, who boarded as a fork, who was woken. */
 static void worker_settle(struct worker *worker)
@@ -358,6 +165,92 @@ static void worker_settle(struct worker *worker)
     if (s->inside == 0) pthread_cond_broadcast(&s->emptied);
     worker_seat(worker, &worker->boarding);
     worker_seat(worker, &worker->inbox);
+}
+
+/* ---- teams ----------------------------------------------------------------------------------- */
+
+/* true while every rider's network is worth sharing and the riders are few. */
+static bool worker_wants_team(const struct worker *worker)
+{
+    if (worker->n_riders == 0 || worker->n_riders > TEAM_RIDERS) return false;
+    for (size_t i = 0; i < worker->lanes.n; i++)
+        if (network_bytes(worker->lanes.lane[i].network) < TEAM_BYTES) return false;
+    return true;
+}
+
+/* Some helper has riders of its own to see to. */
+static bool worker_helper_is_needed(const struct worker *worker)
+{
+    const struct scheduler *s = worker->scheduler;
+    for (size_t i = 0; i < s->options.n_workers; i++)
+        if (s->workers[i].leader == worker && s->workers[i].inbox.n) return true;
+    return false;
+}
+
+/* Send the idle workers to the team's seats. */
+static void worker_recruit(struct worker *worker)
+{
+    struct scheduler *s = worker->scheduler;
+    team_open(&worker->team);
+    for (size_t i = 0; i < s->options.n_workers && worker->n_helpers + 1 < TEAM_MAX; i++) {
+        struct worker *other = &s->workers[i];
+        if (!other->idle) continue;
+        other->idle = false;
+        other->leader = worker;
+        other->seat = ++worker->n_helpers;
+        pthread_cond_signal(&other->called);
+    }
+}
+
+/* Take out the first rider of the first lane. */
+static struct sequence *worker_give(struct worker *worker)
+{
+    struct lane *lane = &worker->lanes.lane[0];
+    struct sequence *sequence = list_pop(&lane->riders);
+    worker->n_riders--;
+    if (lane->riders.n == 0) lanes_close(&worker->lanes, lane);
+    return sequence;
+}
+
+/* Too many riders for a team, and a worker without any: give it half. mu is held, no turn runs. */
+static void worker_share_out(struct worker *worker)
+{
+    struct scheduler *s = worker->scheduler;
+    for (size_t i = 0; i < s->options.n_workers && worker->n_riders > TEAM_RIDERS; i++) {
+        struct worker *other = &s->workers[i];
+        if (other == worker || other->inbox.n || (!other->idle && other->leader != worker)) continue;
+        for (size_t n = worker->n_riders / 2; n > 0; n--) {
+            struct sequence *sequence = worker_give(worker);
+            sequence->_worker = other;
+            list_push(&other->inbox, sequence);
+        }
+        other->idle = false;
+        pthread_cond_signal(&other->called);
+    }
+}
+
+/* Keep, dismiss or call helpers. mu is held, no turn runs. */
+static void worker_update_team(struct worker *worker)
+{
+    struct scheduler *s = worker->scheduler;
+    bool wants = !s->stopping && s->queue.n == 0 && worker_wants_team(worker);
+    if (worker->n_helpers == 0) {
+        if (wants) worker_recruit(worker);
+    } else if (!wants || worker_helper_is_needed(worker)) {
+        team_dismiss(&worker->team);
+    }
+}
+
+/* Help the leader until its team is dismissed. mu is held before and after, not meanwhile. */
+static void worker_help(struct worker *worker)
+{
+    struct scheduler *s = worker->scheduler;
+    struct worker *leader = worker->leader;
+    pthread_mutex_unlock(&s->mu);
+    team_join(&leader->team, worker->seat);
+    pthread_mutex_lock(&s->mu);
+    worker->leader = NULL;
+    leader->n_helpers--;
 }
 
 /* mu is held. */
@@ -386,9 +279,12 @@ static bool worker_gather(struct worker *worker)
         worker_sweep_queue(worker, now);
         if (s->stopping) worker_clear_lanes(worker);
         else worker_board_queued(worker, now);
+        worker_share_out(worker);
         worker->n_booked = worker->n_riders;
+        worker_update_team(worker);
         if (worker->n_riders || worker->leaving.n || s->stopping) break;
         worker_wait(worker);
+        if (worker->leader) worker_help(worker);
     }
     bool go_on = worker->n_riders || worker->leaving.n;
     pthread_mutex_unlock(&s->mu);
@@ -414,6 +310,7 @@ static enum status worker_start(struct worker *worker, struct scheduler *schedul
     if (!worker->rides || !worker->aboard) return STATUS_NO_MEMORY;
     enum status status = workspace_new(options->max_rows, options->max_batch, &worker->workspace);
     if (status != STATUS_OK) return status;
+    workspace_lend(worker->workspace, &worker->team);
     if (pthread_create(&worker->thread, NULL, worker_main, worker)) return STATUS_NO_MEMORY;
     scheduler->n_started++;
     return STATUS_OK;

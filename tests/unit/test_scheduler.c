@@ -159,10 +159,13 @@ START_TEST(every_sequence_takes_all_its_steps_and_finishes_once)
 }
 END_TEST
 
+/* Hidden units: a network for one worker, and one that is large enough for a team. */
+static const size_t sizes[] = {H, 300};
+
 /* Bit for bit the same alone, one step a turn, and among 64 others in other chunks. */
 START_TEST(company_does_not_change_a_result)
 {
-    struct network *network = tiny_generator(V, H);
+    struct network *network = tiny_generator(V, sizes[_i]);
     struct scheduler *alone = scheduler_with(1, 1, 1, 100);
     struct scheduler *crowded = scheduler_with(2, 64, 37, 200);
     struct rider *a = rider_new(network, 3, 70, 300);
@@ -211,6 +214,37 @@ START_TEST(forks_go_on_from_a_copy_of_the_state)
     }
     rider_free(parent);
     rider_free(whole);
+    scheduler_free(s);
+    network_free(network);
+}
+END_TEST
+
+/* A hundred forks on one worker: half of them go to the idle one, and all arrive. */
+START_TEST(many_forks_are_shared_out)
+{
+    struct network *network = tiny_generator(V, sizes[_i]);
+    struct scheduler *s = scheduler_with(2, 64, 16, 100);
+    struct rider *parent = rider_new(network, 1, 3, 3), *first[MAX_CHILDREN], *second[64];
+    for (size_t i = 0; i < MAX_CHILDREN; i++) {
+        parent->children[i] = first[i] = rider_new(network, 0, 1, 2);
+        for (size_t j = 0; j < 8; j++)
+            first[i]->children[j] = second[i * 8 + j] = rider_new(network, 0, 1, 400);
+        first[i]->n_children = 8;
+    }
+    parent->n_children = MAX_CHILDREN;
+    ck_assert_int_eq(submit(s, parent), STATUS_OK);
+    check_idle(s);
+    size_t largest_batch = 0;
+    for (size_t i = 0; i < 64; i++) {
+        size_t batch = second[i]->sequence.stats.batch_rows / second[i]->sequence.stats.turns;
+        if (batch > largest_batch) largest_batch = batch;
+        ck_assert_int_eq(second[i]->finished, 1);
+        ck_assert_int_eq(second[i]->reason, STATUS_OK);
+    }
+    ck_assert_uint_lt(largest_batch, 60);
+    for (size_t i = 0; i < 64; i++) rider_free(second[i]);
+    for (size_t i = 0; i < MAX_CHILDREN; i++) rider_free(first[i]);
+    rider_free(parent);
     scheduler_free(s);
     network_free(network);
 }
@@ -559,7 +593,8 @@ Suite *scheduler_suite(void)
     TCase *core = tcase_create("core");
     tcase_set_timeout(core, 60);
     tcase_add_test(core, every_sequence_takes_all_its_steps_and_finishes_once);
-    tcase_add_test(core, company_does_not_change_a_result);
+    tcase_add_loop_test(core, company_does_not_change_a_result, 0, 2);
+    tcase_add_loop_test(core, many_forks_are_shared_out, 0, 2);
     tcase_add_test(core, forks_go_on_from_a_copy_of_the_state);
     tcase_add_test(core, a_long_prompt_does_not_stop_the_others);
     tcase_add_test(core, networks_take_turns_and_whole_sequences_ride_whole);
