@@ -1,0 +1,78 @@
+/* Ids and the access log. */
+#define _GNU_SOURCE /* getrandom */
+#include "server/access.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "core/clock.h"
+#include "server/json_writer.h"
+#include "server/log.h"
+#include "server/router.h"
+
+enum { LINE_BYTES = 4096 };
+
+const char *access_new_id(const char *prefix, char out[REQUEST_ID_BYTES])
+{
+    static _Atomic uint64_t counter;
+    uint64_t words[2];
+    if (getrandom(words, sizeof words, GRND_NONBLOCK) != (ssize_t)sizeof words) {
+        words[0] = (uint64_t)clock_us(); /* unique, which is all that an id must be */
+        words[1] = counter++;
+    }
+    snprintf(out, REQUEST_ID_BYTES, "%s%016llx%016llx", prefix, (unsigned long long)words[0],
+             (unsigned long long)words[1]);
+    return out;
+}
+
+void access_take_id(const char *theirs, char out[REQUEST_ID_BYTES])
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:/-";
+    size_t n = theirs ? strlen(theirs) : 0;
+    if (n && n < REQUEST_ID_BYTES && strspn(theirs, allowed) == n) memcpy(out, theirs, n + 1);
+    else access_new_id("req-", out);
+}
+
+void access_take_trace(const char *traceparent, char out[TRACE_ID_BYTES])
+{
+    static const char hex[] = "0123456789abcdef";
+    out[0] = '\0';
+    if (!traceparent || strlen(traceparent) < 55 || strspn(traceparent, hex) != 2 || traceparent[2] != '-' ||
+        strspn(traceparent + 3, hex) != 32 || traceparent[35] != '-')
+        return;
+    memcpy(out, traceparent + 3, 32);
+    out[32] = '\0';
+}
+
+void access_write(const struct access *access)
+{
+    const struct request *request = access->request;
+    const struct record *record = &request->record;
+    char at[LOG_TIME_BYTES];
+    struct writer line;
+    writer_init(&line, LINE_BYTES);
+    put_open(&line, '{');
+    put_named_string(&line, "ts", log_time(at));
+    put_named_string(&line, "level", "info");
+    put_named_string(&line, "request_id", request->id);
+    put_named_string(&line, "trace_id", access->trace_id);
+    put_named_string(&line, "method", access->method);
+    put_named_string(&line, "route", route_path(request->route));
+    put_named_integer(&line, "status", access->status);
+    put_named_string(&line, "model", record->model);
+    put_named_string(&line, "task", record->task ? record->task : "");
+    put_named_integer(&line, "bytes_in", (int64_t)access->bytes_in);
+    put_named_integer(&line, "bytes_out", (int64_t)access->bytes_out);
+    put_named_integer(&line, "steps_in", (int64_t)record->steps_in);
+    put_named_integer(&line, "steps_out", (int64_t)record->steps_out);
+    put_named_rounded(&line, "queue_ms", record->queue_ms);
+    put_named_rounded(&line, "ttft_ms", record->first_ms);
+    put_named_rounded(&line, "total_ms", access->total_ms);
+    put_named_rounded(&line, "mean_batch", record->mean_batch);
+    put_named_string(&line, "finish", record->finish ? record->finish : "");
+    put_close(&line, '}');
+    if (!writer_failed(&line)) log_json(line.text, line.n);
+    writer_release(&line);
+}

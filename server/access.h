@@ -1,0 +1,30 @@
+/* access: what is told of a request besides its answer: its id and its line in the log. */
+#ifndef CAROUSEL_SERVER_ACCESS_H
+#define CAROUSEL_SERVER_ACCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "server/request.h"
+
+enum { REQUEST_ID_BYTES = 129, TRACE_ID_BYTES = 33 };
+
+/* prefix + 32 random hexadecimal digits; returns out. Any thread. */
+const char *access_new_id(const char *prefix, char out[REQUEST_ID_BYTES]);
+/* The client's id where it is one ([A-Za-z0-9._:/-], 1 to 128), else a new one. NULL is none. */
+void access_take_id(const char *theirs, char out[REQUEST_ID_BYTES]);
+/* The trace id of a `traceparent` header (W3C), or an empty text. NULL is none. */
+void access_take_trace(const char *traceparent, char out[TRACE_ID_BYTES]);
+
+struct access {
+    const struct request *request;
+    const char *trace_id, *method;
+    unsigned status;
+    uint64_t bytes_in, bytes_out;
+    double total_ms;
+};
+
+/* One JSON line. Any thread. */
+void access_write(const struct access *access);
+
+#endif

@@ -1,0 +1,20 @@
+#include "server/answer.h"
+
+void answer_writer(struct writer *out, struct reply *reply)
+{
+    reply->body = writer_take(out, &reply->body_bytes);
+    if (!reply->body)
+        problem_set(&reply->problem, FAULT_NO_MEMORY, NULL,
+                    "the answer does not fit (limits.reply_bytes is %zu) or there is no memory for it", out->limit);
+}
+
+void answer_timings(struct writer *out, const struct job_timings *timings)
+{
+    put_name(out, "timings");
+    put_open(out, '{');
+    put_named_rounded(out, "queue_ms", timings->queue_ms);
+    put_named_rounded(out, "compute_ms", timings->compute_ms);
+    put_named_rounded(out, "total_ms", timings->total_ms);
+    put_named_rounded(out, "mean_batch", timings->mean_batch);
+    put_close(out, '}');
+}

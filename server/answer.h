@@ -1,0 +1,16 @@
+/* answer: parts of answers that several routes share. HTTP threads. */
+#ifndef CAROUSEL_SERVER_ANSWER_H
+#define CAROUSEL_SERVER_ANSWER_H
+
+#include "models/job.h"
+#include "server/json_writer.h"
+#include "server/request.h"
+
+/* The writer's text becomes the reply's body; the writer is released. A writer that has failed becomes a
+ * problem: over limits.reply_bytes, or no memory. */
+void answer_writer(struct writer *out, struct reply *reply);
+
+/* "timings":{...}: what a job took, for tasks that are not streamed. */
+void answer_timings(struct writer *out, const struct job_timings *timings);
+
+#endif

@@ -1,0 +1,194 @@
+/* The command line. One table says which option sets what; a value follows as the next argument or after '='. */
+#define _GNU_SOURCE /* environ */
+#include "server/arguments.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const command_names[] = {
+    [COMMAND_SERVE] = "serve",       [COMMAND_INSPECT] = "inspect",   [COMMAND_GENERATE] = "generate",
+    [COMMAND_FORECAST] = "forecast", [COMMAND_CLASSIFY] = "classify",
+};
+
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_INTEGER, OPTION_NUMBER, OPTION_KEY, OPTION_SET, OPTION_FOLDER,
+                   OPTION_MODEL, OPTION_STOP };
+
+static const struct option {
+    const char *name;
+    enum option_kind kind;
+    size_t offset;            /* of what it sets in struct arguments */
+    const char *section, *key; /* OPTION_KEY */
+    unsigned commands;        /* mask; 0: all */
+} options[] = {
+#define GENERATE (1u << COMMAND_GENERATE)
+#define FORECAST (1u << COMMAND_FORECAST)
+#define CLASSIFY (1u << COMMAND_CLASSIFY)
+#define AT(member) offsetof(struct arguments, member)
+    {"--help", OPTION_FLAG, AT(help), 0, 0, 0},
+    {"-h", OPTION_FLAG, AT(help), 0, 0, 0},
+    {"--version", OPTION_FLAG, AT(version), 0, 0, 0},
+    {"--check-config", OPTION_FLAG, AT(check_config), 0, 0, 0},
+    {"--print-config", OPTION_FLAG, AT(print_config), 0, 0, 0},
+    {"--config", OPTION_TEXT, AT(config), 0, 0, 0},
+    {"--host", OPTION_KEY, 0, "server", "host", 0},
+    {"--port", OPTION_KEY, 0, "server", "port", 0},
+    {"--set", OPTION_SET, 0, 0, 0, 0},
+    {"--models", OPTION_FOLDER, 0, 0, 0, 0},
+    {"--model", OPTION_MODEL, 0, 0, 0, 0},
+    {"--max-tokens", OPTION_INTEGER, AT(max_tokens), 0, 0, GENERATE},
+    {"--temperature", OPTION_NUMBER, AT(temperature), 0, 0, GENERATE},
+    {"--top-p", OPTION_NUMBER, AT(top_p), 0, 0, GENERATE},
+    {"--min-p", OPTION_NUMBER, AT(min_p), 0, 0, GENERATE},
+    {"--n", OPTION_INTEGER, AT(n), 0, 0, GENERATE},
+    {"--stop", OPTION_STOP, 0, 0, 0, GENERATE},
+    {"--seed", OPTION_INTEGER, AT(seed), 0, 0, GENERATE | FORECAST},
+    {"--horizon", OPTION_INTEGER, AT(horizon), 0, 0, FORECAST},
+    {"--num-samples", OPTION_INTEGER, AT(num_samples), 0, 0, FORECAST},
+    {"--quantiles", OPTION_TEXT, AT(quantiles), 0, 0, FORECAST},
+    {"--top-k", OPTION_INTEGER, AT(top_k), 0, 0, GENERATE | CLASSIFY},
+};
+
+/* ":part" behind what `list` holds. */
+static enum status join(char list[CONFIG_TEXT_BYTES], const char *part, struct error *err)
+{
+    size_t n = strlen(list);
+    int more = snprintf(list + n, CONFIG_TEXT_BYTES - n, "%s%s", n ? ":" : "", part);
+    if (more < 0 || (size_t)more >= CONFIG_TEXT_BYTES - n)
+        return error_set(err, STATUS_TOO_LONG, "the paths together are longer than %d bytes", CONFIG_TEXT_BYTES - 1);
+    return STATUS_OK;
+}
+
+static enum status add_setting(struct arguments *out, const char *section, size_t n_section, const char *key, size_t n_key,
+                               const char *value, struct error *err)
+{
+    if (out->n_settings == MAX_SETTINGS || n_section >= sizeof out->settings->section || n_key >= sizeof out->settings->key)
+        return error_set(err, STATUS_TOO_LONG, "too many settings, or one too long, on the command line");
+    memcpy(out->settings[out->n_settings].section, section, n_section);
+    memcpy(out->settings[out->n_settings].key, key, n_key);
+    out->settings[out->n_settings++].value = value;
+    return STATUS_OK;
+}
+
+/* section.key=value */
+static enum status take_set(struct arguments *out, const char *text, struct error *err)
+{
+    const char *equals = strchr(text, '='), *dot = strchr(text, '.');
+    if (!equals || !dot || dot > equals)
+        return error_set(err, STATUS_BAD_VALUE, "--set %.80s: expected section.key=value", text);
+    return add_setting(out, text, (size_t)(dot - text), dot + 1, (size_t)(equals - dot - 1), equals + 1, err);
+}
+
+/* NAME or NAME=PATH */
+static enum status take_model(struct arguments *out, const char *text, struct error *err)
+{
+    size_t n = strcspn(text, "=");
+    if (!n || n >= sizeof out->model) return error_set(err, STATUS_BAD_VALUE, "--model %.80s: expected NAME or NAME=PATH", text);
+    memcpy(out->model, text, n);
+    out->model[n] = '\0';
+    return text[n] ? join(out->bundles, text, err) : STATUS_OK;
+}
+
+static enum status take_value(const struct option *option, const char *value, struct arguments *out, struct error *err)
+{
+    void *target = (char *)out + option->offset;
+    char *end;
+    errno = 0;
+    switch (option->kind) {
+    case OPTION_FLAG: break;
+    case OPTION_TEXT:
+        memcpy(target, &value, sizeof value);
+        break;
+    case OPTION_INTEGER: {
+        int64_t number = strtoll(value, &end, 10);
+        if (errno || end == value || *end || number < 0)
+            return error_set(err, STATUS_BAD_VALUE, "%s %.80s: expected an integer of at least 0", option->name, value);
+        memcpy(target, &number, sizeof number);
+        break;
+    }
+    case OPTION_NUMBER: {
+        double number = strtod(value, &end);
+        if (end == value || *end || !(number >= 0) || !isfinite(number))
+            return error_set(err, STATUS_BAD_VALUE, "%s %.80s: expected a number of at least 0", option->name, value);
+        memcpy(target, &number, sizeof number);
+        break;
+    }
+    case OPTION_KEY:
+        return add_setting(out, option->section, strlen(option->section), option->key, strlen(option->key), value, err);
+    case OPTION_SET: return take_set(out, value, err);
+    case OPTION_FOLDER: return join(out->folders, value, err);
+    case OPTION_MODEL: return take_model(out, value, err);
+    case OPTION_STOP:
+        if (out->n_stops == MAX_CLI_STOPS) return error_set(err, STATUS_TOO_LONG, "more than %d times --stop", MAX_CLI_STOPS);
+        out->stops[out->n_stops++] = value;
+        break;
+    }
+    return STATUS_OK;
+}
+
+/* A value although it begins with '-': a number, or stdin. */
+static bool is_value(const char *argument)
+{
+    return argument[0] != '-' || !argument[1] || (argument[1] >= '0' && argument[1] <= '9') || argument[1] == '.';
+}
+
+/* argv[*i] is an option; *i moves to the last argument it takes. */
+static enum status take_option(int argc, char **argv, int *i, struct arguments *out, struct error *err)
+{
+    const char *name = argv[*i], *equals = strchr(name, '=');
+    size_t n = equals ? (size_t)(equals - name) : strlen(name);
+    for (size_t k = 0; k < sizeof options / sizeof *options; k++) {
+        const struct option *option = &options[k];
+        if (strlen(option->name) != n || strncmp(option->name, name, n)) continue;
+        if (option->commands && !(option->commands >> out->command & 1))
+            return error_set(err, STATUS_BAD_VALUE, "%s does not go with this command", option->name);
+        if (option->kind == OPTION_FLAG) {
+            if (equals) return error_set(err, STATUS_BAD_VALUE, "%s takes no value", option->name);
+            *(bool *)((char *)out + option->offset) = true;
+            return STATUS_OK;
+        }
+        const char *value = equals ? equals + 1 : *i + 1 < argc ? argv[++*i] : NULL;
+        if (!value) return error_set(err, STATUS_BAD_VALUE, "%s needs a value", option->name);
+        return take_value(option, value, out, err);
+    }
+    return error_set(err, STATUS_BAD_VALUE, "there is no option %.80s; see carousel --help", name);
+}
+
+enum status arguments_parse(int argc, char **argv, struct arguments *out, struct error *err)
+{
+    *out = (struct arguments){.max_tokens = -1, .top_k = -1, .n = -1, .seed = -1, .horizon = -1, .num_samples = -1,
+                              .temperature = -1, .top_p = -1, .min_p = -1, .values = (const char **)(void *)argv};
+    enum status status = STATUS_OK;
+    bool only_values = false;
+    for (int i = 1; i < argc && status == STATUS_OK; i++) {
+        const char *argument = argv[i];
+        if (!only_values && !strcmp(argument, "--")) only_values = true;
+        else if (!only_values && !is_value(argument)) status = take_option(argc, argv, &i, out, err);
+        else if (out->command != COMMAND_NONE) out->values[out->n_values++] = argument;
+        else {
+            for (int c = COMMAND_SERVE; c <= COMMAND_CLASSIFY; c++)
+                if (!strcmp(argument, command_names[c])) out->command = (enum command)c;
+            if (out->command == COMMAND_NONE)
+                return error_set(err, STATUS_BAD_VALUE, "there is no command %.80s; see carousel --help", argument);
+        }
+    }
+    if (status == STATUS_OK && out->command == COMMAND_SERVE && out->n_values)
+        return error_set(err, STATUS_BAD_VALUE, "serve takes no %.80s", out->values[0]);
+    return status;
+}
+
+enum status arguments_config(const struct arguments *arguments, struct config *config, struct error *err)
+{
+    config_defaults(config);
+    enum status status = STATUS_OK;
+    if (arguments->config) status = config_load(config, arguments->config, err);
+    if (status == STATUS_OK) status = config_environment(config, environ, err);
+    for (size_t i = 0; i < arguments->n_settings && status == STATUS_OK; i++)
+        status = config_set(config, arguments->settings[i].section, arguments->settings[i].key,
+                            arguments->settings[i].value, err);
+    if (status == STATUS_OK && *arguments->folders) status = config_set(config, "models", "folders", arguments->folders, err);
+    if (status == STATUS_OK && *arguments->bundles) status = config_set(config, "models", "bundles", arguments->bundles, err);
+    return status;
+}

@@ -1,0 +1,44 @@
+/* arguments: the command line, read.
+ *
+ * Everything points into argv or is a copy of the caller's storage; no life cycle. main only. */
+#ifndef CAROUSEL_SERVER_ARGUMENTS_H
+#define CAROUSEL_SERVER_ARGUMENTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "server/config.h"
+
+enum command { COMMAND_NONE, COMMAND_SERVE, COMMAND_INSPECT, COMMAND_GENERATE, COMMAND_FORECAST, COMMAND_CLASSIFY };
+
+enum { MAX_SETTINGS = 64, MAX_CLI_STOPS = 8 };
+
+struct arguments {
+    enum command command;
+    bool help, version, check_config, print_config;
+    const char *config;                 /* the file, or NULL */
+    struct {
+        char section[32], key[64];
+        const char *value;
+    } settings[MAX_SETTINGS];           /* flags that set a key, in order */
+    size_t n_settings;
+    char folders[CONFIG_TEXT_BYTES];    /* of --models, joined */
+    char bundles[CONFIG_TEXT_BYTES];    /* of --model NAME=PATH, joined */
+    char model[128];                    /* of the last --model: its name */
+    /* generate, forecast, classify */
+    const char **values;                /* [n_values] what is no option; points into argv */
+    size_t n_values;
+    int64_t max_tokens, top_k, n, seed, horizon, num_samples; /* -1: not given */
+    double temperature, top_p, min_p;                         /* -1: not given */
+    const char *quantiles;                                    /* "0.1,0.5,0.9" or NULL */
+    const char *stops[MAX_CLI_STOPS];
+    size_t n_stops;
+};
+
+/* Read argv[1..]. argv is reordered: values point to its front. On failure `err` says what is wrong. */
+MUST_CHECK enum status arguments_parse(int argc, char **argv, struct arguments *out, struct error *err);
+
+/* Defaults, file, environment and flags, in this order. */
+MUST_CHECK enum status arguments_config(const struct arguments *arguments, struct config *config, struct error *err);
+
+#endif

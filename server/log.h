@@ -1,0 +1,26 @@
+/* log: one line an event, on stderr.
+ *
+ * Plain lines begin with the time (UTC) and the level; an access line is one JSON object. Each
+ * line is one write, so that threads do not mix theirs. Prompts and inputs are never passed here. Any thread;
+ * log_start once, by main, before the others exist. */
+#ifndef CAROUSEL_SERVER_LOG_H
+#define CAROUSEL_SERVER_LOG_H
+
+#include <stddef.h>
+
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+
+/* Lines less important than `level` (a name as in the configuration) are dropped. */
+void log_start(const char *level);
+
+/* One line; its control characters become '?'. */
+void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A finished line of JSON, to which a newline is added. */
+void log_json(const char *text, size_t bytes);
+
+/* The time as "2026-01-31T12:00:00.123Z"; returns out. */
+enum { LOG_TIME_BYTES = 32 };
+const char *log_time(char out[LOG_TIME_BYTES]);
+
+#endif

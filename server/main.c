@@ -1,0 +1,88 @@
+/* carousel: the command line's entry.
+ *
+ * Order of a start: arguments -> configuration -> (OpenBLAS's environment) -> the command. */
+#define _GNU_SOURCE /* execv of /proc/self/exe with the environment */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/kernels.h"
+#include "models/inspect.h"
+#include "server/arguments.h"
+#include "server/cli.h"
+#include "server/serve.h"
+
+enum { EXIT_USAGE = 2 };
+
+static const char help[] =
+    "Carousel serves LSTM models over HTTP.\n"
+    "\n"
+    "  carousel serve     [--config FILE] [--host H] [--port P] [--models DIR]... [--model NAME=PATH]...\n"
+    "  carousel inspect   BUNDLE                what a bundle is, or why it is refused\n"
+    "  carousel generate  [--model NAME] [--max-tokens N] [--temperature T] [--top-k K] [--top-p P]\n"
+    "                     [--min-p P] [--n N] [--stop TEXT]... [--seed S] PROMPT    (- reads stdin)\n"
+    "  carousel forecast  [--model NAME] [--horizon N] [--quantiles 0.1,0.5,0.9] [--num-samples N]\n"
+    "                     [--seed S] VALUE...                       (null for a missing value)\n"
+    "  carousel classify  [--model NAME] [--top-k K] TEXT...        (sequences: numbers on stdin)\n"
+    "\n"
+    "Every command takes --config FILE, --models DIR, --model NAME=PATH and --set section.key=value.\n"
+    "\n"
+    "  carousel --check-config [--config FILE]  check the settings, say nothing if they are good\n"
+    "  carousel --print-config [--config FILE]  print the settings in force, as a file with comments\n"
+    "  carousel --version, --help\n"
+    "\n"
+    "A setting is taken from a flag, else the environment (CAROUSEL_SECTION_KEY), else the file, else\n"
+    "its default.\n";
+
+/* OpenBLAS chooses its kernels when it is loaded, and may choose badly; its environment variable is read
+ * then. So where it is to be used and is wrong, run this program once more with the variable set. */
+static void mend_openblas(const struct config *config, char **argv)
+{
+    const char *advice = kernels_openblas_advice();
+    if (strcmp(config->scheduler_kernels, "openblas") || !advice || getenv("OPENBLAS_CORETYPE")) return;
+    if (setenv("OPENBLAS_CORETYPE", advice, 1) == 0) execv("/proc/self/exe", argv);
+}
+
+static int fail(const struct error *err, int code)
+{
+    fprintf(stderr, "carousel: %s\n", err->message);
+    return code;
+}
+
+static int inspect(const struct arguments *arguments)
+{
+    struct error err;
+    if (arguments->n_values != 1) {
+        fprintf(stderr, "carousel: inspect takes one BUNDLE, a folder\n");
+        return EXIT_USAGE;
+    }
+    return inspect_print(arguments->values[0], stdout, &err) == STATUS_OK ? 0 : fail(&err, 1);
+}
+
+int main(int argc, char **argv)
+{
+    static struct arguments arguments;
+    static struct config config;
+    struct error err;
+    char **original = calloc((size_t)argc + 1, sizeof *original); /* arguments_parse reorders argv */
+    if (!original) return 1;
+    memcpy(original, argv, (size_t)argc * sizeof *original);
+    if (arguments_parse(argc, argv, &arguments, &err) != STATUS_OK) return fail(&err, EXIT_USAGE);
+    if (arguments.help || arguments.version) {
+        if (arguments.help) fputs(help, stdout);
+        else printf("carousel %s\n", server_version());
+        return 0;
+    }
+    if (arguments_config(&arguments, &config, &err) != STATUS_OK) return fail(&err, EXIT_USAGE);
+    if (arguments.print_config) config_print(&config, stdout);
+    if (arguments.print_config || arguments.check_config) return 0;
+    if (arguments.command == COMMAND_INSPECT) return inspect(&arguments);
+    if (arguments.command == COMMAND_NONE) {
+        fputs(help, stderr);
+        return EXIT_USAGE;
+    }
+    mend_openblas(&config, original);
+    free(original);
+    return arguments.command == COMMAND_SERVE ? server_run(&config) : cli_run(&arguments, &config);
+}

@@ -1,0 +1,60 @@
+/* metrics: what the server has counted, in Prometheus' text format.
+ *
+ * Counting is a relaxed atomic addition and may be done by any thread at any time; nothing here locks or
+ * fails, except metrics_print, which allocates. Labels are few and bounded: they come from the tables
+ * of routes, faults and reasons, and from the models being served. */
+#ifndef CAROUSEL_SERVER_METRICS_H
+#define CAROUSEL_SERVER_METRICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "server/errors.h"
+#include "server/json_writer.h"
+#include "server/request.h"
+
+struct metrics;
+struct server;
+
+enum counter {
+#define COUNTER(symbol, name, help) COUNTER_##symbol,
+#define HISTOGRAM(symbol, name, help, ...)
+#define COMPUTED(symbol, name, type, help)
+#include "server/metrics.def"
+#undef COUNTER
+#undef HISTOGRAM
+#undef COMPUTED
+    N_COUNTERS
+};
+
+enum histogram {
+#define COUNTER(symbol, name, help)
+#define HISTOGRAM(symbol, name, help, ...) HISTOGRAM_##symbol,
+#define COMPUTED(symbol, name, type, help)
+#include "server/metrics.def"
+#undef COUNTER
+#undef HISTOGRAM
+#undef COMPUTED
+    N_HISTOGRAMS
+};
+
+/* Why a request for a model ended; the names are metrics_end_name's. */
+enum end { END_STOP, END_LENGTH, END_COMPLETE, END_CANCELLED, END_DEADLINE, END_ERROR, N_ENDS };
+const char *metrics_end_name(enum end end);
+
+/* NULL without memory. The caller owns it; metrics_free takes NULL. */
+struct metrics *metrics_new(void);
+void metrics_free(struct metrics *metrics);
+
+void metrics_add(struct metrics *metrics, enum counter counter, uint64_t n);
+void metrics_observe(struct metrics *metrics, enum histogram histogram, double value);
+void metrics_count_request(struct metrics *metrics, enum route_id route, unsigned http_status);
+void metrics_count_end(struct metrics *metrics, enum end end);
+/* Where `fault` means that the server refused for want of room; else nothing. */
+void metrics_count_fault(struct metrics *metrics, enum fault fault);
+
+/* Everything, as text/plain; version=0.0.4. server->scheduler and server->registry may be NULL. */
+void metrics_print(const struct metrics *metrics, const struct server *server,
+                   struct writer *out);
+
+#endif

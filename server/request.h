@@ -1,0 +1,106 @@
+/* request: one HTTP request as handlers see it. Nothing here is libmicrohttpd's.
+ *
+ * A handler reads top-down: parse, check, then either fill the reply or defer. To defer it leaves an
+ * errand: work of its own with the calls below. server/http.c then suspends the connection and starts
+ * the errand (in this order: a suspended connection may be resumed at once, one that is not may not), and
+ * asks it for the answer when request_finished has been called. An errand that streams is asked at its first
+ * progress, and read from then on:
+ *
+ *   handler -> PARKED, start() -ok-> running -request_progressed, request_finished-> answer()
+ *                              -failed-> answer is the failure          (streams) -> read() ...
+ *
+ * All of an errand's calls come on the connection's HTTP thread, one at a time, except: cancel comes on any
+ * thread, between start and request_finished only; free comes last, on any thread, once request_finished has been
+ * called or if the errand was never started. */
+#ifndef CAROUSEL_SERVER_REQUEST_H
+#define CAROUSEL_SERVER_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "models/model.h"
+#include "server/errors.h"
+
+struct server;
+struct request;
+struct reply;
+
+enum route_id {
+#define X(symbol, method, path, handler) ROUTE_##symbol,
+#include "server/routes.def"
+#undef X
+    ROUTE_NONE, /* no such path */
+    N_ROUTES = ROUTE_NONE
+};
+
+/* What the access log and the metrics tell of a request. Filled by the handler and the errand. */
+struct record {
+    char model[MODEL_NAME_BYTES + MODEL_VERSION_BYTES + 2]; /* "name:version", or empty */
+    const char *task;                                       /* "" */
+    const char *finish;                                     /* "" */
+    int end;                                                /* enum end of server/metrics.h */
+    uint64_t steps_in, steps_out;
+    double queue_ms, compute_ms, mean_batch;
+    double first_ms;                                        /* to the first streamed text; 0: none */
+};
+
+/* What read() of a stream says. */
+enum stream_step {
+    STREAM_DATA, /* *n bytes are written, at least one */
+    STREAM_WAIT, /* nothing now: ask again at *due_us, or at progress if request->eager is set */
+    STREAM_END
+};
+
+struct errand {
+    enum status (*start)(void *work);
+    void (*cancel)(void *work);
+    void (*answer)(void *work, struct request *request, struct reply *reply);
+    enum stream_step (*read)(void *work, struct request *request, char *out, size_t room, size_t *n,
+                             int64_t *due_us); /* NULL: never streams */
+    void (*free)(void *work);
+};
+
+struct request {
+    struct server *server;
+    enum route_id route;
+    const char *id;        /* X-Request-Id */
+    const char *tail;      /* what stands for {id} in the route's path; "" */
+    const char *body;      /* [body_bytes], borrowed until the handler returns */
+    size_t body_bytes;
+    int64_t began_us;
+    struct record record;
+    const struct errand *errand; /* set by a handler that defers, which gives `work` away */
+    void *work;
+    bool closes;           /* set by a stream that failed: the connection is closed after it */
+    _Atomic bool eager;    /* an errand that streams wants to hear of progress */
+};
+
+/* Zeroed by the caller; filled by a handler or an errand. A problem wins over a body. */
+struct reply {
+    unsigned status;          /* 0: 200 */
+    const char *content_type; /* NULL: application/json */
+    char *body;               /* from malloc, given away */
+    size_t body_bytes;
+    bool stream;              /* text/event-stream, by the errand's read */
+    const char *allow;        /* with 405 */
+    struct problem problem;
+};
+
+/* An errand's work has news (wakes the connection where request->eager is set), or has ended (the errand's last
+ * call; the request may be gone when it returns). Any thread; the parameter is a struct request. */
+void request_progressed(void *request);
+void request_finished(void *request);
+/* true once request_finished has been called. */
+bool request_is_finished(struct request *request);
+
+/* The body of an error answer, from malloc, or NULL without memory. */
+char *request_error_body(const struct problem *problem, const char *request_id, size_t *bytes);
+
+/* The handlers, one for each row of routes.def. */
+typedef void request_handler(struct request *request, struct reply *reply);
+#define X(symbol, method, path, handler) void handler(struct request *request, struct reply *reply);
+#include "server/routes.def"
+#undef X
+
+#endif

@@ -1,0 +1,27 @@
+/* router: which route a request means, by routes.def. Pure; any thread. */
+#ifndef CAROUSEL_SERVER_ROUTER_H
+#define CAROUSEL_SERVER_ROUTER_H
+
+#include <stdbool.h>
+
+#include "server/request.h"
+
+enum { ROUTE_TAIL_BYTES = 160, ROUTE_ALLOW_BYTES = 64 };
+
+struct match {
+    enum route_id route;          /* ROUTE_NONE: no such path, or no such method there */
+    bool path_is_known;
+    char tail[ROUTE_TAIL_BYTES];  /* what stands for {id}; longer ones are no known path */
+    char allow[ROUTE_ALLOW_BYTES]; /* "GET, HEAD": the methods of a known path */
+};
+
+/* `path` is unescaped and without its query. HEAD matches GET. */
+void route_find(const char *method, const char *path, struct match *match);
+
+/* The row's path, as a label; "none" for ROUTE_NONE. */
+const char *route_path(enum route_id route);
+/* Whether it takes a body: the POST routes, which are those that compute. */
+bool route_is_post(enum route_id route);
+request_handler *route_handler(enum route_id route);
+
+#endif

@@ -1,0 +1,221 @@
+/* Start and stop, in the order that server/serve.h gives. */
+#include "server/serve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/kernels.h"
+#include "server/http.h"
+#include "server/log.h"
+#include "server/metrics.h"
+
+enum { POLL_MS = 10, ENDING_MS = 5000 };
+
+#ifndef CAROUSEL_VERSION
+#define CAROUSEL_VERSION "unversioned"
+#endif
+
+const char *server_version(void)
+{
+    return CAROUSEL_VERSION;
+}
+
+/* ---- models --------------------------------------------------------------------------------- */
+
+/* The next part of a list with : between, in out; NULL after the last. */
+static const char *next_part(const char *list, char out[CONFIG_TEXT_BYTES])
+{
+    while (*list == ':') list++;
+    size_t n = strcspn(list, ":");
+    if (!n) return NULL;
+    memcpy(out, list, n);
+    out[n] = '\0';
+    return list + n;
+}
+
+static enum status load_models(struct server *server, registry_listener *listener, void *context,
+                               struct error *err)
+{
+    char part[CONFIG_TEXT_BYTES];
+    enum status status = STATUS_OK;
+    for (const char *at = server->config->models_folders; status == STATUS_OK && (at = next_part(at, part));)
+        status = registry_load_folder(server->registry, part, server->precision, listener, context, err);
+    for (const char *at = server->config->models_bundles; status == STATUS_OK && (at = next_part(at, part));) {
+        char *path = strchr(part, '=');
+        if (path) *path++ = '\0';
+        if (!path || !*path || !model_name_is_valid(part))
+            return error_set_param(err, STATUS_BAD_VALUE, "models.bundles", "model '%s': expected NAME=PATH, NAME of "
+                                   "letters, digits, '.', '_' and '-'", part);
+        if (registry_load(server->registry, path, part, server->precision, listener, context, err) ==
+            STATUS_NO_MEMORY)
+            return STATUS_NO_MEMORY; /* the listener has heard of any other failure */
+    }
+    return status;
+}
+
+/* ---- everything but HTTP -------------------------------------------------------------------- */
+
+static enum status open_scheduler(struct server *server, struct error *err)
+{
+    const struct config *config = server->config;
+    server->n_workers = config->scheduler_workers ? (size_t)config->scheduler_workers : server_processors();
+    struct scheduler_options options = {
+        .n_workers = server->n_workers,
+        .max_batch = (size_t)config->scheduler_max_batch,
+        .chunk_steps = (size_t)config->scheduler_chunk_steps,
+        .max_rows = (size_t)config->scheduler_max_rows,
+        .queue_sequences = (size_t)config->scheduler_queue_sequences,
+        .queue_steps = (uint64_t)config->scheduler_queue_steps,
+    };
+    return scheduler_new(&options, &server->scheduler, err);
+}
+
+enum status server_open(struct server *server, const struct config *config,
+                        registry_listener *listener, void *context, struct error *err)
+{
+    memset(server, 0, sizeof *server);
+    server->config = config;
+    server->started_s = (int64_t)time(NULL);
+    enum status status = precision_find(config->models_precision, &server->precision);
+    if (status != STATUS_OK)
+        return error_set_param(err, status, "models.precision", "there is no precision '%s'", config->models_precision);
+    status = kernels_select(config->scheduler_kernels, err);
+    if (status == STATUS_OK && !(server->metrics = metrics_new()))
+        status = error_set(err, STATUS_NO_MEMORY, "no memory for the metrics");
+    if (status == STATUS_OK) status = open_scheduler(server, err);
+    if (status == STATUS_OK) {
+        status = registry_new(&server->registry);
+        if (status != STATUS_OK) error_set(err, status, "no memory for the models");
+    }
+    if (status == STATUS_OK) status = load_models(server, listener, context, err);
+    if (status != STATUS_OK) server_close(server);
+    return status;
+}
+
+void server_close(struct server *server)
+{
+    scheduler_free(server->scheduler);
+    registry_free(server->registry);
+    metrics_free(server->metrics);
+    server->scheduler = NULL;
+    server->registry = NULL;
+    server->metrics = NULL;
+}
+
+/* ---- serving -------------------------------------------------------------------------------- */
+
+static void on_model(void *context, const char *name, const struct model *model, const struct error *err)
+{
+    size_t *n = context;
+    if (err) {
+        log_line(LOG_ERROR, "model %s is not served: %s", name, err->message);
+        return;
+    }
+    n[0]++;
+    log_line(LOG_INFO, "model %s:%s (%s, %zu bytes of weights, %s) loaded in %.1f ms; %zu golden cases within %.2g",
+             model->name, model->version, task_name(model->task), network_bytes(model->network),
+             precision_name(network_precision(model->network)), model->load_ms, model->n_golden, model->golden_error);
+}
+
+static void log_kernels(const struct server *server)
+{
+    log_line(LOG_INFO, "carousel %s: kernel set %s, %zu workers", server_version(), kernels_active()->name,
+             server->n_workers);
+    if (strcmp(kernels_active()->name, "openblas")) return;
+    const char *core = kernels_openblas_core(), *advice = kernels_openblas_advice();
+    log_line(advice ? LOG_WARNING : LOG_INFO, "OpenBLAS runs as %s%s%s", core ? core : "(unknown)",
+             advice ? "; OPENBLAS_CORETYPE should be " : "", advice ? advice : "");
+}
+
+static bool is_stop(int signal)
+{
+    return signal == SIGTERM || signal == SIGINT;
+}
+
+/* Wait until nothing is in flight, at most until the instant. A second signal ends the process. */
+static bool wait_idle(struct server *server, int64_t until_us)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
+    while (atomic_load(&server->working) > 0) {
+        if (clock_us() >= until_us) return false;
+        if (!is_stop(sigtimedwait(&signals, NULL, &pause))) continue;
+        log_line(LOG_WARNING, "second signal: exiting now");
+        _exit(1);
+    }
+    return true;
+}
+
+/* false where something would not end. */
+static bool drain(struct server *server, struct http *http)
+{
+    int64_t timeout_us = server->config->server_drain_timeout_s * 1000000;
+    atomic_store(&server->phase, SERVER_DRAINING);
+    log_line(LOG_INFO, "draining: %ld requests in flight", atomic_load(&server->working));
+    if (!wait_idle(server, clock_us() + timeout_us)) {
+        log_line(LOG_WARNING, "drain time is over: ending %ld requests", atomic_load(&server->working));
+        atomic_store(&server->phase, SERVER_ENDING);
+        scheduler_drain(server->scheduler);
+        http_cancel_all(http);
+        wait_idle(server, clock_us() + ENDING_MS * 1000);
+    }
+    scheduler_drain(server->scheduler); /* jobs whose clients have left may still be aboard */
+    return scheduler_wait_idle(server->scheduler, ENDING_MS);
+}
+
+static void wait_for_stop(const sigset_t *signals)
+{
+    int signal = 0;
+    while (!is_stop(signal)) {
+        if (sigwait(signals, &signal)) continue;
+        if (signal == SIGHUP) log_line(LOG_INFO, "SIGHUP: rereading is not built into this version; nothing changed");
+        else log_line(LOG_INFO, "signal %d: stopping", signal);
+    }
+}
+
+int server_run(const struct config *config)
+{
+    static struct server server;
+    struct error err;
+    size_t n_models = 0;
+    struct http *http;
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    log_start(config->log_level);
+    if (server_open(&server, config, on_model, &n_models, &err) != STATUS_OK) {
+        log_line(LOG_ERROR, "%s", err.message);
+        return 1;
+    }
+    log_kernels(&server);
+    if (!n_models) log_line(LOG_WARNING, "no model is served: models.folders is '%s'", config->models_folders);
+    if (http_start(&server, &http, &err) != STATUS_OK) {
+        log_line(LOG_ERROR, "%s", err.message);
+        server_close(&server);
+        return 1;
+    }
+    atomic_store(&server.phase, SERVER_READY);
+    printf("carousel: listening on %s\n", http_address(http));
+    fflush(stdout);
+    wait_for_stop(&signals);
+    if (!drain(&server, http)) {
+        log_line(LOG_ERROR, "work did not end; exiting");
+        _exit(1);
+    }
+    http_stop(http);
+    server_close(&server);
+    log_line(LOG_INFO, "stopped");
+    return 0;
+}

@@ -1,0 +1,51 @@
+/* serve: the running server, from configuration to the last answer.
+ *
+ * struct server is what handlers share: read-only once the server listens, except `phase` and
+ * `working`, which are atomic. It is main's, and outlives every request.
+ *
+ * Start: kernels -> scheduler -> models -> metrics -> http. Stop, after SIGTERM: phase DRAINING (readiness says
+ * 503, new work is refused) -> requests in flight finish, or are cancelled when the drain's time is over ->
+ * http stops -> scheduler -> models. HTTP stops before the scheduler because its threads may submit until
+ * then; it can, because nothing is parked any more once no request is in flight. */
+#ifndef CAROUSEL_SERVER_SERVE_H
+#define CAROUSEL_SERVER_SERVE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "core/scheduler.h"
+#include "models/registry.h"
+#include "server/config.h"
+
+struct metrics;
+
+enum server_phase { SERVER_LOADING, SERVER_READY, SERVER_DRAINING, SERVER_ENDING };
+
+struct server {
+    const struct config *config;
+    struct registry *registry;
+    struct scheduler *scheduler;
+    struct metrics *metrics;
+    size_t n_workers;
+    enum precision precision;
+    int64_t started_s;         /* Unix seconds */
+    _Atomic int phase;         /* enum server_phase */
+    _Atomic long working;      /* requests on routes that compute, from headers to answer sent */
+};
+
+/* The program's version. */
+const char *server_version(void);
+
+/* Everything but HTTP, as the command line needs it too. `listener` hears of each model.
+ * On failure what was started is stopped. */
+MUST_CHECK enum status server_open(struct server *server, const struct config *config,
+                                   registry_listener *listener, void *context, struct error *err);
+void server_close(struct server *server);
+
+/* Serve until a signal says stop; returns the process's exit code. All signals must be blocked. */
+int server_run(const struct config *config);
+
+/* Processors that affinity and the cgroup's quota leave us, at least 1. */
+size_t server_processors(void);
+
+#endif

@@ -1,0 +1,32 @@
+/* work: one job on behalf of one request; the errand that most tasks are.
+ *
+ * A task's own struct begins with a struct work. work_defer gives it to the request; from then on
+ * http.c drives it (server/request.h says how), and `release` is called at its end on any thread. */
+#ifndef CAROUSEL_SERVER_WORK_H
+#define CAROUSEL_SERVER_WORK_H
+
+#include "models/job.h"
+#include "server/request.h"
+
+struct work {
+    struct job *job;      /* owned: release frees it (as the task's job) and the struct */
+    struct server *server;
+    struct job_timings timings; /* once the job has finished */
+    /* The job has ended well: print its answer. */
+    void (*print)(struct work *work, struct request *request, struct reply *reply);
+    void (*release)(struct work *work);
+};
+
+/* `work` is taken. */
+void work_defer(struct work *work, struct request *request);
+
+/* The errand's calls, for a task that streams and has an errand of its own. */
+enum status work_start(void *work);
+void work_cancel(void *work);
+void work_free(void *work);
+
+/* Once the job has finished: timings and the record are filled, and the end is counted. true where it ended
+ * well; otherwise *problem says why it did not. */
+_Bool work_settle(struct work *work, struct request *request, struct problem *problem);
+
+#endif
