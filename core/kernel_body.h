@@ -5,8 +5,8 @@
  *
  *     C[r,n] = base + A[r,0] W[n,0] + A[r,1] W[n,1] + ...      in this order, one accumulator
  *
- * PACKING. W lies in panels of 64 outputs (drawing in core/matrix.h), so a step of k reads 64
- * weights in a row. A tile is 1..6 rows of A by VECTORS vectors of a panel:
+ * PACKING. W lies in panels of 64 outputs (drawing in core/matrix.h), so a step reads 64 weights
+ * in a row. A tile is ROWS rows of A by VECTORS vectors of a panel:
  *
  *                  panel row k:  [ w0 | w1 | w2 | w3 ]        loaded once, used by every row
  *                                   |    |    |    |
@@ -14,238 +14,323 @@
  *     A[1,k] broadcast ---------> acc10 acc11 acc12 acc13
  *       ...                                                   held in registers for all k
  *
- * REGISTERS. AVX-512: 6 x 4 accumulators + 4 weights + 1 activation = 29 of 32. AVX2: 6 x 2 + 2
- * + 1 = 15 of 16; with fewer rows a tile is wider, so that at least 8 chains of fma hide their
- * latency (table TILE_VECTORS of each vocabulary). Rows are split evenly: 16 = 6 + 5 + 5.
+ * int8 is the same tile with four k a step: a quad is four codes of a row, broadcast, and a 32-bit
+ * lane of the panel holds four weights of one output.
  *
- * LOOPS, outermost first: blocks of rows, so that their A stays in L2; panels; blocks of k, so
- * that their weights (16 KB) stay in L1 while the tiles of the row block pass over them, C
- * carrying the accumulators from one block of k to the next, which loses no bit; tiles. With few
- * rows each weight is read from beyond L2 once, and there is one block of k.
+ * REGISTERS. AVX-512: 6 x 4 accumulators + 4 weights + 1 activation = 29 of 32. AVX2: 6 x 2 + 2 + 1
+ * = 15 of 16; with fewer rows a tile is wider, so that at least 8 chains of fma hide their latency.
+ * The vocabulary says how wide a tile of each height is: TILE_VECTORS, TILE_SUMS.
+ *
+ * LOOPS, outermost first: blocks of rows whose A fits in L2; panels; blocks of k whose weights
+ * fit in L2, C carrying the accumulators from one to the next, which loses no bit; tiles.
+ * Rows are split evenly among tiles (16 = 6 + 5 + 5). What the order has to hide is the way
+ * of the weights:
+ *   L2 to L1   a tile prefetches its own panel AHEAD_STEPS steps ahead;
+ *   L3 to L2   the tiles of a panel together prefetch the next one, each an equal share, spread
+ *              over its steps. One line of a pair is asked for; the processor brings the other.
+ *   few rows   up to TILE_ROWS_ALONE rows make one tile, narrow and high: each weight is read
+ *              once, and arithmetic overlaps with streaming from wherever the weights are.
  *
  * Loops over constant bounds are unrolled by the compiler, so that acc[][] lives in registers;
- * every function that takes ROWS or VECTORS must be inlined into a call with constants. */
+ * what takes ROWS, VECTORS or FORM must be inlined into a call with constants. */
 #include "core/kernels.h"
 
 #define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 8")
+#define OWN __attribute__((noinline))
+#define UNROLL _Pragma("GCC unroll 16")
 
-enum { TILE_ROWS = 6, ROW_BLOCK = 120, INPUT_BLOCK = 64 };
+enum {
+    TILE_ROWS = 6,        /* where several tiles share the rows */
+    TILE_ROWS_MAX = 12,
+    PANEL_VECTORS = PANEL_COLUMNS / LANES,
+    ROW_BLOCK_BYTES = 352 << 10, /* of A: a third of the smallest L2 in use */
+    BLOCK_STEPS = 1024,   /* of float weights: 256 KB */
+    AHEAD_STEPS = 8,
+    CHUNK_STEPS = 8,      /* steps between two bursts of prefetches */
+    LINE_PAIR_BYTES = 128,
+};
 
 static size_t minimum(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
 
-/* ---- float32 and float16 products ---- */
-
-/* What a tile covers. Columns are counted inside the panel. */
-struct tile {
-    size_t row, panel, column;
-    size_t first, last; /* inputs k */
-    bool resumes;       /* C holds the accumulators of the inputs before `first` */
-};
-
-/* Up to LANES elements of C or of the bias: the accumulators' start. */
-INLINE vector tile_base(const struct product *p, const struct tile *t, size_t row, size_t n)
+static size_t quotient_up(size_t a, size_t b)
 {
-    if (t->resumes || p->accumulate) {
-        const float *c = p->C + row * p->ldc + n;
-        if (n + LANES <= p->N) return vector_load(c);
-        return n < p->N ? vector_load_first(c, p->N - n) : vector_all(0);
-    }
-    return p->bias ? vector_load(p->bias + n) : vector_all(0);
+    return a / b + (a % b != 0);
 }
 
-INLINE void tile_store(const struct product *p, size_t row, size_t n, vector v)
+/* The size of part i of n that share `whole` evenly, larger ones first. */
+static size_t share_of(size_t whole, size_t n, size_t i)
+{
+    return whole / n + (i < whole % n);
+}
+
+/* What a tile covers: rows from `row`, columns of a panel from `column`, steps first .. last - 1
+ * (of one k, or of a quad for int8). */
+struct tile {
+    size_t row, panel, column;
+    size_t first, last;
+    bool resumes;      /* C holds the accumulators of the steps before `first` */
+    const char *ahead; /* next weights to bring to L2, up to ahead_end, `pairs` a chunk */
+    const char *ahead_end;
+    size_t pairs;
+};
+
+/* Steps of a whole panel, and bytes of one step of it. */
+INLINE size_t panel_steps(const struct product *p, const enum precision FORM)
+{
+    return FORM == PRECISION_INT8 ? quotient_up(p->K, 4) : p->K;
+}
+
+INLINE size_t step_bytes(const enum precision FORM)
+{
+    return PANEL_COLUMNS * (FORM == PRECISION_FLOAT16 ? sizeof(uint16_t) : sizeof(float));
+}
+
+/* ---- a tile's base and its result ---- */
+
+/* LANES elements of base. Past N there is nothing to read. */
+INLINE vector base_load(const struct product *p, bool from_c, size_t row, size_t n)
+{
+    const float *c = p->C + row * p->ldc + n;
+    if (!from_c) return p->bias ? vector_load(p->bias + n) : vector_all(0);
+    if (n + LANES <= p->N) return vector_load(c);
+    return n < p->N ? vector_load_first(c, p->N - n) : vector_all(0);
+}
+
+INLINE void result_store(const struct product *p, size_t row, size_t n, vector v)
 {
     float *c = p->C + row * p->ldc + n;
     if (n + LANES <= p->N) vector_store(c, v);
     else if (n < p->N) vector_store_first(c, v, p->N - n);
 }
 
-/* One tile of ROWS x VECTORS accumulators. HALF: weights are stored as float16. */
-INLINE void tile_multiply(const struct product *p, const struct tile *t, const size_t ROWS,
-                          const size_t VECTORS, const bool HALF)
+/* The burst of prefetches before a chunk of steps. */
+INLINE const char *prefetch_pairs(const char *ahead, size_t pairs)
+{
+    for (size_t i = 0; i < pairs; i++, ahead += LINE_PAIR_BYTES) __builtin_prefetch(ahead, 0, 2);
+    return ahead;
+}
+
+/* The lines of this strip of the panel, AHEAD_STEPS further on. */
+INLINE void prefetch_step(const char *w, const size_t VECTORS, const enum precision FORM)
+{
+    const size_t strip = step_bytes(FORM) / PANEL_VECTORS * VECTORS;
+    UNROLL for (size_t i = 0; i < strip; i += 64)
+        __builtin_prefetch(w + AHEAD_STEPS * step_bytes(FORM) + i, 0, 3);
+}
+
+/* ---- float32 and float16 tiles ---- */
+
+INLINE vector weight_load(const char *w, size_t v, const enum precision FORM)
+{
+    return FORM == PRECISION_FLOAT16 ? vector_load_half((const uint16_t *)(const void *)w + v * LANES)
+                                     : vector_load((const float *)(const void *)w + v * LANES);
+}
+
+INLINE void tile_multiply_float(const struct product *p, struct tile *t, const size_t ROWS,
+                                const size_t VECTORS, const enum precision FORM)
 {
     const size_t n = t->panel * PANEL_COLUMNS + t->column;
-    const size_t w0 = (t->panel * p->K + t->first) * PANEL_COLUMNS + t->column;
-    const float *w = (const float *)p->W + (HALF ? 0 : w0);
-    const uint16_t *half = (const uint16_t *)p->W + (HALF ? w0 : 0);
-    const float *a[TILE_ROWS];
-    vector acc[TILE_ROWS][PANEL_COLUMNS / LANES];
+    const size_t pairs = t->ahead < t->ahead_end ? t->pairs : 0;
+    const size_t lda = p->lda;
+    const float *a[TILE_ROWS_MAX / 3]; /* rows 0, 3, 6, 9: the others at lda and 2 lda from them */
+    const char *ahead = t->ahead;
+    const char *w = (const char *)p->W + (t->panel * p->K + t->first) * step_bytes(FORM) +
+                    t->column * step_bytes(FORM) / PANEL_COLUMNS;
+    vector acc[TILE_ROWS_MAX][PANEL_VECTORS], weight[PANEL_VECTORS];
     UNROLL for (size_t r = 0; r < ROWS; r++) {
-        a[r] = (const float *)p->A + (t->row + r) * p->lda;
+        if (r % 3 == 0) a[r / 3] = (const float *)p->A + (t->row + r) * lda + t->first;
         UNROLL for (size_t v = 0; v < VECTORS; v++)
-            acc[r][v] = tile_base(p, t, t->row + r, n + v * LANES);
+            acc[r][v] = base_load(p, t->resumes || p->accumulate, t->row + r, n + v * LANES);
     }
-    for (size_t k = t->first; k < t->last; k++) {
-        vector weight[PANEL_COLUMNS / LANES];
+    for (size_t k = t->first; k < t->last;) {
+        const size_t stop = minimum(k + CHUNK_STEPS, t->last);
+        ahead = prefetch_pairs(ahead, pairs);
+        for (; k < stop; k++, w += step_bytes(FORM)) {
+            UNROLL for (size_t v = 0; v < VECTORS; v++) weight[v] = weight_load(w, v, FORM);
+            prefetch_step(w, VECTORS, FORM);
+            UNROLL for (size_t r = 0; r < ROWS; r++) {
+                vector activation = vector_all(a[r / 3][r % 3 * lda]);
+                UNROLL for (size_t v = 0; v < VECTORS; v++)
+                    acc[r][v] = vector_fma(activation, weight[v], acc[r][v]);
+            }
+            UNROLL for (size_t r = 0; r < ROWS; r += 3) a[r / 3]++;
+        }
+    }
+    UNROLL for (size_t r = 0; r < ROWS; r++) {
         UNROLL for (size_t v = 0; v < VECTORS; v++)
-            weight[v] = HALF ? vector_load_half(half + v * LANES) : vector_load(w + v * LANES);
+            result_store(p, t->row + r, n + v * LANES, acc[r][v]);
+    }
+    t->ahead = ahead;
+}
+
+/* ---- int8 tiles ----
+ *
+ * Codes are 127 a + 128, so the sum carries 128 * sum_k w too much; `correction` takes that away
+ * before the one rounding to float. */
+
+/* Four codes of a row, or the last 1..3 of them, zero-filled: the weights there are zero too. */
+INLINE quad quad_first(const uint8_t *codes, size_t n)
+{
+    uint32_t four = 0;
+    memcpy(&four, codes, n);
+    return quad_all(four);
+}
+
+INLINE void tile_multiply_int8(const struct product *p, struct tile *t, const size_t ROWS,
+                               const size_t VECTORS)
+{
+    const enum precision FORM = PRECISION_INT8;
+    const size_t n = t->panel * PANEL_COLUMNS + t->column;
+    const size_t pairs = t->ahead < t->ahead_end ? t->pairs : 0;
+    const uint8_t *a = (const uint8_t *)p->A + t->row * p->lda;
+    const char *ahead = t->ahead;
+    const char *w = (const char *)p->W +
+                    (t->panel * panel_steps(p, FORM) * PANEL_COLUMNS + t->column) * 4;
+    sums sum[TILE_ROWS_MAX][PANEL_VECTORS];
+    quad_weights weight[PANEL_VECTORS];
+    UNROLL for (size_t r = 0; r < ROWS; r++) {
+        UNROLL for (size_t v = 0; v < VECTORS; v++) sum[r][v] = sums_zero();
+    }
+    for (size_t k = 0; k + 4 <= p->K;) {
+        const size_t stop = minimum(k + CHUNK_STEPS * 4, p->K - p->K % 4);
+        ahead = prefetch_pairs(ahead, pairs);
+        for (; k < stop; k += 4, w += step_bytes(FORM)) {
+            UNROLL for (size_t v = 0; v < VECTORS; v++) weight[v] = quad_load(w, v);
+            prefetch_step(w, VECTORS, FORM);
+            UNROLL for (size_t r = 0; r < ROWS; r++) {
+                quad codes = quad_first(a + r * p->lda + k, 4);
+                UNROLL for (size_t v = 0; v < VECTORS; v++)
+                    sum[r][v] = sums_add(sum[r][v], codes, weight[v]);
+            }
+        }
+    }
+    if (p->K % 4 != 0) {
+        UNROLL for (size_t v = 0; v < VECTORS; v++) weight[v] = quad_load(w, v);
         UNROLL for (size_t r = 0; r < ROWS; r++) {
-            vector activation = vector_all(a[r][k]);
+            quad codes = quad_first(a + r * p->lda + p->K / 4 * 4, p->K % 4);
             UNROLL for (size_t v = 0; v < VECTORS; v++)
-                acc[r][v] = vector_fma(activation, weight[v], acc[r][v]);
+                sum[r][v] = sums_add(sum[r][v], codes, weight[v]);
         }
-        if (HALF) half += PANEL_COLUMNS;
-        else w += PANEL_COLUMNS;
     }
     UNROLL for (size_t r = 0; r < ROWS; r++) {
-        UNROLL for (size_t v = 0; v < VECTORS; v++)
-            tile_store(p, t->row + r, n + v * LANES, acc[r][v]);
-    }
-}
-
-/* ROWS rows over the whole width of a panel, in strips of as many vectors as the registers hold. */
-INLINE void panel_multiply(const struct product *p, struct tile *t, const size_t ROWS,
-                           const bool HALF)
-{
-    const size_t vectors[TILE_ROWS] = TILE_VECTORS;
-    const size_t strip = vectors[ROWS - 1] * LANES;
-    for (t->column = 0; t->column < PANEL_COLUMNS; t->column += strip) {
-        if (t->panel * PANEL_COLUMNS + t->column >= p->N) break;
-        tile_multiply(p, t, ROWS, vectors[ROWS - 1], HALF);
-    }
-}
-
-INLINE void rows_multiply(const struct product *p, struct tile *t, size_t rows, const bool HALF)
-{
-    switch (rows) {
-    case 1: panel_multiply(p, t, 1, HALF); break;
-    case 2: panel_multiply(p, t, 2, HALF); break;
-    case 3: panel_multiply(p, t, 3, HALF); break;
-    case 4: panel_multiply(p, t, 4, HALF); break;
-    case 5: panel_multiply(p, t, 5, HALF); break;
-    default: panel_multiply(p, t, TILE_ROWS, HALF); break;
-    }
-}
-
-/* The rows of tile i of n that share `rows` evenly, larger ones first. */
-static size_t share_of(size_t rows, size_t n, size_t i)
-{
-    return rows / n + (i < rows % n);
-}
-
-/* Rows [row, row + rows) against one panel. */
-INLINE void block_multiply(const struct product *p, size_t panel, size_t row, size_t rows,
-                           const bool HALF)
-{
-    const size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
-    const size_t depth = rows > 4 * TILE_ROWS ? (size_t)INPUT_BLOCK : p->K;
-    for (size_t k = 0; k < p->K; k += depth) {
-        struct tile t = {.row = row, .panel = panel, .first = k,
-                         .last = minimum(k + depth, p->K), .resumes = k > 0};
-        for (size_t i = 0; i < tiles; i++) {
-            size_t share = share_of(rows, tiles, i);
-            rows_multiply(p, &t, share, HALF);
-            t.row += share;
+        UNROLL for (size_t v = 0; v < VECTORS; v++) {
+            const size_t at = n + v * LANES;
+            integers exact = integers_subtract(sums_finish(sum[r][v]),
+                                               integers_load(p->correction + at));
+            vector base = base_load(p, p->accumulate, t->row + r, at);
+            result_store(p, t->row + r, at,
+                         vector_fma(vector_load(p->scale + at), integers_to_vector(exact), base));
         }
     }
+    t->ahead = ahead;
 }
 
-INLINE void product_float(const struct product *p, const bool HALF)
+/* ---- the loops around a tile ---- */
+
+INLINE size_t tile_width(size_t rows, const enum precision FORM)
 {
-    for (size_t row = 0; row < p->R; row += ROW_BLOCK) {
-        size_t rows = minimum(p->R - row, ROW_BLOCK);
+    const size_t vectors[TILE_ROWS_MAX] = TILE_VECTORS, sums_wide[TILE_ROWS_MAX] = TILE_SUMS;
+    return FORM == PRECISION_INT8 ? sums_wide[rows - 1] : vectors[rows - 1];
+}
+
+/* ROWS rows by the whole width of a panel, in strips as wide as a tile. */
+INLINE void strips_multiply(const struct product *p, struct tile *t, const size_t ROWS,
+                            const enum precision FORM)
+{
+    const size_t VECTORS = tile_width(ROWS, FORM);
+    for (t->column = 0; t->column < PANEL_COLUMNS; t->column += VECTORS * LANES) {
+        if (t->panel * PANEL_COLUMNS + t->column >= p->N) break;
+        if (FORM == PRECISION_INT8) tile_multiply_int8(p, t, ROWS, VECTORS);
+        else tile_multiply_float(p, t, ROWS, VECTORS, FORM);
+    }
+    t->row += ROWS;
+}
+
+/* One function for each height, so that each has the registers to itself. */
+#define TILE(n)                                                                                    \
+    static OWN void f32_rows_##n(const struct product *p, struct tile *t)                          \
+    {                                                                                              \
+        strips_multiply(p, t, n, PRECISION_FLOAT32);                                               \
+    }                                                                                              \
+    static OWN void f16_rows_##n(const struct product *p, struct tile *t)                          \
+    {                                                                                              \
+        strips_multiply(p, t, n, PRECISION_FLOAT16);                                               \
+    }                                                                                              \
+    static OWN void int8_rows_##n(const struct product *p, struct tile *t)                         \
+    {                                                                                              \
+        strips_multiply(p, t, n, PRECISION_INT8);                                                  \
+    }
+#if TILE_ROWS_ALONE == 12
+#define HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+#else
+#define HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#endif
+HEIGHTS(TILE)
+
+static void (*const rows_multiply[N_PRECISIONS][TILE_ROWS_ALONE])(const struct product *,
+                                                                  struct tile *) = {
+#define F32(n) f32_rows_##n,
+#define F16(n) f16_rows_##n,
+#define INT8(n) int8_rows_##n,
+    [PRECISION_FLOAT32] = {HEIGHTS(F32)},
+    [PRECISION_FLOAT16] = {HEIGHTS(F16)},
+    [PRECISION_INT8] = {HEIGHTS(INT8)},
+};
+
+/* Rows [row, row + rows) against one panel, prefetching the next (from the first again when
+ * another block of rows follows). */
+INLINE void panel_multiply(const struct product *p, size_t panel, size_t row, size_t rows,
+                           const enum precision FORM)
+{
+    const size_t tiles = rows <= TILE_ROWS_ALONE ? 1 : quotient_up(rows, TILE_ROWS);
+    const size_t steps = panel_steps(p, FORM);
+    const size_t depth = FORM == PRECISION_INT8 ? steps : BLOCK_STEPS;
+    const size_t strips = PANEL_VECTORS / tile_width(share_of(rows, tiles, 0), FORM);
+    const size_t chunk = CHUNK_STEPS * step_bytes(FORM) / LINE_PAIR_BYTES;
+    const bool wraps = panel + 1 == p->panel_last;
+    for (size_t k = 0; k < steps; k += depth) {
+        const size_t last = minimum(k + depth, steps), next = wraps && last == steps
+            ? p->panel_first * steps : panel * steps + last;
+        struct tile t = {.row = row, .panel = panel, .first = k, .last = last, .resumes = k > 0,
+                         .ahead = (const char *)p->W + next * step_bytes(FORM),
+                         .pairs = quotient_up(chunk, tiles * strips)};
+        const bool useful = tiles > 1 && !(wraps && row + rows == p->R);
+        t.ahead_end = t.ahead + (useful ? (last - k) * step_bytes(FORM) : 0);
+        for (size_t i = 0; i < tiles; i++)
+            rows_multiply[FORM][share_of(rows, tiles, i) - 1](p, &t);
+    }
+}
+
+INLINE void product_multiply(const struct product *p, const enum precision FORM)
+{
+    const size_t row_bytes = p->K * (FORM == PRECISION_INT8 ? sizeof(uint8_t) : sizeof(float));
+    const size_t most = ROW_BLOCK_BYTES / row_bytes + 4 * TILE_ROWS;
+    const size_t blocks = quotient_up(p->R, most);
+    size_t row = 0;
+    for (size_t i = 0; i < blocks; i++) {
+        const size_t rows = share_of(p->R, blocks, i);
         for (size_t panel = p->panel_first; panel < p->panel_last; panel++)
-            block_multiply(p, panel, row, rows, HALF);
+            panel_multiply(p, panel, row, rows, FORM);
+        row += rows;
     }
 }
 
 static void product_f32(const struct product *p)
 {
-    product_float(p, false);
+    product_multiply(p, PRECISION_FLOAT32);
 }
 
 static void product_f16(const struct product *p)
 {
-    product_float(p, true);
-}
-
-/* ---- int8 product ----
- *
- * The same tiles, with four k a step: a quad is four codes of a row, broadcast; a 32-bit lane of
- * the panel holds the four weights of one output. Codes are a + 128, so the sum carries
- * 128 * sum_k w too much, which `correction` takes away before the one rounding to float. */
-
-/* The last 1..3 codes of a row, zero-filled: the weights there are zero too. */
-static uint32_t quad_tail(const uint8_t *codes, size_t n)
-{
-    uint32_t four = 0;
-    memcpy(&four, codes, n);
-    return four;
-}
-
-INLINE uint32_t quad_whole(const uint8_t *codes)
-{
-    uint32_t four;
-    memcpy(&four, codes, sizeof four);
-    return four;
-}
-
-INLINE void tile_multiply_int8(const struct product *p, const struct tile *t, const size_t ROWS,
-                               const size_t VECTORS)
-{
-    const size_t n = t->panel * PANEL_COLUMNS + t->column;
-    const size_t quads = p->K / 4, tail = p->K % 4, depth = quads + (tail != 0);
-    const int8_t *w = (const int8_t *)p->W + (t->panel * depth * PANEL_COLUMNS + t->column) * 4;
-    const uint8_t *a[TILE_ROWS];
-    sums sum[TILE_ROWS][PANEL_COLUMNS / LANES];
-    UNROLL for (size_t r = 0; r < ROWS; r++) {
-        a[r] = (const uint8_t *)p->A + (t->row + r) * p->lda;
-        UNROLL for (size_t v = 0; v < VECTORS; v++) sum[r][v] = sums_zero();
-    }
-    for (size_t q = 0; q < depth; q++) {
-        quad_weights weight[PANEL_COLUMNS / LANES];
-        UNROLL for (size_t v = 0; v < VECTORS; v++) weight[v] = quad_load(w + v * LANES * 4);
-        UNROLL for (size_t r = 0; r < ROWS; r++) {
-            quad codes = quad_all(q < quads ? quad_whole(a[r] + 4 * q)
-                                            : quad_tail(a[r] + 4 * q, tail));
-            UNROLL for (size_t v = 0; v < VECTORS; v++)
-                sum[r][v] = sums_add(sum[r][v], codes, weight[v]);
-        }
-        w += PANEL_COLUMNS * 4;
-    }
-    UNROLL for (size_t r = 0; r < ROWS; r++) {
-        UNROLL for (size_t v = 0; v < VECTORS; v++) {
-            size_t at = n + v * LANES;
-            integers exact = integers_subtract(sums_finish(sum[r][v]),
-                                               integers_load(p->correction + at));
-            vector base = tile_base(p, t, t->row + r, at);
-            tile_store(p, t->row + r, at,
-                       vector_fma(vector_load(p->scale + at), integers_to_vector(exact), base));
-        }
-    }
-}
-
-INLINE void panel_multiply_int8(const struct product *p, struct tile *t, const size_t ROWS)
-{
-    const size_t vectors[TILE_ROWS] = TILE_SUMS;
-    const size_t strip = vectors[ROWS - 1] * LANES;
-    for (t->column = 0; t->column < PANEL_COLUMNS; t->column += strip) {
-        if (t->panel * PANEL_COLUMNS + t->column >= p->N) break;
-        tile_multiply_int8(p, t, ROWS, vectors[ROWS - 1]);
-    }
-    t->row += ROWS;
+    product_multiply(p, PRECISION_FLOAT16);
 }
 
 static void product_int8(const struct product *p)
 {
-    const size_t tiles = (p->R + TILE_ROWS - 1) / TILE_ROWS;
-    for (size_t panel = p->panel_first; panel < p->panel_last; panel++) {
-        struct tile t = {.panel = panel};
-        for (size_t i = 0; i < tiles; i++) {
-            switch (share_of(p->R, tiles, i)) {
-            case 1: panel_multiply_int8(p, &t, 1); break;
-            case 2: panel_multiply_int8(p, &t, 2); break;
-            case 3: panel_multiply_int8(p, &t, 3); break;
-            case 4: panel_multiply_int8(p, &t, 4); break;
-            case 5: panel_multiply_int8(p, &t, 5); break;
-            default: panel_multiply_int8(p, &t, TILE_ROWS); break;
-            }
-        }
-    }
+    product_multiply(p, PRECISION_INT8);
 }
 
 /* ---- exponential, gates, activations ----

@@ -10,6 +10,7 @@ enum { LANES = 8 };
 
 /* Vectors side by side in a tile of 1..6 rows: at least 8 chains of fma where rows allow, and no
  * more than 12 accumulators, so that weights and activations fit beside them. */
+#define TILE_ROWS_ALONE 6
 #define TILE_VECTORS {8, 4, 4, 2, 2, 2}
 
 typedef __m256 vector;
@@ -77,9 +78,9 @@ typedef __m256i quad_weights;
 
 static inline sums sums_zero(void) { return _mm256_setzero_si256(); }
 static inline quad quad_all(uint32_t codes) { return _mm256_set1_epi32((int)codes); }
-static inline quad_weights quad_load(const int8_t *w)
+static inline quad_weights quad_load(const char *w, size_t v)
 {
-    return _mm256_loadu_si256((const __m256i *)w);
+    return _mm256_loadu_si256((const __m256i *)w + v);
 }
 static inline sums sums_add(sums s, quad a, quad_weights w)
 {
@@ -105,10 +106,11 @@ static inline quad quad_all(uint32_t codes)
 {
     return _mm256_broadcastq_epi64(_mm_cvtepu8_epi16(_mm_cvtsi32_si128((int)codes)));
 }
-static inline quad_weights quad_load(const int8_t *w)
+static inline quad_weights quad_load(const char *w, size_t v)
 {
+    w += 32 * v;
     return (quad_weights){_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)w)),
-                          _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(w + 16)))};
+                          _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)w + 1))};
 }
 static inline sums sums_add(sums s, quad a, quad_weights w)
 {

@@ -8,8 +8,9 @@
 
 enum { LANES = 16 };
 
-/* Vectors side by side in a tile of 1..6 rows: 6 x 4 accumulators, 4 weights, 1 activation. */
-#define TILE_VECTORS {4, 4, 4, 4, 4, 4}
+/* Vectors side by side in a tile of 1..12 rows: 6 x 4 or 12 x 2 accumulators, and the weights. */
+#define TILE_ROWS_ALONE 12
+#define TILE_VECTORS {4, 4, 4, 4, 4, 4, 2, 2, 2, 2, 2, 2}
 
 typedef __m512 vector;
 
@@ -62,7 +63,7 @@ static inline vector integers_to_vector(integers a) { return _mm512_cvtepi32_ps(
 #ifdef __AVX512VNNI__
 
 /* One instruction: four products of bytes added to each 32-bit lane. */
-#define TILE_SUMS {4, 4, 4, 4, 4, 4}
+#define TILE_SUMS TILE_VECTORS
 
 typedef __m512i sums;
 typedef __m512i quad;
@@ -70,7 +71,7 @@ typedef __m512i quad_weights;
 
 static inline sums sums_zero(void) { return _mm512_setzero_si512(); }
 static inline quad quad_all(uint32_t codes) { return _mm512_set1_epi32((int)codes); }
-static inline quad_weights quad_load(const int8_t *w) { return _mm512_loadu_si512(w); }
+static inline quad_weights quad_load(const char *w, size_t v) { return _mm512_loadu_si512(w + 64 * v); }
 static inline sums sums_add(sums s, quad a, quad_weights w)
 {
     return _mm512_dpbusd_epi32(s, a, w);
@@ -81,7 +82,7 @@ static inline integers sums_finish(sums s) { return s; }
 
 /* Exact without VNNI: bytes widened to 16 bits, multiplied and added in pairs; two half sums
  * a lane, in two registers, joined at the end. */
-#define TILE_SUMS {4, 2, 2, 2, 2, 2}
+#define TILE_SUMS {4, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1}
 
 typedef struct { __m512i low, high; } sums; /* lanes 0..7 and 8..15, two half sums each */
 typedef __m512i quad;
@@ -96,8 +97,9 @@ static inline quad quad_all(uint32_t codes)
     __m128i wide = _mm_cvtepu8_epi16(_mm_cvtsi32_si128((int)codes));
     return _mm512_broadcastq_epi64(wide);
 }
-static inline quad_weights quad_load(const int8_t *w)
+static inline quad_weights quad_load(const char *w, size_t v)
 {
+    w += 64 * v;
     return (quad_weights){_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)w)),
                           _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(w + 32)))};
 }

@@ -10,6 +10,7 @@
 enum { LANES = 4 };
 
 /* Vectors side by side in a tile of 1..6 rows, for 16 registers. */
+#define TILE_ROWS_ALONE 6
 #define TILE_VECTORS {8, 4, 4, 2, 2, 2}
 #define TILE_SUMS {4, 4, 4, 2, 2, 2}
 
@@ -101,8 +102,9 @@ static inline quad quad_all(uint32_t codes)
         q.byte[j] = (integers){bytes[j], bytes[j], bytes[j], bytes[j]};
     return q;
 }
-static inline quad_weights quad_load(const int8_t *w)
+static inline quad_weights quad_load(const char *bytes, size_t v)
 {
+    const int8_t *w = (const int8_t *)bytes + 16 * v;
     quad_weights q;
     for (size_t j = 0; j < 4; j++) q.byte[j] = (integers){w[j], w[4 + j], w[8 + j], w[12 + j]};
     return q;
