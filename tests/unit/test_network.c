@@ -2,6 +2,7 @@
  * that a turn allocates nothing. Arithmetic is checked in test_layers.c and against PyTorch in
  * tests/golden. */
 #include <check.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,15 @@ static const struct plan plans[] = {
                   {"lstm", "l", {5, 8}, 2}}},
 };
 enum { N_PLANS = sizeof plans / sizeof *plans };
+
+/* Wide enough for a team to share its steps: several panels, and work enough in one. */
+static const struct plan wide_plans[] = {
+    {"wide", {{"embedding", "e", {50, 60}, 2}, {"lstm", "l", {60, 200, 2}, 3},
+              {"linear", "f", {200, 300}, 2}}},
+    {"wide_projected", {{"lstm", "l", {30, 170, 2, 1, 0, 150}, 6}}},
+    {"wide_both", {{"lstm", "l", {30, 130, 2, 1, 1}, 5}, {"pooling", "", {0}, 1}}},
+};
+enum { N_WIDE_PLANS = sizeof wide_plans / sizeof *wide_plans };
 
 static size_t plan_specs(const struct plan *plan, struct layer_spec specs[MAX_LAYERS])
 {
@@ -225,7 +235,8 @@ START_TEST(test_batch_independence)
         if (!set->batch_independent) continue;
         ck_assert_int_eq(kernels_select(set->name, NULL), STATUS_OK);
         for (int precision = 0; precision < N_PRECISIONS; precision++)
-            check_independence(&plans[_i], (enum precision)precision);
+            check_independence(_i < N_PLANS ? &plans[_i] : &wide_plans[_i - N_PLANS],
+                               (enum precision)precision);
     }
 }
 END_TEST
@@ -255,6 +266,57 @@ START_TEST(test_more_rows_than_a_block)
         memory_free(alone.outputs);
         rider_free(&riders[i]);
     }
+    workspace_free(workspace);
+    network_free(network);
+}
+END_TEST
+
+struct member {
+    struct team *team;
+    size_t seat;
+};
+
+static void *member_run(void *argument)
+{
+    struct member *member = argument;
+    team_join(member->team, member->seat);
+    return NULL;
+}
+
+/* Turns shared by three threads have the bits of turns run alone. */
+START_TEST(test_team_changes_no_bit)
+{
+    static struct team team;
+    struct member members[] = {{&team, 1}, {&team, 2}};
+    pthread_t threads[2];
+    struct network *network = build(&wide_plans[_i / N_PRECISIONS],
+                                    (enum precision)(_i % N_PRECISIONS));
+    struct workspace *workspace = make_workspace(network, RIDERS * LONGEST, RIDERS);
+    size_t floats = LONGEST * network_output_size(network);
+    struct rider riders[RIDERS];
+    random_state = 5;
+    for (size_t i = 0; i < RIDERS; i++)
+        riders[i] = rider_new(network, 1 + random_below(i % 16 ? 4 : LONGEST));
+    float *alone = memory_new(RIDERS * floats, sizeof *alone);
+    for (int lends = 0; lends < 2; lends++) {
+        if (lends) {
+            team_open(&team);
+            for (size_t i = 0; i < 2; i++)
+                ck_assert_int_eq(pthread_create(&threads[i], NULL, member_run, &members[i]), 0);
+            workspace_lend(workspace, &team);
+        }
+        for (size_t i = 0; i < RIDERS; i++) rider_rewind(network, &riders[i]);
+        ride_together(network, workspace, riders);
+        for (size_t i = 0; i < RIDERS; i++) {
+            size_t n = riders[i].n_outputs * network_output_size(network);
+            if (lends) ck_assert_mem_eq(riders[i].outputs, alone + i * floats, n * sizeof(float));
+            else memcpy(alone + i * floats, riders[i].outputs, n * sizeof(float));
+        }
+    }
+    team_dismiss(&team);
+    for (size_t i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < RIDERS; i++) rider_free(&riders[i]);
+    memory_free(alone);
     workspace_free(workspace);
     network_free(network);
 }
@@ -510,8 +572,9 @@ Suite *network_suite(void)
     Suite *suite = suite_create("network");
     TCase *rides = tcase_create("rides"), *limits = tcase_create("limits");
     tcase_set_timeout(rides, 60);
-    tcase_add_loop_test(rides, test_batch_independence, 0, N_PLANS);
+    tcase_add_loop_test(rides, test_batch_independence, 0, N_PLANS + N_WIDE_PLANS);
     tcase_add_loop_test(rides, test_more_rows_than_a_block, 0, N_PLANS);
+    tcase_add_loop_test(rides, test_team_changes_no_bit, 0, N_WIDE_PLANS * N_PRECISIONS);
     tcase_add_test(rides, test_looks_and_taps);
     tcase_add_test(rides, test_hidden_vector_of_pooling);
     tcase_add_test(rides, test_shared_workspace);
