@@ -143,9 +143,9 @@ enum status matrix_new(const float *W, const float *bias, size_t N, size_t K,
 {
     const struct kernels *kernels = kernels_active();
     size_t bytes;
-    if (N == 0 || K == 0 || N > SIZE_MAX / 64) return STATUS_BAD_SHAPE;
+    if (N == 0 || K == 0) return STATUS_BAD_SHAPE;
     if (precision == PRECISION_INT8 && K > INT8_MAX_INPUTS) return STATUS_BAD_SHAPE;
-    if (!weight_bytes(kernels, precision, N, K, &bytes)) return STATUS_NO_MEMORY;
+    if (N > SIZE_MAX / 64 || !weight_bytes(kernels, precision, N, K, &bytes)) return STATUS_NO_MEMORY;
     enum status status = check_weights(W, N * K, precision);
     if (status != STATUS_OK) return status;
 
