@@ -149,14 +149,14 @@ def load_bundle(model, path):
     return model.eval()
 
 
-def write_bundle(path, model, config, cases, tolerance=1e-4):
+def write_bundle(path, model, config, cases, tolerance=1e-4, dtype=torch.float16):
     """Write config.json, model.safetensors and golden.json, and leave the rounded weights in the model.
 
     cases: pairs (input, steps); input is what a request would hold, steps the token ids or feature rows that the
     network is fed for it. The model is called with one sequence [1, T] or [1, T, features] and must give the
     raw output vector after the last step as the last row of its result."""
     path = pathlib.Path(path)
-    weights = {k: v.detach().half().contiguous() for k, v in model.state_dict().items()}
+    weights = {k: v.detach().to(dtype).contiguous() for k, v in model.state_dict().items()}
     save_file(weights, path / "model.safetensors")
     (path / "model.safetensors").chmod(0o644)
     load_bundle(model, path)
