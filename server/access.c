@@ -46,6 +46,25 @@ void access_take_trace(const char *traceparent, char out[TRACE_ID_BYTES])
     out[32] = '\0';
 }
 
+char *request_error_body(const struct problem *problem, const char *request_id, size_t *bytes)
+{
+    struct writer out;
+    writer_init(&out, 8192);
+    put_open(&out, '{');
+    put_name(&out, "error");
+    put_open(&out, '{');
+    put_named_string(&out, "message", problem->message);
+    put_named_string(&out, "type", fault_type(problem->fault));
+    put_name(&out, "param");
+    if (problem->param[0]) put_string(&out, problem->param);
+    else put_null(&out);
+    put_named_string(&out, "code", fault_code(problem->fault));
+    put_named_string(&out, "request_id", request_id);
+    put_close(&out, '}');
+    put_close(&out, '}');
+    return writer_take(&out, bytes);
+}
+
 void access_write(const struct access *access)
 {
     const struct request *request = access->request;

@@ -1,4 +1,4 @@
-/* access: what is told of a request besides its answer: its id and its line in the log. */
+/* access: what every request gets besides its answer: an id, the form of its errors, a line in the log. */
 #ifndef CAROUSEL_SERVER_ACCESS_H
 #define CAROUSEL_SERVER_ACCESS_H
 
@@ -15,6 +15,9 @@ const char *access_new_id(const char *prefix, char out[REQUEST_ID_BYTES]);
 void access_take_id(const char *theirs, char out[REQUEST_ID_BYTES]);
 /* The trace id of a `traceparent` header (W3C), or an empty text. NULL is none. */
 void access_take_trace(const char *traceparent, char out[TRACE_ID_BYTES]);
+
+/* The body of an error answer, from malloc, or NULL without memory. */
+char *request_error_body(const struct problem *problem, const char *request_id, size_t *bytes);
 
 struct access {
     const struct request *request;

@@ -156,6 +156,8 @@ void completion_record(struct completion *completion, struct request *request)
     request->record.end = (int)end;
     request->record.finish = metrics_end_name(end);
     request->record.steps_out = made;
+    if (!(request->record.first_ms > 0)) /* not streamed */
+        request->record.first_ms = completion->work.timings.queue_ms + completion->work.timings.prompt_ms;
     if (made > n)
         metrics_observe(request->server->metrics, HISTOGRAM_INTER_TOKEN,
                         completion->work.timings.decode_ms * 1e-3 * (double)n / (double)(made - n));

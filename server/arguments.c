@@ -38,6 +38,7 @@ static const struct option {
     {"--set", OPTION_SET, 0, 0, 0, 0},
     {"--models", OPTION_FOLDER, 0, 0, 0, 0},
     {"--model", OPTION_MODEL, 0, 0, 0, 0},
+    {"--prompt", OPTION_TEXT, AT(prompt), 0, 0, GENERATE},
     {"--max-tokens", OPTION_INTEGER, AT(max_tokens), 0, 0, GENERATE},
     {"--temperature", OPTION_NUMBER, AT(temperature), 0, 0, GENERATE},
     {"--top-p", OPTION_NUMBER, AT(top_p), 0, 0, GENERATE},

@@ -30,6 +30,7 @@ struct arguments {
     size_t n_values;
     int64_t max_tokens, top_k, n, seed, horizon, num_samples; /* -1: not given */
     double temperature, top_p, min_p;                         /* -1: not given */
+    const char *prompt;                                       /* as an option, or NULL */
     const char *quantiles;                                    /* "0.1,0.5,0.9" or NULL */
     const char *stops[MAX_CLI_STOPS];
     size_t n_stops;

@@ -154,8 +154,8 @@ static int generate(struct cli *cli)
     const struct arguments *a = cli->arguments;
     const struct generation_defaults *defaults = &cli->model->generation;
     char *input = NULL;
-    const char *text = a->n_values ? a->values[0] : "";
-    if (a->n_values > 1) return fprintf(stderr, "carousel: generate takes one prompt; put it in quotes\n"), 2;
+    const char *text = a->prompt ? a->prompt : a->n_values ? a->values[0] : "";
+    if (a->n_values + (a->prompt != NULL) > 1) return fprintf(stderr, "carousel: generate takes one prompt; put it in quotes\n"), 2;
     if (!strcmp(text, "-") && !(text = input = read_input())) return 1;
     struct token_span prompt;
     bool good = encode(cli, text, &prompt);

@@ -6,49 +6,46 @@
  *
  * What was learnt of libmicrohttpd 0.9.75 and shapes this file:
  * - An answer can be queued on the first call (headers) or when the body is complete, not between. A body
- *   that is too long or too slow is therefore refused by writing to the socket ourselves and closing.
+ *   that is too long or too slow is refused by writing to the socket ourselves and closing.
  * - An answer on the first call closes the connection with the body unread; the kernel then resets it, and
  *   the client may never see the answer. So the descriptor lingers (watch_linger).
  * - Resuming a connection that is not suspended is undefined. `parked` says whether it is, under mu, and a
  *   wake that comes too early is remembered in wake_pending.
- * - After the resume the HTTP thread may end the request at once: exchange_free takes mu once more, so that the waker
- *   has let go of it.
+ * - After the resume the HTTP thread may end the request at once: exchange_free takes mu once more, until the
+ *   waker has let go of it.
  *
- * mu is held while a connection is suspended or resumed, and while an errand is cancelled. The latter takes
- * the scheduler's lock inside: the one place where two are held, always in this order (finish() is called
- * without the scheduler's). */
-#define _GNU_SOURCE /* NI_NUMERICSERV, struct iovec */
+ * mu is held while an errand is cancelled, which takes the scheduler's lock inside: the one place where two
+ * are held, always in this order (finish() is called without the scheduler's). */
 #include "server/http.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <microhttpd.h>
-#include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/clock.h"
 #include "server/access.h"
-#include "server/json_writer.h"
+#include "server/body.h"
 #include "server/log.h"
 #include "server/metrics.h"
 #include "server/router.h"
+#include "server/socket.h"
 #include "server/watch.h"
 
-enum { EXCHANGE_MAGIC = 0x0ca20531, STREAM_BLOCK = 16384, BACKLOG = 1024, RETRY_AFTER_S = 1, FIRST_BODY = 4096 };
+enum { EXCHANGE_MAGIC = 0x0ca20531, STREAM_BLOCK = 16384 };
+#define RETRY_AFTER_S "1"
 
 struct http {
     struct server *server;
     struct MHD_Daemon *daemon;
     struct watch *watch;
-    _Atomic long bodies_bytes; /* memory of all bodies being received */
-    char address[HTTP_ADDRESS_BYTES];
+    struct body_total bodies;
+    char address[SOCKET_URL_BYTES];
 };
 
 enum phase { PHASE_BODY, PHASE_WAITING, PHASE_STREAMING, PHASE_REPLIED, PHASE_EXPIRED };
@@ -63,8 +60,7 @@ struct exchange {
     char id[REQUEST_ID_BYTES], trace_id[TRACE_ID_BYTES], method[16];
     struct match match;
     struct problem early; /* found in the headers; told when the body has been read away */
-    char *body;
-    size_t body_bytes, body_capacity;
+    struct body body;
     unsigned status;      /* of the answer; 0: none yet */
     uint64_t bytes_in, bytes_out;
     bool working, counted;
@@ -76,7 +72,7 @@ struct exchange {
 
 static struct exchange *exchange_of(struct request *request)
 {
-    struct exchange *exchange = (struct exchange *)(void *)((char *)request - offsetof(struct exchange, request));
+    struct exchange *exchange = (void *)((char *)request - offsetof(struct exchange, request));
     assert(exchange->magic == EXCHANGE_MAGIC);
     return exchange;
 }
@@ -92,7 +88,7 @@ static void wake_locked(struct exchange *exchange)
     } else exchange->wake_pending = true;
 }
 
-/* Suspend, on the connection's own thread; false where a wake has come already. */
+/* Suspend, on the connection's own thread; false where a wake has come. */
 static bool park(struct exchange *exchange)
 {
     pthread_mutex_lock(&exchange->mu);
@@ -145,28 +141,20 @@ static void cancel_locked(struct exchange *exchange)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-static void body_free(struct exchange *exchange)
-{
-    atomic_fetch_sub(&exchange->http->bodies_bytes, (long)exchange->body_capacity);
-    free(exchange->body);
-    exchange->body = NULL;
-    exchange->body_bytes = exchange->body_capacity = 0;
-}
-
 static void exchange_free(struct exchange *exchange)
 {
     pthread_mutex_lock(&exchange->mu); /* the last waker may still be leaving */
     pthread_mutex_unlock(&exchange->mu);
     if (exchange->request.errand) exchange->request.errand->free(exchange->request.work);
-    body_free(exchange);
+    body_release(&exchange->body, &exchange->http->bodies);
     pthread_mutex_destroy(&exchange->mu);
     exchange->magic = 0;
     free(exchange);
 }
 
-static void exchange_free_buried(struct grave *grave)
+static void free_buried(struct grave *grave)
 {
-    exchange_free((struct exchange *)(void *)((char *)grave - offsetof(struct exchange, grave)));
+    exchange_free((void *)((char *)grave - offsetof(struct exchange, grave)));
 }
 
 static double ms_since(int64_t began_us)
@@ -189,15 +177,6 @@ static void count(struct exchange *exchange)
         metrics_observe(metrics, HISTOGRAM_FIRST_TOKEN, exchange->request.record.first_ms * 1e-3);
 }
 
-static void write_access_line(const struct exchange *exchange)
-{
-    struct access access = {.request = &exchange->request, .trace_id = exchange->trace_id,
-                            .method = exchange->method, .status = exchange->status,
-                            .bytes_in = exchange->bytes_in, .bytes_out = exchange->bytes_out,
-                            .total_ms = ms_since(exchange->request.began_us)};
-    access_write(&access);
-}
-
 static const char *header(struct MHD_Connection *connection, const char *name)
 {
     return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
@@ -205,45 +184,21 @@ static const char *header(struct MHD_Connection *connection, const char *name)
 
 /* ---- answers -------------------------------------------------------------------------------- */
 
-char *request_error_body(const struct problem *problem, const char *request_id, size_t *bytes)
-{
-    struct writer out;
-    writer_init(&out, 8192);
-    put_open(&out, '{');
-    put_name(&out, "error");
-    put_open(&out, '{');
-    put_named_string(&out, "message", problem->message);
-    put_named_string(&out, "type", fault_type(problem->fault));
-    put_name(&out, "param");
-    if (problem->param[0]) put_string(&out, problem->param);
-    else put_null(&out);
-    put_named_string(&out, "code", fault_code(problem->fault));
-    put_named_string(&out, "request_id", request_id);
-    put_close(&out, '}');
-    put_close(&out, '}');
-    return writer_take(&out, bytes);
-}
-
 /* The headers of every answer. */
 static void add_headers(struct exchange *exchange, struct MHD_Response *response, const struct reply *reply)
 {
     const struct record *record = &exchange->request.record;
     char text[160];
-    MHD_add_response_header(response, "Content-Type",
-                            reply->content_type ? reply->content_type : "application/json");
+    MHD_add_response_header(response, "Content-Type", reply->content_type ? reply->content_type : "application/json");
     MHD_add_response_header(response, "X-Request-Id", exchange->id);
     snprintf(text, sizeof text, "queue;dur=%.3f, compute;dur=%.3f, total;dur=%.3f", record->queue_ms,
              record->compute_ms, ms_since(exchange->request.began_us));
     MHD_add_response_header(response, "Server-Timing", text);
     if (reply->allow) MHD_add_response_header(response, "Allow", reply->allow);
-    if (exchange->status == 429 || exchange->status == 503) {
-        snprintf(text, sizeof text, "%d", RETRY_AFTER_S);
-        MHD_add_response_header(response, "Retry-After", text);
-    }
-    if (reply->stream) {
-        MHD_add_response_header(response, "Cache-Control", "no-cache");
-        MHD_add_response_header(response, "X-Accel-Buffering", "no");
-    }
+    if (exchange->status == 429 || exchange->status == 503)
+        MHD_add_response_header(response, "Retry-After", RETRY_AFTER_S);
+    if (reply->stream) MHD_add_response_header(response, "Cache-Control", "no-cache");
+    if (reply->stream) MHD_add_response_header(response, "X-Accel-Buffering", "no");
     if (atomic_load(&exchange->http->server->phase) >= SERVER_DRAINING)
         MHD_add_response_header(response, "Connection", "close");
 }
@@ -265,8 +220,7 @@ static ssize_t on_stream(void *context, uint64_t position, char *out, size_t roo
         case STREAM_END: return MHD_CONTENT_READER_END_OF_STREAM;
         case STREAM_WAIT:
             watch_due(exchange->http->watch, exchange->slot, due_us);
-            if (park(exchange)) return 0;
-            break;
+            if (park(exchange)) return 0; /* else look again */
         }
     }
 }
@@ -310,26 +264,21 @@ static enum MHD_Result respond(struct exchange *exchange, struct reply *reply)
     return result;
 }
 
-/* An answer that libmicrohttpd will not send in this phase, straight to the socket; the caller closes. */
-static void respond_raw(struct exchange *exchange, const struct problem *problem)
+/* What was wrong with the headers. */
+static enum MHD_Result respond_early(struct exchange *exchange)
 {
-    size_t bytes;
-    char *body = request_error_body(problem, exchange->id, &bytes), head[512];
-    if (!body) return;
+    bool method = exchange->early.fault == FAULT_METHOD_NOT_ALLOWED;
+    struct reply reply = {.problem = exchange->early, .allow = method ? exchange->match.allow : NULL};
+    return respond(exchange, &reply);
+}
+
+/* An answer that libmicrohttpd will not send in this phase, straight to the socket; the caller closes. */
+static void refuse(struct exchange *exchange, const struct problem *problem)
+{
     exchange->status = fault_http_status(problem->fault);
-    exchange->bytes_out = bytes;
-    int n = snprintf(head, sizeof head,
-                     "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-                     "X-Request-Id: %s\r\nServer-Timing: queue;dur=0, compute;dur=0, total;dur=%.3f\r\n"
-                     "Connection: close\r\n\r\n",
-                     exchange->status, exchange->status == 408 ? "Request Timeout" : "Content Too Large", bytes,
-                     exchange->id, ms_since(exchange->request.began_us));
-    struct iovec parts[] = {{head, (size_t)n}, {body, bytes}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    ssize_t sent = sendmsg(exchange->descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    (void)sent; /* a client that takes nothing is not told */
+    exchange->bytes_out =
+        socket_refuse(exchange->descriptor, problem, exchange->id, ms_since(exchange->request.began_us));
     metrics_count_fault(exchange->http->server->metrics, problem->fault);
-    free(body);
 }
 
 /* ---- the attendant's calls ------------------------------------------------------------------ */
@@ -345,7 +294,7 @@ static void on_due(void *owner)
                     "the body was not received within %lld s (timeouts.body_s)",
                     (long long)exchange->http->server->config->timeouts_body_s);
         exchange->phase = PHASE_EXPIRED;
-        respond_raw(exchange, &problem);
+        refuse(exchange, &problem);
         shutdown(exchange->descriptor, SHUT_RDWR);
     } else wake_locked(exchange);
     pthread_mutex_unlock(&exchange->mu);
@@ -364,8 +313,7 @@ static void on_hangup(void *owner)
 
 static int slot_of(struct MHD_Connection *connection)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     return info && info->socket_context ? (int)(intptr_t)info->socket_context - 1 : WATCH_NONE;
 }
 
@@ -374,112 +322,57 @@ static int descriptor_of(struct MHD_Connection *connection)
     return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 }
 
-static bool is_json(const char *type)
-{
-    static const char json[] = "application/json";
-    if (strncasecmp(type, json, sizeof json - 1)) return false;
-    type += sizeof json - 1;
-    type += strspn(type, " \t");
-    if (!*type) return true;
-    if (*type++ != ';') return false;
-    type += strspn(type, " \t");
-    return strncasecmp(type, "charset=", 8) || !strcasecmp(type + 8, "utf-8") || !strcasecmp(type + 8, "\"utf-8\"");
-}
-
 /* What the headers already show to be wrong. */
 static bool check_headers(struct exchange *exchange, const char *path)
 {
-    const struct match *match = &exchange->match;
-    const char *type = header(exchange->connection, "Content-Type");
-    const char *coding = header(exchange->connection, "Content-Encoding");
-    struct problem *problem = &exchange->early;
-    if (!match->path_is_known)
-        return problem_set(problem, FAULT_NOT_FOUND, NULL, "there is no route %.100s", path);
-    if (match->route == ROUTE_NONE)
-        return problem_set(problem, FAULT_METHOD_NOT_ALLOWED, NULL, "%s is not a method of this route; it has %s",
-                           exchange->method, match->allow);
-    if (!route_is_post(match->route)) return true;
-    if (atomic_load(&exchange->http->server->phase) != SERVER_READY)
-        return problem_set(problem, FAULT_DRAINING, NULL, NULL);
-    if (type && !is_json(type))
-        return problem_set(problem, FAULT_UNSUPPORTED_MEDIA_TYPE, NULL,
-                           "the content type is %.80s; expected application/json", type);
-    if (coding && strcasecmp(coding, "identity"))
-        return problem_set(problem, FAULT_UNSUPPORTED_MEDIA_TYPE, NULL,
-                           "the content encoding is %.40s; expected none", coding);
-    return true;
-}
-
-static bool too_large(struct exchange *exchange, struct problem *problem)
-{
-    return problem_set(problem, FAULT_PAYLOAD_TOO_LARGE, NULL, "the body is longer than %lld bytes (limits.body_bytes)",
-                       (long long)exchange->http->server->config->limits_body_bytes);
+    const struct arrival arrival = {
+        .method = exchange->method, .path = path, .content_type = header(exchange->connection, "Content-Type"),
+        .content_coding = header(exchange->connection, "Content-Encoding")};
+    if (!route_check(&exchange->match, &arrival, &exchange->early)) return false;
+    if (!route_is_post(exchange->match.route) || atomic_load(&exchange->http->server->phase) == SERVER_READY) return true;
+    return problem_set(&exchange->early, FAULT_DRAINING, NULL, NULL);
 }
 
 static struct exchange *exchange_new(struct http *http, struct MHD_Connection *connection,
                                      const char *method, const char *path)
 {
-    struct exchange *exchange = calloc(1, sizeof *exchange);
+    int slot = slot_of(connection);
+    struct exchange *exchange = slot == WATCH_NONE ? NULL : calloc(1, sizeof *exchange);
     if (!exchange) return NULL;
     exchange->magic = EXCHANGE_MAGIC;
     exchange->http = http;
     exchange->connection = connection;
-    exchange->grave.free = exchange_free_buried;
-    exchange->slot = slot_of(connection);
+    exchange->grave.free = free_buried;
+    exchange->slot = slot;
     exchange->descriptor = descriptor_of(connection);
     pthread_mutex_init(&exchange->mu, NULL);
     snprintf(exchange->method, sizeof exchange->method, "%s", method);
     access_take_id(header(connection, "X-Request-Id"), exchange->id);
     access_take_trace(header(connection, "traceparent"), exchange->trace_id);
     route_find(method, path, &exchange->match);
-    exchange->request = (struct request){.server = http->server, .route = exchange->match.route,
-                                         .id = exchange->id, .tail = exchange->match.tail,
-                                         .began_us = clock_us()};
+    exchange->request = (struct request){.server = http->server, .route = exchange->match.route, .id = exchange->id,
+                                         .tail = exchange->match.tail, .began_us = clock_us()};
     exchange->working = route_is_post(exchange->match.route);
     if (exchange->working) atomic_fetch_add(&http->server->working, 1);
     return exchange;
 }
 
-static enum MHD_Result begin(struct http *http, struct MHD_Connection *connection, const char *method,
-                             const char *path, void **state)
+static enum MHD_Result begin(struct http *http, struct MHD_Connection *connection, const char *method, const char *path,
+                             void **state)
 {
     struct exchange *exchange = exchange_new(http, connection, method, path);
-    if (!exchange || exchange->slot == WATCH_NONE) {
-        if (exchange) exchange_free(exchange);
-        return MHD_NO;
-    }
     *state = exchange;
+    if (!exchange) return MHD_NO;
     const struct config *config = http->server->config;
     watch_assign(http->watch, exchange->slot, exchange, exchange->request.began_us + config->timeouts_body_s * 1000000);
     MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
     bool good = check_headers(exchange, path);
     const char *length = header(connection, "Content-Length"), *expect = header(connection, "Expect");
     bool long_body = length && strtoull(length, NULL, 10) > (unsigned long long)config->limits_body_bytes;
-    if (good && long_body) good = too_large(exchange, &exchange->early);
+    if (good && long_body) good = body_too_large(config, &exchange->early);
     if (good || !(long_body || expect)) return MHD_YES;
     watch_linger(http->watch, exchange->descriptor);
-    struct reply reply = {.problem = exchange->early};
-    if (exchange->early.fault == FAULT_METHOD_NOT_ALLOWED) reply.allow = exchange->match.allow;
-    return respond(exchange, &reply);
-}
-
-static bool body_reserve(struct exchange *exchange, size_t bytes)
-{
-    struct http *http = exchange->http;
-    if (bytes <= exchange->body_capacity) return true;
-    size_t capacity = exchange->body_capacity ? exchange->body_capacity : FIRST_BODY;
-    while (capacity < bytes) capacity *= 2;
-    long more = (long)(capacity - exchange->body_capacity);
-    if (atomic_fetch_add(&http->bodies_bytes, more) + more <= http->server->config->limits_bodies_bytes) {
-        char *body = realloc(exchange->body, capacity);
-        if (body) {
-            exchange->body = body;
-            exchange->body_capacity = capacity;
-            return true;
-        }
-    }
-    atomic_fetch_sub(&http->bodies_bytes, more);
-    return problem_set(&exchange->early, FAULT_NO_MEMORY, NULL, NULL);
+    return respond_early(exchange);
 }
 
 /* A part of the body. */
@@ -496,16 +389,15 @@ static enum MHD_Result take_body(struct exchange *exchange, const char *bytes, s
     if (expired) return MHD_NO;
     if (over) { /* only without Content-Length */
         struct problem problem;
-        too_large(exchange, &problem);
+        body_too_large(exchange->http->server->config, &problem);
         watch_linger(exchange->http->watch, exchange->descriptor);
-        respond_raw(exchange, &problem);
+        refuse(exchange, &problem);
         return MHD_NO;
     }
     if (exchange->early.fault != FAULT_NONE || !exchange->working ||
-        !body_reserve(exchange, exchange->body_bytes + part))
-        return MHD_YES; /* read away */
-    memcpy(exchange->body + exchange->body_bytes, bytes, part);
-    exchange->body_bytes += part;
+        body_append(&exchange->body, &exchange->http->bodies, bytes, part))
+        return MHD_YES; /* a refused body is read away */
+    problem_set(&exchange->early, FAULT_NO_MEMORY, NULL, NULL);
     return MHD_YES;
 }
 
@@ -545,19 +437,20 @@ static enum MHD_Result defer(struct exchange *exchange)
 static enum MHD_Result dispatch(struct exchange *exchange)
 {
     struct request *request = &exchange->request;
-    struct reply reply = {.problem = exchange->early};
+    struct reply reply = {0};
     pthread_mutex_lock(&exchange->mu);
     bool expired = exchange->phase == PHASE_EXPIRED;
     if (!expired) exchange->phase = PHASE_REPLIED;
     pthread_mutex_unlock(&exchange->mu);
     if (expired) return MHD_NO;
     if (exchange->early.fault == FAULT_NONE) {
-        request->body = exchange->body ? exchange->body : "";
-        request->body_bytes = exchange->body_bytes;
+        request->body = exchange->body.bytes ? exchange->body.bytes : "";
+        request->body_bytes = exchange->body.n;
         route_handler(request->route)(request, &reply);
         request->body = NULL;
-    } else if (exchange->early.fault == FAULT_METHOD_NOT_ALLOWED) reply.allow = exchange->match.allow;
-    body_free(exchange);
+    }
+    body_release(&exchange->body, &exchange->http->bodies);
+    if (exchange->early.fault != FAULT_NONE) return respond_early(exchange);
     if (request->errand && reply.problem.fault == FAULT_NONE) return defer(exchange);
     return respond(exchange, &reply);
 }
@@ -575,9 +468,8 @@ static enum MHD_Result resume(struct exchange *exchange)
     return respond(exchange, &reply);
 }
 
-static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
-                                  const char *method, const char *version, const char *upload,
-                                  size_t *upload_bytes, void **state)
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path, const char *method,
+                                  const char *version, const char *upload, size_t *upload_bytes, void **state)
 {
     struct exchange *exchange = *state;
     (void)version;
@@ -604,15 +496,15 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
         MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)config->timeouts_idle_s);
     if (!exchange->status) exchange->status = fault_http_status(FAULT_CLIENT_CLOSED_REQUEST);
-    pthread_mutex_lock(&exchange->mu);
-    bool running = exchange->started && !exchange->finished;
-    pthread_mutex_unlock(&exchange->mu);
-    if (running) exchange->request.record.finish = metrics_end_name(END_CANCELLED);
+    if (exchange->started && !request_is_finished(&exchange->request))
+        exchange->request.record.finish = metrics_end_name(END_CANCELLED);
     count(exchange);
-    if (config->log_access) write_access_line(exchange);
+    const struct access access = {&exchange->request, exchange->trace_id, exchange->method, exchange->status,
+                                  exchange->bytes_in, exchange->bytes_out, ms_since(exchange->request.began_us)};
+    if (config->log_access) access_write(&access);
     if (exchange->working) atomic_fetch_sub(&http->server->working, 1);
     pthread_mutex_lock(&exchange->mu);
-    running = exchange->started && !exchange->finished;
+    bool running = exchange->started && !exchange->finished;
     exchange->detached = running;
     if (running) cancel_locked(exchange);
     pthread_mutex_unlock(&exchange->mu);
@@ -642,52 +534,8 @@ static void on_log(void *context, const char *format, va_list args) __attribute_
 
 static void on_log(void *context, const char *format, va_list args)
 {
-    char text[512];
     (void)context;
-    vsnprintf(text, sizeof text, format, args);
-    size_t n = strlen(text);
-    while (n && text[n - 1] == '\n') text[--n] = '\0';
-    log_line(LOG_DEBUG, "libmicrohttpd: %s", text);
-}
-
-static int listen_on(const struct addrinfo *info)
-{
-    int descriptor = socket(info->ai_family, SOCK_STREAM, 0), one = 1;
-    if (descriptor < 0) return -1;
-    bool good = fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 && fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0 &&
-                setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
-                bind(descriptor, info->ai_addr, info->ai_addrlen) == 0 && listen(descriptor, BACKLOG) == 0;
-    if (good) return descriptor;
-    int reason = errno;
-    close(descriptor);
-    errno = reason;
-    return -1;
-}
-
-/* A listening socket for host and port of the configuration, and what it is called. */
-static enum status http_listen(struct http *http, int *out, struct error *err)
-{
-    const struct config *config = http->server->config;
-    char port[16], host[HTTP_ADDRESS_BYTES - 32];
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list;
-    snprintf(host, sizeof host, "%.255s", config->server_host[0] == '[' ? config->server_host + 1 : config->server_host);
-    if (config->server_host[0] == '[' && strchr(host, ']')) *strchr(host, ']') = '\0';
-    snprintf(port, sizeof port, "%lld", (long long)config->server_port);
-    int failure = getaddrinfo(host, port, &hints, &list);
-    if (failure)
-        return error_set_param(err, STATUS_BAD_VALUE, "server.host", "server.host is '%s': %s", host, gai_strerror(failure));
-    int descriptor = -1;
-    for (struct addrinfo *info = list; info && descriptor < 0; info = info->ai_next) descriptor = listen_on(info);
-    freeaddrinfo(list);
-    if (descriptor < 0)
-        return error_set_param(err, STATUS_IO, "server.port", "cannot listen on %s port %s: %s", host, port, strerror(errno));
-    struct sockaddr_storage address;
-    socklen_t n = sizeof address;
-    getsockname(descriptor, (struct sockaddr *)&address, &n);
-    getnameinfo((struct sockaddr *)&address, n, NULL, 0, port, sizeof port, NI_NUMERICSERV);
-    snprintf(http->address, sizeof http->address, strchr(host, ':') ? "http://[%s]:%s" : "http://%s:%s", host, port);
-    *out = descriptor;
-    return STATUS_OK;
+    log_foreign("libmicrohttpd", format, args);
 }
 
 static struct MHD_Daemon *start_daemon(struct http *http, int descriptor)
@@ -715,22 +563,18 @@ static struct MHD_Daemon *start_daemon(struct http *http, int descriptor)
 enum status http_start(struct server *server, struct http **out, struct error *err)
 {
     static const struct watch_calls calls = {.due = on_due, .hangup = on_hangup};
+    const struct config *config = server->config;
     struct http *http = calloc(1, sizeof *http);
     if (!http) return error_set(err, STATUS_NO_MEMORY, "no memory for the HTTP server");
     http->server = server;
+    http->bodies.limit = config->limits_bodies_bytes;
     int descriptor = -1;
-    enum status status = http_listen(http, &descriptor, err);
+    enum status status = socket_listen(config->server_host, config->server_port, http->address, &descriptor, err);
     if (status == STATUS_OK)
-        status = watch_start((size_t)(server->config->limits_connections + server->config->server_http_threads), &calls,
-                             &http->watch, err);
-    if (status == STATUS_OK) {
-        http->daemon = start_daemon(http, descriptor);
-        if (!http->daemon) status = error_set(err, STATUS_INTERNAL, "libmicrohttpd does not start: %s", strerror(errno));
-    }
-    if (status == STATUS_OK) {
-        *out = http;
-        return STATUS_OK;
-    }
+        status = watch_start((size_t)(config->limits_connections + config->server_http_threads), &calls, &http->watch, err);
+    if (status == STATUS_OK && !(http->daemon = start_daemon(http, descriptor)))
+        status = error_set(err, STATUS_INTERNAL, "libmicrohttpd does not start: %s", strerror(errno));
+    if (status == STATUS_OK) return *out = http, STATUS_OK;
     if (descriptor >= 0) close(descriptor);
     watch_stop(http->watch);
     free(http);

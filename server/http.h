@@ -15,8 +15,6 @@
 
 struct http;
 
-enum { HTTP_ADDRESS_BYTES = 300 };
-
 /* Listen and serve. `server` must outlive *out. */
 MUST_CHECK enum status http_start(struct server *server, struct http **out, struct error *err);
 /* "http://127.0.0.1:8080": the port is the one that was found where 0 was asked for. */

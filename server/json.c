@@ -253,7 +253,7 @@ static int compare_keys(const void *a, const void *b)
 static bool duplicate(const char *key, struct problem *problem)
 {
     char shown[QUOTE_BYTES];
-    return problem_set(problem, FAULT_INVALID_JSON, key, "the key %s stands twice in one object",
+    return problem_set(problem, FAULT_INVALID_JSON, NULL, "the key %s stands twice in one object",
                        sentence_quote(shown, key, strlen(key)));
 }
 

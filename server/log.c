@@ -1,7 +1,6 @@
 /* Lines on stderr. */
 #include "server/log.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -53,6 +52,14 @@ void log_line(enum log_level level, const char *format, ...)
     for (size_t i = 0; i < bytes; i++)
         if ((unsigned char)line[i] < 32) line[i] = '?';
     write_line(line, bytes);
+}
+
+void log_foreign(const char *library, const char *format, va_list args)
+{
+    char text[512];
+    vsnprintf(text, sizeof text, format, args);
+    text[strcspn(text, "\n")] = '\0';
+    log_line(LOG_DEBUG, "%s: %s", library, text);
 }
 
 void log_json(const char *text, size_t bytes)

@@ -6,6 +6,7 @@
 #ifndef CAROUSEL_SERVER_LOG_H
 #define CAROUSEL_SERVER_LOG_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
@@ -15,6 +16,9 @@ void log_start(const char *level);
 
 /* One line; its control characters become '?'. */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* What a library says about itself, at level debug. */
+void log_foreign(const char *library, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
 /* A finished line of JSON, to which a newline is added. */
 void log_json(const char *text, size_t bytes);

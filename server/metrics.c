@@ -165,8 +165,7 @@ static void print_models(struct printing *p, const char *name, bool memory)
     if (!p->server->registry || registry_list(p->server->registry, &models, &n) != STATUS_OK) return;
     for (size_t i = 0; i < n; i++) {
         size_t value = memory ? network_bytes(models[i]->network) : 1;
-        print(p, "carousel_%s{model=\"%s\",version=\"%s\",task=\"%s\"} %zu\n", name, models[i]->name,
-              models[i]->version, task_name(models[i]->task), value);
+        print(p, "carousel_%s{model=\"%s\",version=\"%s\"} %zu\n", name, models[i]->name, models[i]->version, value);
         model_drop(models[i]);
     }
     memory_free(models);

@@ -94,9 +94,6 @@ void request_finished(void *request);
 /* true once request_finished has been called. */
 bool request_is_finished(struct request *request);
 
-/* The body of an error answer, from malloc, or NULL without memory. */
-char *request_error_body(const struct problem *problem, const char *request_id, size_t *bytes);
-
 /* The handlers, one for each row of routes.def. */
 typedef void request_handler(struct request *request, struct reply *reply);
 #define X(symbol, method, path, handler) void handler(struct request *request, struct reply *reply);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static const struct {
     const char *method, *path;
@@ -55,4 +56,34 @@ bool route_is_post(enum route_id route)
 request_handler *route_handler(enum route_id route)
 {
     return routes[route].handler;
+}
+
+static bool is_json(const char *type)
+{
+    static const char json[] = "application/json";
+    if (strncasecmp(type, json, sizeof json - 1)) return false;
+    type += sizeof json - 1;
+    type += strspn(type, " \t");
+    if (!*type) return true;
+    if (*type++ != ';') return false;
+    type += strspn(type, " \t");
+    return strncasecmp(type, "charset=", 8) || !strcasecmp(type + 8, "utf-8") || !strcasecmp(type + 8, "\"utf-8\"");
+}
+
+bool route_check(const struct match *match, const struct arrival *arrival, struct problem *problem)
+{
+    const char *type = arrival->content_type, *coding = arrival->content_coding;
+    if (!match->path_is_known)
+        return problem_set(problem, FAULT_NOT_FOUND, NULL, "there is no route %.100s", arrival->path);
+    if (match->route == ROUTE_NONE)
+        return problem_set(problem, FAULT_METHOD_NOT_ALLOWED, NULL, "%s is not a method of this route; it has %s",
+                           arrival->method, match->allow);
+    if (!route_is_post(match->route)) return true;
+    if (type && !is_json(type))
+        return problem_set(problem, FAULT_UNSUPPORTED_MEDIA_TYPE, NULL,
+                           "the content type is %.80s; expected application/json", type);
+    if (coding && strcasecmp(coding, "identity"))
+        return problem_set(problem, FAULT_UNSUPPORTED_MEDIA_TYPE, NULL,
+                           "the content encoding is %.40s; expected none", coding);
+    return true;
 }

@@ -18,6 +18,15 @@ struct match {
 /* `path` is unescaped and without its query. HEAD matches GET. */
 void route_find(const char *method, const char *path, struct match *match);
 
+/* What the headers say, before any body: NULL where a header is missing. */
+struct arrival {
+    const char *method, *path, *content_type, *content_coding;
+};
+
+/* Whether the route exists, has the method and can read such a body: 404, 405, 415. A POST without a content
+ * type is taken for JSON. */
+bool route_check(const struct match *match, const struct arrival *arrival, struct problem *problem);
+
 /* The row's path, as a label; "none" for ROUTE_NONE. */
 const char *route_path(enum route_id route);
 /* Whether it takes a body: the POST routes, which are those that compute. */

@@ -2,6 +2,7 @@
 #include "server/serve.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -171,6 +172,30 @@ static bool drain(struct server *server, struct http *http)
     return scheduler_wait_idle(server->scheduler, ENDING_MS);
 }
 
+/* Signals are blocked in main and in every thread of ours, and main waits for them. Libraries may have started threads
+ * before main (OpenBLAS does), where they are not blocked: there this handler passes them on. */
+static pthread_t main_thread;
+
+static void pass_on(int signal)
+{
+    int reason = errno;
+    pthread_kill(main_thread, signal);
+    errno = reason;
+}
+
+static void block_signals(sigset_t *signals)
+{
+    static const int all[] = {SIGTERM, SIGINT, SIGHUP};
+    struct sigaction action = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
+    main_thread = pthread_self();
+    sigemptyset(&action.sa_mask);
+    sigemptyset(signals);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) sigaddset(signals, all[i]);
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) sigaction(all[i], &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
 static void wait_for_stop(const sigset_t *signals)
 {
     int signal = 0;
@@ -188,12 +213,7 @@ int server_run(const struct config *config)
     size_t n_models = 0;
     struct http *http;
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    block_signals(&signals);
     log_start(config->log_level);
     if (server_open(&server, config, on_model, &n_models, &err) != STATUS_OK) {
         log_line(LOG_ERROR, "%s", err.message);

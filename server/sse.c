@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/request.h"
+#include "server/access.h"
 
 void sse_init(struct sse *sse, size_t limit)
 {
