@@ -242,7 +242,7 @@ static const char slow_config[] =
 static const char slow_golden[] = "{\"cases\":[{\"input\":\"a\",\"tokens\":[0],\"output\":[0,0,0,0,0,0,0,0,"
                                   "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}]}";
 
-void slow_make(void)
+static void slow_make(void)
 {
     char header[512];
     unsigned input = 4 * SLOW_HIDDEN * SLOW_VOCABULARY * 2, state = 4 * SLOW_HIDDEN * SLOW_HIDDEN * 2;
@@ -268,6 +268,7 @@ void slow_make(void)
 const char *slow_setting(void)
 {
     static char setting[600];
+    slow_make();
     snprintf(setting, sizeof setting, "CAROUSEL_MODELS_FOLDERS=%s:%s", BUNDLES, scratch_path("slow"));
     return setting;
 }

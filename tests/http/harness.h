@@ -15,7 +15,7 @@ struct server {
     char log[512];
 };
 
-/* Where bundles of the tests lie. SLOW is a folder that harness_make_slow fills. */
+/* Where the small bundles lie. */
 #define BUNDLES "tests/http/bundles"
 const char *scratch_path(const char *name); /* under CAROUSEL_SCRATCH; valid until the eighth next call */
 
@@ -36,10 +36,8 @@ double metric(const struct server *server, const char *name);
 /* Ask for it until it equals `value`: false after 10 seconds. */
 bool metric_becomes(const struct server *server, const char *name, double value);
 
-/* Make the bundle "slow": a generation model whose steps take milliseconds, since it is large and
- * all zero. Its folder goes into CAROUSEL_MODELS_FOLDERS. Once a process, before tests fork. */
-void slow_make(void);
-/* The setting that serves the small bundles and the slow one. */
+/* The setting that serves the small bundles and one called "slow", which is made for it: a generation model
+ * whose steps take milliseconds, since it is large, and whose outputs are known, since it is all zero. */
 const char *slow_setting(void);
 
 /* Monotonic milliseconds; and a pause. */

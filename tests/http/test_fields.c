@@ -238,7 +238,7 @@ START_TEST(what_is_not_a_json_object_is_refused)
     struct reply *reply = ask(&server, "POST", "/v1/forecast", bodies[_i].body);
     ck_assert_msg(reply->status == 400, "%s: %d %s", bodies[_i].body, reply->status, reply->body);
     if (bodies[_i].code != NULL)
-        expect_error(reply, 400, bodies[_i].code, "");
+        expect_error(reply, 400, bodies[_i].code, NULL);
     else
         text_at(reply, "error.message");
 }

@@ -195,7 +195,6 @@ Suite *limits_suite(void);
 Suite *limits_suite(void)
 {
     Suite *suite = suite_create("limits");
-    slow_make();
     TCase *cases = tcase_create("limits");
     tcase_set_timeout(cases, 25);
     tcase_add_test(cases, a_full_queue_is_a_429_at_once);
