@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -377,6 +378,27 @@ static enum status read_features(const struct json *value, struct bundle *bundle
     return status;
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static enum status check_distinct(const char *const *texts, size_t n, struct error *err)
+{
+    char quoted[QUOTE_BYTES];
+    enum status status = STATUS_OK;
+    const char **sorted = memory_new(n, sizeof *sorted);
+    if (!sorted) return no_memory(err);
+    memcpy((void *)sorted, (const void *)texts, n * sizeof *sorted);
+    qsort((void *)sorted, n, sizeof *sorted, by_text);
+    for (size_t i = 1; i < n && status == STATUS_OK; i++)
+        if (strcmp(sorted[i - 1], sorted[i]) == 0)
+            status = error_set(err, STATUS_BAD_VALUE, "%s is there twice",
+                               sentence_quote(quoted, sorted[i], strlen(sorted[i])));
+    memory_free((void *)sorted);
+    return status;
+}
+
 static enum status read_labels(const struct json *array, struct bundle *bundle, struct error *err)
 {
     size_t n = json_count(array);
@@ -392,7 +414,7 @@ static enum status read_labels(const struct json *array, struct bundle *bundle, 
         enum status status = json_read_value(v, &field, &bundle->labels[bundle->n_labels++], err);
         if (status != STATUS_OK) return status;
     }
-    return STATUS_OK;
+    return check_distinct(bundle->labels, n, err);
 }
 
 #define GENERATION(field) .name = #field, .offset = offsetof(struct generation_defaults, field)

@@ -242,15 +242,3 @@ enum status bundle_read_forecast(const struct json *object, struct forecast_spec
     if (status != STATUS_OK) error_prefix(err, "output");
     return status;
 }
-
-size_t forecast_n_outputs(const struct forecast_spec *spec)
-{
-    size_t location = spec->n_basis ? spec->n_basis : 1;
-    switch (spec->output) {
-    case OUTPUT_MEAN: return location;
-    case OUTPUT_NORMAL: return location + 1;
-    case OUTPUT_STUDENT_T: return location + 2;
-    case OUTPUT_QUANTILES: break;
-    }
-    return spec->n_levels;
-}

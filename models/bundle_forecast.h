@@ -10,8 +10,4 @@
 MUST_CHECK enum status bundle_read_forecast(const struct json *object, struct forecast_spec *spec,
                                             long *seasonality, struct error *err);
 
-/* How many numbers the network must give a step: the coefficients of the basis or the one
- * location, then what the distribution needs besides; or one a quantile level. */
-size_t forecast_n_outputs(const struct forecast_spec *spec);
-
 #endif

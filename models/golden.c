@@ -77,18 +77,19 @@ static enum status check_n_steps(size_t n, struct error *err)
 static enum status text_steps(const struct model *model, const struct json *input,
                               struct steps *steps, struct error *err)
 {
-    const struct field field = {.name = "'input'", .kind = FIELD_ANY};
     const struct tokenizer *tokenizer = model->tokenizer;
+    char found[JSON_DESCRIPTION_BYTES];
     int32_t bos = tokenizer_bos(tokenizer), eos = tokenizer_eos(tokenizer), *ids;
     bool ends = model->task == TASK_TEXT_CLASSIFICATION && eos != TOKEN_NONE;
     size_t n, first = bos != TOKEN_NONE;
     if (json_kind(input) != JSON_STRING)
-        return error_set(err, STATUS_BAD_VALUE, "%s is not a string", field.name);
+        return error_set(err, STATUS_BAD_VALUE, "'input' is %s, expected a string",
+                         json_describe(found, input));
     const char *text = json_string(input);
     enum status status =
         tokenizer_encode(tokenizer, text, strlen(text), GOLDEN_MAX_STEPS, &ids, &n, err);
     if (status != STATUS_OK) {
-        error_prefix(err, "%s", field.name);
+        error_prefix(err, "'input'");
         return status;
     }
     steps->n = first + n + ends;
@@ -102,15 +103,16 @@ static enum status text_steps(const struct model *model, const struct json *inpu
     return steps->tokens ? check_n_steps(steps->n, err) : no_memory(err);
 }
 
-static enum status row_steps(const struct json *row, const struct feature_scaling *scaling,
-                             size_t size, float *out, struct error *err)
+static enum status row_steps(const struct json *row, const char *name,
+                             const struct feature_scaling *scaling, size_t size, float *out,
+                             struct error *err)
 {
     size_t i = 0;
     if (json_kind(row) != JSON_ARRAY || json_count(row) != size)
-        return error_set(err, STATUS_BAD_VALUE, "expected rows of %zu numbers", size);
+        return error_set(err, STATUS_BAD_VALUE, "%s: expected %zu numbers", name, size);
     for (const struct json *v = json_first(row); v; v = json_next(v), i++) {
         double x = 0;
-        enum status status = read_number(v, "", i, &x, err);
+        enum status status = read_number(v, name, i, &x, err);
         if (status != STATUS_OK) return status;
         out[i] = ((float)x - scaling->mean[i]) / scaling->scale[i];
     }
@@ -129,10 +131,10 @@ static enum status feature_steps(const struct model *model, const struct json *i
     steps->features = memory_new(steps->n * size, sizeof *steps->features);
     if (!steps->features) return no_memory(err);
     for (const struct json *v = json_first(input); v; v = json_next(v), i++) {
-        status = row_steps(v, &model->features, size, steps->features + i * size, err);
-        if (status == STATUS_OK) continue;
-        error_prefix(err, "input[%zu]", i);
-        return status;
+        char name[32];
+        snprintf(name, sizeof name, "input[%zu]", i);
+        status = row_steps(v, name, &model->features, size, steps->features + i * size, err);
+        if (status != STATUS_OK) return status;
     }
     return STATUS_OK;
 }

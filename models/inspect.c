@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "models/bundle.h"
-#include "models/bundle_forecast.h"
 #include "models/folder.h"
 #include "models/safetensors.h"
 #include "models/sentence.h"

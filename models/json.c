@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <cjson/cJSON.h>
+#include <float.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -214,12 +215,13 @@ static const char *expectation(const struct field *field, char *out, size_t size
         snprintf(out, size, "an integer from %.0f to %.0f", field->minimum, field->maximum);
         break;
     case FIELD_NUMBER:
-        if (isinf(field->maximum) && isinf(field->minimum)) return "a number";
-        if (isinf(field->maximum) && field->above)
-            snprintf(out, size, "a number above %.10g", field->minimum);
-        else
+        if (field->maximum < (double)FLT_MAX)
             snprintf(out, size, "a number %s %.10g to %.10g", field->above ? "above" : "from",
                      field->minimum, field->maximum);
+        else if (field->minimum > -(double)FLT_MAX)
+            snprintf(out, size, "a number %s %.10g", field->above ? "above" : "of at least",
+                     field->minimum);
+        else return "a number";
         break;
     case FIELD_BOOLEAN: return "true or false";
     case FIELD_STRING: return "a string that is not empty";

@@ -10,12 +10,12 @@
 
 #include "core/memory.h"
 #include "models/bundle.h"
-#include "models/bundle_forecast.h"
 #include "models/folder.h"
 #include "models/golden.h"
 #include "models/hash.h"
 #include "models/safetensors.h"
 #include "models/sentence.h"
+#include "models/series.h"
 
 static const char WEIGHTS[] = "model.safetensors", GOLDEN[] = "golden.json";
 
@@ -61,11 +61,11 @@ static enum status check_shape_of_task(const struct bundle *bundle, const struct
         bundle->task == TASK_TEXT_CLASSIFICATION || bundle->task == TASK_SEQUENCE_CLASSIFICATION;
     size_t n = n_pooling(network);
     if (n != (size_t)pools)
-        return error_set(err, STATUS_BAD_VALUE, "%zu layers that pool, task '%s' needs %s", n,
+        return error_set(err, STATUS_BAD_VALUE, "the network has %zu pooling layers, task '%s' needs %s", n,
                          task_name(bundle->task), pools ? "exactly one" : "none");
     if (!pools && network_is_whole(network))
         return error_set(err, STATUS_BAD_VALUE,
-                         "reads its sequence in both directions, which task '%s' cannot: the next "
+                         "the network reads its sequence in both directions, which task '%s' cannot: the next "
                          "step is not known yet",
                          task_name(bundle->task));
     return STATUS_OK;
@@ -80,17 +80,17 @@ static enum status check_inputs(const struct bundle *bundle, const struct networ
         size_t n = tokenizer_size(tokenizer);
         if (vocabulary == n) return STATUS_OK;
         if (vocabulary == 0)
-            return error_set(err, STATUS_BAD_VALUE, "reads numbers, task '%s' needs a first layer "
-                             "that reads tokens", task_name(bundle->task));
-        return error_set(err, STATUS_BAD_SHAPE, "reads %zu different tokens, the tokenizer has %zu",
-                         vocabulary, n);
+            return error_set(err, STATUS_BAD_VALUE, "the network reads numbers, task '%s' needs a "
+                             "first layer that reads tokens", task_name(bundle->task));
+        return error_set(err, STATUS_BAD_SHAPE, "the network reads %zu different tokens, the tokenizer has %zu", vocabulary,
+                         n);
     }
     if (vocabulary > 0)
-        return error_set(err, STATUS_BAD_VALUE, "reads tokens, task '%s' needs a first layer that "
-                         "reads numbers", task_name(bundle->task));
+        return error_set(err, STATUS_BAD_VALUE, "the network reads tokens, task '%s' needs a first "
+                         "layer that reads numbers", task_name(bundle->task));
     if (bundle->task == TASK_FORECASTING && bundle->forecast.n_inputs != inputs)
         return error_set(err, STATUS_BAD_SHAPE,
-                         "reads %zu numbers a step, 'forecast' lists %zu inputs", inputs,
+                         "the network reads %zu numbers a step, 'forecast' lists %zu inputs", inputs,
                          bundle->forecast.n_inputs);
     return STATUS_OK;
 }
@@ -99,14 +99,14 @@ static enum status check_outputs(const struct bundle *bundle, const struct netwo
                                  const struct tokenizer *tokenizer, struct error *err)
 {
     size_t outputs = network_output_size(network);
-    size_t expected = bundle->task == TASK_FORECASTING ? forecast_n_outputs(&bundle->forecast)
+    size_t expected = bundle->task == TASK_FORECASTING ? series_n_outputs(&bundle->forecast)
                       : bundle->task == TASK_TEXT_GENERATION ? tokenizer_size(tokenizer)
                                                              : bundle->n_labels;
     const char *what = bundle->task == TASK_FORECASTING        ? "'forecast' needs"
                        : bundle->task == TASK_TEXT_GENERATION ? "the tokenizer has"
                                                               : "'labels' has";
     if (outputs == expected) return STATUS_OK;
-    return error_set(err, STATUS_BAD_SHAPE, "gives %zu numbers, %s %zu", outputs, what, expected);
+    return error_set(err, STATUS_BAD_SHAPE, "the network gives %zu numbers, %s %zu", outputs, what, expected);
 }
 
 static enum status check_network(const struct bundle *bundle, const struct model *model,
@@ -116,7 +116,7 @@ static enum status check_network(const struct bundle *bundle, const struct model
     if (status == STATUS_OK)
         status = check_outputs(bundle, model->network, model->tokenizer, err);
     if (status == STATUS_OK) status = check_shape_of_task(bundle, model->network, err);
-    if (status != STATUS_OK) error_prefix(err, "config.json: the network");
+    if (status != STATUS_OK) error_prefix(err, "config.json");
     return status;
 }
 

@@ -152,6 +152,11 @@ struct loading {
     void *context;
 };
 
+static void tell_refusal(const struct loading *loading, const char *name, const struct error *err)
+{
+    if (loading->listener) loading->listener(loading->context, name, NULL, err);
+}
+
 static enum status load_one(const struct loading *loading, const char *path, const char *name,
                             const char *version, struct error *err)
 {
@@ -170,7 +175,7 @@ static enum status load_one(const struct loading *loading, const char *path, con
         model_drop(model);
     }
     if (status == STATUS_OK) return status;
-    if (loading->listener) loading->listener(loading->context, name, NULL, &told);
+    tell_refusal(loading, name, &told);
     if (err) *err = told;
     return status;
 }
@@ -261,14 +266,16 @@ static enum status load_versions(const struct loading *loading, const char *path
     return first;
 }
 
-/* The bundle in `path`, or its versions; *n_bundles counts what was tried. */
+/* The bundle in `path`, or its versions; *n_bundles counts what was tried. Every failure is told. */
 static enum status load_entry(const struct loading *loading, const char *path, const char *name,
                               size_t *n_bundles, struct error *err)
 {
     *n_bundles = 1;
     if (is_bundle(path)) return load_one(loading, path, name, FIRST_VERSION, err);
     *n_bundles = 0;
-    return load_versions(loading, path, name, n_bundles, err);
+    enum status status = load_versions(loading, path, name, n_bundles, err);
+    if (status != STATUS_OK && *n_bundles == 0) tell_refusal(loading, name, err);
+    return status;
 }
 
 static bool is_folder(const char *path)
@@ -303,11 +310,11 @@ enum status registry_load(struct registry *registry, const char *path, const cha
     size_t n_bundles;
     struct error told;
     enum status status = load_entry(&loading, path, name, &n_bundles, &told);
-    if (status == STATUS_OK && n_bundles == 0)
+    if (status == STATUS_OK && n_bundles == 0) {
         status = error_set(&told, STATUS_NOT_FOUND,
                            "'%s' holds no bundle: no config.json, no folder 1, 2, ...", path);
-    if (status == STATUS_OK) return status;
-    if (n_bundles == 0 && listener) listener(context, name, NULL, &told);
-    if (err) *err = told;
+        tell_refusal(&loading, name, &told);
+    }
+    if (status != STATUS_OK && err) *err = told;
     return status;
 }

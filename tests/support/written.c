@@ -1,0 +1,154 @@
+#include "tests/support/written.h"
+
+#include <check.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LENGTH_BYTES = 8 };
+
+struct files {
+    const char *config, *vocabulary, *header, *golden;
+    float values[16];
+    size_t n;
+};
+
+static const struct files bundles[N_TASKS] = {
+    [TASK_TEXT_GENERATION] = {
+        "{\"format_version\": 1, \"task\": \"text-generation\", \"description\": \"Three letters.\",\n"
+        " \"license\": \"CC0-1.0\", \"training_data\": \"none\",\n"
+        " \"network\": [{\"type\": \"one_hot\", \"num_classes\": 3},\n"
+        "   {\"type\": \"linear\", \"prefix\": \"out\", \"in_features\": 3, \"out_features\": 3}],\n"
+        " \"tokenizer\": {\"type\": \"characters\", \"vocabulary\": [\"a\", \"b\", \"\\u00e9\"]},\n"
+        " \"generation\": {\"temperature\": 0.5}}",
+        NULL,
+        "{\"__metadata__\": {\"format\": \"pt\"},\n"
+        " \"out.weight\": {\"dtype\": \"F32\", \"shape\": [3, 3], \"data_offsets\": [0, 36]},\n"
+        " \"out.bias\": {\"dtype\": \"F32\", \"shape\": [3], \"data_offsets\": [36, 48]}}",
+        "{\"cases\": [{\"input\": \"ba\", \"tokens\": [1, 0], \"output\": [1.5, 4, 7.25]},\n"
+        " {\"input\": \"\\u00e9\", \"tokens\": [2], \"output\": [3.5, 6, 9.25]}]}",
+        {1, 2, 3, 4, 5, 6, 7, 8, 9, 0.5f, 0, 0.25f}, 12},
+    [TASK_TEXT_CLASSIFICATION] = {
+        "{\"format_version\": 1, \"task\": \"text-classification\",\n"
+        " \"network\": [{\"type\": \"one_hot\", \"num_classes\": 4},\n"
+        "   {\"type\": \"pooling\", \"mode\": \"mean\"}, {\"type\": \"dropout\", \"p\": 0.5},\n"
+        "   {\"type\": \"linear\", \"prefix\": \"out\", \"in_features\": 4, \"out_features\": 2}],\n"
+        " \"tokenizer\": {\"type\": \"words\", \"vocabulary\": \"vocab.txt\", \"unk_token\": \"<unk>\",\n"
+        "   \"eos_token\": \"</s>\", \"lowercase\": true},\n"
+        " \"labels\": [\"no\", \"yes\"]}",
+        "<unk>\n</s>\ngood\nbad\n",
+        "{\"out.weight\": {\"dtype\": \"F32\", \"shape\": [2, 4], \"data_offsets\": [0, 32]},"
+        " \"out.bias\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [32, 40]}}",
+        "{\"tolerance\": 0.001, \"cases\": [\n"
+        " {\"input\": \"Good bad !\", \"tokens\": [2, 3, 0, 1], \"output\": [2.5, 26]}]}",
+        {1, 2, 3, 4, 10, 20, 30, 40, 0, 1}, 10},
+    [TASK_SEQUENCE_CLASSIFICATION] = {
+        "{\"format_version\": 1, \"task\": \"sequence-classification\",\n"
+        " \"network\": [{\"type\": \"linear\", \"prefix\": \"out\", \"in_features\": 2,"
+        " \"out_features\": 2},\n"
+        "   {\"type\": \"pooling\", \"mode\": \"max\"}],\n"
+        " \"features\": {\"mean\": 1, \"scale\": [2, 4]},\n"
+        " \"labels\": [\"up\", \"down\"]}",
+        NULL,
+        "{\"out.weight\": {\"dtype\": \"F32\", \"shape\": [2, 2], \"data_offsets\": [0, 16]},"
+        " \"out.bias\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [16, 24]}}",
+        "{\"cases\": [{\"input\": [[3, 5], [1, 9]], \"features\": [[1, 1], [0, 2]],\n"
+        "   \"output\": [1.5, 2]}]}",
+        {1, 0, 0, 1, 0.5f, 0}, 6},
+    [TASK_FORECASTING] = {
+        "{\"format_version\": 1, \"task\": \"forecasting\",\n"
+        " \"network\": [{\"type\": \"linear\", \"prefix\": \"out\", \"in_features\": 2,"
+        " \"out_features\": 2}],\n"
+        " \"forecast\": {\"context_length\": 3, \"scaling\": {\"type\": \"constant\", \"mean\": 2,"
+        " \"scale\": 4},\n"
+        "   \"inputs\": [\"value\", \"missing\"], \"output\": {\"type\": \"normal\"}}}",
+        NULL,
+        "{\"out.weight\": {\"dtype\": \"F32\", \"shape\": [2, 2], \"data_offsets\": [0, 16]},"
+        " \"out.bias\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [16, 24]}}",
+        "{\"cases\": [{\"input\": [99, 2, null, 6], \"features\": [[0, 0], [0, 1], [1, 0]],\n"
+        "   \"output\": [2.5, 3]}]}",
+        {2, 0, 3, 1, 0.5f, 0}, 6},
+};
+
+static void join(char *out, size_t size, const char *name, const char *file)
+{
+    ck_assert_int_lt(snprintf(out, size, "%s/%s", name, file), (int)size);
+}
+
+void written_safetensors(const struct tmp *tmp, const char *file, const char *header,
+                         const void *data, size_t n)
+{
+    size_t length = strlen(header);
+    char *bytes = malloc(LENGTH_BYTES + length + n);
+    ck_assert_ptr_nonnull(bytes);
+    for (size_t i = 0; i < LENGTH_BYTES; i++)
+        bytes[i] = (char)((uint64_t)length >> 8 * i & 0xff);
+    memcpy(bytes + LENGTH_BYTES, header, length);
+    if (n > 0) memcpy(bytes + LENGTH_BYTES + length, data, n);
+    tmp_write(tmp, file, bytes, LENGTH_BYTES + length + n);
+    free(bytes);
+}
+
+void written_bundle(const struct tmp *tmp, const char *name, enum task task)
+{
+    const struct files *files = &bundles[task];
+    char path[TMP_PATH_BYTES];
+    tmp_mkdir(tmp, name);
+    join(path, sizeof path, name, "config.json");
+    tmp_write_text(tmp, path, files->config);
+    join(path, sizeof path, name, "golden.json");
+    tmp_write_text(tmp, path, files->golden);
+    join(path, sizeof path, name, "model.safetensors");
+    written_safetensors(tmp, path, files->header, files->values, files->n * sizeof(float));
+    if (!files->vocabulary) return;
+    join(path, sizeof path, name, "vocab.txt");
+    tmp_write_text(tmp, path, files->vocabulary);
+}
+
+static char *replaced(const char *text, size_t n, const char *old, const char *new, size_t *bytes)
+{
+    const char *at = strstr(text, old);
+    ck_assert_msg(at != NULL, "'%s' does not occur", old);
+    size_t before = (size_t)(at - text), after = n - before - strlen(old);
+    char *out = calloc(before + strlen(new) + after + 1, 1);
+    ck_assert_ptr_nonnull(out);
+    memcpy(out, text, before);
+    memcpy(out + before, new, strlen(new));
+    memcpy(out + before + strlen(new), at + strlen(old), after);
+    *bytes = before + strlen(new) + after;
+    return out;
+}
+
+static void edit_header(const struct tmp *tmp, const char *path, const char *old, const char *new)
+{
+    size_t n, length = 0, bytes;
+    char *file = tmp_read(tmp, path, &n);
+    for (size_t i = 0; i < LENGTH_BYTES; i++) length |= (size_t)(unsigned char)file[i] << 8 * i;
+    char *header = calloc(length + 1, 1);
+    ck_assert_ptr_nonnull(header);
+    memcpy(header, file + LENGTH_BYTES, length);
+    char *edited = replaced(header, length, old, new, &bytes);
+    written_safetensors(tmp, path, edited, file + LENGTH_BYTES + length, n - LENGTH_BYTES - length);
+    free(edited);
+    free(header);
+    free(file);
+}
+
+void written_edit(const struct tmp *tmp, const char *name, const char *file, const char *old,
+                  const char *new)
+{
+    char path[TMP_PATH_BYTES];
+    size_t n, bytes;
+    if (strcmp(file, "header") == 0) {
+        join(path, sizeof path, name, "model.safetensors");
+        edit_header(tmp, path, old, new);
+        return;
+    }
+    join(path, sizeof path, name, file);
+    char *text = tmp_read(tmp, path, &n);
+    char *edited = replaced(text, n, old, new, &bytes);
+    tmp_write(tmp, path, edited, bytes);
+    free(edited);
+    free(text);
+}

@@ -1,0 +1,29 @@
+/* written: small bundles that a test writes and then breaks.
+ *
+ * One bundle a task. Their networks have no lstm, so that every output can be checked by hand:
+ *
+ *   text-generation           one_hot 3 -> linear:            out = weight[:, last token] + bias
+ *   text-classification       one_hot 4 -> pooling mean -> linear
+ *   sequence-classification   pooling max -> linear, of the scaled features
+ *   forecasting               linear, of the scaled value
+ *
+ * A break is an edit: the first occurrence of `old` in a file becomes `new`. The file name "header" means
+ * the JSON header inside model.safetensors. */
+#ifndef CAROUSEL_TESTS_SUPPORT_WRITTEN_H
+#define CAROUSEL_TESTS_SUPPORT_WRITTEN_H
+
+#include "models/model.h"
+#include "tests/support/tmp.h"
+
+/* Write the bundle of a task into the folder `name` of tmp. */
+void written_bundle(const struct tmp *tmp, const char *name, enum task task);
+
+/* Aborts the test where `old` does not occur. */
+void written_edit(const struct tmp *tmp, const char *name, const char *file, const char *old,
+                  const char *new);
+
+/* A safetensors file: eight bytes of length, the header, then data[0..n). */
+void written_safetensors(const struct tmp *tmp, const char *file, const char *header,
+                         const void *data, size_t n);
+
+#endif

@@ -1,0 +1,282 @@
+/* tokenizers: text to ids and back, for each type, and the sentences for what has no id. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "models/tokenizer.h"
+
+enum { MAX_ENTRIES = 16 };
+
+/* A tokenizer as a test writes it down; entries end with NULL. */
+struct sketch {
+    const char *type, *entries[MAX_ENTRIES];
+    const char *unk, *bos, *eos;
+    bool lowercase;
+};
+
+static enum status make(const struct sketch *sketch, struct tokenizer **out, struct error *err)
+{
+    size_t bytes[MAX_ENTRIES], n = 0;
+    for (; sketch->entries[n]; n++) bytes[n] = strlen(sketch->entries[n]);
+    struct tokenizer_spec spec = {
+        .type = sketch->type, .vocabulary = n ? sketch->entries : NULL, .vocabulary_bytes = bytes,
+        .n_vocabulary = n, .unk_token = sketch->unk, .bos_token = sketch->bos,
+        .eos_token = sketch->eos, .lowercase = sketch->lowercase};
+    return tokenizer_new(&spec, out, err);
+}
+
+static const struct sketch letters = {"characters", {"a", "b", "\xc3\xa9", "\xf0\x9f\x90\x8e", "\n"},
+                                      NULL, NULL, NULL, false};
+static const struct sketch letters_unk = {"characters", {"<unk>", "a", "b", "<s>"}, "<unk>", "<s>",
+                                          NULL, false};
+static const struct sketch bytes_only = {"bytes", {NULL}, NULL, NULL, "\n", false};
+static const struct sketch words = {
+    "words", {"the", "cat", "don't", "caf\xc3\xa9", ",", ".", "x2", "the.", "unk", "</s>"},
+    NULL, NULL, "</s>", false};
+static const struct sketch words_low = {"words", {"unk", "the", "cat", "!", "A"}, "unk", NULL, NULL,
+                                        true};
+
+/* What each makes of a text: ids end with TOKEN_NONE. */
+static const struct {
+    const struct sketch *sketch;
+    const char *text;
+    size_t bytes; /* 0: strlen */
+    int32_t ids[MAX_ENTRIES];
+} encodings[] = {
+    {&letters, "", 0, {TOKEN_NONE}},
+    {&letters, "ab\xc3\xa9\xf0\x9f\x90\x8e\n", 0, {0, 1, 2, 3, 4, TOKEN_NONE}},
+    {&letters_unk, "ba?", 0, {2, 1, 0, TOKEN_NONE}},
+    {&letters_unk, "<s>", 0, {0, 0, 0, TOKEN_NONE}}, /* a special token's name is only text */
+    {&letters_unk, "a\0b", 3, {1, 0, 2, TOKEN_NONE}},
+    {&bytes_only, "A\0\xff\n", 4, {65, 0, 255, 10, TOKEN_NONE}},
+    {&words, "the cat", 0, {0, 1, TOKEN_NONE}},
+    {&words, " \t\r\n\v\fthe\n\ncat  ", 0, {0, 1, TOKEN_NONE}},
+    {&words, "the cat, don't caf\xc3\xa9.", 0, {0, 1, 4, 2, 3, 5, TOKEN_NONE}},
+    {&words, "the.x2", 0, {0, 5, 6, TOKEN_NONE}}, /* "the." can never be produced */
+    {&words_low, "THE Cat! dog", 0, {1, 2, 3, 0, TOKEN_NONE}},
+    {&words_low, "UNK A", 0, {0, 0, TOKEN_NONE}}, /* a special word, and an entry nothing lowers to */
+};
+
+START_TEST(texts_become_ids)
+{
+    struct tokenizer *tokenizer;
+    struct error err = {.message = ""};
+    const char *text = encodings[_i].text;
+    size_t bytes = encodings[_i].bytes ? encodings[_i].bytes : strlen(text), n, expected = 0;
+    int32_t *ids;
+    ck_assert_int_eq(make(encodings[_i].sketch, &tokenizer, &err), STATUS_OK);
+    ck_assert_msg(tokenizer_encode(tokenizer, text, bytes, 100, &ids, &n, &err) == STATUS_OK, "%s",
+                  err.message);
+    while (encodings[_i].ids[expected] != TOKEN_NONE) expected++;
+    ck_assert_uint_eq(n, expected);
+    ck_assert_int_eq(memcmp(ids, encodings[_i].ids, n * sizeof *ids), 0);
+    ids[n] = 7; /* there is room for one more */
+    memory_free(ids);
+    tokenizer_free(tokenizer);
+}
+END_TEST
+
+static const struct {
+    const struct sketch *sketch;
+    const char *text;
+    size_t max_tokens;
+    enum status status;
+    const char *sentence;
+} refusals[] = {
+    {&letters, "abc", 9, STATUS_BAD_VALUE, "character 'c' (U+0063) at byte 2 is not in the vocabulary"},
+    {&letters, "\xc3\xa9\xc3\xa8", 9, STATUS_BAD_VALUE,
+     "character '\xc3\xa8' (U+00E8) at byte 2 is not in the vocabulary"},
+    {&letters, "a\x07", 9, STATUS_BAD_VALUE, "character U+0007 at byte 1 is not in the vocabulary"},
+    {&letters, "ab\xc3", 9, STATUS_BAD_FORMAT, "not UTF-8 at byte 2"},
+    {&letters, "ab\xc0\x80", 9, STATUS_BAD_FORMAT, "not UTF-8 at byte 2"},
+    {&letters, "\xed\xa0\x80", 9, STATUS_BAD_FORMAT, "not UTF-8 at byte 0"},
+    {&letters, "abab", 3, STATUS_TOO_LONG, "more than 3 tokens"},
+    {&letters, "a", 0, STATUS_TOO_LONG, "more than 0 tokens"},
+    {&words, "the dog", 9, STATUS_BAD_VALUE, "word 'dog' at byte 4 is not in the vocabulary"},
+    {&words, "the;", 9, STATUS_BAD_VALUE, "word ';' (U+003B) at byte 3 is not in the vocabulary"},
+    {&words, "the ca\xfft", 9, STATUS_BAD_FORMAT, "not UTF-8 at byte 6"},
+    {&words, "the the cat", 2, STATUS_TOO_LONG, "more than 2 tokens"},
+    {&words, "</s>", 9, STATUS_BAD_VALUE, "word '<' (U+003C) at byte 0 is not in the vocabulary"},
+};
+
+START_TEST(what_has_no_id_is_named)
+{
+    struct tokenizer *tokenizer;
+    struct error err = {.message = ""};
+    const char *text = refusals[_i].text;
+    int32_t *ids;
+    size_t n;
+    ck_assert_int_eq(make(refusals[_i].sketch, &tokenizer, &err), STATUS_OK);
+    enum status status =
+        tokenizer_encode(tokenizer, text, strlen(text), refusals[_i].max_tokens, &ids, &n, &err);
+    ck_assert_int_eq(status, refusals[_i].status);
+    ck_assert_str_eq(err.message, refusals[_i].sentence);
+    tokenizer_free(tokenizer);
+}
+END_TEST
+
+static void detokenize(const struct tokenizer *tokenizer, const int32_t *ids, size_t n, char *out)
+{
+    int32_t previous = TOKEN_NONE;
+    for (size_t i = 0; i < n; previous = ids[i++]) {
+        size_t bytes = tokenizer_append(tokenizer, previous, ids[i], out);
+        ck_assert_uint_le(bytes, tokenizer_max_piece(tokenizer));
+        out += bytes;
+    }
+    *out = '\0';
+}
+
+static const struct {
+    const struct sketch *sketch;
+    int32_t ids[8];
+    size_t n;
+    const char *text;
+} decodings[] = {
+    {&letters, {1, 0, 2, 3}, 4, "ba\xc3\xa9\xf0\x9f\x90\x8e"},
+    {&letters_unk, {3, 1, 0, 2}, 4, "a<unk>b"}, /* bos adds nothing, unk its name */
+    {&bytes_only, {65, 66, 10}, 3, "AB"},       /* eos adds nothing */
+    {&words, {0, 1, 4, 2, 5, 9}, 6, "the cat , don't ."},
+    {&words, {9, 1}, 2, "cat"},
+};
+
+START_TEST(ids_become_text)
+{
+    struct tokenizer *tokenizer;
+    struct error err;
+    char text[64];
+    ck_assert_int_eq(make(decodings[_i].sketch, &tokenizer, &err), STATUS_OK);
+    detokenize(tokenizer, decodings[_i].ids, decodings[_i].n, text);
+    ck_assert_str_eq(text, decodings[_i].text);
+    tokenizer_free(tokenizer);
+}
+END_TEST
+
+START_TEST(facts_are_told)
+{
+    struct tokenizer *tokenizer;
+    size_t bytes;
+    ck_assert_int_eq(make(&letters_unk, &tokenizer, NULL), STATUS_OK);
+    ck_assert_str_eq(tokenizer_type(tokenizer), "characters");
+    ck_assert_uint_eq(tokenizer_size(tokenizer), 4);
+    ck_assert_int_eq(tokenizer_unk(tokenizer), 0);
+    ck_assert_int_eq(tokenizer_bos(tokenizer), 3);
+    ck_assert_int_eq(tokenizer_eos(tokenizer), TOKEN_NONE);
+    ck_assert_mem_eq(tokenizer_piece(tokenizer, 3, &bytes), "<s>", 3);
+    ck_assert_uint_eq(bytes, 3);
+    tokenizer_free(tokenizer);
+    ck_assert_int_eq(make(&bytes_only, &tokenizer, NULL), STATUS_OK);
+    ck_assert_uint_eq(tokenizer_size(tokenizer), 256);
+    ck_assert_int_eq(tokenizer_eos(tokenizer), 10);
+    tokenizer_free(tokenizer);
+    tokenizer_free(NULL);
+}
+END_TEST
+
+static const struct {
+    struct sketch sketch;
+    enum status status;
+    const char *sentence;
+} broken[] = {
+    {{"letters", {"a"}, NULL, NULL, NULL, false}, STATUS_BAD_VALUE,
+     "'type' is 'letters', expected characters, bytes or words"},
+    {{"characters", {NULL}, NULL, NULL, NULL, false}, STATUS_BAD_VALUE,
+     "'vocabulary' is missing for type 'characters'"},
+    {{"bytes", {"a"}, NULL, NULL, NULL, false}, STATUS_BAD_VALUE,
+     "'vocabulary' has no place for type 'bytes'"},
+    {{"bytes", {NULL}, "a", NULL, NULL, false}, STATUS_BAD_VALUE,
+     "'unk_token' has no use: every byte has an id"},
+    {{"bytes", {NULL}, NULL, "<s>", NULL, false}, STATUS_BAD_VALUE,
+     "'bos_token' is '<s>', which is not in the vocabulary"},
+    {{"words", {"a", "b", "a"}, NULL, NULL, NULL, false}, STATUS_BAD_VALUE,
+     "vocabulary: entries 0 and 2 are both 'a'"},
+    {{"words", {"a", ""}, NULL, NULL, NULL, false}, STATUS_BAD_VALUE,
+     "vocabulary: entry 1 is empty"},
+    {{"words", {"a", "b\xff"}, NULL, NULL, NULL, false}, STATUS_BAD_FORMAT,
+     "vocabulary: entry 1 is not UTF-8 at its byte 1"},
+    {{"words", {"a", "b"}, "c", NULL, NULL, false}, STATUS_BAD_VALUE,
+     "'unk_token' is 'c', which is not in the vocabulary"},
+    {{"words", {"a", "b"}, "a", NULL, "a", false}, STATUS_BAD_VALUE,
+     "'unk_token' is also 'eos_token', expected a token of its own"},
+};
+
+START_TEST(broken_vocabularies_are_refused)
+{
+    struct tokenizer *tokenizer;
+    struct error err = {.message = ""};
+    ck_assert_int_eq(make(&broken[_i].sketch, &tokenizer, &err), broken[_i].status);
+    ck_assert_str_eq(err.message, broken[_i].sentence);
+}
+END_TEST
+
+START_TEST(one_token_may_begin_and_end)
+{
+    const struct sketch sketch = {"characters", {".", "a"}, NULL, ".", ".", false};
+    struct tokenizer *tokenizer;
+    ck_assert_int_eq(make(&sketch, &tokenizer, NULL), STATUS_OK);
+    ck_assert_int_eq(tokenizer_bos(tokenizer), 0);
+    ck_assert_int_eq(tokenizer_eos(tokenizer), 0);
+    tokenizer_free(tokenizer);
+}
+END_TEST
+
+/* An entry may hold a zero byte; files of vocabulary can. */
+START_TEST(a_zero_byte_is_a_character)
+{
+    const char *const entries[] = {"\0", "a"};
+    const size_t bytes[] = {1, 1};
+    struct tokenizer_spec spec = {.type = "characters", .vocabulary = entries,
+                                  .vocabulary_bytes = bytes, .n_vocabulary = 2};
+    struct tokenizer *tokenizer;
+    int32_t *ids;
+    size_t n;
+    ck_assert_int_eq(tokenizer_new(&spec, &tokenizer, NULL), STATUS_OK);
+    ck_assert_int_eq(tokenizer_encode(tokenizer, "a\0", 2, 9, &ids, &n, NULL), STATUS_OK);
+    ck_assert_uint_eq(n, 2);
+    ck_assert_int_eq(ids[0], 1);
+    ck_assert_int_eq(ids[1], 0);
+    memory_free(ids);
+    tokenizer_free(tokenizer);
+}
+END_TEST
+
+START_TEST(no_memory_is_survived_everywhere)
+{
+    for (uint64_t nth = 1;; nth++) {
+        struct tokenizer *tokenizer = NULL;
+        struct error err;
+        int32_t *ids = NULL;
+        size_t n;
+        memory_fail_at(nth);
+        enum status status = make(&words, &tokenizer, &err);
+        if (status == STATUS_OK)
+            status = tokenizer_encode(tokenizer, "the cat", 7, 9, &ids, &n, &err);
+        memory_fail_at(0);
+        memory_free(ids);
+        tokenizer_free(tokenizer);
+        if (status == STATUS_OK) break;
+        ck_assert_int_eq(status, STATUS_NO_MEMORY);
+    }
+}
+END_TEST
+
+Suite *tokenizer_suite(void);
+
+Suite *tokenizer_suite(void)
+{
+    Suite *suite = suite_create("tokenizer");
+    TCase *core = tcase_create("texts and ids");
+    tcase_add_loop_test(core, texts_become_ids, 0, sizeof encodings / sizeof *encodings);
+    tcase_add_loop_test(core, what_has_no_id_is_named, 0, sizeof refusals / sizeof *refusals);
+    tcase_add_loop_test(core, ids_become_text, 0, sizeof decodings / sizeof *decodings);
+    suite_add_tcase(suite, core);
+    TCase *vocabulary = tcase_create("vocabularies");
+    tcase_add_test(vocabulary, facts_are_told);
+    tcase_add_loop_test(vocabulary, broken_vocabularies_are_refused, 0,
+                        sizeof broken / sizeof *broken);
+    tcase_add_test(vocabulary, one_token_may_begin_and_end);
+    tcase_add_test(vocabulary, a_zero_byte_is_a_character);
+    tcase_add_test(vocabulary, no_memory_is_survived_everywhere);
+    suite_add_tcase(suite, vocabulary);
+    return suite;
+}
