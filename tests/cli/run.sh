@@ -1,0 +1,207 @@
+#!/bin/bash
+# The command line: subcommands, flags, exit codes, and where settings come from. Ends with a line like the
+# one that check prints. CAROUSEL_PROGRAM is the program, CAROUSEL_SCRATCH a folder to write to.
+set -u
+cd "$(dirname "$0")/../.."
+program=${CAROUSEL_PROGRAM:-build/carousel}
+scratch=${CAROUSEL_SCRATCH:-build/scratch}/cli
+bundles=tests/http/bundles
+mkdir -p "$scratch"
+out=$scratch/out err=$scratch/err
+checks=0 failures=0
+
+# run CODE ARGUMENT...: run carousel on the small bundles; it must end with CODE.
+run() {
+    local expected=$1 code
+    shift
+    checks=$((checks + 1)) last="carousel $*"
+    timeout 60 "$program" "$@" >"$out" 2>"$err" <"${input:-/dev/null}"
+    code=$?
+    [ $code = "$expected" ] || bad "ended with $code instead of $expected"
+}
+
+bad() {
+    failures=$((failures + 1))
+    echo "FAILED: $last: $1"
+    head -c 600 "$out" "$err"
+}
+
+# says PATTERN / complains PATTERN: on stdout, on stderr (an extended regular expression).
+says() { checks=$((checks + 1)); grep -Eq -- "$1" "$out" || bad "does not say '$1'"; }
+complains() { checks=$((checks + 1)); grep -Eq -- "$1" "$err" || bad "does not complain of '$1'"; }
+is_silent() { checks=$((checks + 1)); [ ! -s "$1" ] || bad "writes to $1"; }
+# same FILE: stdout is that file's.
+same() { checks=$((checks + 1)); cmp "$out" "$1" || bad "differs from $1"; }
+
+# --- asking the program about itself
+run 0 --version
+says '^carousel [^ ]+$'
+run 0 --help
+says 'carousel serve'
+for flag in --config --port --models --model --set --max-tokens --temperature --horizon --quantiles --top-k \
+    --check-config --print-config --version; do says "$flag"; done
+run 2
+complains 'carousel serve'
+run 2 dance
+complains 'no command dance'
+run 2 serve --fast
+complains 'no option --fast'
+run 2 serve extra
+complains 'extra'
+run 2 serve --port
+complains '--port needs a value'
+run 2 serve --port eighty
+complains 'port'
+run 2 serve --port 65536
+complains '65536'
+run 2 forecast --max-tokens 3 1 2
+complains '--max-tokens does not go with this command'
+run 2 --version=3
+
+# --- the configuration
+run 0 --print-config
+same config.example.ini
+run 0 --check-config --config config.example.ini
+is_silent "$out"
+run 0 --print-config --config config.example.ini
+same config.example.ini
+run 2 --check-config --config "$scratch/nowhere.ini"
+complains 'nowhere.ini'
+
+printf '[server]\nport = 9001\nhost = 0.0.0.0\n[limits]\nbody_bytes = 2MiB\n' >"$scratch/good.ini"
+run 0 --print-config --config "$scratch/good.ini"
+says '^port = 9001$'
+says '^body_bytes = 2097152$'
+cp "$out" "$scratch/printed.ini"
+run 0 --print-config --config "$scratch/printed.ini" # what it prints it reads
+same "$scratch/printed.ini"
+CAROUSEL_SERVER_PORT=9002 run 0 --print-config --config "$scratch/good.ini" # environment over file
+says '^port = 9002$'
+says '^host = 0.0.0.0$'
+CAROUSEL_SERVER_PORT=9002 run 0 --print-config --config "$scratch/good.ini" --port 9003 # flag over both
+says '^port = 9003$'
+run 0 --print-config --set scheduler.workers=3 --set=limits.json_depth=7
+says '^workers = 3$'
+says '^json_depth = 7$'
+
+# Each row: what stands in the file | what the complaint names.
+while IFS='|' read -r text pattern; do
+    # shellcheck disable=SC2059
+    printf "$text" >"$scratch/bad.ini"
+    run 2 --check-config --config "$scratch/bad.ini"
+    complains "$pattern"
+done <<'ROWS'
+[server]\nport = many\n|bad.ini:2.*port
+[server]\nport = -1\n|bad.ini:2.*-1
+[server]\nport = 65536\n|bad.ini:2.*65536
+[server]\n\nprot = 80\n|bad.ini:3.*prot
+[sevrer]\nport = 80\n|bad.ini:.*sevrer
+[server]\nport = 80\nport = 81\n|bad.ini:3.*port
+[server]\nport\n|bad.ini:2
+[server\nport = 80\n|bad.ini:1
+port = 80\n|bad.ini:1
+[models]\nprecision = float8\n|bad.ini:2.*float8
+[http]\nstrict_json = perhaps\n|bad.ini:2.*perhaps
+[limits]\nbody_bytes = 4TB\n|bad.ini:2.*4TB
+[limits]\nbody_bytes = 1\n|bad.ini:2.*body_bytes
+[timeouts]\nbody_s = 99999999999999999999\n|bad.ini:2.*body_s
+ROWS
+CAROUSEL_SERVER_PROT=1 run 2 --check-config
+complains 'CAROUSEL_SERVER_PROT'
+CAROUSEL_SERVER_PORT=x run 2 --check-config
+complains 'CAROUSEL_SERVER_PORT|server.port'
+run 2 --check-config --set server.prot=1
+complains 'prot'
+run 2 --check-config --set server
+complains 'section.key=value'
+
+# --- inspect
+for bundle in "$bundles"/tiny-*; do
+    run 0 inspect "$bundle"
+    is_silent "$err"
+done
+run 0 inspect "$bundles/tiny-labels"
+says 'text-classification'
+says 'lstm'
+says 'positive'
+run 1 inspect "$scratch"
+complains 'config.json'
+run 2 inspect
+run 2 inspect a b
+rm -rf "$scratch/broken" && cp -r "$bundles/tiny-series" "$scratch/broken"
+truncate -s -8 "$scratch/broken/model.safetensors"
+run 1 inspect "$scratch/broken"
+complains 'model.safetensors|offset|bytes'
+
+# --- generate
+m="--models $bundles"
+# shellcheck disable=SC2086
+{
+    run 0 generate $m --model tiny-characters --max-tokens 20 --seed 1 hello
+    is_silent "$err"
+    cp "$out" "$scratch/hello"
+    checks=$((checks + 1)); [ "$(head -c -1 "$out" | wc -m)" -ge 20 ] || bad "fewer than 20 characters"
+    run 0 generate $m --model tiny-characters --max-tokens 20 --seed 1 --prompt hello
+    same "$scratch/hello"
+    printf hello >"$scratch/prompt"
+    input=$scratch/prompt run 0 generate $m --model=tiny-characters --max-tokens=20 --seed=1 -
+    same "$scratch/hello"
+    run 0 generate --model "tiny-characters=$bundles/tiny-characters" --set models.folders="$bundles" \
+        --max-tokens 20 --seed 1 hello
+    same "$scratch/hello"
+    run 0 generate $m --model tiny-characters --max-tokens 5 --temperature 0 --n 2 a
+    says '^----$'
+    run 2 generate $m --model tiny-characters two prompts
+    complains 'one prompt'
+    run 1 generate $m hello
+    complains '--model NAME is needed'
+    run 1 generate $m --model nobody hello
+    complains "no model 'nobody'"
+    run 1 generate $m --model tiny-series hello
+    complains 'cannot do this'
+    run 1 generate $m --model tiny-characters HELLO
+    complains 'H'
+    run 2 generate $m --model tiny-characters --max-tokens lots hello
+    complains '--max-tokens lots'
+    run 2 generate $m --model tiny-characters --temperature -1 hello
+    run 1 generate $m --model tiny-characters --n 0 hello
+    run 1 generate --models "$scratch/nowhere" --model tiny-characters hello
+    complains 'nowhere'
+
+    # --- forecast
+    run 0 forecast $m --horizon 3 2 4 8
+    checks=$((checks + 1)); [ "$(grep -Ecx -- '-?[0-9.e+-]+' "$out")" = 3 ] || bad "not three numbers"
+    run 0 forecast $m --horizon 2 --quantiles 0.1,0.9 --seed 1 -- -2 null 8.5
+    says '^mean.0\.1.0\.9$'
+    run 2 forecast $m
+    complains 'values of a series'
+    run 2 forecast $m 1 two
+    complains "'two' is no number"
+    run 2 forecast $m --quantiles 0.5,2 1 2
+    run 1 forecast $m --horizon 0 1 2
+    run 1 forecast $m null null
+    complains '.'
+
+    # --- classify
+    run 0 classify $m --model tiny-labels --top-k 1 "a good film" "a bad film"
+    checks=$((checks + 1)); [ "$(wc -l <"$out")" = 2 ] || bad "not two lines"
+    says '^(positive|neutral|negative).[01]\.[0-9]+$'
+    run 2 classify $m --model tiny-labels
+    printf '1 0 -2\n0.5 1 -1\n' >"$scratch/rows"
+    input=$scratch/rows run 0 classify $m --model tiny-gestures
+    says '(left|right|up|down)'
+    printf '1 0\n' >"$scratch/rows"
+    input=$scratch/rows run 2 classify $m --model tiny-gestures
+    complains 'steps of 3 numbers'
+    printf '1 0 x\n' >"$scratch/rows"
+    input=$scratch/rows run 2 classify $m --model tiny-gestures
+}
+
+# --- serve
+run 1 serve --host 203.0.113.1 --port 0 --models "$bundles" # nobody's address
+complains '203.0.113.1'
+run 1 serve --port 0 --models "$scratch/nowhere"
+complains 'nowhere'
+
+echo "cli: $(((checks - failures) * 100 / checks))%: Checks: $checks, Failures: $failures, Errors: 0"
+[ $failures = 0 ]
