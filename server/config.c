@@ -211,6 +211,13 @@ static int config_take(void *context, const char *section, const char *key, cons
     return !reading->failed;
 }
 
+/* For a first pass over the form alone, so that the number of a line at fault is never another's. */
+static int config_pass(void *context, const char *section, const char *key, const char *value)
+{
+    (void)context, (void)section, (void)key, (void)value;
+    return 1;
+}
+
 /* inih would cut what is too long and stop at a zero byte. */
 static enum status check_lines(const char *text, size_t bytes, const char *name, struct error *err)
 {
@@ -242,11 +249,13 @@ enum status config_read(struct config *config, const char *text, size_t bytes, c
     memcpy(copy, text, bytes);
     copy[bytes] = '\0';
     struct reading reading = {.config = config};
-    int line = ini_parse_string(copy, config_take, &reading);
+    int line = ini_parse_string(copy, config_pass, NULL);
+    bool well_formed = !line;
+    if (well_formed) line = ini_parse_string(copy, config_take, &reading);
     free(copy);
     if (!line) return STATUS_OK;
     if (line < 0) return error_set(err, STATUS_NO_MEMORY, "%s: out of memory", name);
-    if (!reading.failed)
+    if (!well_formed)
         return error_set(err, STATUS_BAD_FORMAT, "%s:%d: expected [section] or key = value", name, line);
     if (err) *err = reading.error;
     error_prefix(err, "%s:%d", name, line);

@@ -1,0 +1,79 @@
+/* Any bytes as a request body: the JSON reader and its getters. Whatever is taken must be walkable and bounded; what
+ * is refused must say why, in a message that can be put into an answer. */
+#include "server/json.h"
+#include "server/json_writer.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* The value as text again, by the writer. */
+static void put_value(struct writer *out, const struct value *value, size_t depth)
+{
+    assert(depth <= 32);
+    switch (value_kind(value)) {
+    case JSON_ABSENT:
+    case JSON_NULL: put_null(out); return;
+    case JSON_BOOLEAN: put_boolean(out, true); return;
+    case JSON_NUMBER: put_double(out, value_number(value)); return;
+    case JSON_STRING: put_string(out, value_text(value)); return;
+    case JSON_ARRAY:
+    case JSON_OBJECT: break;
+    }
+    bool object = value_kind(value) == JSON_OBJECT;
+    put_open(out, object ? '{' : '[');
+    for (const struct value *child = value_first(value); child; child = value_next(child)) {
+        if (object) put_name(out, value_key(child));
+        put_value(out, child, depth + 1);
+    }
+    put_close(out, object ? '}' : ']');
+}
+
+static void read_fields(const struct value *root, struct problem *problem)
+{
+    int64_t integer = 0;
+    double number = 0;
+    bool boolean = false;
+    const char *text = NULL;
+    size_t count = 0;
+    if (value_kind(root) != JSON_OBJECT) return;
+    static const char *const names[] = {"prompt", "max_tokens", "temperature", "stream", "stop", "seed"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (field_integer(root, names[i], -5, 5, &integer, problem)) assert(integer >= -5 && integer <= 5);
+        if (field_number(root, names[i], -5, 5, &number, problem)) assert(number >= -5 && number <= 5);
+        if (field_size(root, names[i], 0, 5, &count, problem)) assert(count <= 5);
+        (void)field_boolean(root, names[i], &boolean, problem);
+        if (field_string(root, names[i], 8, &text, problem) && text) assert(strlen(text) <= 8);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const struct document_limits limits = {.depth = 32, .values = 10000};
+    struct problem problem = {0};
+    char *body = malloc(size ? size : 1);
+    if (!body) return 0;
+    if (size) memcpy(body, data, size);
+    struct document *document = document_parse(body, size, &limits, &problem);
+    free(body);
+    if (!document) {
+        assert(problem.fault == FAULT_INVALID_JSON && problem.message[0]);
+        return 0;
+    }
+    struct writer out;
+    size_t bytes;
+    writer_init(&out, 1 << 26);
+    put_value(&out, document_root(document), 0);
+    char *text = writer_take(&out, &bytes);
+    assert(text);
+    read_fields(document_root(document), &problem);
+    document_free(document);
+    /* what was written is JSON too, unless a number was infinite and became null, which is JSON as well */
+    document = document_parse(text, bytes, &limits, &problem);
+    assert(document);
+    document_free(document);
+    free(text);
+    return 0;
+}

@@ -1,0 +1,318 @@
+/* Request bodies and answers: what is JSON, what a field may be, and that numbers come back as they went. */
+#include "server/json.h"
+#include "server/json_writer.h"
+
+#include <check.h>
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct document_limits limits = {.depth = 8, .values = 100};
+
+static struct document *parse_n(const char *text, size_t bytes, struct problem *problem)
+{
+    memset(problem, 0, sizeof *problem);
+    /* An exact copy, so that a sanitizer sees a read past the end. */
+    char *copy = malloc(bytes ? bytes : 1);
+    ck_assert_ptr_nonnull(copy);
+    memcpy(copy, text, bytes);
+    struct document *document = document_parse(copy, bytes, &limits, problem);
+    free(copy);
+    return document;
+}
+
+static struct document *parse(const char *text, struct problem *problem)
+{
+    return parse_n(text, strlen(text), problem);
+}
+
+static const char *const good[] = {
+    "{}", "[]", "0", "-0", "1", "-1.5e+3", "1E2", "\"\"", "true", "false", "null", " [ 1 , 2 ] \n",
+    "{\"a\":{\"b\":[1,{\"c\":null}]}}", "\"\\u00e9\\ud83d\\ude00\\n\\\"\\\\\\/\"", "\"\xc3\xa9\xf0\x9f\x98\x80\x7f\"",
+    "[[[[[[[[]]]]]]]]", "{\"a\":1,\"A\":2,\"\":3}",
+};
+
+START_TEST(json_is_taken)
+{
+    struct problem problem;
+    struct document *document = parse(good[_i], &problem);
+    ck_assert_msg(document != NULL, "%s: %s", good[_i], problem.message);
+    document_free(document);
+}
+END_TEST
+
+static const struct {
+    const char *text, *says;
+} bad[] = {
+    {"", "ends at byte 0"}, {" ", "ends at byte 1"}, {"{", "ends"}, {"[", "ends"}, {"]", "byte 0"}, {"[1", "',' or ']'"},
+    {"[1,", "ends"}, {"[1,]", "byte 3"}, {"[,1]", "byte 1"}, {"{\"a\"}", "':'"}, {"{\"a\":}", "byte 5"},
+    {"{\"a\":1,}", "key"}, {"{a:1}", "key"}, {"{'a':1}", "key"}, {"[1 2]", "',' or ']'"}, {"{\"a\":1]", "',' or '}'"},
+    {"01", "leading zero"}, {"-", "digit"}, {"+1", "value"}, {".5", "value"}, {"1.", "digit"}, {"1e", "digit"},
+    {"1e+", "digit"}, {"0x10", "nothing after"}, {"NaN", "value"}, {"Infinity", "value"}, {"-Infinity", "digit"},
+    {"nul", "value"}, {"tru", "value"}, {"nulll", "nothing after"}, {"1 1", "nothing after"}, {"{}{}", "nothing after"},
+    {"\"", "end of a string"}, {"\"\\", "ends"}, {"\"\\x\"", "escape"}, {"\"\\u12\"", "hexadecimal"},
+    {"\"\\u000g\"", "hexadecimal"}, {"\"\\u0000\"", "zero character"}, {"\"\\ud800\"", "surrogates"},
+    {"\"\\udc00\"", "surrogates"}, {"\"\\ud800\\u0041\"", "surrogates"}, {"\"a\nb\"", "control"}, {"\"\x01\"", "control"},
+    {"\"\xff\"", "UTF-8"}, {"\"\xc0\xaf\"", "UTF-8"}, {"\"\xed\xa0\x80\"", "UTF-8"}, {"\"\xf4\x90\x80\x80\"", "UTF-8"},
+    {"\"\xe2\x82\"", "UTF-8"}, {"\xef\xbb\xbf{}", "value"}, {"/**/1", "value"},
+    {"[[[[[[[[[]]]]]]]]]", "deeper than 8"}, {"{\"a\":1,\"a\":2}", "twice"}, {"[{\"x\":{\"b\":1,\"c\":2,\"b\":3}}]", "twice"},
+    {"1234567890123456789012345678901234567890123456789012345678901", "60 characters"},
+};
+
+START_TEST(what_is_no_json_is_refused_with_its_place)
+{
+    struct problem problem;
+    struct document *document = parse(bad[_i].text, &problem);
+    ck_assert_msg(document == NULL, "taken: %s", bad[_i].text);
+    ck_assert_int_eq(problem.fault, FAULT_INVALID_JSON);
+    ck_assert_str_eq(problem.param, "");
+    ck_assert_msg(strstr(problem.message, bad[_i].says) != NULL, "%s: %s", bad[_i].text, problem.message);
+}
+END_TEST
+
+START_TEST(a_zero_byte_ends_nothing)
+{
+    struct problem problem;
+    ck_assert_ptr_null(parse_n("{}\0{}", 5, &problem));
+    ck_assert_ptr_null(parse_n("\"a\0b\"", 5, &problem));
+}
+END_TEST
+
+START_TEST(values_are_counted)
+{
+    char text[256] = "[";
+    struct problem problem;
+    for (int i = 0; i < 99; i++) strcat(text, i ? ",1" : "1");
+    strcat(text, "]");
+    struct document *document = parse(text, &problem); /* 99 and the array */
+    ck_assert_ptr_nonnull(document);
+    document_free(document);
+    strcpy(text + strlen(text) - 1, ",1]");
+    ck_assert_ptr_null(parse(text, &problem));
+    ck_assert_ptr_nonnull(strstr(problem.message, "more than 100 values"));
+}
+END_TEST
+
+START_TEST(many_keys_are_compared_too)
+{
+    char text[512] = "{";
+    struct problem problem;
+    for (int i = 0; i < 20; i++) sprintf(text + strlen(text), "\"k%d\":%d,", i, i);
+    size_t n = strlen(text);
+    strcpy(text + n, "\"k20\":1}");
+    struct document *document = parse(text, &problem);
+    ck_assert_ptr_nonnull(document);
+    document_free(document);
+    strcpy(text + n, "\"k7\":1}");
+    ck_assert_ptr_null(parse(text, &problem));
+    ck_assert_ptr_nonnull(strstr(problem.message, "'k7' stands twice"));
+}
+END_TEST
+
+/* ---- getters ---- */
+
+static const char fields[] = "{\"i\":7,\"big\":9007199254740993,\"half\":0.5,\"huge\":1e999,\"s\":\"text\",\"t\":true,"
+                             "\"z\":null,\"a\":[1,2],\"o\":{},\"neg\":-3,\"one\":1.0}";
+
+START_TEST(fields_are_read_or_left)
+{
+    struct problem problem;
+    struct document *document = parse(fields, &problem);
+    const struct value *root = document_root(document);
+    int64_t integer = 42;
+    double number = 42;
+    bool boolean = false;
+    const char *text = NULL;
+    size_t size = 42;
+    ck_assert(field_integer(root, "i", 0, 10, &integer, &problem));
+    ck_assert_int_eq(integer, 7);
+    ck_assert(field_integer(root, "one", 0, 10, &integer, &problem));
+    ck_assert_int_eq(integer, 1);
+    ck_assert(field_integer(root, "absent", 0, 10, &integer, &problem));
+    ck_assert(field_integer(root, "z", 0, 10, &integer, &problem));
+    ck_assert_int_eq(integer, 1);
+    ck_assert(field_size(root, "i", 7, 7, &size, &problem));
+    ck_assert_uint_eq(size, 7);
+    ck_assert(field_number(root, "half", 0, 1, &number, &problem));
+    ck_assert(number == 0.5);
+    ck_assert(field_boolean(root, "t", &boolean, &problem));
+    ck_assert(boolean);
+    ck_assert(field_string(root, "s", 4, &text, &problem));
+    ck_assert_str_eq(text, "text");
+    ck_assert_uint_eq(value_count(value_get(root, "a")), 2);
+    ck_assert_ptr_null(value_get(root, "S"));
+    document_free(document);
+}
+END_TEST
+
+/* i integer, n number, b boolean, s string; ranges 0..10 */
+static const struct {
+    char kind;
+    const char *name, *says;
+} wrong[] = {
+    {'i', "half", "'half' is 0.5; expected an integer from 0 to 10"}, {'i', "neg", "is -3;"}, {'i', "big", "expected an integer"},
+    {'i', "huge", "is inf;"}, {'i', "s", "is a string;"}, {'i', "t", "is true;"}, {'i', "a", "is an array;"}, {'i', "o", "is an object;"},
+    {'n', "huge", "expected a number from 0 to 10"}, {'n', "neg", "is -3;"}, {'n', "s", "is a string;"}, {'n', "t", "is true;"},
+    {'b', "i", "is 7; expected true or false"}, {'b', "s", "is a string;"}, {'s', "i", "is 7; expected a string"},
+    {'s', "a", "is an array;"}, {'s', "s", "4 bytes long; expected at most 3"},
+};
+
+START_TEST(wrong_fields_are_named)
+{
+    struct problem problem;
+    struct document *document = parse(fields, &problem);
+    const struct value *root = document_root(document);
+    int64_t integer = 42;
+    double number = 42;
+    bool boolean = true, taken = true;
+    const char *text = NULL;
+    const char *name = wrong[_i].name;
+    if (wrong[_i].kind == 'i') taken = field_integer(root, name, 0, 10, &integer, &problem);
+    if (wrong[_i].kind == 'n') taken = field_number(root, name, 0, 10, &number, &problem);
+    if (wrong[_i].kind == 'b') taken = field_boolean(root, name, &boolean, &problem);
+    if (wrong[_i].kind == 's') taken = field_string(root, name, 3, &text, &problem);
+    ck_assert(!taken);
+    ck_assert(integer == 42 && number == 42 && boolean && !text);
+    ck_assert_str_eq(problem.param, name);
+    ck_assert_msg(strstr(problem.message, wrong[_i].says) != NULL, "%s", problem.message);
+    ck_assert_uint_eq(fault_http_status(problem.fault), 400);
+    document_free(document);
+}
+END_TEST
+
+START_TEST(unknown_fields_can_be_found)
+{
+    static const char *const known[] = {"a", "b", NULL}, *const also[] = {"c", NULL};
+    struct problem problem;
+    struct document *document = parse("{\"a\":1,\"c\":2}", &problem);
+    ck_assert(field_check_known(document_root(document), known, also, &problem));
+    ck_assert(!field_check_known(document_root(document), known, NULL, &problem));
+    ck_assert_str_eq(problem.param, "c");
+    document_free(document);
+}
+END_TEST
+
+/* ---- the writer ---- */
+
+static char *taken(struct writer *out)
+{
+    size_t bytes;
+    char *text = writer_take(out, &bytes);
+    ck_assert_ptr_nonnull(text);
+    ck_assert_uint_eq(strlen(text), bytes);
+    return text;
+}
+
+START_TEST(answers_are_json)
+{
+    struct writer out;
+    writer_init(&out, 1000);
+    put_open(&out, '{');
+    put_named_string(&out, "text", "a\"b\\c\n\x01\x7f/\xc3\xa9");
+    put_name(&out, "bad");
+    put_string_n(&out, "x\xff\xe2\x82y", 5);
+    put_name(&out, "list");
+    put_open(&out, '[');
+    put_integer(&out, -7);
+    put_null(&out);
+    put_boolean(&out, true);
+    put_open(&out, '[');
+    put_close(&out, ']');
+    put_double(&out, NAN);
+    put_float(&out, INFINITY);
+    put_close(&out, ']');
+    put_named_rounded(&out, "ms", 1.5);
+    put_named_rounded(&out, "zero", -0.0001);
+    put_close(&out, '}');
+    char *text = taken(&out);
+    ck_assert_str_eq(text, "{\"text\":\"a\\\"b\\\\c\\n\\u0001\\u007f/\xc3\xa9\",\"bad\":\"x\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdy\","
+                           "\"list\":[-7,null,true,[],null,null],\"ms\":1.5,\"zero\":0}");
+    free(text);
+}
+END_TEST
+
+START_TEST(a_limit_fails_the_whole)
+{
+    struct writer out;
+    size_t bytes;
+    writer_init(&out, 10);
+    put_string(&out, "12345678");
+    ck_assert(!writer_failed(&out));
+    put_null(&out);
+    ck_assert(writer_failed(&out));
+    put_integer(&out, 1);
+    ck_assert_ptr_null(writer_take(&out, &bytes));
+    writer_release(&out);
+}
+END_TEST
+
+static void expect_float(float value, const char *text)
+{
+    struct writer out;
+    writer_init(&out, 100);
+    put_float(&out, value);
+    char *found = taken(&out);
+    if (text) ck_assert_str_eq(found, text);
+    ck_assert_msg(strtof(found, NULL) == value, "%s", found);
+    free(found);
+}
+
+START_TEST(floats_come_back_from_the_shortest_text)
+{
+    expect_float(0.1f, "0.1");
+    expect_float(1.0f / 3, "0.33333334");
+    expect_float(16777216.0f, "16777216");
+    expect_float(FLT_MAX, "3.4028235e+38");
+    expect_float(FLT_MIN, "1.1754944e-38");
+    expect_float(-1.401298464e-45f, NULL);
+    uint32_t bits = 1;
+    for (int i = 0; i < 20000; i++) {
+        float value;
+        bits = bits * 1664525u + 1013904223u;
+        memcpy(&value, &bits, sizeof value);
+        if (isfinite(value)) expect_float(value, NULL);
+    }
+}
+END_TEST
+
+START_TEST(doubles_come_back)
+{
+    static const double values[] = {0.1, 1e22, 1.0 / 3, DBL_MAX, DBL_MIN, 5e-324, -0.0, 123456789012345680.0};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        struct writer out;
+        writer_init(&out, 100);
+        put_double(&out, values[i]);
+        char *text = taken(&out);
+        ck_assert_msg(strtod(text, NULL) == values[i], "%s", text);
+        free(text);
+    }
+}
+END_TEST
+
+Suite *json_suite(void);
+
+Suite *json_suite(void)
+{
+    Suite *suite = suite_create("json");
+    TCase *grammar = tcase_create("grammar");
+    tcase_add_loop_test(grammar, json_is_taken, 0, (int)(sizeof good / sizeof *good));
+    tcase_add_loop_test(grammar, what_is_no_json_is_refused_with_its_place, 0, (int)(sizeof bad / sizeof *bad));
+    tcase_add_test(grammar, a_zero_byte_ends_nothing);
+    tcase_add_test(grammar, values_are_counted);
+    tcase_add_test(grammar, many_keys_are_compared_too);
+    suite_add_tcase(suite, grammar);
+    TCase *getters = tcase_create("fields");
+    tcase_add_test(getters, fields_are_read_or_left);
+    tcase_add_loop_test(getters, wrong_fields_are_named, 0, (int)(sizeof wrong / sizeof *wrong));
+    tcase_add_test(getters, unknown_fields_can_be_found);
+    suite_add_tcase(suite, getters);
+    TCase *writer = tcase_create("writer");
+    tcase_add_test(writer, answers_are_json);
+    tcase_add_test(writer, a_limit_fails_the_whole);
+    tcase_add_test(writer, floats_come_back_from_the_shortest_text);
+    tcase_add_test(writer, doubles_come_back);
+    suite_add_tcase(suite, writer);
+    return suite;
+}

@@ -1,0 +1,251 @@
+/* Counters and their text; and the small pure parts of the server that need no socket: routes, dates, events. */
+#include "server/metrics.h"
+
+#include <check.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/calendar.h"
+#include "server/router.h"
+#include "server/serve.h"
+#include "server/sse.h"
+
+static struct metrics *metrics;
+static char *text;
+
+static void start(void)
+{
+    metrics = metrics_new();
+    ck_assert_ptr_nonnull(metrics);
+    text = NULL;
+}
+
+static void stop(void)
+{
+    metrics_free(metrics);
+    free(text);
+}
+
+static void print(void)
+{
+    static const struct server server;
+    struct writer out;
+    size_t bytes;
+    writer_init(&out, 1 << 20);
+    metrics_print(metrics, &server, &out);
+    free(text);
+    text = writer_take(&out, &bytes);
+    ck_assert_ptr_nonnull(text);
+}
+
+#define EXPECT(line) ck_assert_msg(strstr(text, line "\n") != NULL, "no line %s in\n%s", line, text)
+
+START_TEST(counters_count)
+{
+    metrics_add(metrics, COUNTER_BYTES_IN, 5);
+    metrics_add(metrics, COUNTER_BYTES_IN, 7);
+    metrics_count_request(metrics, ROUTE_FORECAST, 200);
+    metrics_count_request(metrics, ROUTE_FORECAST, 200);
+    metrics_count_request(metrics, ROUTE_NONE, 404);
+    metrics_count_request(metrics, ROUTE_NONE, 9999);
+    metrics_count_end(metrics, END_CANCELLED);
+    metrics_count_fault(metrics, FAULT_QUEUE_FULL);
+    metrics_count_fault(metrics, FAULT_INVALID_VALUE);
+    print();
+    EXPECT("carousel_request_bytes_total 12");
+    EXPECT("carousel_requests_total{route=\"/v1/forecast\",code=\"200\"} 2");
+    EXPECT("carousel_requests_total{route=\"none\",code=\"404\"} 1");
+    EXPECT("carousel_requests_finished_total{reason=\"cancelled\"} 1");
+    EXPECT("carousel_requests_finished_total{reason=\"stop\"} 0");
+    EXPECT("carousel_rejected_total{reason=\"queue_full\"} 1");
+    ck_assert_ptr_null(strstr(text, "invalid_value"));
+}
+END_TEST
+
+START_TEST(histograms_are_cumulative)
+{
+    metrics_observe(metrics, HISTOGRAM_DURATION, 0.0005); /* on a bound: inside */
+    metrics_observe(metrics, HISTOGRAM_DURATION, 0.002);
+    metrics_observe(metrics, HISTOGRAM_DURATION, 1000);
+    metrics_observe(metrics, HISTOGRAM_DURATION, -1);
+    metrics_observe(metrics, HISTOGRAM_DURATION, 0.0 / 0.0);
+    print();
+    EXPECT("carousel_request_duration_seconds_bucket{le=\"0.0005\"} 1");
+    EXPECT("carousel_request_duration_seconds_bucket{le=\"0.001\"} 1");
+    EXPECT("carousel_request_duration_seconds_bucket{le=\"0.0025\"} 2");
+    EXPECT("carousel_request_duration_seconds_bucket{le=\"60\"} 2");
+    EXPECT("carousel_request_duration_seconds_bucket{le=\"+Inf\"} 3");
+    EXPECT("carousel_request_duration_seconds_count 3");
+    EXPECT("carousel_request_duration_seconds_sum 1000.0025");
+}
+END_TEST
+
+START_TEST(every_metric_has_help_and_type_once)
+{
+    print();
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, "# TYPE carousel_")); at++, n++) {
+        char name[128];
+        ck_assert_int_eq(sscanf(at, "# TYPE %127s", name), 1);
+        ck_assert_ptr_null(strstr(at + 1, strcat(strcpy((char[160]){0}, "# TYPE "), strcat(name, " "))));
+    }
+    ck_assert_uint_gt(n, 15);
+}
+END_TEST
+
+static void *add_many(void *context)
+{
+    for (int i = 0; i < 10000; i++) {
+        metrics_add(context, COUNTER_BYTES_OUT, 1);
+        metrics_observe(context, HISTOGRAM_QUEUE, 0.001);
+    }
+    return NULL;
+}
+
+START_TEST(threads_lose_nothing)
+{
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) ck_assert_int_eq(pthread_create(&threads[i], NULL, add_many, metrics), 0);
+    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    print();
+    EXPECT("carousel_response_bytes_total 40000");
+    EXPECT("carousel_queue_duration_seconds_count 40000");
+}
+END_TEST
+
+/* ---- routes ---- */
+
+static const struct {
+    const char *method, *path, *tail;
+    enum route_id route;
+    bool known;
+} paths[] = {
+    {"GET", "/health", "", ROUTE_HEALTH, true},       {"HEAD", "/health", "", ROUTE_HEALTH, true},
+    {"POST", "/health", "", ROUTE_NONE, true},        {"GET", "/v1/models", "", ROUTE_MODELS, true},
+    {"GET", "/v1/models/a:1", "a:1", ROUTE_MODEL, true}, {"GET", "/v1/models/", "", ROUTE_NONE, false},
+    {"GET", "/v1/modelsx", "", ROUTE_NONE, false},    {"GET", "/Health", "", ROUTE_NONE, false},
+    {"GET", "", "", ROUTE_NONE, false},               {"get", "/health", "", ROUTE_NONE, true},
+    {"POST", "/v1/completions", "", ROUTE_COMPLETIONS, true},
+};
+
+START_TEST(routes_are_found)
+{
+    struct match match;
+    route_find(paths[_i].method, paths[_i].path, &match);
+    ck_assert_int_eq(match.route, paths[_i].route);
+    ck_assert_int_eq(match.path_is_known, paths[_i].known);
+    if (match.route != ROUTE_NONE) ck_assert_str_eq(match.tail, paths[_i].tail);
+}
+END_TEST
+
+START_TEST(a_long_id_is_no_path)
+{
+    char path[400] = "/v1/models/";
+    struct match match;
+    memset(path + strlen(path), 'a', 300);
+    route_find("GET", path, &match);
+    ck_assert(!match.path_is_known);
+}
+END_TEST
+
+/* ---- dates ---- */
+
+static const struct {
+    const char *start, *freq;
+    int n;
+    const char *then; /* NULL: refused */
+} dates[] = {
+    {"2026-01-31T22:00:00Z", "H", 3, "2026-02-01T01:00:00Z"},
+    {"2024-02-28", "D", 1, "2024-02-29"},
+    {"2023-02-28", "D", 1, "2023-03-01"},
+    {"1900-02-28", "D", 1, "1900-03-01"},
+    {"2000-02-28", "D", 1, "2000-02-29"},
+    {"2026-01-01", "15min", 5, "2026-01-01T01:15:00"},
+    {"2026-01-01 10:00:00.250+02:00", "30S", 2, "2026-01-01T10:01:00+02:00"},
+    {"2026-01-01T00:00", "T", 1440, "2026-01-02T00:00:00"},
+    {"2026-01-05", "W", 2, "2026-01-19"},
+    {"2026-01-31", "M", 1, "2026-02-28"},
+    {"2026-02-28", "ME", 1, "2026-03-31"},
+    {"2024-01-31", "M", 1, "2024-02-29"},
+    {"2026-01-30", "MS", 1, "2026-02-28"},
+    {"2026-11-01", "MS", 3, "2027-02-01"},
+    {"2026-03-31", "Q", 1, "2026-06-30"},
+    {"2026-01-01", "QS", 4, "2027-01-01"},
+    {"2024-02-29", "Y", 1, "2025-02-28"},
+    {"2026-01-01", "2YS", 2, "2030-01-01"},
+    {"0001-01-01", "D", 0, "0001-01-01"},
+    {"9999-12-31", "D", 0, "9999-12-31"},
+    {"9999-12-31", "D", 1, NULL},
+    {"9999-01-01", "YS", 1, NULL},
+    {"2026-02-30", "D", 0, NULL},
+    {"2026-13-01", "D", 0, NULL},
+    {"0000-01-01", "D", 0, NULL},
+    {"2026-01-01T24:00:00", "D", 0, NULL},
+    {"2026-01-01T00:00:00X", "D", 0, NULL},
+    {"2026-01-01T00:00:00+0200", "D", 0, NULL},
+    {"2026-1-1", "D", 0, NULL},
+    {"yesterday", "D", 0, NULL},
+    {"", "D", 0, NULL},
+    {"2026-01-01", "B", 0, NULL},
+    {"2026-01-01", "0D", 0, NULL},
+    {"2026-01-01", "-1D", 0, NULL},
+    {"2026-01-01", "9999999D", 0, NULL},
+    {"2026-01-01", "", 0, NULL},
+};
+
+START_TEST(dates_go_on)
+{
+    struct instant instant;
+    struct frequency frequency;
+    char found[CALENDAR_TEXT_BYTES];
+    bool good = instant_parse(dates[_i].start, &instant) && frequency_parse(dates[_i].freq, &frequency) &&
+                instant_print(&instant, &frequency, dates[_i].n, found);
+    ck_assert_msg(good == (dates[_i].then != NULL), "%s %s", dates[_i].start, dates[_i].freq);
+    if (good) ck_assert_str_eq(found, dates[_i].then);
+}
+END_TEST
+
+/* ---- events ---- */
+
+START_TEST(events_are_framed_and_drained_in_any_pieces)
+{
+    struct sse sse;
+    char found[200] = "";
+    sse_init(&sse, 1000);
+    sse_ping(&sse);
+    for (int i = 0; i < 2; i++) {
+        sse_begin(&sse);
+        put_open(&sse.out, '{');
+        put_named_string(&sse.out, "a", "line\nfeed");
+        put_close(&sse.out, '}');
+        sse_end(&sse);
+    }
+    sse_done(&sse);
+    for (size_t n = 0; !sse_is_empty(&sse);) n += sse_drain(&sse, found + n, 3);
+    ck_assert_str_eq(found, ": ping\n\ndata: {\"a\":\"line\\nfeed\"}\n\ndata: {\"a\":\"line\\nfeed\"}\n\ndata: [DONE]\n\n");
+    sse_release(&sse);
+}
+END_TEST
+
+Suite *metrics_suite(void);
+
+Suite *metrics_suite(void)
+{
+    Suite *suite = suite_create("metrics");
+    TCase *core = tcase_create("metrics");
+    tcase_add_checked_fixture(core, start, stop);
+    tcase_add_test(core, counters_count);
+    tcase_add_test(core, histograms_are_cumulative);
+    tcase_add_test(core, every_metric_has_help_and_type_once);
+    tcase_add_test(core, threads_lose_nothing);
+    suite_add_tcase(suite, core);
+    TCase *parts = tcase_create("parts");
+    tcase_add_loop_test(parts, routes_are_found, 0, (int)(sizeof paths / sizeof *paths));
+    tcase_add_test(parts, a_long_id_is_no_path);
+    tcase_add_loop_test(parts, dates_go_on, 0, (int)(sizeof dates / sizeof *dates));
+    tcase_add_test(parts, events_are_framed_and_drained_in_any_pieces);
+    suite_add_tcase(suite, parts);
+    return suite;
+}
