@@ -72,7 +72,7 @@ else
             ${command/--port 8080/--port 0} >"$work/server" 2>&1 &
         server=$!
         for _ in {1..100}; do
-            address=$(sed -n 's,.*listening on http://[^:]*:\([0-9]*\).*,127.0.0.1:\1,p' "$work/server")
+            address=$(sed -n 's,.*listening on http://[^:]*:\([0-9]*\).*,127.0.0.1:\1,p' "$work/server" 2>/dev/null)
             [ -n "$address" ] && return
             sleep 0.1
         done

@@ -19,12 +19,13 @@ if ! cmp -s $here/package.json "$folder/package.json" || [ ! -d "$folder/node_mo
         (cd "$folder" && npm install --silent --no-audit --no-fund --no-package-lock) || { rm "$folder/package.json"; exit 1; }
 fi
 
+rm -f "$folder/server.out"
 CAROUSEL_MODELS_FOLDERS=tests/http/bundles "${CAROUSEL_PROGRAM:-build/carousel}" serve --host 127.0.0.1 --port 0 \
     >"$folder/server.out" 2>"$folder/server.log" &
 server=$!
 trap 'kill $server 2>/dev/null' EXIT
 for _ in {1..100}; do
-    url=$(sed -n 's/^carousel: listening on //p' "$folder/server.out")
+    url=$(sed -n 's/^carousel: listening on //p' "$folder/server.out" 2>/dev/null)
     [ -n "$url" ] && break
     sleep 0.1
 done
