@@ -327,7 +327,9 @@ static enum status check_shape(const struct tensor *t, size_t rank, const size_t
                                struct error *err)
 {
     char name[QUOTE_BYTES], found[SHAPE_BYTES], expected[SHAPE_BYTES];
-    if (rank == t->rank && memcmp(shape, t->shape, rank * sizeof *shape) == 0) return STATUS_OK;
+    bool same = rank == t->rank;
+    for (size_t i = 0; same && i < rank; i++) same = shape[i] == t->shape[i];
+    if (same) return STATUS_OK;
     return error_set(err, STATUS_BAD_SHAPE, "tensor %s: shape %s, expected %s",
                      sentence_quote(name, t->name, strlen(t->name)),
                      sentence_shape(found, t->rank, t->shape),

@@ -1,0 +1,61 @@
+/* Any bytes as a model.safetensors: the header's checks, and the reading of tensors that pass them. What
+ * opens must hold exactly the bytes that it says; what is taken must be finite. */
+#include <assert.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/memory.h"
+#include "models/safetensors.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* One file for all inputs, without a name. */
+static int scratch(void)
+{
+    static int fd = -1;
+    if (fd < 0) {
+        char path[] = "/tmp/fuzz-safetensors-XXXXXX";
+        fd = mkstemp(path);
+        if (fd < 0) abort();
+        unlink(path);
+    }
+    return fd;
+}
+
+static void take(struct safetensors *file, const char *name, size_t rank, const size_t *shape)
+{
+    struct tensors *tensors = safetensors_tensors(file);
+    struct error err;
+    float *values;
+    size_t n = 1;
+    for (size_t i = 0; i < rank; i++) n *= shape[i];
+    if (tensors->take(tensors, name, rank, shape, &values, &err) != STATUS_OK) {
+        assert(err.message[0]);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) assert(isfinite(values[i]));
+    memory_free(values);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    int fd = scratch();
+    struct safetensors *file;
+    struct error err = {.message = ""};
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, data, size, 0) != (ssize_t)size) abort();
+    if (safetensors_open(fd, size, &file, &err) != STATUS_OK) {
+        assert(err.message[0]);
+        return 0;
+    }
+    assert(safetensors_n_values(file) <= size);
+    take(file, "a", 1, (size_t[]){2});
+    take(file, "b", 2, (size_t[]){2, 3});
+    take(file, "c", 0, NULL);
+    take(file, "out.weight", 2, (size_t[]){3, 3});
+    if (safetensors_check_taken(file, &err) != STATUS_OK) assert(err.message[0]);
+    safetensors_free(file);
+    return 0;
+}

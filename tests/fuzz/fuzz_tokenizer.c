@@ -1,0 +1,107 @@
+/* Any bytes as a vocabulary and a text. The first byte chooses the type and what is special; entries follow, each
+ * ended by a newline; after an empty entry comes the text. Ids must be of the vocabulary, and what was
+ * tokenised without loss must come back: byte for byte, or, for words, as the same words. */
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "models/tokenizer.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { MAX_ENTRIES = 64, MAX_NAME = 64, LOWERCASE = 4, UNK = 8, BOS = 16, EOS = 32 };
+
+static const char *const types[] = {"characters", "bytes", "words", "none"};
+
+struct input {
+    const char *entries[MAX_ENTRIES];
+    size_t bytes[MAX_ENTRIES], n;
+    char names[3][MAX_NAME]; /* unk, bos, eos: entries 0, 1, 2 */
+    const char *text;
+    size_t n_text;
+};
+
+static void read_input(const char *data, size_t size, struct input *in)
+{
+    memset(in, 0, sizeof *in);
+    while (size > 0 && in->n < MAX_ENTRIES) {
+        const char *stop = memchr(data, '\n', size);
+        size_t n = stop ? (size_t)(stop - data) : size;
+        if (n > 0) {
+            in->entries[in->n] = data;
+            in->bytes[in->n++] = n;
+        }
+        data += stop ? n + 1 : n;
+        size -= stop ? n + 1 : n;
+        if (n == 0) break;
+    }
+    for (size_t i = 0; i < 3 && i < in->n; i++)
+        memcpy(in->names[i], in->entries[i],
+               in->bytes[i] < MAX_NAME ? in->bytes[i] : MAX_NAME - 1);
+    in->text = data;
+    in->n_text = size;
+}
+
+static bool is_lossless(const struct tokenizer *t, const int32_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        assert(ids[i] >= 0 && (size_t)ids[i] < tokenizer_size(t));
+        if (ids[i] == tokenizer_unk(t) || ids[i] == tokenizer_bos(t) || ids[i] == tokenizer_eos(t))
+            return false;
+    }
+    return true;
+}
+
+static void check_back(const struct tokenizer *t, const struct input *in, const int32_t *ids,
+                       size_t n)
+{
+    char *back = malloc(n * tokenizer_max_piece(t) + 1);
+    size_t bytes = 0, again;
+    int32_t *ids_again;
+    struct error err;
+    if (!back) abort();
+    for (size_t i = 0; i < n; i++)
+        bytes += tokenizer_append(t, i ? ids[i - 1] : TOKEN_NONE, ids[i], back + bytes);
+    if (is_lossless(t, ids, n)) {
+        if (strcmp(tokenizer_type(t), "words") != 0 && memcmp(back, in->text, n ? bytes : 0) != 0)
+            abort();
+        if (tokenizer_encode(t, back, bytes, SIZE_MAX, &ids_again, &again, &err) != STATUS_OK)
+            abort();
+        assert(again == n && memcmp(ids, ids_again, n * sizeof *ids) == 0);
+        memory_free(ids_again);
+    }
+    free(back);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct input in;
+    struct tokenizer *t;
+    struct error err = {.message = ""};
+    int32_t *ids;
+    size_t n;
+    if (size == 0) return 0;
+    read_input((const char *)data + 1, size - 1, &in);
+    unsigned choice = data[0];
+    struct tokenizer_spec spec = {
+        .type = types[choice & 3], .lowercase = choice & LOWERCASE,
+        .vocabulary = (choice & 3) == 1 ? NULL : in.entries, .vocabulary_bytes = in.bytes,
+        .n_vocabulary = in.n,
+        .unk_token = choice & UNK ? in.names[0] : NULL,
+        .bos_token = choice & BOS ? in.names[1] : NULL,
+        .eos_token = choice & EOS ? in.names[2] : NULL};
+    if (tokenizer_new(&spec, &t, &err) != STATUS_OK) {
+        assert(err.message[0]);
+        return 0;
+    }
+    if (tokenizer_encode(t, in.text, in.n_text, 10000, &ids, &n, &err) == STATUS_OK) {
+        check_back(t, &in, ids, n);
+        memory_free(ids);
+    } else {
+        assert(err.message[0]);
+    }
+    tokenizer_free(t);
+    return 0;
+}
