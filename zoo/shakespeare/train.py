@@ -99,7 +99,7 @@ def train(model, ids, args):
 
 
 def main():
-    args = recipe.arguments(__doc__, "data/text/tinyshakespeare.txt", epochs=16)
+    args = recipe.arguments(__doc__, "data/text/tinyshakespeare.txt", epochs=8)
     text = pathlib.Path(args.data).read_text(encoding="utf-8")
     vocabulary = sorted(set(text))
     ids = torch.tensor([vocabulary.index(ch) for ch in text])
