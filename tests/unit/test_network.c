@@ -1,6 +1,5 @@
-/* network: that a ride's result depends on the ride alone, what rides may ask for, what is refused, and
- * that a turn allocates nothing. Arithmetic is checked in test_layers.c and against PyTorch in
- * tests/golden. */
+/* network: that a ride's result depends on the ride alone, what rides may ask for, what is refused,
+ * that a turn allocates nothing. Arithmetic is checked in test_layers.c and in tests/golden. */
 #include <check.h>
 #include <pthread.h>
 #include <sched.h>
@@ -12,10 +11,9 @@
 #include "core/network.h"
 #include "tests/support/tiny.h"
 
-/* Networks that between them have every layer type and every way through lstm.c. */
-
 enum { MAX_LAYERS = 6 };
 
+/* Networks that between them have every layer type and every way through lstm.c. */
 struct plan {
     const char *name;
     struct {
@@ -463,8 +461,7 @@ START_TEST(test_turn_allocates_nothing)
 }
 END_TEST
 
-/* Every allocation of network_new fails once; the leak checker of a sanitizer build, and valgrind,
- * see whether anything stays behind. */
+/* Every allocation of network_new fails once; leak checkers see whether anything stays behind. */
 START_TEST(test_no_memory_for_a_network)
 {
     struct layer_spec specs[MAX_LAYERS];
