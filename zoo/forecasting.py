@@ -25,31 +25,27 @@ def lagged(z, lag, start):
 
 
 class Forecaster(nn.Module):
-    def __init__(self, forecast, hidden, layers, middle=0):
+    def __init__(self, forecast, hidden, layers):
         super().__init__()
         self.forecast = forecast
         self.basis = forecast["output"].get("basis", [])
         self.kind = forecast["output"]["type"]
         outputs = max(len(self.basis), 1) + {"mean": 0, "normal": 1, "student_t": 2}[self.kind]
         self.lstm = nn.LSTM(len(forecast["inputs"]), hidden, layers, batch_first=True)
-        self.middle = nn.Linear(hidden, middle) if middle else None
-        self.output = nn.Linear(middle or hidden, outputs)
+        self.output = nn.Linear(hidden, outputs)
 
     def network(self):
         """The `network` array of config.json."""
         lstm = self.lstm
-        layers = [{"type": "lstm", "prefix": "lstm", "input_size": lstm.input_size, "hidden_size": lstm.hidden_size,
-                   "num_layers": lstm.num_layers}]
-        if self.middle:
-            layers += [{"type": "linear", "prefix": "middle", "in_features": lstm.hidden_size,
-                        "out_features": self.middle.out_features}, {"type": "relu"}]
-        return layers + [{"type": "linear", "prefix": "output", "in_features": self.output.in_features,
-                          "out_features": self.output.out_features}]
+        return [{"type": "lstm", "prefix": "lstm", "input_size": lstm.input_size, "hidden_size": lstm.hidden_size,
+                 "num_layers": lstm.num_layers},
+                {"type": "linear", "prefix": "output", "in_features": lstm.hidden_size,
+                 "out_features": self.output.out_features}]
 
     def step(self, features, state=None):
         """Outputs [B, T, n] of the network and the state after the last step."""
         y, state = self.lstm(features, state)
-        return self.output(self.middle(y).relu() if self.middle else y), state
+        return self.output(y), state
 
     def forward(self, features):
         return self.step(features)[0]
