@@ -6,14 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Names in the order of the enums of models/model.h. The last input and the first basis term are
- * written {"lag": k} and so have no name here. */
+/* Names in the order of the enums of models/model.h. The last two inputs and the first basis term are
+ * written {"lag": k} or {"error": k} and so have no name here. */
 static const char *const scalings[] = {"none", "constant", "mean_abs", "standard", NULL};
 static const char *const inputs[] = {"value", "missing", "difference", "ratio", "asinh",
                                      "log_scale", "position", NULL};
 static const char *const outputs[] = {"mean", "normal", "student_t", "quantiles", NULL};
-static const char *const terms[] = {"geometric", "one", NULL};
-static const enum forecast_basis term_kinds[] = {BASIS_GEOMETRIC, BASIS_ONE};
+static const char *const terms[] = {"linear", "quadratic", "sum", "geometric", "one", NULL};
+static const char *const weightings[] = {"free", "softmax", NULL};
 static const char *const residuals[] = {"none", "last", NULL};
 
 static const double DEFAULT_MINIMUM = 1e-6;
@@ -90,25 +90,42 @@ static enum status read_scaling(const struct json *value, struct forecast_spec *
 
 /* ------------------------------------------------------------------------------------------ */
 
-static enum status read_lag(const struct json *value, long minimum, size_t *lag, struct error *err)
+enum { WRITTEN_LAG = -1, WRITTEN_ERROR = -2 };
+
+struct written_keys {
+    long lag, error; /* -1 where left out */
+};
+
+/* {"lag": k} or, where `errors`, {"error": k}. */
+static enum status read_written(const struct json *value, long least_lag, bool errors,
+                                long *choice, size_t *lag, struct error *err)
 {
-    const struct field field = {.name = "lag", .kind = FIELD_INTEGER, .required = true,
-                                .minimum = (double)minimum, .maximum = FORECAST_MAX_LAG};
-    long k = 0;
-    enum status status = json_read(value, &field, 1, &k, err);
-    *lag = (size_t)k;
-    return status;
+    const struct field both[] = {
+        {.name = "lag", .kind = FIELD_INTEGER, .minimum = (double)least_lag,
+         .maximum = FORECAST_MAX_LAG, .offset = offsetof(struct written_keys, lag)},
+        {.name = "error", .kind = FIELD_INTEGER, .minimum = 0, .maximum = FORECAST_MAX_BASIS - 1,
+         .offset = offsetof(struct written_keys, error)},
+    };
+    struct written_keys keys = {-1, -1};
+    enum status status = json_read(value, both, errors ? 2 : 1, &keys, err);
+    if (status != STATUS_OK) return status;
+    if ((keys.lag < 0) == (keys.error < 0))
+        return error_set(err, STATUS_BAD_VALUE, "expected %s",
+                         errors ? "either 'lag' or 'error'" : "'lag'");
+    *choice = keys.lag < 0 ? WRITTEN_ERROR : WRITTEN_LAG;
+    *lag = (size_t)(keys.lag < 0 ? keys.error : keys.lag);
+    return STATUS_OK;
 }
 
-/* One entry of `inputs` or `basis`: {"lag": k}, or a name of `names`, whose index is *choice; -1
- * for a lag. */
+/* One entry of `inputs` or `basis`: a name of `names`, whose index is *choice, or an object, with
+ * WRITTEN_LAG or WRITTEN_ERROR. */
 static enum status read_entry(const struct json *value, const char *const *names, long least_lag,
                               long *choice, size_t *lag, struct error *err)
 {
     const struct field name = {.name = "the name", .kind = FIELD_CHOICE, .choices = names};
-    *choice = -1;
     *lag = 0;
-    if (json_kind(value) == JSON_OBJECT) return read_lag(value, least_lag, lag, err);
+    if (json_kind(value) == JSON_OBJECT)
+        return read_written(value, least_lag, names == inputs, choice, lag, err);
     return json_read_value(value, &name, choice, err);
 }
 
@@ -134,7 +151,9 @@ static enum status read_inputs(const struct json *array, struct forecast_spec *s
             error_prefix(err, "inputs[%zu]", i);
             return status;
         }
-        spec->inputs[i].kind = choice < 0 ? INPUT_LAG : (enum forecast_input)choice;
+        spec->inputs[i].kind = choice == WRITTEN_LAG     ? INPUT_LAG
+                               : choice == WRITTEN_ERROR ? INPUT_ERROR
+                                                         : (enum forecast_input)choice;
         spec->inputs[i].lag = lag;
         spec->n_inputs++;
     }
@@ -154,7 +173,7 @@ static enum status read_basis(const struct json *array, struct forecast_spec *sp
             error_prefix(err, "basis[%zu]", i);
             return status;
         }
-        spec->basis[i].kind = choice < 0 ? BASIS_LAG : term_kinds[choice];
+        spec->basis[i].kind = (enum forecast_basis)(choice == WRITTEN_LAG ? 0 : choice + 1);
         spec->basis[i].lag = lag;
         spec->n_basis++;
     }
@@ -185,7 +204,7 @@ static enum status read_levels(const struct json *array, struct forecast_spec *s
 }
 
 struct output_keys {
-    long type, residual;
+    long type, residual, weights;
     const struct json *levels, *basis;
 };
 
@@ -194,6 +213,8 @@ static const struct field output_fields[] = {
      .offset = offsetof(struct output_keys, type)},
     {.name = "residual", .kind = FIELD_CHOICE, .choices = residuals,
      .offset = offsetof(struct output_keys, residual)},
+    {.name = "weights", .kind = FIELD_CHOICE, .choices = weightings,
+     .offset = offsetof(struct output_keys, weights)},
     {.name = "levels", .kind = FIELD_ARRAY, .offset = offsetof(struct output_keys, levels)},
     {.name = "basis", .kind = FIELD_ARRAY, .offset = offsetof(struct output_keys, basis)},
 };
@@ -202,10 +223,11 @@ static enum status read_output(const struct json *value, struct forecast_spec *s
                                struct error *err)
 {
     struct output_keys keys = {0};
-    enum status status = json_read(value, output_fields, 4, &keys, err);
+    enum status status = json_read(value, output_fields, sizeof output_fields / sizeof *output_fields, &keys, err);
     if (status != STATUS_OK) return status;
     spec->output = (enum forecast_output)keys.type;
     spec->residual_last = keys.residual != 0;
+    spec->softmax = keys.weights != 0;
     bool levelled = spec->output == OUTPUT_QUANTILES;
     if (levelled && !keys.levels)
         return error_set(err, STATUS_BAD_VALUE, "'levels' is missing, type 'quantiles' needs it");
@@ -215,9 +237,21 @@ static enum status read_output(const struct json *value, struct forecast_spec *s
     if (levelled && keys.basis)
         return error_set(err, STATUS_BAD_VALUE,
                          "'basis' has no place in type 'quantiles', which has no location");
+    if (spec->softmax && !keys.basis)
+        return error_set(err, STATUS_BAD_VALUE, "'weights' has no place without a 'basis'");
     if (keys.levels) status = read_levels(keys.levels, spec, err);
     if (keys.basis) status = read_basis(keys.basis, spec, err);
     return status;
+}
+
+static enum status check_errors(const struct forecast_spec *spec, struct error *err)
+{
+    for (size_t i = 0; i < spec->n_inputs; i++)
+        if (spec->inputs[i].kind == INPUT_ERROR && spec->inputs[i].lag >= spec->n_basis)
+            return error_set(err, STATUS_BAD_VALUE,
+                             "inputs[%zu]: 'error' is %zu, but the basis has %zu entries", i,
+                             spec->inputs[i].lag, spec->n_basis);
+    return STATUS_OK;
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -239,6 +273,9 @@ enum status bundle_read_forecast(const struct json *object, struct forecast_spec
     status = read_inputs(keys.inputs, spec, err);
     if (status != STATUS_OK) return status;
     status = read_output(keys.output, spec, err);
-    if (status != STATUS_OK) error_prefix(err, "output");
-    return status;
+    if (status != STATUS_OK) {
+        error_prefix(err, "output");
+        return status;
+    }
+    return check_errors(spec, err);
 }

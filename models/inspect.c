@@ -190,7 +190,8 @@ static void print_features(const struct view *view)
  * Forecasts */
 
 static const char *const inputs[] = {"value", "missing", "difference", "ratio", "asinh",
-                                     "log_scale", "position", "lag"};
+                                     "log_scale", "position", "lag", "error of term"};
+static const char *const terms[] = {"lag", "linear", "quadratic", "sum", "geometric", "one"};
 static const char *const outputs[] = {"mean", "normal", "student_t", "quantiles"};
 
 static void print_scaling(const struct view *view)
@@ -215,7 +216,8 @@ static void print_inputs(const struct view *view)
     fprintf(view->out, "%-*s", NAME_COLUMN, "inputs");
     for (size_t i = 0; i < f->n_inputs; i++) {
         fprintf(view->out, "%s %s", i ? "," : "", inputs[f->inputs[i].kind]);
-        if (f->inputs[i].kind == INPUT_LAG) fprintf(view->out, " %zu", f->inputs[i].lag);
+        if (f->inputs[i].kind == INPUT_LAG || f->inputs[i].kind == INPUT_ERROR)
+            fprintf(view->out, " %zu", f->inputs[i].lag);
     }
     fputc('\n', view->out);
 }
@@ -224,12 +226,9 @@ static void print_basis(const struct view *view)
 {
     const struct forecast_spec *f = &view->model->forecast;
     for (size_t i = 0; i < f->n_basis; i++) {
-        fputs(i ? ", " : " of a combination of ", view->out);
-        switch (f->basis[i].kind) {
-        case BASIS_LAG: fprintf(view->out, "lag %zu", f->basis[i].lag); break;
-        case BASIS_GEOMETRIC: fputs("geometric", view->out); break;
-        case BASIS_ONE: fputs("one", view->out); break;
-        }
+        fputs(i ? ", " : f->softmax ? " chosen among " : " of a combination of ", view->out);
+        fputs(terms[f->basis[i].kind], view->out);
+        if (f->basis[i].kind == BASIS_LAG) fprintf(view->out, " %zu", f->basis[i].lag);
     }
 }
 

@@ -30,10 +30,12 @@ struct generation_defaults {
 enum scaling { SCALING_NONE, SCALING_CONSTANT, SCALING_MEAN_ABS, SCALING_STANDARD };
 enum forecast_input {
     INPUT_VALUE, INPUT_MISSING, INPUT_DIFFERENCE, INPUT_RATIO, INPUT_ASINH, INPUT_LOG_SCALE,
-    INPUT_POSITION, INPUT_LAG
+    INPUT_POSITION, INPUT_LAG, INPUT_ERROR
 };
 enum forecast_output { OUTPUT_MEAN, OUTPUT_NORMAL, OUTPUT_STUDENT_T, OUTPUT_QUANTILES };
-enum forecast_basis { BASIS_LAG, BASIS_GEOMETRIC, BASIS_ONE };
+enum forecast_basis {
+    BASIS_LAG, BASIS_LINEAR, BASIS_QUADRATIC, BASIS_SUM, BASIS_GEOMETRIC, BASIS_ONE
+};
 enum {
     FORECAST_MAX_INPUTS = 64, FORECAST_MAX_LEVELS = 64, FORECAST_MAX_BASIS = 64,
     FORECAST_MAX_LAG = 1024, FORECAST_MAX_CONTEXT = 4096
@@ -43,12 +45,14 @@ struct forecast_spec {
     enum scaling scaling;
     double mean, scale, minimum;
     size_t n_inputs;
-    struct { enum forecast_input kind; size_t lag; } inputs[FORECAST_MAX_INPUTS];
+    struct { enum forecast_input kind; size_t lag; } inputs[FORECAST_MAX_INPUTS]; /* error: lag is the
+                                                                    * index of the basis term */
     enum forecast_output output;
     bool residual_last;
     size_t n_levels;
     double levels[FORECAST_MAX_LEVELS];
     size_t n_basis; /* 0: the location is an output of its own */
+    bool softmax;   /* the coefficients are the softmax of the outputs */
     struct { enum forecast_basis kind; size_t lag; } basis[FORECAST_MAX_BASIS];
     size_t num_samples;
 };

@@ -66,11 +66,55 @@ static bool has_ratio(const struct series_past *past, size_t t)
     return t > 0 && fabs(z_at(past, t, 1)) >= smallest_divisor;
 }
 
-static double input_value(enum forecast_input kind, size_t lag, const struct series_scale *scale,
-                          const struct series_past *past, size_t t, bool missing)
+/* z[t]^2 / z[t - 1], which goes on a geometric series. */
+static double geometric(const struct series_past *past, size_t t)
+{
+    if (!has_ratio(past, t)) return 0;
+    double now = z_at(past, t, 0), before = z_at(past, t, 1);
+    double limit = 64 * fmax(fabs(now), fabs(before));
+    return clamp(now * (now / before), -limit, limit);
+}
+
+static double basis_value(enum forecast_basis kind, size_t lag, const struct series_past *past,
+                          size_t t)
+{
+    const double z = z_at(past, t, 0), z1 = z_at(past, t, 1);
+    switch (kind) {
+    case BASIS_LAG: return z_at(past, t, lag);
+    case BASIS_LINEAR: return 2 * z - z1;
+    case BASIS_QUADRATIC: return 3 * z - 3 * z1 + z_at(past, t, 2);
+    case BASIS_SUM: return z + z1;
+    case BASIS_GEOMETRIC: return geometric(past, t);
+    case BASIS_ONE: return 1;
+    }
+    return 0;
+}
+
+/* How many values basis_value looks at. */
+static size_t basis_span(enum forecast_basis kind, size_t lag)
+{
+    if (kind == BASIS_LAG) return lag + 1;
+    if (kind == BASIS_ONE) return 1;
+    return kind == BASIS_QUADRATIC ? 3 : 2;
+}
+
+/* How well basis term k foretold z[t]: 1 exactly, 0 no better than the size of the numbers. */
+static double basis_error(const struct forecast_spec *spec, size_t k,
+                          const struct series_past *past, size_t t)
+{
+    if (t < basis_span(spec->basis[k].kind, spec->basis[k].lag)) return 0;
+    double z = z_at(past, t, 0), size = fabs(z) + fabs(z_at(past, t, 1)) + 1e-6;
+    double foretold = basis_value(spec->basis[k].kind, spec->basis[k].lag, past, t - 1);
+    return clamp(-log10(fabs(z - foretold) / size + 1e-5) / 5, -1, 1);
+}
+
+static double input_value(const struct forecast_spec *spec, size_t input,
+                          const struct series_scale *scale, const struct series_past *past,
+                          size_t t, bool missing)
 {
     const double z = z_at(past, t, 0);
-    switch (kind) {
+    const size_t lag = spec->inputs[input].lag;
+    switch (spec->inputs[input].kind) {
     case INPUT_VALUE: return z;
     case INPUT_MISSING: return missing ? 1 : 0;
     case INPUT_DIFFERENCE: return t > 0 ? z - z_at(past, t, 1) : 0;
@@ -79,6 +123,7 @@ static double input_value(enum forecast_input kind, size_t lag, const struct ser
     case INPUT_LOG_SCALE: return log(scale->scale);
     case INPUT_POSITION: return (double)(t < 64 ? t : 64) / 64;
     case INPUT_LAG: return z_at(past, t, lag);
+    case INPUT_ERROR: return basis_error(spec, lag, past, t);
     }
     return 0;
 }
@@ -87,8 +132,7 @@ void series_step(const struct forecast_spec *spec, const struct series_scale *sc
                  const struct series_past *past, size_t t, bool missing, float *features)
 {
     for (size_t i = 0; i < spec->n_inputs; i++) {
-        double value = input_value(spec->inputs[i].kind, spec->inputs[i].lag, scale, past, t,
-                                   missing);
+        double value = input_value(spec, i, scale, past, t, missing);
         features[i] = (float)clamp(value, -FLT_MAX, FLT_MAX);
     }
 }
@@ -117,34 +161,18 @@ size_t series_n_outputs(const struct forecast_spec *spec)
     return n_locations(spec) + more;
 }
 
-/* z[t]^2 / z[t - 1], which goes on a geometric series. */
-static double geometric(const struct series_past *past, size_t t)
-{
-    if (!has_ratio(past, t)) return 0;
-    double now = z_at(past, t, 0), before = z_at(past, t, 1);
-    double limit = 64 * fmax(fabs(now), fabs(before));
-    return clamp(now * (now / before), -limit, limit);
-}
-
-static double basis_value(enum forecast_basis kind, size_t lag, const struct series_past *past,
-                          size_t t)
-{
-    switch (kind) {
-    case BASIS_LAG: return z_at(past, t, lag);
-    case BASIS_GEOMETRIC: return geometric(past, t);
-    case BASIS_ONE: return 1;
-    }
-    return 0;
-}
-
 static double location(const struct forecast_spec *spec, const struct series_past *past, size_t t,
                        const float *outputs)
 {
     if (spec->n_basis == 0) return (double)outputs[0];
-    double sum = 0;
-    for (size_t k = 0; k < spec->n_basis; k++)
-        sum += (double)outputs[k] * basis_value(spec->basis[k].kind, spec->basis[k].lag, past, t);
-    return sum;
+    double sum = 0, weights = 0, greatest = -DBL_MAX;
+    for (size_t k = 0; k < spec->n_basis; k++) greatest = fmax(greatest, (double)outputs[k]);
+    for (size_t k = 0; k < spec->n_basis; k++) {
+        double weight = spec->softmax ? exp((double)outputs[k] - greatest) : (double)outputs[k];
+        weights += weight;
+        sum += weight * basis_value(spec->basis[k].kind, spec->basis[k].lag, past, t);
+    }
+    return spec->softmax ? sum / weights : sum;
 }
 
 static void sort(double *x, size_t n)
