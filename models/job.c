@@ -91,7 +91,9 @@ enum status job_start(struct job *job, struct scheduler *scheduler)
 }
 
 /* A fork that boards while this runs either is seen here, or sees the flag in its next take():
- * both sides write, then read, in one order of all (seq_cst). */
+ * both sides write, then read, in one order of all (seq_cst). A rider that ends while this runs may be
+ * cancelled after its end: the scheduler then sets a flag that nobody reads, in memory that lives as
+ * long as the job. */
 void job_cancel(struct job *job)
 {
     atomic_store(&job->_cancelled, true);

@@ -123,7 +123,7 @@ START_TEST(text_is_whole_code_points)
     const struct token_span prompt = {(const int32_t[]){0xac}, 1};
     struct generation_request request = runs_request(&prompt, 1, 0);
     static const char *const expected[] = {
-        "a", "a\xef\xbf\xbd", "a\xef\xbf\xbd", "a\xe2\x82\xac", "a\xe2\x82\xac" "a"};
+        "a", "a\xef\xbf\xbd", "a\xef\xbf\xbd", "a\xe2\x82\xac", "a\xe2\x82\xac\x61"};
     for (request.max_tokens = 1; request.max_tokens <= 5; request.max_tokens++) {
         struct run run;
         run_alone(&run, model, &request);
