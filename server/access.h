@@ -1,4 +1,11 @@
-/* access: what every request gets besides its answer: an id, the form of its errors, a line in the log. */
+/* access: what every request gets besides its answer: an id, the form of its errors, a line in the log.
+ *
+ * The id is the client's, where it sent one that is safe to print, so that his log and ours can be laid side by
+ * side; else it is random. It stands in the header X-Request-Id, in the body of every error, and in the line of
+ * the access log, which never holds a prompt, an input or an answer. The line's fields keep their order and
+ * are always all there, so that tools may rely on them; what does not apply is 0 or empty.
+ *
+ * All functions may be called by any thread. */
 #ifndef CAROUSEL_SERVER_ACCESS_H
 #define CAROUSEL_SERVER_ACCESS_H
 
@@ -19,6 +26,8 @@ void access_take_trace(const char *traceparent, char out[TRACE_ID_BYTES]);
 /* The body of an error answer, from malloc, or NULL without memory. */
 char *request_error_body(const struct problem *problem, const char *request_id, size_t *bytes);
 
+/* What the line tells beside the request's own record. Borrowed for the call; `status` 499 stands for a client who
+ * left before there was an answer. Times are milliseconds from the arrival of the headers. */
 struct access {
     const struct request *request;
     const char *trace_id, *method;

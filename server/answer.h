@@ -1,4 +1,8 @@
-/* answer: parts of answers that several routes share. HTTP threads. */
+/* answer: parts of answers that several routes share.
+ *
+ * A handler writes its answer into a struct writer of at most limits.reply_bytes, without looking at failures
+ * on the way, and hands the writer over in the end. Called on HTTP threads only, by the thread that has the
+ * request in hand. */
 #ifndef CAROUSEL_SERVER_ANSWER_H
 #define CAROUSEL_SERVER_ANSWER_H
 

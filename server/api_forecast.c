@@ -45,10 +45,15 @@ struct reading {
 
 /* ---- printing ------------------------------------------------------------------------------- */
 
+/* Seven digits: the network computes in float32, so that more would be noise (8.9999996 for 9). */
 static void put_values(struct writer *out, const double *values, size_t n)
 {
+    char text[32];
     put_open(out, '[');
-    for (size_t i = 0; i < n; i++) put_double(out, values[i]);
+    for (size_t i = 0; i < n; i++) {
+        snprintf(text, sizeof text, "%.7g", values[i]);
+        put_double(out, strtod(text, NULL));
+    }
     put_close(out, ']');
 }
 

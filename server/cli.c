@@ -215,8 +215,8 @@ static void tell_forecast(const struct forecast_result *result, size_t horizon, 
         putchar('\n');
     }
     for (size_t t = 0; t < horizon; t++) {
-        printf("%.9g", result->mean[t]);
-        for (size_t q = 0; q < n_levels; q++) printf("\t%.9g", result->quantiles[q * horizon + t]);
+        printf("%.7g", result->mean[t]);
+        for (size_t q = 0; q < n_levels; q++) printf("\t%.7g", result->quantiles[q * horizon + t]);
         putchar('\n');
     }
 }

@@ -1,5 +1,6 @@
 /* log: one line an event, on stderr.
  *
+ * Errors are logged once, where they stop travelling: here in server/, never on the floors below.
  * Plain lines begin with the time (UTC) and the level; an access line is one JSON object. Each
  * line is one write, so that threads do not mix theirs. Prompts and inputs are never passed here. Any thread;
  * log_start once, by main, before the others exist. */

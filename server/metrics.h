@@ -2,7 +2,11 @@
  *
  * Counting is a relaxed atomic addition and may be done by any thread at any time; nothing here locks or
  * fails, except metrics_print, which allocates. Labels are few and bounded: they come from the tables
- * of routes, faults and reasons, and from the models being served. */
+ * of routes, faults and reasons, and from the models being served, never from what a client sent.
+ *
+ * A request is counted when its answer is handed to the connection (a stream: when it has ended), so that whoever has
+ * read an answer finds it counted. Gauges and the scheduler's counters are read when they are printed.
+ * The numbers are since start; each is right by itself, two of them may be an instant apart. */
 #ifndef CAROUSEL_SERVER_METRICS_H
 #define CAROUSEL_SERVER_METRICS_H
 

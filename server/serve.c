@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -106,6 +107,19 @@ void server_close(struct server *server)
     server->scheduler = NULL;
     server->registry = NULL;
     server->metrics = NULL;
+}
+
+/* Connections, those that linger, the workers' and libraries' own: ask for as many descriptors as that takes. */
+static void raise_descriptors(const struct config *config)
+{
+    enum { OURS = 256 };
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)config->limits_connections + OURS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= wanted) return;
+    limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max > wanted ? wanted : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur < wanted)
+        log_line(LOG_WARNING, "only %llu open files are allowed; limits.connections (%lld) needs %llu",
+                 (unsigned long long)limit.rlim_cur, (long long)config->limits_connections, (unsigned long long)wanted);
 }
 
 /* ---- serving -------------------------------------------------------------------------------- */
@@ -215,6 +229,7 @@ int server_run(const struct config *config)
     sigset_t signals;
     block_signals(&signals);
     log_start(config->log_level);
+    raise_descriptors(config);
     if (server_open(&server, config, on_model, &n_models, &err) != STATUS_OK) {
         log_line(LOG_ERROR, "%s", err.message);
         return 1;

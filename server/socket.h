@@ -1,4 +1,11 @@
-/* socket: the two things that are done to sockets without libmicrohttpd. Any thread. */
+/* socket: the two things that are done to sockets without libmicrohttpd.
+ *
+ * We open the listening socket ourselves, because then a failure can be told in a sentence that names host, port
+ * and reason, and the port that was found for 0 is known before anybody is told. And we write an answer
+ * ourselves where libmicrohttpd cannot: a request whose body is not complete may get no answer from
+ * it, but a client who is too slow or sends too much should hear why the connection closes.
+ *
+ * Any thread; nothing is kept between calls. */
 #ifndef CAROUSEL_SERVER_SOCKET_H
 #define CAROUSEL_SERVER_SOCKET_H
 
