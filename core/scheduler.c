@@ -295,6 +295,7 @@ static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
     while (worker_gather(worker)) {
+        worker_finish_leaving(worker);
         if (worker->n_riders) worker_turn(worker);
         worker_finish_leaving(worker);
     }
@@ -451,7 +452,8 @@ void scheduler_stats(struct scheduler *scheduler, struct scheduler_stats *out)
     out->queued = scheduler->queue.n;
     out->parked = scheduler->parked.n;
     out->queued_steps = scheduler->queued_steps;
-    out->aboard = scheduler->inside - out->queued - out->parked;
+    for (size_t i = 0; i < scheduler->options.n_workers; i++)
+        out->aboard += scheduler->workers[i].n_booked + scheduler->workers[i].inbox.n;
     pthread_mutex_unlock(&scheduler->mu);
 }
 

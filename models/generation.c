@@ -2,7 +2,7 @@
  *
  * The rider that reads a prompt goes on as the prompt's first candidate; the others (best_of of them in
  * all) board from its take(), each with a copy of its state, having drawn their first tokens from
- * the same logits. Candidates of a prompt ride on one worker, so they share scratch.
+ * the same logits. Candidates may ride on different workers, so each has scratch of its own.
  *
  *   rider      0 .. n_prompts-1       candidate 0 of each prompt (submitted)
  *              n_prompts ..           candidates 1 .. best_of-1 of prompt 0, of prompt 1, ...
@@ -27,12 +27,12 @@
 struct prompt {
     int32_t *tokens; /* [n], bos first where there is one */
     size_t n, n_fed;
-    struct sampler_scratch scratch;
-    char *piece; /* [tokenizer_max_piece] scratch */
 };
 
 struct candidate {
     struct transcript transcript;
+    struct sampler_scratch scratch;
+    char *piece;               /* [tokenizer_max_piece] scratch */
     float *logprobs;           /* [token_capacity] or NULL */
     struct token_logprob *top; /* [token_capacity, n_top] or NULL */
     struct random random;
@@ -174,6 +174,8 @@ static void candidate_lay_out(struct candidate *c, const struct generation *g, s
         arena->too_big = true;
         return;
     }
+    sampler_scratch_take(&g->sampler, arena, &c->scratch);
+    c->piece = arena_take(arena, tokenizer_max_piece(tokenizer), 1);
     t->text_capacity = transcript_text_bytes(tokenizer, bytes + n_echo_bytes);
     t->token_capacity = g->max_tokens + n_echo;
     t->text = arena_take(arena, t->text_capacity, 1);
@@ -199,8 +201,6 @@ static void lay_out(struct generation *g, const struct generation_request *r, st
     for (size_t p = 0; p < r->n_prompts && !arena->too_big; p++) {
         struct prompt measured, *prompt = g->prompts ? &g->prompts[p] : &measured;
         prompt->tokens = arena_take(arena, r->prompts[p].n + 1, sizeof *prompt->tokens);
-        prompt->piece = arena_take(arena, tokenizer_max_piece(tokenizer), 1);
-        sampler_scratch_take(&g->sampler, arena, &prompt->scratch);
         size_t n_echo = r->echo ? r->prompts[p].n : 0;
         size_t n_bytes = r->echo ? echo_bytes(tokenizer, &r->prompts[p]) : 0;
         for (size_t b = 0; b < r->best_of && !arena->too_big; b++) {
@@ -228,7 +228,7 @@ static void candidate_init(struct candidate *c, struct generation *g, struct pro
         if (c->counts) c->counts[id] |= SAMPLER_PROMPT;
         if (i == 0 && g->has_bos) continue;
         if (g->echo)
-            (void)transcript_append(&c->transcript, tokenizer, NULL, id, prompt->piece);
+            (void)transcript_append(&c->transcript, tokenizer, NULL, id, c->piece);
         else
             transcript_follow(&c->transcript, tokenizer, id);
     }
@@ -347,11 +347,10 @@ static void note_logprobs(const struct generation *g, struct candidate *c, size_
 }
 
 /* Draw, and write what was drawn. true: the candidate goes on. */
-static bool candidate_advance(struct generation *g, struct prompt *prompt, struct candidate *c,
-                              const float *logits)
+static bool candidate_advance(struct generation *g, struct candidate *c, const float *logits)
 {
     const struct tokenizer *tokenizer = g->job.model->tokenizer;
-    int32_t id = sampler_draw(&g->sampler, logits, c->counts, &c->random, &prompt->scratch);
+    int32_t id = sampler_draw(&g->sampler, logits, c->counts, &c->random, &c->scratch);
     size_t n_drawn = atomic_load_explicit(&c->n_drawn, memory_order_relaxed) + 1;
     atomic_store_explicit(&c->n_drawn, n_drawn, memory_order_relaxed);
     if (c->counts) c->counts[id]++;
@@ -363,7 +362,7 @@ static bool candidate_advance(struct generation *g, struct prompt *prompt, struc
         finish = FINISH_STOP;
     } else {
         note_logprobs(g, c, c->transcript.n_tokens, id, logits, log_sum);
-        if (transcript_append(&c->transcript, tokenizer, &g->stops, id, prompt->piece))
+        if (transcript_append(&c->transcript, tokenizer, &g->stops, id, c->piece))
             finish = FINISH_STOP;
     }
     c->last = id;
@@ -403,7 +402,6 @@ static void share_echo(const struct generation *g, struct candidate *to,
 static enum verdict fork_prompt(struct generation *g, struct rider *rider, struct worker *worker,
                                 const float *logits)
 {
-    struct prompt *prompt = &g->prompts[rider->index / g->best_of];
     struct candidate *first = &g->candidates[rider->index];
     for (size_t b = 1; b < g->best_of; b++) share_echo(g, first + b, first);
     bool first_goes_on = false;
@@ -413,7 +411,7 @@ static enum verdict fork_prompt(struct generation *g, struct rider *rider, struc
         if (g->max_tokens == 0)
             transcript_close(&c->transcript, FINISH_LENGTH);
         else
-            goes_on = candidate_advance(g, prompt, c, logits);
+            goes_on = candidate_advance(g, c, logits);
         (void)transcript_publish(&c->transcript, &g->stops);
         if (b == 0)
             first_goes_on = goes_on;
@@ -444,7 +442,7 @@ static enum verdict take(struct sequence *sequence, struct worker *worker, const
         const float *last = ride->output + (ride->n_outputs - 1) * g->sampler.V;
         verdict = fork_prompt(g, rider, worker, last);
     } else {
-        bool goes_on = candidate_advance(g, prompt, c, ride->output);
+        bool goes_on = candidate_advance(g, c, ride->output);
         if (goes_on && !transcript_publish(&c->transcript, &g->stops)) return RIDE_ON;
         verdict = goes_on ? RIDE_ON : LEAVE;
     }
