@@ -1,9 +1,10 @@
 /* Forecasting: one rider a series, which forks after its context.
  *
  * The rider that reads a series goes on as its mean path, path 0; the sampled paths 1 .. num_samples
- * board from its take(), each with a copy of its state and a random stream of its own. A series' paths ride on
- * one worker, so they share what they learn of the series without locks. Where the
- * output is a mean alone, sampled paths all equal the mean path and none are ridden.
+ * board from its take(), each with a copy of its state and a random stream of its own. Paths of a series may
+ * ride on different workers: what they read of it is written before they board, and what they write
+ * to it (its error, how many are whole) is atomic. Where the output is a mean alone, sampled paths all
+ * equal the mean path and none are ridden.
  *
  *   rider  0 .. n_good-1          path 0 of each good series (submitted)
  *          n_good ..              sampled paths of the first good series, of the second, ...
@@ -31,10 +32,10 @@ struct path {
 
 /* One series. */
 struct forecasted {
-    const char *error; /* NULL, or why there is no forecast */
+    _Atomic(const char *) error; /* NULL, or why there is no forecast */
     struct series_scale scale;
     size_t n, n_fed;
-    size_t n_whole;    /* paths that reached the horizon */
+    _Atomic size_t n_whole; /* paths that reached the horizon */
     double *z;         /* [n] */
     float *features;   /* [n, n_inputs] */
     double *mean;      /* [horizon] */
@@ -228,7 +229,7 @@ static bool path_advance(const struct forecast *f, struct path *path, bool is_me
 {
     const struct forecast_spec *spec = &f->job.model->forecast;
     struct forecasted *series = path->of;
-    if (series->error) return false;
+    if (atomic_load_explicit(&series->error, memory_order_relaxed)) return false;
     const struct series_past past = {series->z, series->n, path->values};
     struct series_distribution distribution;
     size_t t = series->n + path->n;
@@ -236,7 +237,7 @@ static bool path_advance(const struct forecast *f, struct path *path, bool is_me
     double z = is_mean ? series_distribution_mean(&distribution)
                        : series_distribution_draw(&distribution, &path->random);
     if (!(fabs(z) <= FLT_MAX) || !(fabs(z * series->scale.scale + series->scale.mean) <= FLT_MAX)) {
-        series->error = path_too_big;
+        atomic_store_explicit(&series->error, path_too_big, memory_order_relaxed);
         return false;
     }
     path->values[path->n++] = z;
@@ -244,7 +245,7 @@ static bool path_advance(const struct forecast *f, struct path *path, bool is_me
         series_step(spec, &series->scale, &past, t, false, path->features);
         return true;
     }
-    series->n_whole++;
+    atomic_fetch_add_explicit(&series->n_whole, 1, memory_order_relaxed);
     for (size_t i = 0; i < f->horizon; i++)
         path->values[i] = path->values[i] * series->scale.scale + series->scale.mean;
     return false;

@@ -16,8 +16,9 @@
  *     ABOARD -rider_finish-> ENDED
  *     WAITING -rider_finish of the parent-> ENDED    a fork that was never needed
  *
- * so that each rider is counted as ended exactly once, however the job ends. A fork rides on the
- * worker of its parent (scheduler_board), hence a family shares memory without locks. */
+ * so that each rider is counted as ended exactly once, however the job ends. A fork boards on the
+ * worker of its parent but may be shared out to another, so a family shares only what was written
+ * before its forks boarded, and atomics. */
 #ifndef CAROUSEL_MODELS_RIDER_H
 #define CAROUSEL_MODELS_RIDER_H
 

@@ -192,6 +192,71 @@ START_TEST(a_basis_replaces_the_location)
 }
 END_TEST
 
+/* Entries of a basis that go on a sequence exactly, chosen by a softmax. */
+static struct forecast_spec choosing_spec(void)
+{
+    static const enum forecast_basis kinds[] = {BASIS_LAG, BASIS_LINEAR, BASIS_QUADRATIC, BASIS_SUM,
+                                                BASIS_GEOMETRIC, BASIS_ONE, BASIS_LAG};
+    struct forecast_spec spec = {.output = OUTPUT_MEAN, .n_basis = 7, .softmax = true, .n_inputs = 7};
+    for (size_t k = 0; k < 7; k++) {
+        spec.basis[k].kind = kinds[k];
+        spec.inputs[k].kind = INPUT_ERROR;
+        spec.inputs[k].lag = k;
+    }
+    spec.basis[6].lag = 2;
+    return spec;
+}
+
+START_TEST(a_basis_can_be_chosen_from)
+{
+    struct forecast_spec spec = choosing_spec();
+    const double z[] = {1, 4, 9, 16};
+    const struct series_past past = {.read = z, .n_read = 4};
+    const double next[] = {16, 23, 25, 25, 256.0 / 9, 1, 4};
+    struct series_distribution d;
+    ck_assert_uint_eq(series_n_outputs(&spec), 7);
+    for (size_t k = 0; k < 7; k++) {
+        float outputs[7] = {0};
+        outputs[k] = 1000;
+        series_distribution_read(&spec, &past, 3, outputs, &d);
+        ck_assert_double_eq_tol(d.location, next[k], 1e-12);
+    }
+    double sum = 0;
+    for (size_t k = 0; k < 7; k++) sum += next[k];
+    series_distribution_read(&spec, &past, 3, (const float[]){5, 5, 5, 5, 5, 5, 5}, &d);
+    ck_assert_double_eq_tol(d.location, sum / 7, 1e-12);
+}
+END_TEST
+
+START_TEST(an_input_tells_how_well_an_entry_foretold)
+{
+    struct forecast_spec spec = choosing_spec();
+    const struct series_scale scale = {.mean = 0, .scale = 1};
+    const double z[] = {1, 4, 9, 16, 25};
+    /* what each entry said at t - 1 of z[t]; NaN where it looked before the start */
+    const double said[5][7] = {
+        {NAN, NAN, NAN, NAN, NAN, NAN, NAN},
+        {1, NAN, NAN, NAN, NAN, 1, NAN},
+        {4, 7, NAN, 5, 16, 1, NAN},
+        {9, 14, 16, 13, 81.0 / 4, 1, 1},
+        {16, 23, 25, 25, 256.0 / 9, 1, 4},
+    };
+    float features[5 * 7];
+    series_features(&spec, &scale, z, 5, features);
+    for (size_t t = 0; t < 5; t++)
+        for (size_t k = 0; k < 7; k++) {
+            double expected = 0;
+            if (!isnan(said[t][k])) {
+                double size = fabs(z[t]) + fabs(z[t - 1]) + 1e-6;
+                expected = -log10(fabs(z[t] - said[t][k]) / size + 1e-5) / 5;
+                expected = fmax(-1, fmin(1, expected));
+            }
+            ck_assert_float_eq_tol(features[t * 7 + k], (float)expected, 1e-6f);
+        }
+    ck_assert_float_eq(features[4 * 7 + 2], 1); /* squares are quadratic */
+}
+END_TEST
+
 START_TEST(quantiles_become_a_distribution)
 {
     struct forecast_spec spec = {.output = OUTPUT_QUANTILES, .n_levels = 3, .residual_last = true,
@@ -279,6 +344,8 @@ Suite *series_suite(void)
     TCase *distributions = tcase_create("distributions");
     tcase_add_test(distributions, distributions_of_each_type);
     tcase_add_test(distributions, a_basis_replaces_the_location);
+    tcase_add_test(distributions, a_basis_can_be_chosen_from);
+    tcase_add_test(distributions, an_input_tells_how_well_an_entry_foretold);
     tcase_add_test(distributions, quantiles_become_a_distribution);
     tcase_add_test(distributions, draws_have_the_distributions_moments);
     tcase_add_test(distributions, quantiles_of_samples_are_numpys);
