@@ -13,7 +13,7 @@ SHELL      := /bin/bash
 .DEFAULT_GOAL := all
 JOBS       ?= $(shell nproc 2>/dev/null || echo 2)
 MAKEFLAGS  += --no-print-directory
-ifeq ($(filter -j% --jobs%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS  += -j$(JOBS)
 endif
 
@@ -235,7 +235,7 @@ check: deps-check
 
 ## unit golden http: one tier of the tests; SUITE=name narrows it
 $(TIERS): %: $O/tests/test_% | $(if $(filter http,$(MAKECMDGOALS)),$(CAROUSEL))
-	@mkdir -p $(CAROUSEL_SCRATCH); $(FIXED_ADDRESSES) $<
+	@mkdir -p $(CAROUSEL_SCRATCH); tests/suites.sh $@ "$(FIXED_ADDRESSES) $<" $O/tests/logs
 
 ## fuzz: replay the corpus of every parser of outside bytes
 fuzz: $(FUZZ_PROGRAMS)

@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,6 +28,8 @@ void client_open(struct client *client, const struct server *server)
     ck_assert_int_ge(client->fd, 0);
     setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    int at_once = 1;
+    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
     int code = connect(client->fd, (struct sockaddr *)&address, sizeof address);
     ck_assert_msg(code == 0, "connect: %s", strerror(errno));
 }

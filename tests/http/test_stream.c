@@ -325,7 +325,7 @@ START_TEST(a_reader_who_is_slow_gets_all_of_it)
     struct reply *whole = post(&server, "/v1/completions",
                                "{'model':'tiny-characters','prompt':'a','max_tokens':3000,'seed':2}");
     expect_ok(whole);
-    int small = 2048;
+    int small = 16384;
     setsockopt(client.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     client_post(&client, "/v1/completions",
                 "{'model':'tiny-characters','prompt':'a','max_tokens':3000,'seed':2,'stream':true,'logprobs':5}");

@@ -55,7 +55,7 @@ START_TEST(pipelined_requests_are_answered_in_order)
     for (int i = 0; i < N; i++)
         client_say(&client, HEAD "X-Request-Id: turn-%d\r\nContent-Length: %zu\r\n\r\n" BODY, i, sizeof BODY - 1);
     for (int i = 0; i < N; i++) {
-        char id[16];
+        char id[32];
         snprintf(id, sizeof id, "turn-%d", i);
         expect_forecast();
         ck_assert_str_eq(reply_header(&reply, "X-Request-Id"), id);
