@@ -1,4 +1,5 @@
 /* The scheduler, with drivers that record what they are asked. The network is real but tiny. */
+#define _DEFAULT_SOURCE /* usleep */
 #include <check.h>
 #include <pthread.h>
 #include <stdlib.h>

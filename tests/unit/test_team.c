@@ -1,4 +1,5 @@
 /* The team: every task reaches every member once, and a shared product has the bits of a lonely one. */
+#define _DEFAULT_SOURCE /* usleep */
 #include <check.h>
 #include <pthread.h>
 #include <stdlib.h>
