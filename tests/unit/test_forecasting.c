@@ -345,6 +345,28 @@ START_TEST(neither_cuts_nor_company_matter)
 }
 END_TEST
 
+/* Many paths of one series: workers without riders are given some of them. */
+START_TEST(paths_may_be_shared_out)
+{
+    enum { SAMPLES = 100, HORIZON = 60 };
+    struct model *model = lstm_model();
+    const struct forecast_series series = {wave, N_WAVE};
+    struct forecast_request request = {.series = &series, .n_series = 1, .horizon = HORIZON,
+                                       .num_samples = SAMPLES, .seed = 1};
+    struct forecasting f[2];
+    for (size_t i = 0; i < 2; i++) {
+        struct scheduler *scheduler = jobs_scheduler(1 + 2 * i, 8, 16);
+        forecast_run(&f[i], model, &request, scheduler);
+        scheduler_free(scheduler);
+    }
+    ck_assert_mem_eq(result_of(&f[0], 0).samples, result_of(&f[1], 0).samples,
+                     SAMPLES * HORIZON * sizeof(double));
+    job_free(f[0].job);
+    job_free(f[1].job);
+    jobs_model_free(model);
+}
+END_TEST
+
 /* ---- series that cannot be forecast ---- */
 
 START_TEST(a_bad_series_does_not_spoil_the_others)
@@ -530,6 +552,7 @@ Suite *forecasting_suite(void)
     tcase_add_test(core, samples_of_a_mean_all_equal_it);
     tcase_add_test(core, a_path_depends_on_seed_series_and_number);
     tcase_add_test(core, neither_cuts_nor_company_matter);
+    tcase_add_test(core, paths_may_be_shared_out);
     suite_add_tcase(suite, core);
     TCase *bad = tcase_create("bad series");
     tcase_add_test(bad, a_bad_series_does_not_spoil_the_others);

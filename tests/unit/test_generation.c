@@ -356,6 +356,31 @@ START_TEST(the_company_does_not_matter)
 }
 END_TEST
 
+/* Many choices of one prompt: workers without riders are given some of them. */
+START_TEST(choices_may_be_shared_out)
+{
+    enum { CHOICES = 60 };
+    struct model *model = runs_lstm_model();
+    struct generation_request request = runs_request(&runs_abc, 1, 60);
+    request.n = request.best_of = CHOICES;
+    request.top_p = 0.9; /* needs scratch */
+    struct run alone, shared;
+    run_alone(&alone, model, &request);
+    struct scheduler *scheduler = jobs_scheduler(3, 4, 16);
+    run_new(&shared, model, &request);
+    ck_assert_int_eq(jobs_run(shared.job, scheduler, &shared.witness), STATUS_OK);
+    for (size_t i = 0; i < CHOICES; i++) {
+        char text[64];
+        run_text(&alone, i, text);
+        run_check(&shared, i, text, FINISH_LENGTH);
+    }
+    scheduler_free(scheduler);
+    job_free(alone.job);
+    job_free(shared.job);
+    jobs_model_free(model);
+}
+END_TEST
+
 START_TEST(the_best_are_returned_best_first)
 {
     struct model *model = runs_lstm_model();
@@ -535,6 +560,7 @@ Suite *generation_suite(void)
     tcase_add_test(core, penalties_count_what_was_seen);
     tcase_add_test(core, a_choice_depends_on_seed_and_number);
     tcase_add_loop_test(core, the_company_does_not_matter, 0, 5);
+    tcase_add_test(core, choices_may_be_shared_out);
     tcase_add_test(core, the_best_are_returned_best_first);
     suite_add_tcase(suite, core);
     TCase *errors = tcase_create("errors");
