@@ -239,7 +239,7 @@ $(TIERS): %: $O/tests/test_% | $(if $(filter http,$(MAKECMDGOALS)),$(CAROUSEL))
 
 ## fuzz: replay the corpus of every parser of outside bytes
 fuzz: $(FUZZ_PROGRAMS)
-	@tests/fuzz.sh $O $(FUZZ_TARGETS)
+	@tests/fuzz.sh $O/tests $(FUZZ_TARGETS)
 
 ## cli: test the command line
 cli: $(CAROUSEL)
