@@ -31,22 +31,22 @@
  *   few rows   up to TILE_ROWS_ALONE rows make one tile, narrow and high: each weight is read
  *              once, and arithmetic overlaps with streaming from wherever the weights are.
  *
- * Loops over constant bounds are unrolled by the compiler, so that acc[][] lives in registers;
+ * Loops over constant bounds (foreach) are unrolled by the compiler, so that acc[][] lives in registers;
  * what takes ROWS, VECTORS or FORM must be inlined into a call with constants. */
 #include "core/kernels.h"
 
-#define INLINE static inline __attribute__((always_inline))
-#define OWN __attribute__((noinline))
-#define UNROLL _Pragma("GCC unroll 16")
+#define INLINE            static inline __attribute__((always_inline))
+#define OWN               __attribute__((noinline))
+#define foreach(i, COUNT) _Pragma("GCC unroll 16") for (size_t i = 0; i < (COUNT); i++)
 
 enum {
-    TILE_ROWS = 6,        /* where several tiles share the rows */
+    TILE_ROWS = 6, /* where several tiles share the rows */
     TILE_ROWS_MAX = 12,
     PANEL_VECTORS = PANEL_COLUMNS / LANES,
     ROW_BLOCK_BYTES = 352 << 10, /* of A: a third of the smallest L2 in use */
-    BLOCK_STEPS = 1024,   /* of float weights: 256 KB */
+    BLOCK_STEPS = 1024,          /* of float weights: 256 KB */
     AHEAD_STEPS = 8,
-    CHUNK_STEPS = 8,      /* steps between two bursts of prefetches */
+    CHUNK_STEPS = 16, /* steps between two bursts of prefetches */
     LINE_PAIR_BYTES = 128,
 };
 
@@ -88,28 +88,42 @@ INLINE size_t step_bytes(const enum precision FORM)
     return PANEL_COLUMNS * (FORM == PRECISION_FLOAT16 ? sizeof(uint16_t) : sizeof(float));
 }
 
-/* ---- a tile's base and its result ---- */
+/* ---- what the tiles of all precisions share ---- */
+
+/* Where a tile's weights begin. */
+INLINE const char *weights_at(const struct product *p, const struct tile *t,
+                              const enum precision FORM)
+{
+    const size_t step = t->panel * panel_steps(p, FORM) + t->first;
+    return (const char *)p->W + step * step_bytes(FORM) +
+           t->column * step_bytes(FORM) / PANEL_COLUMNS;
+}
 
 /* LANES elements of base. Past N there is nothing to read. */
 INLINE vector base_load(const struct product *p, bool from_c, size_t row, size_t n)
 {
     const float *c = p->C + row * p->ldc + n;
-    if (!from_c) return p->bias ? vector_load(p->bias + n) : vector_all(0);
-    if (n + LANES <= p->N) return vector_load(c);
+    if (!from_c)
+        return p->bias ? vector_load(p->bias + n) : vector_all(0);
+    if (n + LANES <= p->N)
+        return vector_load(c);
     return n < p->N ? vector_load_first(c, p->N - n) : vector_all(0);
 }
 
 INLINE void result_store(const struct product *p, size_t row, size_t n, vector v)
 {
     float *c = p->C + row * p->ldc + n;
-    if (n + LANES <= p->N) vector_store(c, v);
-    else if (n < p->N) vector_store_first(c, v, p->N - n);
+    if (n + LANES <= p->N)
+        vector_store(c, v);
+    else if (n < p->N)
+        vector_store_first(c, v, p->N - n);
 }
 
 /* The burst of prefetches before a chunk of steps. */
 INLINE const char *prefetch_pairs(const char *ahead, size_t pairs)
 {
-    for (size_t i = 0; i < pairs; i++, ahead += LINE_PAIR_BYTES) __builtin_prefetch(ahead, 0, 2);
+    for (size_t i = 0; i < pairs; i++, ahead += LINE_PAIR_BYTES)
+        __builtin_prefetch(ahead, 0, 2);
     return ahead;
 }
 
@@ -117,16 +131,24 @@ INLINE const char *prefetch_pairs(const char *ahead, size_t pairs)
 INLINE void prefetch_step(const char *w, const size_t VECTORS, const enum precision FORM)
 {
     const size_t strip = step_bytes(FORM) / PANEL_VECTORS * VECTORS;
-    UNROLL for (size_t i = 0; i < strip; i += 64)
-        __builtin_prefetch(w + AHEAD_STEPS * step_bytes(FORM) + i, 0, 3);
+    foreach (i, (strip + 63) / 64)
+        __builtin_prefetch(w + AHEAD_STEPS * step_bytes(FORM) + i * 64, 0, 3);
+}
+
+/* The line or lines of C that a tile of few steps will want at its end. */
+INLINE void prefetch_result(const struct product *p, size_t row, size_t n, const size_t VECTORS)
+{
+    foreach (i, (VECTORS * LANES + 15) / 16)
+        __builtin_prefetch(p->C + row * p->ldc + n + i * 16, 1, 3);
 }
 
 /* ---- float32 and float16 tiles ---- */
 
 INLINE vector weight_load(const char *w, size_t v, const enum precision FORM)
 {
-    return FORM == PRECISION_FLOAT16 ? vector_load_half((const uint16_t *)(const void *)w + v * LANES)
-                                     : vector_load((const float *)(const void *)w + v * LANES);
+    return FORM == PRECISION_FLOAT16
+               ? vector_load_half((const uint16_t *)(const void *)w + v * LANES)
+               : vector_load((const float *)(const void *)w + v * LANES);
 }
 
 INLINE void tile_multiply_float(const struct product *p, struct tile *t, const size_t ROWS,
@@ -136,31 +158,32 @@ INLINE void tile_multiply_float(const struct product *p, struct tile *t, const s
     const size_t pairs = t->ahead < t->ahead_end ? t->pairs : 0;
     const size_t lda = p->lda;
     const float *a[TILE_ROWS_MAX / 3]; /* rows 0, 3, 6, 9: the others at lda and 2 lda from them */
-    const char *ahead = t->ahead;
-    const char *w = (const char *)p->W + (t->panel * p->K + t->first) * step_bytes(FORM) +
-                    t->column * step_bytes(FORM) / PANEL_COLUMNS;
+    const char *ahead = t->ahead, *w = weights_at(p, t, FORM);
     vector acc[TILE_ROWS_MAX][PANEL_VECTORS], weight[PANEL_VECTORS];
-    UNROLL for (size_t r = 0; r < ROWS; r++) {
-        if (r % 3 == 0) a[r / 3] = (const float *)p->A + (t->row + r) * lda + t->first;
-        UNROLL for (size_t v = 0; v < VECTORS; v++)
+    foreach (r, ROWS) {
+        if (r % 3 == 0)
+            a[r / 3] = (const float *)p->A + (t->row + r) * lda + t->first;
+        foreach (v, VECTORS)
             acc[r][v] = base_load(p, t->resumes || p->accumulate, t->row + r, n + v * LANES);
     }
     for (size_t k = t->first; k < t->last;) {
         const size_t stop = minimum(k + CHUNK_STEPS, t->last);
         ahead = prefetch_pairs(ahead, pairs);
         for (; k < stop; k++, w += step_bytes(FORM)) {
-            UNROLL for (size_t v = 0; v < VECTORS; v++) weight[v] = weight_load(w, v, FORM);
+            foreach (v, VECTORS)
+                weight[v] = weight_load(w, v, FORM);
             prefetch_step(w, VECTORS, FORM);
-            UNROLL for (size_t r = 0; r < ROWS; r++) {
+            foreach (r, ROWS) {
                 vector activation = vector_all(a[r / 3][r % 3 * lda]);
-                UNROLL for (size_t v = 0; v < VECTORS; v++)
+                foreach (v, VECTORS)
                     acc[r][v] = vector_fma(activation, weight[v], acc[r][v]);
             }
-            UNROLL for (size_t r = 0; r < ROWS; r += 3) a[r / 3]++;
+            foreach (g, (ROWS + 2) / 3)
+                a[g]++;
         }
     }
-    UNROLL for (size_t r = 0; r < ROWS; r++) {
-        UNROLL for (size_t v = 0; v < VECTORS; v++)
+    foreach (r, ROWS) {
+        foreach (v, VECTORS)
             result_store(p, t->row + r, n + v * LANES, acc[r][v]);
     }
     t->ahead = ahead;
@@ -179,51 +202,55 @@ INLINE quad quad_first(const uint8_t *codes, size_t n)
     return quad_all(four);
 }
 
+/* One step: `bytes` codes of each row against a row of the panel. */
+INLINE void quads_add(sums sum[][PANEL_VECTORS], const uint8_t *a, size_t lda, size_t bytes,
+                      const char *w, const size_t ROWS, const size_t VECTORS)
+{
+    quad_weights weight[PANEL_VECTORS];
+    foreach (v, VECTORS)
+        weight[v] = quad_load(w, v);
+    foreach (r, ROWS) {
+        quad codes = quad_first(a + r * lda, bytes);
+        foreach (v, VECTORS)
+            sum[r][v] = sums_add(sum[r][v], codes, weight[v]);
+    }
+}
+
+INLINE void sums_store(const struct product *p, size_t row, size_t n, sums sum)
+{
+    integers exact = integers_subtract(sums_finish(sum), integers_load(p->correction + n));
+    vector base = base_load(p, p->accumulate, row, n);
+    vector scale = vector_load(p->scale + n);
+    result_store(p, row, n, vector_fma(scale, integers_to_vector(exact), base));
+}
+
 INLINE void tile_multiply_int8(const struct product *p, struct tile *t, const size_t ROWS,
                                const size_t VECTORS)
 {
     const enum precision FORM = PRECISION_INT8;
-    const size_t n = t->panel * PANEL_COLUMNS + t->column;
+    const size_t n = t->panel * PANEL_COLUMNS + t->column, lda = p->lda, tail = p->K % 4;
     const size_t pairs = t->ahead < t->ahead_end ? t->pairs : 0;
-    const uint8_t *a = (const uint8_t *)p->A + t->row * p->lda;
-    const char *ahead = t->ahead;
-    const char *w = (const char *)p->W +
-                    (t->panel * panel_steps(p, FORM) * PANEL_COLUMNS + t->column) * 4;
+    const uint8_t *a = (const uint8_t *)p->A + t->row * lda;
+    const char *ahead = t->ahead, *w = weights_at(p, t, FORM);
     sums sum[TILE_ROWS_MAX][PANEL_VECTORS];
-    quad_weights weight[PANEL_VECTORS];
-    UNROLL for (size_t r = 0; r < ROWS; r++) {
-        UNROLL for (size_t v = 0; v < VECTORS; v++) sum[r][v] = sums_zero();
+    foreach (r, ROWS) {
+        foreach (v, VECTORS)
+            sum[r][v] = sums_zero();
+        prefetch_result(p, t->row + r, n, VECTORS);
     }
     for (size_t k = 0; k + 4 <= p->K;) {
-        const size_t stop = minimum(k + CHUNK_STEPS * 4, p->K - p->K % 4);
+        const size_t stop = minimum(k + CHUNK_STEPS * 4, p->K - tail);
         ahead = prefetch_pairs(ahead, pairs);
         for (; k < stop; k += 4, w += step_bytes(FORM)) {
-            UNROLL for (size_t v = 0; v < VECTORS; v++) weight[v] = quad_load(w, v);
             prefetch_step(w, VECTORS, FORM);
-            UNROLL for (size_t r = 0; r < ROWS; r++) {
-                quad codes = quad_first(a + r * p->lda + k, 4);
-                UNROLL for (size_t v = 0; v < VECTORS; v++)
-                    sum[r][v] = sums_add(sum[r][v], codes, weight[v]);
-            }
+            quads_add(sum, a + k, lda, 4, w, ROWS, VECTORS);
         }
     }
-    if (p->K % 4 != 0) {
-        UNROLL for (size_t v = 0; v < VECTORS; v++) weight[v] = quad_load(w, v);
-        UNROLL for (size_t r = 0; r < ROWS; r++) {
-            quad codes = quad_first(a + r * p->lda + p->K / 4 * 4, p->K % 4);
-            UNROLL for (size_t v = 0; v < VECTORS; v++)
-                sum[r][v] = sums_add(sum[r][v], codes, weight[v]);
-        }
-    }
-    UNROLL for (size_t r = 0; r < ROWS; r++) {
-        UNROLL for (size_t v = 0; v < VECTORS; v++) {
-            const size_t at = n + v * LANES;
-            integers exact = integers_subtract(sums_finish(sum[r][v]),
-                                               integers_load(p->correction + at));
-            vector base = base_load(p, p->accumulate, t->row + r, at);
-            result_store(p, t->row + r, at,
-                         vector_fma(vector_load(p->scale + at), integers_to_vector(exact), base));
-        }
+    if (tail)
+        quads_add(sum, a + p->K - tail, lda, tail, w, ROWS, VECTORS);
+    foreach (r, ROWS) {
+        foreach (v, VECTORS)
+            sums_store(p, t->row + r, n + v * LANES, sum[r][v]);
     }
     t->ahead = ahead;
 }
@@ -242,26 +269,29 @@ INLINE void strips_multiply(const struct product *p, struct tile *t, const size_
 {
     const size_t VECTORS = tile_width(ROWS, FORM);
     for (t->column = 0; t->column < PANEL_COLUMNS; t->column += VECTORS * LANES) {
-        if (t->panel * PANEL_COLUMNS + t->column >= p->N) break;
-        if (FORM == PRECISION_INT8) tile_multiply_int8(p, t, ROWS, VECTORS);
-        else tile_multiply_float(p, t, ROWS, VECTORS, FORM);
+        if (t->panel * PANEL_COLUMNS + t->column >= p->N)
+            break;
+        if (FORM == PRECISION_INT8)
+            tile_multiply_int8(p, t, ROWS, VECTORS);
+        else
+            tile_multiply_float(p, t, ROWS, VECTORS, FORM);
     }
     t->row += ROWS;
 }
 
 /* One function for each height, so that each has the registers to itself. */
-#define TILE(n)                                                                                    \
-    static OWN void f32_rows_##n(const struct product *p, struct tile *t)                          \
-    {                                                                                              \
-        strips_multiply(p, t, n, PRECISION_FLOAT32);                                               \
-    }                                                                                              \
-    static OWN void f16_rows_##n(const struct product *p, struct tile *t)                          \
-    {                                                                                              \
-        strips_multiply(p, t, n, PRECISION_FLOAT16);                                               \
-    }                                                                                              \
-    static OWN void int8_rows_##n(const struct product *p, struct tile *t)                         \
-    {                                                                                              \
-        strips_multiply(p, t, n, PRECISION_INT8);                                                  \
+#define TILE(n) \
+    static OWN void f32_rows_##n(const struct product *p, struct tile *t) \
+    { \
+        strips_multiply(p, t, n, PRECISION_FLOAT32); \
+    } \
+    static OWN void f16_rows_##n(const struct product *p, struct tile *t) \
+    { \
+        strips_multiply(p, t, n, PRECISION_FLOAT16); \
+    } \
+    static OWN void int8_rows_##n(const struct product *p, struct tile *t) \
+    { \
+        strips_multiply(p, t, n, PRECISION_INT8); \
     }
 #if TILE_ROWS_ALONE == 12
 #define HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
@@ -272,8 +302,8 @@ HEIGHTS(TILE)
 
 static void (*const rows_multiply[N_PRECISIONS][TILE_ROWS_ALONE])(const struct product *,
                                                                   struct tile *) = {
-#define F32(n) f32_rows_##n,
-#define F16(n) f16_rows_##n,
+#define F32(n)  f32_rows_##n,
+#define F16(n)  f16_rows_##n,
 #define INT8(n) int8_rows_##n,
     [PRECISION_FLOAT32] = {HEIGHTS(F32)},
     [PRECISION_FLOAT16] = {HEIGHTS(F16)},
@@ -292,9 +322,13 @@ INLINE void panel_multiply(const struct product *p, size_t panel, size_t row, si
     const size_t chunk = CHUNK_STEPS * step_bytes(FORM) / LINE_PAIR_BYTES;
     const bool wraps = panel + 1 == p->panel_last;
     for (size_t k = 0; k < steps; k += depth) {
-        const size_t last = minimum(k + depth, steps), next = wraps && last == steps
-            ? p->panel_first * steps : panel * steps + last;
-        struct tile t = {.row = row, .panel = panel, .first = k, .last = last, .resumes = k > 0,
+        const size_t last = minimum(k + depth, steps),
+                     next = wraps && last == steps ? p->panel_first * steps : panel * steps + last;
+        struct tile t = {.row = row,
+                         .panel = panel,
+                         .first = k,
+                         .last = last,
+                         .resumes = k > 0,
                          .ahead = (const char *)p->W + next * step_bytes(FORM),
                          .pairs = quotient_up(chunk, tiles * strips)};
         const bool useful = tiles > 1 && !(wraps && row + rows == p->R);
@@ -425,12 +459,14 @@ INLINE vector vector_relu(vector x)
 }
 
 /* y = FUNCTION(x) over arrays, the tail in a partial vector. */
-#define ELEMENTWISE(NAME, FUNCTION)                                                              \
-    static void NAME(size_t n, const float *x, float *y)                                         \
-    {                                                                                            \
-        size_t i = 0;                                                                            \
-        for (; i + LANES <= n; i += LANES) vector_store(y + i, FUNCTION(vector_load(x + i)));    \
-        if (i < n) vector_store_first(y + i, FUNCTION(vector_load_first(x + i, n - i)), n - i);  \
+#define ELEMENTWISE(NAME, FUNCTION) \
+    static void NAME(size_t n, const float *x, float *y) \
+    { \
+        size_t i = 0; \
+        for (; i + LANES <= n; i += LANES) \
+            vector_store(y + i, FUNCTION(vector_load(x + i))); \
+        if (i < n) \
+            vector_store_first(y + i, FUNCTION(vector_load_first(x + i, n - i)), n - i); \
     }
 
 ELEMENTWISE(array_tanh, vector_tanh)
@@ -448,7 +484,8 @@ INLINE vector vector_code(vector x)
 static void array_quantize(size_t n, const float *x, uint8_t *codes)
 {
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES) vector_store_codes(codes + i, vector_code(vector_load(x + i)));
+    for (; i + LANES <= n; i += LANES)
+        vector_store_codes(codes + i, vector_code(vector_load(x + i)));
     if (i < n) {
         uint8_t last[LANES];
         vector_store_codes(last, vector_code(vector_load_first(x + i, n - i)));

@@ -24,7 +24,8 @@ const char *precision_name(enum precision precision)
 enum status precision_find(const char *name, enum precision *precision)
 {
     for (unsigned i = 0; i < N_PRECISIONS; i++) {
-        if (strcmp(name, precision_name((enum precision)i)) != 0) continue;
+        if (strcmp(name, precision_name((enum precision)i)) != 0)
+            continue;
         *precision = (enum precision)i;
         return STATUS_OK;
     }
@@ -46,9 +47,12 @@ enum { N_ROWS = sizeof rows / sizeof *rows };
 /* The row's set where it was compiled and runs here, otherwise NULL. */
 static const struct kernels *row_set(const struct row *row)
 {
-    if (!row->set->name || (cpu_features() & row->needs) != row->needs) return NULL;
-    if (row->set != &kernels_openblas) return row->set;
-    if (!openblas.name) kernels_openblas_complete(kernels_available(0), &openblas);
+    if (!row->set->name || (cpu_features() & row->needs) != row->needs)
+        return NULL;
+    if (row->set != &kernels_openblas)
+        return row->set;
+    if (!openblas.name)
+        kernels_openblas_complete(kernels_available(0), &openblas);
     return &openblas;
 }
 
@@ -56,7 +60,8 @@ const struct kernels *kernels_available(size_t index)
 {
     for (size_t i = 0; i < N_ROWS; i++) {
         const struct kernels *set = row_set(&rows[i]);
-        if (set && index-- == 0) return set;
+        if (set && index-- == 0)
+            return set;
     }
     return NULL;
 }
@@ -65,13 +70,15 @@ enum status kernels_select(const char *name, struct error *err)
 {
     const bool any = strcmp(name, "auto") == 0;
     for (size_t i = 0; i < N_ROWS; i++) {
-        if (!any && strcmp(name, rows[i].name) != 0) continue;
+        if (!any && strcmp(name, rows[i].name) != 0)
+            continue;
         const struct kernels *set = row_set(&rows[i]);
         if (set) {
             active = set;
             return STATUS_OK;
         }
-        if (any) continue;
+        if (any)
+            continue;
         return error_set(err, STATUS_UNSUPPORTED, "kernel set '%s': not %s", name,
                          rows[i].set->name ? "supported by this processor" : "in this build");
     }

@@ -59,7 +59,7 @@ enum layout {
 struct product {
     size_t R, K, N;
     size_t panel_first, panel_last;
-    const void *A;             /* [R,K] float, or codes of one byte for int8 */
+    const void *A; /* [R,K] float, or codes of one byte for int8 */
     size_t lda;
     const void *W;             /* packed [N,K], by struct matrix */
     const float *bias;         /* [N padded to panels], or NULL for zero */
@@ -67,7 +67,7 @@ struct product {
     const int32_t *correction; /* int8: [N padded] CODE_ZERO * sum_k w[n,k] */
     float *C;                  /* [R,N] */
     size_t ldc;
-    bool accumulate;           /* base is C; bias is not added */
+    bool accumulate; /* base is C; bias is not added */
 };
 
 /* One step of R cells of H units, between the products: i, f, g, o are the quarters of a row
@@ -80,16 +80,16 @@ struct gates {
     size_t R, H;
     const float *gates; /* [R,4H] */
     size_t ldg;
-    float *c;           /* [R,H] updated in place */
+    float *c; /* [R,H] updated in place */
     size_t ldc;
-    float *h;           /* [R,H] output; may not overlap the others */
+    float *h; /* [R,H] output; may not overlap the others */
     size_t ldh;
 };
 
 struct kernels {
     const char *name; /* as in kernels.def; NULL where the set was not compiled */
     enum layout layout;
-    bool is_fused;         /* multiply-add rounds once: the set is one of the bit-equal ones */
+    bool is_fused;          /* multiply-add rounds once: the set is one of the bit-equal ones */
     bool batch_independent; /* promise 1 holds */
 
     /* Indexed by precision.

@@ -5,8 +5,8 @@
 
 #include "core/vector_avx2.h"
 
-#define KERNELS kernels_avx2
-#define KERNELS_NAME "avx2"
+#define KERNELS       kernels_avx2
+#define KERNELS_NAME  "avx2"
 #define KERNELS_FUSED true
 #include "core/kernel_body.h"
 

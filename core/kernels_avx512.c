@@ -5,8 +5,8 @@
 
 #include "core/vector_avx512.h"
 
-#define KERNELS kernels_avx512
-#define KERNELS_NAME "avx512"
+#define KERNELS       kernels_avx512
+#define KERNELS_NAME  "avx512"
 #define KERNELS_FUSED true
 #include "core/kernel_body.h"
 

@@ -5,8 +5,8 @@
 
 #include "core/vector_avx2.h"
 
-#define KERNELS kernels_avxvnni
-#define KERNELS_NAME "avxvnni"
+#define KERNELS       kernels_avxvnni
+#define KERNELS_NAME  "avxvnni"
 #define KERNELS_FUSED true
 #include "core/kernel_body.h"
 

@@ -5,8 +5,8 @@
 
 #include "core/vector_neon.h"
 
-#define KERNELS kernels_neon
-#define KERNELS_NAME "neon"
+#define KERNELS       kernels_neon
+#define KERNELS_NAME  "neon"
 #define KERNELS_FUSED true
 #include "core/kernel_body.h"
 

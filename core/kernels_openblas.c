@@ -23,7 +23,8 @@ static void product_sgemm(const struct product *p)
 {
     const size_t first = p->panel_first * PANEL_COLUMNS;
     const size_t last = minimum(p->panel_last * PANEL_COLUMNS, p->N);
-    if (first >= last || p->R == 0) return;
+    if (first >= last || p->R == 0)
+        return;
     assert(p->R <= INT_MAX && p->K <= INT_MAX && p->N <= INT_MAX && p->lda <= INT_MAX &&
            p->ldc <= INT_MAX);
     if (!p->accumulate && p->bias) {
@@ -63,8 +64,10 @@ const char *kernels_openblas_core(void)
 const char *kernels_openblas_advice(void)
 {
     const unsigned features = cpu_features();
-    if (strcmp(openblas_get_corename(), "Prescott") != 0) return NULL;
-    if (features & CPU_AVX512) return "SkylakeX";
+    if (strcmp(openblas_get_corename(), "Prescott") != 0)
+        return NULL;
+    if (features & CPU_AVX512)
+        return "SkylakeX";
     return features & CPU_AVX2 ? "Haswell" : NULL;
 }
 

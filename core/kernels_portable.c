@@ -2,7 +2,7 @@
 #include "core/kernel_sets.h"
 #include "core/vector_portable.h"
 
-#define KERNELS kernels_portable
-#define KERNELS_NAME "portable"
+#define KERNELS       kernels_portable
+#define KERNELS_NAME  "portable"
 #define KERNELS_FUSED false
 #include "core/kernel_body.h"

@@ -52,7 +52,8 @@ static void pack_float32(struct matrix *m, const float *W)
 {
     float *to = m->weights;
     for (size_t n = 0; n < m->N; n++) {
-        for (size_t k = 0; k < m->K; k++) to[panel_index(m->K, n, k)] = W[n * m->K + k];
+        for (size_t k = 0; k < m->K; k++)
+            to[panel_index(m->K, n, k)] = W[n * m->K + k];
     }
 }
 
@@ -77,7 +78,8 @@ static void pack_float16(struct matrix *m, const float *W)
 {
     uint16_t *to = m->weights;
     for (size_t n = 0; n < m->N; n++) {
-        for (size_t k = 0; k < m->K; k++) to[panel_index(m->K, n, k)] = half_of(W[n * m->K + k]);
+        for (size_t k = 0; k < m->K; k++)
+            to[panel_index(m->K, n, k)] = half_of(W[n * m->K + k]);
     }
 }
 
@@ -88,7 +90,8 @@ static void pack_int8(struct matrix *m, const float *W)
         const float *row = W + n * m->K;
         float largest = 0;
         int32_t sum = 0;
-        for (size_t k = 0; k < m->K; k++) largest = fmaxf(largest, fabsf(row[k]));
+        for (size_t k = 0; k < m->K; k++)
+            largest = fmaxf(largest, fabsf(row[k]));
         for (size_t k = 0; k < m->K && largest > 0; k++) {
             long w = lrint((double)row[k] * 127 / (double)largest);
             to[quad_index(m->K, n, k)] = (int8_t)w;
@@ -101,15 +104,23 @@ static void pack_int8(struct matrix *m, const float *W)
 
 static void pack(struct matrix *m, const float *W, const float *bias)
 {
-    if (bias) memcpy(m->bias, bias, m->N * sizeof *bias);
+    if (bias)
+        memcpy(m->bias, bias, m->N * sizeof *bias);
     switch (m->precision) {
     case PRECISION_FLOAT32:
-        if (is_packed(m->kernels, m->precision)) pack_float32(m, W);
-        else memcpy(m->weights, W, m->weight_bytes);
+        if (is_packed(m->kernels, m->precision))
+            pack_float32(m, W);
+        else
+            memcpy(m->weights, W, m->weight_bytes);
         break;
-    case PRECISION_FLOAT16: pack_float16(m, W); break;
-    case PRECISION_INT8: pack_int8(m, W); break;
-    case N_PRECISIONS: assert(false);
+    case PRECISION_FLOAT16:
+        pack_float16(m, W);
+        break;
+    case PRECISION_INT8:
+        pack_int8(m, W);
+        break;
+    case N_PRECISIONS:
+        assert(false);
     }
 }
 
@@ -124,8 +135,10 @@ static bool weight_bytes(const struct kernels *kernels, enum precision precision
 #include "core/precision.def"
 #undef X
     };
-    if (is_packed(kernels, precision)) N = panels_of(N) * PANEL_COLUMNS;
-    if (precision == PRECISION_INT8) K = (K + 3) / 4 * 4;
+    if (is_packed(kernels, precision))
+        N = panels_of(N) * PANEL_COLUMNS;
+    if (precision == PRECISION_INT8)
+        K = (K + 3) / 4 * 4;
     return size_multiply(N, K, bytes) && size_multiply(*bytes, sizes[precision], bytes);
 }
 
@@ -133,7 +146,8 @@ static enum status check_weights(const float *W, size_t count, enum precision pr
 {
     const float limit = precision == PRECISION_FLOAT16 ? 65504.0f : 3.4e38f;
     for (size_t i = 0; i < count; i++) {
-        if (!(fabsf(W[i]) <= limit)) return STATUS_BAD_VALUE;
+        if (!(fabsf(W[i]) <= limit))
+            return STATUS_BAD_VALUE;
     }
     return STATUS_OK;
 }
@@ -143,20 +157,30 @@ enum status matrix_new(const float *W, const float *bias, size_t N, size_t K,
 {
     const struct kernels *kernels = kernels_active();
     size_t bytes;
-    if (N == 0 || K == 0) return STATUS_BAD_SHAPE;
-    if (precision == PRECISION_INT8 && K > INT8_MAX_INPUTS) return STATUS_BAD_SHAPE;
-    if (N > SIZE_MAX / 64 || !weight_bytes(kernels, precision, N, K, &bytes)) return STATUS_NO_MEMORY;
+    if (N == 0 || K == 0)
+        return STATUS_BAD_SHAPE;
+    if (precision == PRECISION_INT8 && K > INT8_MAX_INPUTS)
+        return STATUS_BAD_SHAPE;
+    if (N > SIZE_MAX / 64 || !weight_bytes(kernels, precision, N, K, &bytes))
+        return STATUS_NO_MEMORY;
     enum status status = check_weights(W, N * K, precision);
-    if (status != STATUS_OK) return status;
+    if (status != STATUS_OK)
+        return status;
 
     const size_t head = line_multiple(sizeof(struct matrix)), body = line_multiple(bytes);
     const size_t row = panels_of(N) * PANEL_COLUMNS * sizeof(float); /* bias, scale, correction */
-    if (body < bytes || body > SIZE_MAX - head - 3 * row) return STATUS_NO_MEMORY;
+    if (body < bytes || body > SIZE_MAX - head - 3 * row)
+        return STATUS_NO_MEMORY;
     unsigned char *block = memory_new(head + body + 3 * row, 1);
-    if (!block) return STATUS_NO_MEMORY;
+    if (!block)
+        return STATUS_NO_MEMORY;
     struct matrix *m = (void *)block;
-    *m = (struct matrix){.kernels = kernels, .precision = precision, .N = N, .K = K,
-                         .weight_bytes = bytes, .weights = block + head,
+    *m = (struct matrix){.kernels = kernels,
+                         .precision = precision,
+                         .N = N,
+                         .K = K,
+                         .weight_bytes = bytes,
+                         .weights = block + head,
                          .bias = bias ? (void *)(block + head + body) : NULL,
                          .scale = (void *)(block + head + body + row),
                          .correction = (void *)(block + head + body + 2 * row)};
@@ -203,13 +227,21 @@ void matrix_multiply_panels(const struct matrix *matrix, size_t R, const struct 
     const bool coded = matrix->precision == PRECISION_INT8;
     assert(first <= last && last <= matrix_panels(matrix));
     assert(R == 0 || (coded ? A->codes != NULL : A->values != NULL));
-    matrix->kernels->product[matrix->precision](&(struct product){
-        .R = R, .K = matrix->K, .N = matrix->N, .panel_first = first, .panel_last = last,
-        .A = coded ? (const void *)A->codes : A->values,
-        .lda = coded ? A->codes_stride : A->values_stride,
-        .W = matrix->weights, .bias = matrix->bias, .scale = matrix->scale,
-        .correction = matrix->correction, .C = C->C, .ldc = C->stride,
-        .accumulate = C->accumulate});
+    matrix->kernels->product[matrix->precision](
+        &(struct product){.R = R,
+                          .K = matrix->K,
+                          .N = matrix->N,
+                          .panel_first = first,
+                          .panel_last = last,
+                          .A = coded ? (const void *)A->codes : A->values,
+                          .lda = coded ? A->codes_stride : A->values_stride,
+                          .W = matrix->weights,
+                          .bias = matrix->bias,
+                          .scale = matrix->scale,
+                          .correction = matrix->correction,
+                          .C = C->C,
+                          .ldc = C->stride,
+                          .accumulate = C->accumulate});
 }
 
 void matrix_multiply(const struct matrix *matrix, size_t R, const struct operand *A,
@@ -218,8 +250,8 @@ void matrix_multiply(const struct matrix *matrix, size_t R, const struct operand
     matrix_multiply_panels(matrix, R, A, C, 0, matrix_panels(matrix));
 }
 
-void matrix_quantize(size_t R, size_t n, const float *values, size_t values_stride,
-                     uint8_t *codes, size_t codes_stride)
+void matrix_quantize(size_t R, size_t n, const float *values, size_t values_stride, uint8_t *codes,
+                     size_t codes_stride)
 {
     const struct kernels *kernels = kernels_active();
     for (size_t r = 0; r < R; r++)

@@ -66,7 +66,7 @@ void matrix_multiply_panels(const struct matrix *matrix, size_t R, const struct 
                             const struct target *C, size_t first, size_t last);
 
 /* Codes of R rows of n values (struct kernels, quantize) by the active set; any strides. */
-void matrix_quantize(size_t R, size_t n, const float *values, size_t values_stride,
-                     uint8_t *codes, size_t codes_stride);
+void matrix_quantize(size_t R, size_t n, const float *values, size_t values_stride, uint8_t *codes,
+                     size_t codes_stride);
 
 #endif

@@ -11,7 +11,13 @@ enum { LANES = 8 };
 /* Vectors side by side in a tile of 1..6 rows: at least 8 chains of fma where rows allow, and no
  * more than 12 accumulators, so that weights and activations fit beside them. */
 #define TILE_ROWS_ALONE 6
-#define TILE_VECTORS {8, 4, 4, 2, 2, 2}
+#define TILE_VECTORS \
+    { \
+        8, 4, 4, 2, 2, 2 \
+    }
+
+/* One line an instruction: */
+/* clang-format off */
 
 typedef __m256 vector;
 

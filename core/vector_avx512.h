@@ -10,7 +10,13 @@ enum { LANES = 16 };
 
 /* Vectors side by side in a tile of 1..12 rows: 6 x 4 or 12 x 2 accumulators, and the weights. */
 #define TILE_ROWS_ALONE 12
-#define TILE_VECTORS {4, 4, 4, 4, 4, 4, 2, 2, 2, 2, 2, 2}
+#define TILE_VECTORS \
+    { \
+        4, 4, 4, 4, 4, 4, 2, 2, 2, 2, 2, 2 \
+    }
+
+/* One line an instruction: */
+/* clang-format off */
 
 typedef __m512 vector;
 

@@ -12,7 +12,13 @@ enum { LANES = 4 };
 
 /* Vectors side by side in a tile of 1..6 rows: at most 24 accumulators. */
 #define TILE_ROWS_ALONE 6
-#define TILE_VECTORS {16, 8, 8, 4, 4, 4}
+#define TILE_VECTORS \
+    { \
+        16, 8, 8, 4, 4, 4 \
+    }
+
+/* One line an instruction: */
+/* clang-format off */
 
 typedef float32x4_t vector;
 

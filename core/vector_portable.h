@@ -11,8 +11,17 @@ enum { LANES = 4 };
 
 /* Vectors side by side in a tile of 1..6 rows, for 16 registers. */
 #define TILE_ROWS_ALONE 6
-#define TILE_VECTORS {8, 4, 4, 2, 2, 2}
-#define TILE_SUMS {4, 4, 4, 2, 2, 2}
+#define TILE_VECTORS \
+    { \
+        8, 4, 4, 2, 2, 2 \
+    }
+#define TILE_SUMS \
+    { \
+        4, 4, 4, 2, 2, 2 \
+    }
+
+/* One line an instruction: */
+/* clang-format off */
 
 typedef float vector __attribute__((vector_size(16)));
 typedef int32_t integers __attribute__((vector_size(16)));

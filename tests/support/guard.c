@@ -19,7 +19,8 @@ static size_t inner_bytes(size_t bytes)
 void *guard_new(size_t bytes)
 {
     const size_t inner = inner_bytes(bytes), page = page_bytes();
-    unsigned char *map = mmap(NULL, inner + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char *map =
+        mmap(NULL, inner + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(map, MAP_FAILED);
     ck_assert_int_eq(inner ? mprotect(map + page, inner, PROT_READ | PROT_WRITE) : 0, 0);
     return map + page + inner - bytes;

@@ -71,8 +71,9 @@ static void apply(const struct kernels *set, size_t function, size_t n, const fl
 static void check_value(const struct kernels *set, size_t function, float x, float y)
 {
     const double exact = functions[function].exactly((double)x);
-    ck_assert_msg(fabs((double)y - exact) <= functions[function].bound, "%s %s(%.9g) = %.9g, not %.9g",
-                  set->name, functions[function].name, (double)x, (double)y, exact);
+    ck_assert_msg(fabs((double)y - exact) <= functions[function].bound,
+                  "%s %s(%.9g) = %.9g, not %.9g", set->name, functions[function].name, (double)x,
+                  (double)y, exact);
 }
 
 START_TEST(arrays_of_every_length_and_offset)
@@ -132,8 +133,8 @@ static uint8_t code_exactly(float x)
 START_TEST(codes_are_rounded_to_even_and_saturated)
 {
     const struct kernels *set = set_of(_i);
-    static const float special[] = {0,    1,     -1,   1.5f,        -7, FLT_MAX, -FLT_MAX,
-                                    0.5f / 127, 1.5f / 127, -0.5f / 127, -2.5f / 127};
+    static const float special[] = {
+        0, 1, -1, 1.5f, -7, FLT_MAX, -FLT_MAX, 0.5f / 127, 1.5f / 127, -0.5f / 127, -2.5f / 127};
     const size_t n_special = sizeof special / sizeof *special;
     for (size_t n = 0; n < LENGTHS; n++) {
         for (size_t offset = 0; offset < OFFSETS; offset++) {
@@ -199,8 +200,8 @@ static void check_cell(const struct kernels *set, const struct cells *cells, siz
     const double c_error = fabs((double)p->c[r * p->ldc + j] - c);
     const double h_error = fabs((double)p->h[r * p->ldh + j] - h);
     ck_assert_msg(c_error <= bound && h_error <= 5e-7 + c_error,
-                  "%s i %g f %g g %g o %g c %g: c off by %g, h by %g", set->name, i, f, g, o, before,
-                  c_error, h_error);
+                  "%s i %g f %g g %g o %g c %g: c off by %g, h by %g", set->name, i, f, g, o,
+                  before, c_error, h_error);
     ck_assert_float_le(fabsf(p->h[r * p->ldh + j]), 1);
 }
 
@@ -270,7 +271,8 @@ START_TEST(a_row_does_not_depend_on_its_batch)
     for (size_t r = 0; r < 7; r++) {
         float c[45], h[45];
         memcpy(c, cells.c_before + r * 48, sizeof c);
-        set->lstm_gates(&(struct gates){1, 45, cells.now.gates + r * cells.now.ldg, 180, c, 45, h, 45});
+        set->lstm_gates(
+            &(struct gates){1, 45, cells.now.gates + r * cells.now.ldg, 180, c, 45, h, 45});
         ck_assert_mem_eq(c, cells.now.c + r * 48, sizeof c);
         ck_assert_mem_eq(h, cells.now.h + r * 48, sizeof h);
     }

@@ -214,13 +214,15 @@ START_TEST(without_a_bias_the_base_is_zero)
     struct problem p = problem_new(5, 33, 67);
     for (unsigned precision = 0; precision < N_PRECISIONS; precision++) {
         struct matrix *matrix;
-        ck_assert_int_eq(matrix_new(p.W, NULL, p.N, p.K, (enum precision)precision, &matrix), STATUS_OK);
+        ck_assert_int_eq(matrix_new(p.W, NULL, p.N, p.K, (enum precision)precision, &matrix),
+                         STATUS_OK);
         float *C = c_new(&p);
         const struct operand A = operand_of(&p, 0);
         matrix_multiply(matrix, p.R, &A, &(struct target){C, p.ldc, false});
         for (size_t r = 0; r < p.R; r++)
             for (size_t n = 0; n < p.N; n++)
-                check_element(set, &p, r, n, (enum precision)precision, 0, (double)C[r * p.ldc + n]);
+                check_element(set, &p, r, n, (enum precision)precision, 0,
+                              (double)C[r * p.ldc + n]);
         guard_free(C, c_count(&p) * sizeof *C);
         matrix_free(matrix);
     }
@@ -236,7 +238,8 @@ START_TEST(no_rows_and_no_panels_do_nothing)
         struct matrix *matrix = matrix_of(&p, (enum precision)precision);
         float untouched[9] = {0};
         const struct operand A = operand_of(&p, 0);
-        matrix_multiply(matrix, 0, &(struct operand){NULL, 9, NULL, 9}, &(struct target){NULL, 9, false});
+        matrix_multiply(matrix, 0, &(struct operand){NULL, 9, NULL, 9},
+                        &(struct target){NULL, 9, false});
         matrix_multiply_panels(matrix, 1, &A, &(struct target){untouched, 9, false}, 1, 1);
         for (size_t n = 0; n < 9; n++)
             ck_assert(untouched[n] == 0);
@@ -332,6 +335,41 @@ START_TEST(fused_sets_give_the_same_bits)
 }
 END_TEST
 
+static uint64_t digest(uint64_t seed, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        seed = (seed ^ bits) * UINT64_C(0x100000001b3);
+    }
+    return seed;
+}
+
+/* The same bits on every machine with a fused multiply-add, whatever its architecture. */
+START_TEST(fused_sets_give_the_bits_on_record)
+{
+    static const uint64_t record[N_PRECISIONS] = {
+        UINT64_C(0x0b73feed297ef1fb), UINT64_C(0x567cbbde86b78530), UINT64_C(0x3e3025f29c9812eb)};
+    const struct kernels *set = select_set(_i);
+    if (!set->is_fused)
+        return;
+    for (unsigned precision = 0; precision < N_PRECISIONS; precision++) {
+        struct problem p = problem_new(9, 67, 65);
+        struct matrix *matrix = matrix_of(&p, (enum precision)precision);
+        float *C = c_new(&p), c[16] = {0}, h[16];
+        const struct operand A = operand_of(&p, 0);
+        matrix_multiply(matrix, p.R, &A, &(struct target){C, p.ldc, false});
+        set->lstm_gates(&(struct gates){1, 16, C, 64, c, 16, h, 16});
+        const uint64_t found = digest(digest(digest(0, C, c_count(&p)), c, 16), h, 16);
+        ck_assert_msg(found == record[precision], "%s %s: 0x%016llx", set->name,
+                      precision_name((enum precision)precision), (unsigned long long)found);
+        guard_free(C, c_count(&p) * sizeof *C);
+        matrix_free(matrix);
+        problem_free(&p);
+    }
+}
+END_TEST
+
 /* ---- int8 at its limits ---- */
 
 START_TEST(the_longest_and_largest_sum_does_not_overflow)
@@ -378,10 +416,27 @@ END_TEST
 START_TEST(halves_are_the_nearest)
 {
     select_set(_i);
-    static const float special[] = {0,         -0.0f,         1,        -1,        65504,      -65504,
-                                    0x1p-14f,  0x1p-15f,      0x1p-24f, 0x1p-25f,  0x1.8p-25f, 0x1p-26f,
-                                    1.00048828125f, 1.00146484375f, 0x1.ffcp-15f,  0x1.ffep-15f,
-                                    0x1.ffffp-15f, 1e-30f, 2049, 2051, 4094.9f};
+    static const float special[] = {0,
+                                    -0.0f,
+                                    1,
+                                    -1,
+                                    65504,
+                                    -65504,
+                                    0x1p-14f,
+                                    0x1p-15f,
+                                    0x1p-24f,
+                                    0x1p-25f,
+                                    0x1.8p-25f,
+                                    0x1p-26f,
+                                    1.00048828125f,
+                                    1.00146484375f,
+                                    0x1.ffcp-15f,
+                                    0x1.ffep-15f,
+                                    0x1.ffffp-15f,
+                                    1e-30f,
+                                    2049,
+                                    2051,
+                                    4094.9f};
     for (size_t i = 0; i < 4000; i++) {
         const size_t n = sizeof special / sizeof *special;
         const float w = i < n ? special[i] : ldexpf(noise(), (int)(i % 40) - 26), one = 1;
@@ -390,7 +445,8 @@ START_TEST(halves_are_the_nearest)
         struct matrix *matrix;
         ck_assert_int_eq(matrix_new(&w, NULL, 1, 1, PRECISION_FLOAT16, &matrix), STATUS_OK);
         float C;
-        matrix_multiply(matrix, 1, &(struct operand){&one, 1, NULL, 0}, &(struct target){&C, 1, false});
+        matrix_multiply(matrix, 1, &(struct operand){&one, 1, NULL, 0},
+                        &(struct target){&C, 1, false});
         ck_assert_msg((double)C == half_exactly((double)w), "%a became %a, not %a", (double)w,
                       (double)C, half_exactly((double)w));
         matrix_free(matrix);
@@ -448,7 +504,8 @@ START_TEST(a_failed_allocation_is_reported)
     for (unsigned precision = 0; precision < N_PRECISIONS; precision++) {
         struct matrix *matrix = NULL;
         memory_fail_at(1);
-        ck_assert_int_eq(matrix_new(W, W, 2, 3, (enum precision)precision, &matrix), STATUS_NO_MEMORY);
+        ck_assert_int_eq(matrix_new(W, W, 2, 3, (enum precision)precision, &matrix),
+                         STATUS_NO_MEMORY);
         memory_fail_at(0);
         ck_assert_ptr_null(matrix);
     }
@@ -506,6 +563,7 @@ Suite *matrix_suite(void)
     tcase_add_loop_test(each, no_rows_and_no_panels_do_nothing, 0, sets);
     tcase_add_loop_test(each, a_row_alone_equals_the_row_in_any_batch, 0, sets);
     tcase_add_loop_test(each, panels_apart_equal_panels_together, 0, sets);
+    tcase_add_loop_test(each, fused_sets_give_the_bits_on_record, 0, sets);
     tcase_add_loop_test(each, the_longest_and_largest_sum_does_not_overflow, 0, sets);
     tcase_add_loop_test(each, a_row_of_zeros_stays_zero_in_int8, 0, sets);
     tcase_add_loop_test(each, halves_are_the_nearest, 0, sets);
