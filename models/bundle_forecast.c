@@ -223,7 +223,8 @@ static enum status read_output(const struct json *value, struct forecast_spec *s
                                struct error *err)
 {
     struct output_keys keys = {0};
-    enum status status = json_read(value, output_fields, sizeof output_fields / sizeof *output_fields, &keys, err);
+    enum status status = json_read(value, output_fields,
+                                   sizeof output_fields / sizeof *output_fields, &keys, err);
     if (status != STATUS_OK) return status;
     spec->output = (enum forecast_output)keys.type;
     spec->residual_last = keys.residual != 0;
@@ -278,4 +279,19 @@ enum status bundle_read_forecast(const struct json *object, struct forecast_spec
         return status;
     }
     return check_errors(spec, err);
+}
+
+const char *forecast_input_name(enum forecast_input input)
+{
+    return input == INPUT_LAG ? "lag" : input == INPUT_ERROR ? "error" : inputs[input];
+}
+
+const char *forecast_basis_name(enum forecast_basis term)
+{
+    return term == BASIS_LAG ? "lag" : terms[term - 1];
+}
+
+const char *forecast_output_name(enum forecast_output output)
+{
+    return outputs[output];
 }

@@ -10,4 +10,9 @@
 MUST_CHECK enum status bundle_read_forecast(const struct json *object, struct forecast_spec *spec,
                                             long *seasonality, struct error *err);
 
+/* As config.json spells them; "lag" and "error" for what is written as an object. */
+const char *forecast_input_name(enum forecast_input input);
+const char *forecast_basis_name(enum forecast_basis term);
+const char *forecast_output_name(enum forecast_output output);
+
 #endif

@@ -17,7 +17,7 @@ enum { GOLDEN_MAX_BYTES = 8 << 20, GOLDEN_MAX_CASES = 64, GOLDEN_MAX_STEPS = 409
 /* Half precision keeps 11 bits of a weight, int8 about 7; errors of single weights average out over a
  * sum and pile up over steps. */
 #define GOLDEN_FLOAT16 0.01
-#define GOLDEN_INT8 0.25
+#define GOLDEN_INT8 0.1
 #define GOLDEN_MAX_TOLERANCE 0.01
 
 /* Check text[0..bytes), the content of golden.json, which a zero byte follows, against `model`, of which

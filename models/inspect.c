@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "models/bundle.h"
+#include "models/bundle_forecast.h"
 #include "models/folder.h"
 #include "models/safetensors.h"
 #include "models/sentence.h"
@@ -86,20 +87,29 @@ static void print_key(const struct view *view, const struct layer_key *key, long
 }
 
 /* Keys that were left at their default are not shown. */
+static bool is_shown(const struct layer_key *key, long value)
+{
+    return key->kind != KEY_NUMBER && (key->required || value != key->fallback);
+}
+
 static void print_layer(const struct view *view, size_t i)
 {
     const struct layer_spec *spec = &view->bundle->layers[i];
     const struct layer_key *keys = spec->type->keys;
-    fprintf(view->out, "%-*s %-*s", NAME_COLUMN, i == 0 ? "network" : "", LAYER_COLUMN,
-            spec->type->name);
+    int padding = LAYER_COLUMN - (int)strlen(spec->type->name);
+    fprintf(view->out, "%-*s %s", NAME_COLUMN, i == 0 ? "network" : "", spec->type->name);
     if (spec->type->has_prefix) {
-        fputs("  ", view->out);
+        fprintf(view->out, "%*s  ", padding, "");
         print_text(view, spec->prefix);
         fputc(':', view->out);
+        padding = 0;
     }
-    for (size_t k = 0; keys && keys[k].name && k < LAYER_MAX_KEYS; k++)
-        if (keys[k].required || spec->values[k] != keys[k].fallback)
-            print_key(view, &keys[k], spec->values[k]);
+    for (size_t k = 0; keys && keys[k].name && k < LAYER_MAX_KEYS; k++) {
+        if (!is_shown(&keys[k], spec->values[k])) continue;
+        fprintf(view->out, "%*s", padding, "");
+        print_key(view, &keys[k], spec->values[k]);
+        padding = 0;
+    }
     fputc('\n', view->out);
 }
 
@@ -189,11 +199,6 @@ static void print_features(const struct view *view)
 /* ------------------------------------------------------------------------------------------
  * Forecasts */
 
-static const char *const inputs[] = {"value", "missing", "difference", "ratio", "asinh",
-                                     "log_scale", "position", "lag", "error of term"};
-static const char *const terms[] = {"lag", "linear", "quadratic", "sum", "geometric", "one"};
-static const char *const outputs[] = {"mean", "normal", "student_t", "quantiles"};
-
 static void print_scaling(const struct view *view)
 {
     const struct forecast_spec *f = &view->model->forecast;
@@ -215,7 +220,7 @@ static void print_inputs(const struct view *view)
     const struct forecast_spec *f = &view->model->forecast;
     fprintf(view->out, "%-*s", NAME_COLUMN, "inputs");
     for (size_t i = 0; i < f->n_inputs; i++) {
-        fprintf(view->out, "%s %s", i ? "," : "", inputs[f->inputs[i].kind]);
+        fprintf(view->out, "%s %s", i ? "," : "", forecast_input_name(f->inputs[i].kind));
         if (f->inputs[i].kind == INPUT_LAG || f->inputs[i].kind == INPUT_ERROR)
             fprintf(view->out, " %zu", f->inputs[i].lag);
     }
@@ -227,7 +232,7 @@ static void print_basis(const struct view *view)
     const struct forecast_spec *f = &view->model->forecast;
     for (size_t i = 0; i < f->n_basis; i++) {
         fputs(i ? ", " : f->softmax ? " chosen among " : " of a combination of ", view->out);
-        fputs(terms[f->basis[i].kind], view->out);
+        fputs(forecast_basis_name(f->basis[i].kind), view->out);
         if (f->basis[i].kind == BASIS_LAG) fprintf(view->out, " %zu", f->basis[i].lag);
     }
 }
@@ -239,7 +244,7 @@ static void print_forecast(const struct view *view)
     line(view, "context", "the last %zu values", f->context_length);
     print_scaling(view);
     print_inputs(view);
-    fprintf(view->out, "%-*s %s", NAME_COLUMN, "output", outputs[f->output]);
+    fprintf(view->out, "%-*s %s", NAME_COLUMN, "output", forecast_output_name(f->output));
     for (size_t i = 0; i < f->n_levels; i++)
         fprintf(view->out, "%s %g", i ? "," : "", f->levels[i]);
     print_basis(view);
