@@ -131,6 +131,24 @@ START_TEST(a_forecast_is_read)
 }
 END_TEST
 
+START_TEST(experts_are_read)
+{
+    struct bundle *b = read_good(SERIES(
+        NONE, "[\"position\",{\"error\":4},{\"lag\":2}]",
+        "{\"type\":\"mean\",\"weights\":\"softmax\",\"basis\":[{\"lag\":7},\"linear\",\"quadratic\","
+        "\"sum\",\"geometric\",\"one\"]}"));
+    const struct forecast_spec *f = &b->forecast;
+    ck_assert_int_eq(f->inputs[1].kind, INPUT_ERROR);
+    ck_assert_uint_eq(f->inputs[1].lag, 4);
+    ck_assert_int_eq(f->inputs[2].kind, INPUT_LAG);
+    ck_assert(f->softmax);
+    ck_assert_uint_eq(f->n_basis, 6);
+    ck_assert_uint_eq(f->basis[0].lag, 7);
+    for (int i = 0; i < 6; i++) ck_assert_int_eq(f->basis[i].kind, BASIS_LAG + i);
+    bundle_close(b);
+}
+END_TEST
+
 START_TEST(features_are_one_number_or_many)
 {
     struct bundle *b = read_good(CLASSES ",\"features\":{\"mean\":0.5,\"scale\":[1,2,3,4]}}");
@@ -274,6 +292,14 @@ static const struct {
      C "forecast: output: 'basis' has no place in type 'quantiles', which has no location"},
     {SERIES(NONE, VALUE, "{\"type\":\"mean\",\"basis\":[\"two\"]}"),
      C "forecast: output: basis[0]: the name is 'two', expected one of '"},
+    {SERIES(NONE, VALUE, "{\"type\":\"mean\",\"weights\":\"softmax\"}"),
+     C "forecast: output: 'weights' has no place without a 'basis'"},
+    {SERIES(NONE, "[{\"error\":1}]", "{\"type\":\"mean\",\"basis\":[\"sum\"]}"),
+     C "forecast: inputs[0]: 'error' is 1, but the basis has 1 entries"},
+    {SERIES(NONE, "[{\"error\":0,\"lag\":1}]", "{\"type\":\"mean\",\"basis\":[\"sum\"]}"),
+     C "forecast: inputs[0]: expected either 'lag' or 'error'"},
+    {SERIES(NONE, VALUE, "{\"type\":\"mean\",\"basis\":[{\"error\":0}]}"),
+     C "forecast: output: basis[0]: unknown key 'error'"},
     {SERIES(NONE, VALUE, "{\"type\":\"mean\",\"residual\":true}"),
      C "forecast: output: 'residual' is true, expected one of 'none', 'last'"},
 };
@@ -437,6 +463,7 @@ Suite *bundle_suite(void)
     tcase_add_test(core, a_generator_is_read);
     tcase_add_test(core, what_is_left_out_has_its_default);
     tcase_add_test(core, a_forecast_is_read);
+    tcase_add_test(core, experts_are_read);
     tcase_add_test(core, features_are_one_number_or_many);
     tcase_add_loop_test(core, broken_configs_are_refused, 0, sizeof broken / sizeof *broken);
     tcase_add_test(core, too_many_values_are_refused);
