@@ -49,7 +49,9 @@ static inline void vector_store_first(float *y, vector v, size_t n)
 static inline vector vector_load_half(const uint16_t *x)
 {
     const vector power = {0x1p112f, 0x1p112f, 0x1p112f, 0x1p112f};
-    integers half = {x[0], x[1], x[2], x[3]};
+    uint16_t __attribute__((vector_size(8))) four;
+    memcpy(&four, x, sizeof four);
+    const integers half = __builtin_convertvector(four, integers);
     integers magnitude = (half & 0x7fff) << 13;
     integers sign = (integers)(((half & 0x8000) != 0) & INT32_MIN);
     return (vector)((integers)((vector)magnitude * power) | sign);
@@ -75,8 +77,8 @@ static inline vector vector_fma(vector a, vector b, vector c) { return a * b + c
 
 static inline vector vector_scale_by_power(vector a, vector n)
 {
-    typedef uint32_t words __attribute__((vector_size(16)));
-    return (vector)((words)a + ((words)n << 23));
+    typedef uint32_t bits __attribute__((vector_size(16)));
+    return (vector)((bits)a + ((bits)n << 23));
 }
 
 static inline void vector_store_codes(uint8_t *codes, vector v)
@@ -96,33 +98,45 @@ static inline vector integers_to_vector(integers a)
     return __builtin_convertvector(a, vector);
 }
 
-/* Four outputs by four inputs, one byte of the quad at a time. */
-typedef integers sums;
-typedef struct { integers byte[4]; } quad;
-typedef struct { integers byte[4]; } quad_weights;
+/* A product of a code and a weight fits 16 bits (255 * 127), two of them do not: products of pairs
+ * are widened by shifts as they are added. Two half sums a lane, in two vectors, joined at the end. */
+typedef int16_t words __attribute__((vector_size(16)));
+typedef int8_t eight_bytes __attribute__((vector_size(8)));
+typedef struct { integers low, high; } sums; /* lanes 0..1 and 2..3, two half sums each */
+typedef words quad;
+typedef struct { words low, high; } quad_weights;
 
-static inline sums sums_zero(void) { return (sums){0, 0, 0, 0}; }
+static inline sums sums_zero(void) { return (sums){{0}, {0}}; }
 static inline quad quad_all(uint32_t codes)
 {
-    uint8_t bytes[4];
-    memcpy(bytes, &codes, sizeof bytes);
-    quad q;
-    for (size_t j = 0; j < 4; j++)
-        q.byte[j] = (integers){bytes[j], bytes[j], bytes[j], bytes[j]};
-    return q;
+    const int16_t a = codes & 0xff, b = codes >> 8 & 0xff, c = codes >> 16 & 0xff,
+                  d = (int16_t)(codes >> 24);
+    return (quad){a, b, c, d, a, b, c, d};
 }
-static inline quad_weights quad_load(const char *bytes, size_t v)
+static inline words words_load(const char *w)
 {
-    const int8_t *w = (const int8_t *)bytes + 16 * v;
-    quad_weights q;
-    for (size_t j = 0; j < 4; j++) q.byte[j] = (integers){w[j], w[4 + j], w[8 + j], w[12 + j]};
-    return q;
+    eight_bytes bytes;
+    memcpy(&bytes, w, sizeof bytes);
+    return __builtin_convertvector(bytes, words);
+}
+static inline quad_weights quad_load(const char *w, size_t v)
+{
+    w += 16 * v;
+    return (quad_weights){words_load(w), words_load(w + 8)};
+}
+static inline integers pairs_sum(words a)
+{
+    const integers two = (integers)a;
+    return ((two << 16) >> 16) + (two >> 16);
 }
 static inline sums sums_add(sums s, quad a, quad_weights w)
 {
-    for (size_t j = 0; j < 4; j++) s += a.byte[j] * w.byte[j];
-    return s;
+    return (sums){s.low + pairs_sum(a * w.low), s.high + pairs_sum(a * w.high)};
 }
-static inline integers sums_finish(sums s) { return s; }
+static inline integers sums_finish(sums s)
+{
+    return (integers){s.low[0] + s.low[1], s.low[2] + s.low[3], s.high[0] + s.high[1],
+                      s.high[2] + s.high[3]};
+}
 
 #endif

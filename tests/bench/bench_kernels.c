@@ -98,9 +98,9 @@ enum { PEAK_CHAINS = 12, PEAK_STEPS = 20000 };
 #define CHAINS(OP, REG) \
     CHAIN(OP, REG, 2) \
     CHAIN(OP, REG, 3) \
-    CHAIN(OP, REG, 4) CHAIN(OP, REG, 5) CHAIN(OP, REG, 6) CHAIN(OP, REG, 7) CHAIN(OP, REG, 8) \
-        CHAIN(OP, REG, 9) CHAIN(OP, REG, 10) CHAIN(OP, REG, 11) CHAIN(OP, REG, 12) \
-            CHAIN(OP, REG, 13)
+    CHAIN(OP, REG, 4) \
+    CHAIN(OP, REG, 5) CHAIN(OP, REG, 6) CHAIN(OP, REG, 7) CHAIN(OP, REG, 8) CHAIN(OP, REG, 9) \
+        CHAIN(OP, REG, 10) CHAIN(OP, REG, 11) CHAIN(OP, REG, 12) CHAIN(OP, REG, 13)
 #define PEAK(NAME, OP, REG) \
     static void NAME(void *unused) \
     { \
@@ -117,7 +117,7 @@ enum { PEAK_CHAINS = 12, PEAK_STEPS = 20000 };
 PEAK(peak_fma512, "vfmadd231ps", "zmm")
 PEAK(peak_fma256, "vfmadd231ps", "ymm")
 PEAK(peak_vnni512, "vpdpbusd", "zmm")
-PEAK(peak_vnni256, "{vex} vpdpbusd", "ymm")
+PEAK(peak_vnni256, "%{vex%} vpdpbusd", "ymm")
 
 static double peak(void (*work)(void *), double ops)
 {
