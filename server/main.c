@@ -60,14 +60,12 @@ static int inspect(const struct arguments *arguments)
     return inspect_print(arguments->values[0], stdout, &err) == STATUS_OK ? 0 : fail(&err, 1);
 }
 
-int main(int argc, char **argv)
+/* `original` is argv before arguments_parse reorders it. */
+static int run(int argc, char **argv, char **original)
 {
     static struct arguments arguments;
     static struct config config;
     struct error err;
-    char **original = calloc((size_t)argc + 1, sizeof *original); /* arguments_parse reorders argv */
-    if (!original) return 1;
-    memcpy(original, argv, (size_t)argc * sizeof *original);
     if (arguments_parse(argc, argv, &arguments, &err) != STATUS_OK) return fail(&err, EXIT_USAGE);
     if (arguments.help || arguments.version) {
         if (arguments.help) fputs(help, stdout);
@@ -83,6 +81,15 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     mend_openblas(&config, original);
-    free(original);
     return arguments.command == COMMAND_SERVE ? server_run(&config) : cli_run(&arguments, &config);
+}
+
+int main(int argc, char **argv)
+{
+    char **original = calloc((size_t)argc + 1, sizeof *original);
+    if (!original) return 1;
+    memcpy(original, argv, (size_t)argc * sizeof *original);
+    int code = run(argc, argv, original);
+    free(original);
+    return code;
 }
