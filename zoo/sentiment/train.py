@@ -4,10 +4,14 @@ Data: sentence_polarity v1.0 (Pang and Lee, 2005), CC BY 4.0 by NLTK's list of c
 https://raw.githubusercontent.com/nltk/nltk_data/gh-pages/packages/corpora/sentence_polarity.zip
 --data is that zip file. A tenth of the 10,662 sentences, chosen by a fixed seed, is held out.
 
-words -> embedding 64 -> BiLSTM 64 -> mean over the steps -> linear
+words -> embedding 256 -> BiLSTM 256 -> mean over the steps -> linear
 
-Ten thousand sentences are few, and without pretrained word vectors an LSTM learns them by heart. So sixteen columns of
-the embedding are counted rather than learned: the favour of a word, as naive Bayes has it. While training, a
+That is four small networks (embedding 64, BiLSTM 64) which are trained apart, each from a seed of its own, and then folded into
+one: their embeddings side by side, their LSTMs on the diagonal of one LSTM, their last layers averaged. It gives the mean
+of their answers, in which much of what each has learned amiss cancels out.
+
+Ten thousand sentences are few, and without pretrained word vectors an LSTM learns them by heart. So sixteen columns of each
+embedding are counted rather than learned: the favour of a word, as naive Bayes has it. While training, a
 sentence sees favours counted without its own tenth of the data, or it would trust words that occur in it alone. Dropout,
 dropped words, softened labels and a moving average of the weights do the rest.
 """
@@ -25,16 +29,18 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import recipe
 
 LABELS = ["negative", "positive"]
-EMBEDDING, FAVOURS, HIDDEN, FOLDS = 64, 16, 64, 10
+MEMBERS, EMBEDDING, FAVOURS, HIDDEN, FOLDS = 4, 64, 16, 64, 10
 BATCH, RATE, DROPOUT, WORD_DROPOUT, SOFTEN, DECAY = 32, 1e-3, 0.5, 0.2, 0.1, 0.998
 
 
 class Model(nn.Module):
-    def __init__(self, words):
+    """One member, or as many as are folded into one."""
+
+    def __init__(self, words, members=1):
         super().__init__()
-        self.embedding = nn.Embedding(words, EMBEDDING)
-        self.lstm = nn.LSTM(EMBEDDING, HIDDEN, batch_first=True, bidirectional=True)
-        self.output = nn.Linear(2 * HIDDEN, len(LABELS))
+        self.embedding = nn.Embedding(words, members * EMBEDDING)
+        self.lstm = nn.LSTM(members * EMBEDDING, members * HIDDEN, batch_first=True, bidirectional=True)
+        self.output = nn.Linear(2 * members * HIDDEN, len(LABELS))
         self.dropout = nn.Dropout(DROPOUT)
         nn.init.normal_(self.embedding.weight, std=0.3)
         self.signs = torch.tensor([1.0, -1.0]).repeat(FAVOURS // 2)
@@ -47,19 +53,36 @@ class Model(nn.Module):
         return self.output(self.dropout(y.mean(1)))
 
 
+@torch.no_grad()
+def fold(members):
+    """One network that gives the mean of the members' outputs. A weight of an LSTM holds four gates one above the other, and
+    the output of a bidirectional one is forward, then reverse; so the members are joined gate by gate and side by side."""
+    whole = Model(members[0].embedding.num_embeddings, len(members))
+    whole.embedding.weight.copy_(torch.cat([m.embedding.weight for m in members], 1))
+    for name, weight in whole.lstm.named_parameters():
+        gates = zip(*(m.lstm.get_parameter(name).chunk(4) for m in members))
+        join = torch.block_diag if name.startswith("weight") else lambda *biases: torch.cat(biases)
+        weight.copy_(torch.cat([join(*gate) for gate in gates]))
+    sides = zip(*(m.output.weight.chunk(2, 1) for m in members))
+    whole.output.weight.copy_(torch.cat([torch.cat(side, 1) for side in sides], 1) / len(members))
+    whole.output.bias.copy_(torch.stack([m.output.bias for m in members]).mean(0))
+    return whole
+
+
 def config(words):
+    embedding, hidden = MEMBERS * EMBEDDING, MEMBERS * HIDDEN
     return {
         "task": "text-classification",
         "description": "Tells whether a sentence about a film is favourable (positive) or not (negative).",
         "license": "CC-BY-4.0",
         "training_data": "sentence_polarity v1.0 (Pang and Lee, 2005; CC BY 4.0), nine tenths",
         "network": [
-            {"type": "embedding", "prefix": "embedding", "num_embeddings": words, "embedding_dim": EMBEDDING},
+            {"type": "embedding", "prefix": "embedding", "num_embeddings": words, "embedding_dim": embedding},
             {"type": "dropout", "p": DROPOUT},
-            {"type": "lstm", "prefix": "lstm", "input_size": EMBEDDING, "hidden_size": HIDDEN, "bidirectional": True},
+            {"type": "lstm", "prefix": "lstm", "input_size": embedding, "hidden_size": hidden, "bidirectional": True},
             {"type": "pooling", "mode": "mean"},
             {"type": "dropout", "p": DROPOUT},
-            {"type": "linear", "prefix": "output", "in_features": 2 * HIDDEN, "out_features": len(LABELS)},
+            {"type": "linear", "prefix": "output", "in_features": 2 * hidden, "out_features": len(LABELS)},
         ],
         "tokenizer": {"type": "words", "vocabulary": "vocab.txt", "unk_token": "<unk>", "lowercase": True},
         "labels": LABELS,
@@ -98,17 +121,21 @@ def favour(sequences, labels, words):
     return ratio
 
 
-def train(model, sequences, labels, args):
-    words = model.embedding.num_embeddings
+def train(number, words, sequences, labels, args):
+    """Train one member."""
+    random.seed(args.seed + number)
+    torch.manual_seed(args.seed + number)
+    model = Model(words)
+    checkpoint = args.checkpoint and f"{args.checkpoint}.{number}"
     fold = [i % FOLDS for i in range(len(sequences))]
     without = torch.stack([favour([s for s, f in zip(sequences, fold) if f != k],
                                   [y for y, f in zip(labels, fold) if f != k], words) for k in range(FOLDS)])
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01, fused=True)
     average = recipe.Average(model, DECAY)
     steps = len(recipe.batches_of_one_length(sequences, BATCH))
     schedule = recipe.warm_cosine(optimizer, args.epochs * steps)
     progress = recipe.Progress(args.epochs, steps)
-    done = recipe.load_checkpoint(args.checkpoint, model, optimizer, schedule, average)
+    done = recipe.load_checkpoint(checkpoint, model, optimizer, schedule, average)
     for epoch in range(done, args.epochs):
         model.train()
         for step, indices in enumerate(recipe.batches_of_one_length(sequences, BATCH)):
@@ -125,9 +152,10 @@ def train(model, sequences, labels, args):
             average.update(model)
             progress.step(epoch, step, loss.item())
         fix_favours(model, average.weights["embedding.weight"], sequences, labels)
-        progress.epoch(epoch)
-        recipe.save_checkpoint(args.checkpoint, epoch + 1, model, optimizer, schedule, average)
+        progress.epoch(epoch, f"member {number + 1}/{MEMBERS}")
+        recipe.save_checkpoint(checkpoint, epoch + 1, model, optimizer, schedule, average)
     model.load_state_dict(average.weights)
+    return model.eval()
 
 
 @torch.no_grad()
@@ -152,11 +180,14 @@ def main():
         recipe.write_vocabulary(out / "vocab.txt", vocabulary)
     index = {word: i for i, word in enumerate(vocabulary)}
     sequences = [[index.get(word, 0) for word in text] for text in texts]
-    model = Model(len(vocabulary))
     if args.evaluate:
-        recipe.load_bundle(model, out)
+        model = recipe.load_bundle(Model(len(vocabulary), MEMBERS), out)
     else:
-        train(model, sequences[held:], labels[held:], args)
+        members = [train(k, len(vocabulary), sequences[held:], labels[held:], args) for k in range(MEMBERS)]
+        model = fold(members).eval()
+        some = sequences[held:held + 100]
+        mean = sum(recipe.predict(m, some) for m in members) / MEMBERS
+        assert torch.allclose(recipe.predict(model, some), mean, atol=1e-5), "folding changed the answers"
         examples = ["A warm, funny and clever film.", "It's dull from start to finish",
                     "not nearly as bad as the title suggests, but close"]
         cases = [(text, [index.get(word, 0) for word in recipe.words(text)]) for text in examples]
