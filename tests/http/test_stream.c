@@ -240,7 +240,7 @@ END_TEST
 START_TEST(a_deadline_in_mid_stream_is_told_as_an_error)
 {
     client_post(&client, "/v1/completions",
-                "{'model':'slow','prompt':'a','max_tokens':16000,'stream':true,'timeout_ms':400}");
+                "{'model':'slow','prompt':'a','max_tokens':16000,'stream':true,'timeout_ms':1000}");
     ck_assert(client_read(&client, &reply));
     ck_assert_int_eq(reply.status, 200);
     read_story(&reply, &story);
