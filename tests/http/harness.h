@@ -12,6 +12,7 @@ struct server {
     pid_t pid; /* 0: not running */
     int port;
     int out;   /* read end of its stdout */
+    bool may_fail; /* a bad end is not worth its log */
     char log[512];
 };
 
