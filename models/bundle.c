@@ -26,6 +26,13 @@ static const char *const task_names[] = {
     NULL
 };
 
+static const char *const precision_names[] = {
+#define X(symbol, name, bytes) name,
+#include "core/precision.def"
+#undef X
+    NULL
+};
+
 const char *task_name(enum task task)
 {
     assert((unsigned)task < N_TASKS);
@@ -41,7 +48,7 @@ static enum status no_memory(struct error *err)
  * The keys of config.json, and the tasks that each belongs to */
 
 struct config {
-    long format_version, task;
+    long format_version, task, precision;
     const char *description, *license, *training_data;
     const struct json *network, *tokenizer, *features, *forecast, *labels, *generation;
 };
@@ -56,6 +63,8 @@ static const struct field config_fields[] = {
      .offset = offsetof(struct config, format_version)},
     {.name = "task", .kind = FIELD_CHOICE, .choices = task_names, .required = true,
      .offset = offsetof(struct config, task)},
+    {.name = "precision", .kind = FIELD_CHOICE, .choices = precision_names,
+     .offset = offsetof(struct config, precision)},
     {.name = "description", .kind = FIELD_STRING, .offset = offsetof(struct config, description)},
     {.name = "license", .kind = FIELD_STRING, .offset = offsetof(struct config, license)},
     {.name = "training_data", .kind = FIELD_STRING,
@@ -463,12 +472,13 @@ static enum status read_section(const struct section *section, const struct conf
 
 static enum status read_config(struct bundle *bundle, struct error *err)
 {
-    struct config config = {.description = "", .license = "", .training_data = ""};
+    struct config config = {.precision = PRECISION_AUTO, .description = "", .license = "", .training_data = ""};
     if (json_kind(bundle->_document) != JSON_OBJECT)
         return error_set(err, STATUS_BAD_FORMAT, "expected an object");
     enum status status = json_read(bundle->_document, config_fields, N_CONFIG_FIELDS, &config, err);
     if (status != STATUS_OK) return status;
     bundle->task = (enum task)config.task;
+    bundle->precision = (enum precision)config.precision;
     bundle->description = config.description;
     bundle->license = config.license;
     bundle->training_data = config.training_data;

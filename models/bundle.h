@@ -26,6 +26,7 @@ struct bundle_numbers {
 /* Everything is owned by the bundle; texts are zero-terminated UTF-8. */
 struct bundle {
     enum task task;
+    enum precision precision;      /* PRECISION_AUTO where left out */
     const char *description, *license, *training_data; /* "" where left out */
     struct layer_spec *layers;                         /* [n_layers] */
     size_t n_layers;

@@ -129,8 +129,12 @@ static void print_network(const struct view *view)
     line(view, "parameters", "%s in %zu tensors, %s",
          grouped(text, safetensors_n_values(view->weights)), safetensors_n_tensors(view->weights),
          safetensors_dtype(view->weights));
-    line(view, "in memory", "%s bytes of weights, as %s", grouped(text, network_bytes(network)),
-         precision_name(network_precision(network)));
+    line(view, "in memory", "%s bytes of weights, as %s%s", grouped(text, network_bytes(network)),
+         precision_name(network_precision(network)),
+         network_precision(network) == view->model->recommended ? ", which config.json recommends" : "");
+    if (view->model->precision_refused)
+        line(view, "", "%s, which config.json recommends, is refused: %s",
+             precision_name(view->model->recommended), view->model->precision_refused);
     line(view, "state", "%s bytes a sequence (%s floats)",
          grouped(text, network_state_floats(network) * sizeof(float)),
          grouped(floats, network_state_floats(network)));
@@ -319,10 +323,10 @@ static enum status print_loaded(const char *path, const struct model *model, FIL
     return status;
 }
 
-enum status inspect_print(const char *path, FILE *out, struct error *err)
+enum status inspect_print(const char *path, enum precision precision, FILE *out, struct error *err)
 {
     struct model *model;
-    enum status status = model_load(path, "bundle", "1", PRECISION_FLOAT32, &model, err);
+    enum status status = model_load(path, "bundle", "1", precision, &model, err);
     if (status != STATUS_OK) return status;
     status = print_loaded(path, model, out, err);
     model_drop(model);

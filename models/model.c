@@ -135,6 +135,7 @@ static enum status copy_card(const struct bundle *bundle, struct model *model, s
     if (status == STATUS_OK) status = copy_text(bundle->license, &model->license, err);
     if (status == STATUS_OK) status = copy_text(bundle->training_data, &model->training_data, err);
     model->task = bundle->task;
+    model->recommended = bundle->precision;
     model->generation = bundle->generation;
     model->forecast = bundle->forecast;
     return status;
@@ -232,17 +233,51 @@ static enum status prove(const struct bundle *bundle, struct model *model, struc
     return status;
 }
 
+static enum status assemble_in(enum precision precision, const struct bundle *bundle,
+                               struct model *model, struct error *err)
+{
+    enum status status = read_weights(bundle, precision, model, err);
+    if (status == STATUS_OK) status = check_network(bundle, model, err);
+    if (status == STATUS_OK) status = copy_features(bundle, model, err);
+    if (status == STATUS_OK) status = prove(bundle, model, err);
+    return status;
+}
+
+static void drop_network(struct model *model)
+{
+    memory_free(model->features.mean);
+    memory_free(model->features.scale);
+    network_free(model->network);
+    model->features = (struct feature_scaling){0};
+    model->network = NULL;
+}
+
+/* What the bundle's author measured may not hold for its golden vectors here: better served in full than not at all. */
+static enum status assemble_recommended(const struct bundle *bundle, struct model *model,
+                                        struct error *err)
+{
+    struct error told;
+    enum precision precision =
+        bundle->precision == PRECISION_AUTO ? PRECISION_FLOAT32 : bundle->precision;
+    enum status status = assemble_in(precision, bundle, model, &told);
+    if (status != STATUS_BAD_GOLDEN || precision == PRECISION_FLOAT32) {
+        if (status != STATUS_OK && err) *err = told;
+        return status;
+    }
+    drop_network(model);
+    status = copy_text(told.message, &model->precision_refused, err);
+    return status == STATUS_OK ? assemble_in(PRECISION_FLOAT32, bundle, model, err) : status;
+}
+
 static enum status assemble(const struct bundle *bundle, enum precision precision,
                             struct model *model, struct error *err)
 {
     enum status status = copy_card(bundle, model, err);
     if (status == STATUS_OK) status = copy_labels(bundle, model, err);
     if (status == STATUS_OK) status = make_tokenizer(bundle, model, err);
-    if (status == STATUS_OK) status = read_weights(bundle, precision, model, err);
-    if (status == STATUS_OK) status = check_network(bundle, model, err);
-    if (status == STATUS_OK) status = copy_features(bundle, model, err);
-    if (status == STATUS_OK) status = prove(bundle, model, err);
-    return status;
+    if (status != STATUS_OK) return status;
+    return precision == PRECISION_AUTO ? assemble_recommended(bundle, model, err)
+                                       : assemble_in(precision, bundle, model, err);
 }
 
 static void model_free(struct model *model)
@@ -252,10 +287,9 @@ static void model_free(struct model *model)
     memory_free(model->description);
     memory_free(model->license);
     memory_free(model->training_data);
-    memory_free(model->features.mean);
-    memory_free(model->features.scale);
+    memory_free(model->precision_refused);
     tokenizer_free(model->tokenizer);
-    network_free(model->network);
+    drop_network(model);
     memory_free(model);
 }
 

@@ -20,6 +20,9 @@ const char *task_name(enum task task);
 
 enum { MODEL_NAME_BYTES = 64, MODEL_VERSION_BYTES = 32 };
 
+/* What may be asked for besides core's precisions: the one that the bundle recommends. */
+#define PRECISION_AUTO N_PRECISIONS
+
 /* Sampling defaults of a text-generation bundle; a request's own fields win. */
 struct generation_defaults {
     double temperature, top_p, min_p, repetition_penalty;
@@ -70,7 +73,9 @@ struct model {
     char *description, *license, *training_data; /* "" where config.json has none */
     int64_t created_s;            /* mtime of model.safetensors, Unix seconds */
     char hash[65];                /* SHA-256 of model.safetensors, hexadecimal (hash of the weights) */
-    struct network *network;
+    struct network *network;      /* network_precision() is the one in force */
+    enum precision recommended;   /* config.json's "precision"; PRECISION_AUTO where it has none */
+    char *precision_refused;      /* why `recommended` is not in force although PRECISION_AUTO was asked for; NULL */
     struct tokenizer *tokenizer;  /* text tasks, else NULL */
     char **labels;                /* [n_labels], classification */
     size_t n_labels;
@@ -84,8 +89,10 @@ struct model {
     _Atomic size_t _references;
 };
 
-/* Load the bundle in folder `path` under `name`. Refuses with one sentence in `err`. The caller owns one
- * reference to *out. Reads files; takes milliseconds to seconds. */
+/* Load the bundle in folder `path` under `name`. PRECISION_AUTO takes the precision that its config.json recommends,
+ * float32 where it recommends none; where the golden vectors are not met in it, float32 after all, and
+ * precision_refused says why. Refuses with one sentence in `err`. The caller owns one reference to *out. Reads files;
+ * takes milliseconds to seconds. */
 enum status model_load(const char *path, const char *name, const char *version,
                        enum precision precision, struct model **out, struct error *err) MUST_CHECK;
 struct model *model_acquire(struct model *model); /* one more reference; returns model */

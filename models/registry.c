@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "core/memory.h"
+#include "models/per_model.h"
 #include "models/sentence.h"
 
 enum { PATH_BYTES = 4096, VERSION_DIGITS = 9, MAX_ENTRIES = 100000 };
@@ -147,7 +148,7 @@ enum status registry_list(struct registry *registry, struct model ***models, siz
 
 struct loading {
     struct registry *registry;
-    enum precision precision;
+    const char *precisions;
     registry_listener *listener; /* may be NULL */
     void *context;
 };
@@ -162,7 +163,9 @@ static enum status load_one(const struct loading *loading, const char *path, con
 {
     struct model *model;
     struct error told;
-    enum status status = model_load(path, name, version, loading->precision, &model, &told);
+    enum precision precision;
+    enum status status = per_model_precision(loading->precisions, name, &precision, &told);
+    if (status == STATUS_OK) status = model_load(path, name, version, precision, &model, &told);
     if (status == STATUS_OK) {
         /* Our reference lets the listener look at a model that a reload may replace meanwhile. */
         status = insert(loading->registry, model_acquire(model));
@@ -285,10 +288,10 @@ static bool is_folder(const char *path)
 }
 
 enum status registry_load_folder(struct registry *registry, const char *path,
-                                 enum precision precision, registry_listener *listener,
+                                 const char *precisions, registry_listener *listener,
                                  void *context, struct error *err)
 {
-    const struct loading loading = {registry, precision, listener, context};
+    const struct loading loading = {registry, precisions, listener, context};
     char below[PATH_BYTES];
     struct names names;
     enum status status = names_read(&names, path, err);
@@ -303,10 +306,10 @@ enum status registry_load_folder(struct registry *registry, const char *path,
 }
 
 enum status registry_load(struct registry *registry, const char *path, const char *name,
-                          enum precision precision, registry_listener *listener, void *context,
+                          const char *precisions, registry_listener *listener, void *context,
                           struct error *err)
 {
-    const struct loading loading = {registry, precision, listener, context};
+    const struct loading loading = {registry, precisions, listener, context};
     size_t n_bundles;
     struct error told;
     enum status status = load_entry(&loading, path, name, &n_bundles, &told);

@@ -15,15 +15,17 @@ typedef void registry_listener(void *context, const char *name, const struct mod
 enum status registry_new(struct registry **out) MUST_CHECK;
 void registry_free(struct registry *registry); /* drops its references; takes NULL */
 
+/* `precisions` says how each model keeps its weights, as models/per_model.h reads it: a name of core/precision.def or
+ * "auto", which is also meant where it says nothing. STATUS_BAD_VALUE where it holds anything else. */
 /* Load every bundle in folder `path`: each NAME/ that holds a config.json, or NAME/VERSION/ (VERSION: 1 to
  * 9 digits). A broken one is told to the listener and skipped. Fails only where the
  * folder cannot be read. */
 enum status registry_load_folder(struct registry *registry, const char *path,
-                                 enum precision precision, registry_listener *listener,
+                                 const char *precisions, registry_listener *listener,
                                  void *context, struct error *err) MUST_CHECK;
 /* Load one bundle under `name`. Replaces a model of the same name and version. */
 enum status registry_load(struct registry *registry, const char *path, const char *name,
-                          enum precision precision, registry_listener *listener, void *context,
+                          const char *precisions, registry_listener *listener, void *context,
                           struct error *err) MUST_CHECK;
 
 /* "name" (its highest version) or "name:version": one reference, the caller's to model_drop; NULL if unknown. */

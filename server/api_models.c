@@ -105,6 +105,9 @@ static void put_details(struct writer *out, const struct model *model)
     put_vocabulary(out, model);
     if (model->task == TASK_FORECASTING) put_named_integer(out, "context_length", (int64_t)model->forecast.context_length);
     put_named_string(out, "precision", precision_name(network_precision(network)));
+    put_name(out, "recommended_precision");
+    if (model->recommended == PRECISION_AUTO) put_null(out);
+    else put_string(out, precision_name(model->recommended));
     put_named_string(out, "kernels", kernels_active()->name);
     put_named_boolean(out, "whole_sequences", network_is_whole(network));
     put_named_integer(out, "state_bytes", (int64_t)(network_state_floats(network) * sizeof(float)));

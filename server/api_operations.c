@@ -90,7 +90,7 @@ void api_info(struct request *request, struct reply *reply)
     const struct kernels *set;
     for (size_t i = 0; (set = kernels_available(i)); i++) put_string(&out, set->name);
     put_close(&out, ']');
-    put_named_string(&out, "precision", precision_name(server->precision));
+    put_named_string(&out, "precision", server->config->models_precision);
     put_named_integer(&out, "workers", (int64_t)server->n_workers);
     put_named_boolean(&out, "strict_json", server->config->http_strict_json);
     write_limits(&out, server->config);

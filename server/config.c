@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/per_model.h"
+
 enum { LINE_BYTES = 198 };
 
 static const struct config_row rows[] = {
@@ -28,12 +30,16 @@ static const struct config_row rows[] = {
 #define CHOICE(s, k, f, c, h)                                                                      \
     {.kind = CONFIG_CHOICE, .section = #s, .key = #k, .fallback = (f), .choices = (c),             \
      .help = (h), .offset = offsetof(struct config, s##_##k)},
+#define PER_MODEL(s, k, f, c, h)                                                                   \
+    {.kind = CONFIG_PER_MODEL, .section = #s, .key = #k, .fallback = (f), .choices = (c),          \
+     .help = (h), .offset = offsetof(struct config, s##_##k)},
 #include "server/config.def"
 #undef SECTION
 #undef INTEGER
 #undef BOOLEAN
 #undef TEXT
 #undef CHOICE
+#undef PER_MODEL
 };
 
 enum { N_ROWS = sizeof rows / sizeof *rows };
@@ -109,6 +115,20 @@ static bool is_choice(const char *choices, const char *text)
     return false;
 }
 
+/* One choice for all models at most, and one for each that is named. */
+static bool is_per_model(const char *choices, const char *text)
+{
+    struct per_model entry, other;
+    const char *next = text;
+    while ((next = per_model_next(next, &entry))) {
+        if (!is_choice(choices, entry.value)) return false;
+        if (*entry.name && !model_name_is_valid(entry.name)) return false;
+        for (const char *rest = next; (rest = per_model_next(rest, &other));)
+            if (!strcmp(entry.name, other.name)) return false;
+    }
+    return strlen(text) < CONFIG_TEXT_BYTES;
+}
+
 /* Text from outside, safe to print in a terminal. */
 static const char *quoted(const char *text, char out[80])
 {
@@ -133,6 +153,9 @@ static enum status bad(const struct config_row *row, const char *value, struct e
     if (row->kind == CONFIG_CHOICE)
         return error_set_param(err, STATUS_BAD_VALUE, name, "%s is '%s'; expected one of %s", name,
                                shown, row->choices);
+    if (row->kind == CONFIG_PER_MODEL)
+        return error_set_param(err, STATUS_BAD_VALUE, name, "%s is '%s'; expected one of %s, and perhaps NAME=one of "
+                               "them for single models, each once, with commas between", name, shown, row->choices);
     return error_set_param(err, STATUS_BAD_VALUE, name, "%s is longer than %d bytes", name,
                            CONFIG_TEXT_BYTES - 1);
 }
@@ -156,6 +179,9 @@ static enum status row_set(struct config *config, const struct config_row *row, 
         return STATUS_OK;
     case CONFIG_CHOICE:
         if (!is_choice(row->choices, value)) return bad(row, value, err);
+        break;
+    case CONFIG_PER_MODEL:
+        if (!is_per_model(row->choices, value)) return bad(row, value, err);
         break;
     case CONFIG_TEXT:
         if (strlen(value) >= CONFIG_TEXT_BYTES) return bad(row, value, err);
@@ -353,6 +379,10 @@ static void print_row(const struct config *config, const struct config_row *row,
     case CONFIG_CHOICE:
         fprintf(out, "; %s; default %s\n%s = %s\n\n", row->choices, row->fallback, row->key,
                 (const char *)value);
+        break;
+    case CONFIG_PER_MODEL:
+        fprintf(out, "; %s, and NAME=one of them for single models, with commas between; default %s\n%s = %s\n\n",
+                row->choices, row->fallback, row->key, (const char *)value);
         break;
     case CONFIG_TEXT:
         fprintf(out, "; text; default %s\n%s = %s\n\n", *row->fallback ? row->fallback : "empty",

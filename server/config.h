@@ -23,15 +23,17 @@ struct config {
 #define BOOLEAN(section, key, fallback, help) bool section##_##key;
 #define TEXT(section, key, fallback, help) char section##_##key[CONFIG_TEXT_BYTES];
 #define CHOICE(section, key, fallback, choices, help) char section##_##key[CONFIG_TEXT_BYTES];
+#define PER_MODEL(section, key, fallback, choices, help) char section##_##key[CONFIG_TEXT_BYTES];
 #include "server/config.def"
 #undef SECTION
 #undef INTEGER
 #undef BOOLEAN
 #undef TEXT
 #undef CHOICE
+#undef PER_MODEL
 };
 
-enum config_kind { CONFIG_SECTION, CONFIG_INTEGER, CONFIG_BOOLEAN, CONFIG_TEXT, CONFIG_CHOICE };
+enum config_kind { CONFIG_SECTION, CONFIG_INTEGER, CONFIG_BOOLEAN, CONFIG_TEXT, CONFIG_CHOICE, CONFIG_PER_MODEL };
 
 /* A row as others see it. A section's row has its text in `help` and no key. */
 struct config_row {

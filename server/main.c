@@ -9,6 +9,7 @@
 
 #include "core/kernels.h"
 #include "models/inspect.h"
+#include "models/per_model.h"
 #include "server/arguments.h"
 #include "server/cli.h"
 #include "server/serve.h"
@@ -50,14 +51,30 @@ static int fail(const struct error *err, int code)
     return code;
 }
 
-static int inspect(const struct arguments *arguments)
+/* The last part of a path: the name that a model has in a folder of bundles. */
+static void base_name(const char *path, char *out, size_t size)
+{
+    size_t end = strlen(path);
+    while (end > 0 && path[end - 1] == '/') end--;
+    size_t begin = end;
+    while (begin > 0 && path[begin - 1] != '/') begin--;
+    snprintf(out, size, "%.*s", (int)(end - begin), path + begin);
+}
+
+static int inspect(const struct arguments *arguments, const struct config *config)
 {
     struct error err;
     if (arguments->n_values != 1) {
         fprintf(stderr, "carousel: inspect takes one BUNDLE, a folder\n");
         return EXIT_USAGE;
     }
-    return inspect_print(arguments->values[0], stdout, &err) == STATUS_OK ? 0 : fail(&err, 1);
+    const char *path = arguments->values[0];
+    enum precision precision;
+    char name[MODEL_NAME_BYTES + 1];
+    base_name(path, name, sizeof name);
+    enum status status = per_model_precision(config->models_precision, name, &precision, &err);
+    if (status == STATUS_OK) status = inspect_print(path, precision, stdout, &err);
+    return status == STATUS_OK ? 0 : fail(&err, 1);
 }
 
 /* `original` is argv before arguments_parse reorders it. */
@@ -75,7 +92,7 @@ static int run(int argc, char **argv, char **original)
     if (arguments_config(&arguments, &config, &err) != STATUS_OK) return fail(&err, EXIT_USAGE);
     if (arguments.print_config) config_print(&config, stdout);
     if (arguments.print_config || arguments.check_config) return 0;
-    if (arguments.command == COMMAND_INSPECT) return inspect(&arguments);
+    if (arguments.command == COMMAND_INSPECT) return inspect(&arguments, &config);
     if (arguments.command == COMMAND_NONE) {
         fputs(help, stderr);
         return EXIT_USAGE;

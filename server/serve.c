@@ -12,6 +12,7 @@
 
 #include "core/clock.h"
 #include "core/kernels.h"
+#include "models/per_model.h"
 #include "server/http.h"
 #include "server/log.h"
 #include "server/metrics.h"
@@ -46,14 +47,14 @@ static enum status load_models(struct server *server, registry_listener *listene
     char part[CONFIG_TEXT_BYTES];
     enum status status = STATUS_OK;
     for (const char *at = server->config->models_folders; status == STATUS_OK && (at = next_part(at, part));)
-        status = registry_load_folder(server->registry, part, server->precision, listener, context, err);
+        status = registry_load_folder(server->registry, part, server->config->models_precision, listener, context, err);
     for (const char *at = server->config->models_bundles; status == STATUS_OK && (at = next_part(at, part));) {
         char *path = strchr(part, '=');
         if (path) *path++ = '\0';
         if (!path || !*path || !model_name_is_valid(part))
             return error_set_param(err, STATUS_BAD_VALUE, "models.bundles", "model '%s': expected NAME=PATH, NAME of "
                                    "letters, digits, '.', '_' and '-'", part);
-        if (registry_load(server->registry, path, part, server->precision, listener, context, err) ==
+        if (registry_load(server->registry, path, part, server->config->models_precision, listener, context, err) ==
             STATUS_NO_MEMORY)
             return STATUS_NO_MEMORY; /* the listener has heard of any other failure */
     }
@@ -83,10 +84,7 @@ enum status server_open(struct server *server, const struct config *config,
     memset(server, 0, sizeof *server);
     server->config = config;
     server->started_s = (int64_t)time(NULL);
-    enum status status = precision_find(config->models_precision, &server->precision);
-    if (status != STATUS_OK)
-        return error_set_param(err, status, "models.precision", "there is no precision '%s'", config->models_precision);
-    status = kernels_select(config->scheduler_kernels, err);
+    enum status status = kernels_select(config->scheduler_kernels, err);
     if (status == STATUS_OK && !(server->metrics = metrics_new()))
         status = error_set(err, STATUS_NO_MEMORY, "no memory for the metrics");
     if (status == STATUS_OK) status = open_scheduler(server, err);
@@ -135,6 +133,21 @@ static void on_model(void *context, const char *name, const struct model *model,
     log_line(LOG_INFO, "model %s:%s (%s, %zu bytes of weights, %s) loaded in %.1f ms; %zu golden cases within %.2g",
              model->name, model->version, task_name(model->task), network_bytes(model->network),
              precision_name(network_precision(model->network)), model->load_ms, model->n_golden, model->golden_error);
+    if (model->precision_refused)
+        log_line(LOG_WARNING, "model %s:%s recommends %s and is served in float32, for it fails: %s", model->name,
+                 model->version, precision_name(model->recommended), model->precision_refused);
+}
+
+/* A name of one of ours in a setting, with nothing behind it, is most likely misspelt. */
+static void warn_of_unknown(struct server *server, const char *key, const char *text)
+{
+    struct per_model entry;
+    while ((text = per_model_next(text, &entry))) {
+        struct model *model = *entry.name ? registry_acquire(server->registry, entry.name) : NULL;
+        if (*entry.name && !model)
+            log_line(LOG_WARNING, "%s names model '%s', which is not served", key, entry.name);
+        model_drop(model);
+    }
 }
 
 static void log_kernels(const struct server *server)
@@ -235,6 +248,7 @@ int server_run(const struct config *config)
         return 1;
     }
     log_kernels(&server);
+    warn_of_unknown(&server, "models.precision", config->models_precision);
     if (!n_models) log_line(LOG_WARNING, "no model is served: models.folders is '%s'", config->models_folders);
     if (http_start(&server, &http, &err) != STATUS_OK) {
         log_line(LOG_ERROR, "%s", err.message);

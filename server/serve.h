@@ -27,7 +27,6 @@ struct server {
     struct scheduler *scheduler;
     struct metrics *metrics;
     size_t n_workers;
-    enum precision precision;
     int64_t started_s;         /* Unix seconds */
     _Atomic int phase;         /* enum server_phase */
     _Atomic long working;      /* requests on routes that compute, from headers to answer sent */

@@ -124,6 +124,9 @@ run 0 inspect "$bundles/tiny-labels"
 says 'text-classification'
 says 'lstm'
 says 'positive'
+says 'as float32$'
+run 0 inspect "$bundles/tiny-labels/" --set models.precision=auto,tiny-labels=int8
+says 'as int8$'
 run 1 inspect "$scratch"
 complains 'config.json'
 run 2 inspect

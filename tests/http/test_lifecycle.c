@@ -275,7 +275,7 @@ END_TEST
 START_TEST(every_precision_and_kernel_set_serves)
 {
     static const char *const choices[] = {
-        "CAROUSEL_MODELS_PRECISION=float16", "CAROUSEL_MODELS_PRECISION=int8",
+        "CAROUSEL_MODELS_PRECISION=float16", "CAROUSEL_MODELS_PRECISION=int8,tiny-characters=float16",
         "CAROUSEL_SCHEDULER_KERNELS=portable", "CAROUSEL_SCHEDULER_KERNELS=openblas"};
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
         const char *const settings[] = {choices[i], NULL};
@@ -285,6 +285,20 @@ START_TEST(every_precision_and_kernel_set_serves)
         expect_ok(post(&server, "/v1/classify", "{'model':'tiny-labels','input':'good'}"));
         ck_assert_int_eq(server_stop(&server), 0);
     }
+}
+END_TEST
+
+START_TEST(single_models_may_have_a_precision_of_their_own)
+{
+    const char *const settings[] = {"CAROUSEL_MODELS_PRECISION=float16,tiny-labels=int8,tiny-lebals=int8", NULL};
+    server_start(&server, settings);
+    struct reply *model = ask(&server, "GET", "/v1/models/tiny-labels", NULL);
+    ck_assert_str_eq(text_at(model, "precision"), "int8");
+    ck_assert(cJSON_IsNull(reply_at(model, "recommended_precision")));
+    ck_assert_str_eq(text_at(ask(&server, "GET", "/v1/models/tiny-series", NULL), "precision"), "float16");
+    ck_assert_ptr_nonnull(strstr(server_log(&server), "models.precision names model 'tiny-lebals', which is not served"));
+    ck_assert_ptr_null(strstr(server_log(&server), "'tiny-labels', which"));
+    ck_assert_int_eq(server_stop(&server), 0);
 }
 END_TEST
 
@@ -307,6 +321,7 @@ Suite *lifecycle_suite(void)
     tcase_add_test(starting, broken_bundles_are_named_and_the_others_served);
     tcase_add_test(starting, versions_of_a_model_stand_side_by_side);
     tcase_add_test(starting, a_server_may_have_no_models);
+    tcase_add_test(starting, single_models_may_have_a_precision_of_their_own);
     tcase_add_test(starting, every_precision_and_kernel_set_serves);
     suite_add_tcase(suite, starting);
     return suite;

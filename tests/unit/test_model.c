@@ -366,6 +366,93 @@ START_TEST(narrow_precisions_have_their_own_bound)
 }
 END_TEST
 
+static const struct {
+    const char *key; /* in config.json */
+    enum precision asked, in_force, recommended;
+} recommendations[] = {
+    {"", PRECISION_AUTO, PRECISION_FLOAT32, PRECISION_AUTO},
+    {"\"precision\": \"int8\", ", PRECISION_AUTO, PRECISION_INT8, PRECISION_INT8},
+    {"\"precision\": \"float16\", ", PRECISION_AUTO, PRECISION_FLOAT16, PRECISION_FLOAT16},
+    {"\"precision\": \"float32\", ", PRECISION_AUTO, PRECISION_FLOAT32, PRECISION_FLOAT32},
+    {"\"precision\": \"int8\", ", PRECISION_FLOAT32, PRECISION_FLOAT32, PRECISION_INT8},
+    {"\"precision\": \"int8\", ", PRECISION_FLOAT16, PRECISION_FLOAT16, PRECISION_INT8},
+};
+
+static void recommend(const char *key)
+{
+    char edited[64];
+    snprintf(edited, sizeof edited, "%s\"network\"", key);
+    written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
+    written_edit(&tmp, "m", "config.json", "\"network\"", edited);
+}
+
+START_TEST(auto_takes_what_the_bundle_recommends)
+{
+    struct model *model;
+    struct error err;
+    recommend(recommendations[_i].key);
+    ck_assert_msg(load(recommendations[_i].asked, &model, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_int_eq((int)network_precision(model->network), (int)recommendations[_i].in_force);
+    ck_assert_int_eq((int)model->recommended, (int)recommendations[_i].recommended);
+    ck_assert_ptr_null(model->precision_refused);
+    model_drop(model);
+}
+END_TEST
+
+START_TEST(auto_knows_only_real_precisions)
+{
+    recommend("\"precision\": \"auto\", ");
+    expect_refusal(STATUS_BAD_VALUE, "config.json: 'precision' is 'auto', expected one of 'float32', 'float16', 'int8'");
+}
+END_TEST
+
+/* One weight of 100 leaves the others of its row steps of 0.8 in int8, so 0.3 is lost: a difference of 0.3 where 0.1 is
+ * allowed. */
+static void recommend_what_fails(void)
+{
+    static const float values[] = {100, 0.3f, 0, 100, 0.3f, 0, 100, 0.3f, 0, 0, 0, 0};
+    recommend("\"precision\": \"int8\", ");
+    written_safetensors(&tmp, "m/model.safetensors",
+                        "{\"out.weight\": {\"dtype\": \"F32\", \"shape\": [3, 3], \"data_offsets\": [0, 36]},"
+                        " \"out.bias\": {\"dtype\": \"F32\", \"shape\": [3], \"data_offsets\": [36, 48]}}",
+                        values, sizeof values);
+    tmp_write_text(&tmp, "m/golden.json", "{\"cases\": [{\"input\": \"b\", \"tokens\": [1], \"output\": [0.3, 0.3, 0.3]}]}");
+}
+
+START_TEST(auto_falls_back_where_the_recommended_fails)
+{
+    struct model *model;
+    struct error err;
+    recommend_what_fails();
+    ck_assert_int_eq(load(PRECISION_INT8, &model, &err), STATUS_BAD_GOLDEN);
+    ck_assert_msg(load(PRECISION_AUTO, &model, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_int_eq((int)network_precision(model->network), PRECISION_FLOAT32);
+    ck_assert_int_eq((int)model->recommended, PRECISION_INT8);
+    ck_assert_ptr_nonnull(strstr(model->precision_refused, "golden.json: cases[0]: output[0] is "));
+    ck_assert_double_le(model->golden_error, 1e-6);
+    model_drop(model);
+    written_edit(&tmp, "m", "golden.json", "[0.3, ", "[9.3, ");
+    ck_assert_int_eq(load(PRECISION_AUTO, &model, &err), STATUS_BAD_GOLDEN);
+    ck_assert_ptr_null(strstr(err.message, "int8"));
+}
+END_TEST
+
+START_TEST(no_memory_is_survived_in_the_fallback)
+{
+    recommend_what_fails();
+    for (uint64_t nth = 1;; nth++) {
+        struct model *model = NULL;
+        struct error err = {.message = ""};
+        memory_fail_at(nth);
+        enum status status = load(PRECISION_AUTO, &model, &err);
+        memory_fail_at(0);
+        model_drop(model);
+        if (status == STATUS_OK) break;
+        ck_assert_msg(status == STATUS_NO_MEMORY, "allocation %d: %s", (int)nth, err.message);
+    }
+}
+END_TEST
+
 START_TEST(no_memory_is_survived_everywhere)
 {
     written_bundle(&tmp, "m", (enum task)_i);
@@ -392,7 +479,7 @@ static char *inspected(enum status *status, struct error *err)
     char path[TMP_PATH_BYTES];
     FILE *out = tmpfile();
     ck_assert_ptr_nonnull(out);
-    *status = inspect_print(tmp_path(&tmp, "m", path), out, err);
+    *status = inspect_print(tmp_path(&tmp, "m", path), PRECISION_AUTO, out, err);
     long bytes = ftell(out);
     char *text = calloc((size_t)bytes + 1, 1);
     rewind(out);
@@ -430,6 +517,22 @@ START_TEST(inspect_tells_what_a_bundle_is)
     for (size_t i = 0; i < 8 && views[_i].lines[i]; i++)
         ck_assert_msg(strstr(text, views[_i].lines[i]) != NULL, "no '%s' in\n%s", views[_i].lines[i],
                       text);
+    free(text);
+}
+END_TEST
+
+START_TEST(inspect_tells_the_precision_in_force)
+{
+    enum status status;
+    struct error err;
+    recommend("\"precision\": \"int8\", ");
+    char *text = inspected(&status, &err);
+    ck_assert_ptr_nonnull(strstr(text, " bytes of weights, as int8, which config.json recommends\n"));
+    free(text);
+    recommend_what_fails();
+    text = inspected(&status, &err);
+    ck_assert_ptr_nonnull(strstr(text, " bytes of weights, as float32\n                int8, which config.json recommends, "
+                                       "is refused: golden.json: cases[0]: "));
     free(text);
 }
 END_TEST
@@ -472,6 +575,10 @@ Suite *model_suite(void)
     tcase_add_test(core, the_hash_is_sha256_of_the_weights);
     tcase_add_test(core, features_are_spread_over_the_inputs);
     tcase_add_loop_test(core, names_are_checked, 0, sizeof names / sizeof *names);
+    tcase_add_loop_test(core, auto_takes_what_the_bundle_recommends, 0, sizeof recommendations / sizeof *recommendations);
+    tcase_add_test(core, auto_knows_only_real_precisions);
+    tcase_add_test(core, auto_falls_back_where_the_recommended_fails);
+    tcase_add_test(core, no_memory_is_survived_in_the_fallback);
     tcase_add_loop_test(core, narrow_precisions_have_their_own_bound, 0, 2);
     suite_add_tcase(suite, core);
     TCase *refusals = tcase_create("broken bundles");
@@ -488,6 +595,7 @@ Suite *model_suite(void)
     TCase *inspect = tcase_create("inspect");
     tcase_add_checked_fixture(inspect, setup, teardown);
     tcase_add_loop_test(inspect, inspect_tells_what_a_bundle_is, 0, sizeof views / sizeof *views);
+    tcase_add_test(inspect, inspect_tells_the_precision_in_force);
     tcase_add_test(inspect, inspect_does_not_let_a_text_move_the_cursor);
     tcase_add_test(inspect, inspect_of_a_broken_bundle_is_its_sentence);
     suite_add_tcase(suite, inspect);

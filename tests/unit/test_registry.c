@@ -44,13 +44,13 @@ static enum status load_folder(struct heard *heard)
 {
     struct error err;
     heard->text[0] = '\0';
-    return registry_load_folder(registry, tmp.path, PRECISION_FLOAT32, hear, heard, &err);
+    return registry_load_folder(registry, tmp.path, "float32", hear, heard, &err);
 }
 
 static enum status load(const char *folder, const char *name, struct error *err)
 {
     char path[TMP_PATH_BYTES];
-    return registry_load(registry, tmp_path(&tmp, folder, path), name, PRECISION_FLOAT32, NULL, NULL,
+    return registry_load(registry, tmp_path(&tmp, folder, path), name, "float32", NULL, NULL,
                          err);
 }
 
@@ -171,7 +171,7 @@ END_TEST
 START_TEST(a_missing_folder_is_an_error)
 {
     struct error err;
-    ck_assert_int_eq(registry_load_folder(registry, "/nowhere/at/all", PRECISION_FLOAT32, NULL, NULL,
+    ck_assert_int_eq(registry_load_folder(registry, "/nowhere/at/all", "float32", NULL, NULL,
                                           &err), STATUS_NOT_FOUND);
     ck_assert_str_eq(err.message,
                      "cannot open folder '/nowhere/at/all': No such file or directory");
