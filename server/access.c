@@ -3,6 +3,7 @@
 #include "server/access.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -63,6 +64,30 @@ char *request_error_body(const struct problem *problem, const char *request_id, 
     put_close(&out, '}');
     put_close(&out, '}');
     return writer_take(&out, bytes);
+}
+
+char *request_refusal(const struct problem *problem, const char *request_id, double total_ms, size_t *bytes,
+                      uint64_t *body_bytes)
+{
+    enum { HEAD_BYTES = 512 };
+    size_t n_body = 0;
+    char *body = request_error_body(problem, request_id, &n_body), *answer = malloc(HEAD_BYTES + n_body);
+    unsigned status = fault_http_status(problem->fault);
+    if (body && answer) {
+        int n = snprintf(answer, HEAD_BYTES,
+                         "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
+                         "X-Request-Id: %s\r\nServer-Timing: queue;dur=0, compute;dur=0, total;dur=%.3f\r\n"
+                         "Connection: close\r\n\r\n",
+                         status, status == 408 ? "Request Timeout" : "Content Too Large", n_body, request_id, total_ms);
+        memcpy(answer + n, body, n_body);
+        *bytes = (size_t)n + n_body;
+        *body_bytes = n_body;
+    } else {
+        free(answer);
+        answer = NULL;
+    }
+    free(body);
+    return answer;
 }
 
 void access_write(const struct access *access)

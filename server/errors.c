@@ -39,6 +39,7 @@ bool problem_set(struct problem *problem, enum fault fault, const char *param, c
                  ...)
 {
     problem->fault = fault;
+    problem->retry_after_s = 0;
     snprintf(problem->param, sizeof problem->param, "%s", param ? param : "");
     if (!format) {
         snprintf(problem->message, sizeof problem->message, "%s", fault_text(fault));

@@ -24,6 +24,7 @@ struct problem {
     enum fault fault;
     char param[ERROR_PARAM_BYTES];
     char message[ERROR_MESSAGE_BYTES];
+    unsigned retry_after_s; /* for the header of a 429 or 503, set after problem_set; 0: 1 */
 };
 
 /* The row's columns; never NULL. FAULT_NONE gives 200 and empty texts. */

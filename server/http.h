@@ -1,10 +1,8 @@
-/* http: sockets, parsing of HTTP, and the life of a connection. The only file that knows
+/* http: the listener, the parsing of HTTP, and the life of a connection. The only file that knows
  * libmicrohttpd, which runs the threads (a pool, each with its own epoll set).
  *
- * What arrives is checked here as far as it can be without knowing the task: route, method, content
- * type, length. A body is collected up to its limit; one that is longer is refused before it is read
- * where Content-Length tells. Handlers (server/request.h) do the rest. Every answer carries
- * X-Request-Id and Server-Timing.
+ * It brings what arrives to server/exchange.h, which says what a request is, and gives it the wire
+ * (server/connection.h).
  *
  * http_stop may only be called when no request is in flight (server->working is 0): libmicrohttpd cannot
  * be stopped while a connection is suspended. All functions are main's. */

@@ -1,7 +1,7 @@
 /* request: one HTTP request as handlers see it. Nothing here is libmicrohttpd's.
  *
  * A handler reads top-down: parse, check, then either fill the reply or defer. To defer it leaves an
- * errand: work of its own with the calls below. server/http.c then suspends the connection and starts
+ * errand: work of its own with the calls below. server/exchange.c then suspends the connection and starts
  * the errand (in this order: a suspended connection may be resumed at once, one that is not may not), and
  * asks it for the answer when request_finished has been called. An errand that streams is asked at its first
  * progress, and read from then on:
@@ -27,11 +27,26 @@ struct request;
 struct reply;
 
 enum route_id {
-#define X(symbol, method, path, handler) ROUTE_##symbol,
+#define X(symbol, method, path, handler, scopes) ROUTE_##symbol,
 #include "server/routes.def"
 #undef X
     ROUTE_NONE, /* no such path */
     N_ROUTES = ROUTE_NONE
+};
+
+/* What a key may be for, as a set of bits; and the columns of routes.def. */
+enum scopes {
+    SCOPES_OPEN = 0,
+    SCOPES_INFER = 1,   /* ask the models */
+    SCOPES_METRICS = 2, /* read GET /metrics */
+    SCOPES_ADMIN = 4,   /* load and unload models */
+    SCOPES_ANY = 7
+};
+
+/* For whom a request is, as far as sharing goes. */
+struct caller {
+    uint32_t share;  /* one number for each API key, from 1; 0: no key */
+    uint32_t weight; /* of its share, 1 where nothing else was said */
 };
 
 /* What the access log and the metrics tell of a request. Filled by the handler and the errand. */
@@ -69,6 +84,7 @@ struct request {
     const char *body;      /* [body_bytes], borrowed until the handler returns */
     size_t body_bytes;
     int64_t began_us;
+    struct caller caller;
     struct record record;
     const struct errand *errand; /* set by a handler that defers, which gives `work` away */
     void *work;
@@ -96,7 +112,7 @@ bool request_is_finished(struct request *request);
 
 /* The handlers, one for each row of routes.def. */
 typedef void request_handler(struct request *request, struct reply *reply);
-#define X(symbol, method, path, handler) void handler(struct request *request, struct reply *reply);
+#define X(symbol, method, path, handler, scopes) void handler(struct request *request, struct reply *reply);
 #include "server/routes.def"
 #undef X
 

@@ -8,8 +8,9 @@
 static const struct {
     const char *method, *path;
     request_handler *handler;
+    enum scopes scopes;
 } routes[] = {
-#define X(symbol, method, path, handler) [ROUTE_##symbol] = {#method, path, handler},
+#define X(symbol, method, path, handler, scopes) [ROUTE_##symbol] = {#method, path, handler, SCOPES_##scopes},
 #include "server/routes.def"
 #undef X
 };
@@ -51,6 +52,11 @@ const char *route_path(enum route_id route)
 bool route_is_post(enum route_id route)
 {
     return route < N_ROUTES && !strcmp(routes[route].method, "POST");
+}
+
+enum scopes route_scopes(enum route_id route)
+{
+    return route < N_ROUTES ? routes[route].scopes : SCOPES_OPEN;
 }
 
 request_handler *route_handler(enum route_id route)

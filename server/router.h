@@ -35,6 +35,8 @@ bool route_check(const struct match *match, const struct arrival *arrival, struc
 const char *route_path(enum route_id route);
 /* Whether it takes a body: the POST routes, which are those that compute. */
 bool route_is_post(enum route_id route);
+/* An API key with one of these may; SCOPES_OPEN for ROUTE_NONE. */
+enum scopes route_scopes(enum route_id route);
 request_handler *route_handler(enum route_id route);
 
 #endif

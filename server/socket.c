@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* NI_NUMERICSERV, struct iovec */
+#define _GNU_SOURCE /* NI_NUMERICSERV */
 #include "server/socket.h"
 
 #include <errno.h>
@@ -9,10 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
-
-#include "server/access.h"
 
 enum { BACKLOG = 1024 };
 
@@ -52,23 +49,4 @@ enum status socket_listen(const char *text, int64_t port, char url[SOCKET_URL_BY
     snprintf(url, SOCKET_URL_BYTES, strchr(host, ':') ? "http://[%s]:%s" : "http://%s:%s", host, service);
     *out = descriptor;
     return STATUS_OK;
-}
-
-size_t socket_refuse(int descriptor, const struct problem *problem, const char *request_id, double total_ms)
-{
-    size_t bytes = 0;
-    char *body = request_error_body(problem, request_id, &bytes), head[512];
-    unsigned status = fault_http_status(problem->fault);
-    if (!body) return 0;
-    int n = snprintf(head, sizeof head,
-                     "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-                     "X-Request-Id: %s\r\nServer-Timing: queue;dur=0, compute;dur=0, total;dur=%.3f\r\n"
-                     "Connection: close\r\n\r\n",
-                     status, status == 408 ? "Request Timeout" : "Content Too Large", bytes, request_id, total_ms);
-    struct iovec parts[] = {{head, (size_t)n}, {body, bytes}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    ssize_t sent = sendmsg(descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    (void)sent; /* a client that takes nothing is not told */
-    free(body);
-    return bytes;
 }

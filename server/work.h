@@ -1,7 +1,7 @@
 /* work: one job on behalf of one request; the errand that most tasks are.
  *
  * A task's own struct begins with a struct work. work_defer gives it to the request; from then on
- * http.c drives it (server/request.h says how), and `release` is called at its end on any thread. */
+ * exchange.c drives it (server/request.h says how), and `release` is called at its end on any thread. */
 #ifndef CAROUSEL_SERVER_WORK_H
 #define CAROUSEL_SERVER_WORK_H
 
