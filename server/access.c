@@ -36,13 +36,31 @@ void access_take_id(const char *theirs, char out[REQUEST_ID_BYTES])
     else access_new_id("req-", out);
 }
 
-void access_take_trace(const char *traceparent, char out[TRACE_ID_BYTES])
+/* n lowercase hexadecimal digits at *text, which moves behind them; `zero` says whether 0 alone is one. */
+static bool take_hex(const char **text, size_t n, bool zero)
 {
     static const char hex[] = "0123456789abcdef";
+    const char *from = *text;
+    if (strnlen(from, n) != n || strspn(from, hex) < n) return false;
+    *text += n;
+    return zero || strspn(from, "0") < n;
+}
+
+static bool take_dash(const char **text)
+{
+    return *(*text)++ == '-';
+}
+
+void access_take_trace(const char *traceparent, char out[TRACE_ID_BYTES])
+{
+    const char *at = traceparent;
     out[0] = '\0';
-    if (!traceparent || strlen(traceparent) < 55 || strspn(traceparent, hex) != 2 || traceparent[2] != '-' ||
-        strspn(traceparent + 3, hex) != 32 || traceparent[35] != '-')
+    if (!traceparent || !strncmp(traceparent, "ff", 2)) return;
+    if (!take_hex(&at, 2, true) || !take_dash(&at) || !take_hex(&at, 32, false) || !take_dash(&at) ||
+        !take_hex(&at, 16, false) || !take_dash(&at) || !take_hex(&at, 2, true))
         return;
+    bool may_go_on = strncmp(traceparent, "00", 2) != 0; /* later versions may add fields */
+    if (*at && (*at != '-' || !may_go_on)) return;
     memcpy(out, traceparent + 3, 32);
     out[32] = '\0';
 }

@@ -20,7 +20,9 @@ enum { REQUEST_ID_BYTES = 129, TRACE_ID_BYTES = 33 };
 const char *access_new_id(const char *prefix, char out[REQUEST_ID_BYTES]);
 /* The client's id where it is one ([A-Za-z0-9._:/-], 1 to 128), else a new one. NULL is none. */
 void access_take_id(const char *theirs, char out[REQUEST_ID_BYTES]);
-/* The trace id of a `traceparent` header (W3C), or an empty text. NULL is none. */
+/* The trace id of a `traceparent` header (W3C Trace Context, level 1, section 3.2), or an empty text where it is none:
+ * other lengths, capitals, the version ff and ids of zeros are not valid there. Of a version we do not know
+ * the fields of version 00 are taken, as the specification asks. NULL is none. */
 void access_take_trace(const char *traceparent, char out[TRACE_ID_BYTES]);
 
 /* The body of an error answer, from malloc, or NULL without memory. */

@@ -153,8 +153,8 @@ static void count(struct exchange *exchange)
     struct metrics *metrics = exchange->service->server->metrics;
     if (exchange->counted) return;
     exchange->counted = true;
-    metrics_count_request(metrics, exchange->request.route, exchange->status);
-    metrics_observe(metrics, HISTOGRAM_DURATION, ms_since(exchange->request.began_us) * 1e-3);
+    metrics_count_request(metrics, exchange->request.route, exchange->status,
+                          ms_since(exchange->request.began_us) * 1e-3);
     metrics_add(metrics, COUNTER_BYTES_IN, exchange->bytes_in);
     metrics_add(metrics, COUNTER_BYTES_OUT, exchange->bytes_out);
     if (exchange->started) metrics_count_end(metrics, (enum end)exchange->request.record.end);

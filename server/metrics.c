@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/kernels.h"
 #include "core/memory.h"
@@ -21,6 +22,7 @@ struct histogram_counts {
 struct metrics {
     atomic_uint_fast64_t counters[N_COUNTERS];
     struct histogram_counts histograms[N_HISTOGRAMS];
+    struct histogram_counts durations[N_ROUTES + 1]; /* HISTOGRAM_DURATION, by route */
     atomic_uint_fast64_t requests[N_ROUTES + 1][N_STATUSES];
     atomic_uint_fast64_t ends[N_ENDS];
     atomic_uint_fast64_t faults[N_FAULTS];
@@ -73,9 +75,8 @@ void metrics_add(struct metrics *metrics, enum counter counter, uint64_t n)
     add(&metrics->counters[counter], n);
 }
 
-void metrics_observe(struct metrics *metrics, enum histogram histogram, double value)
+static void observe(struct histogram_counts *counts, enum histogram histogram, double value)
 {
-    struct histogram_counts *counts = &metrics->histograms[histogram];
     const double *bounds = histograms[histogram].bounds;
     size_t i = 0;
     if (!(value >= 0) || value > 1e9) return;
@@ -84,8 +85,14 @@ void metrics_observe(struct metrics *metrics, enum histogram histogram, double v
     add(&counts->sum_nano, (uint64_t)(value * 1e9));
 }
 
-void metrics_count_request(struct metrics *metrics, enum route_id route, unsigned http_status)
+void metrics_observe(struct metrics *metrics, enum histogram histogram, double value)
 {
+    observe(&metrics->histograms[histogram], histogram, value);
+}
+
+void metrics_count_request(struct metrics *metrics, enum route_id route, unsigned http_status, double seconds)
+{
+    observe(&metrics->durations[route], HISTOGRAM_DURATION, seconds);
     if (http_status >= FIRST_STATUS && http_status < FIRST_STATUS + N_STATUSES)
         add(&metrics->requests[route][http_status - FIRST_STATUS], 1);
 }
@@ -132,20 +139,44 @@ static void print_number(struct printing *p, const char *name, const char *label
     print(p, "carousel_%s%s %llu\n", name, labels, (unsigned long long)value);
 }
 
-static void print_histogram(struct printing *p, enum histogram histogram)
+/* `label` is name="value", or empty. */
+static void print_series(struct printing *p, enum histogram histogram, const struct histogram_counts *counts,
+                         const char *label)
 {
-    const struct histogram_counts *counts = &p->metrics->histograms[histogram];
-    const char *name = histograms[histogram].name;
+    const char *name = histograms[histogram].name, *comma = *label ? "," : "";
+    const char *open = *label ? "{" : "", *close = *label ? "}" : "";
     const double *bounds = histograms[histogram].bounds;
-    uint64_t total = 0;
+    unsigned long long total = 0;
     size_t i = 0;
     for (; i < MAX_BOUNDS && bounds[i] > 0; i++) {
         total += load(&counts->bucket[i]);
-        print(p, "carousel_%s_bucket{le=\"%g\"} %llu\n", name, bounds[i], (unsigned long long)total);
+        print(p, "carousel_%s_bucket{%s%sle=\"%g\"} %llu\n", name, label, comma, bounds[i], total);
     }
     total += load(&counts->bucket[i]);
-    print(p, "carousel_%s_bucket{le=\"+Inf\"} %llu\ncarousel_%s_sum %.9g\ncarousel_%s_count %llu\n", name,
-          (unsigned long long)total, name, (double)load(&counts->sum_nano) * 1e-9, name, (unsigned long long)total);
+    print(p, "carousel_%s_bucket{%s%sle=\"+Inf\"} %llu\n", name, label, comma, total);
+    print(p, "carousel_%s_sum%s%s%s %.9g\n", name, open, label, close, (double)load(&counts->sum_nano) * 1e-9);
+    print(p, "carousel_%s_count%s%s%s %llu\n", name, open, label, close, total);
+}
+
+static bool is_empty(const struct histogram_counts *counts)
+{
+    for (size_t i = 0; i <= MAX_BOUNDS; i++)
+        if (load(&counts->bucket[i])) return false;
+    return true;
+}
+
+static void print_histogram(struct printing *p, enum histogram histogram)
+{
+    char label[128];
+    if (histogram != HISTOGRAM_DURATION) {
+        print_series(p, histogram, &p->metrics->histograms[histogram], "");
+        return;
+    }
+    for (int route = 0; route <= N_ROUTES; route++) {
+        if (is_empty(&p->metrics->durations[route])) continue;
+        snprintf(label, sizeof label, "route=\"%s\"", route_path((enum route_id)route));
+        print_series(p, histogram, &p->metrics->durations[route], label);
+    }
 }
 
 static void print_requests(struct printing *p, const char *name)
@@ -200,6 +231,17 @@ static void print_faults(struct printing *p, const char *name)
     }
 }
 
+/* The second number of statm (proc(5)), in pages; nothing where the system has no such file. */
+static void print_resident(struct printing *p, const char *name)
+{
+    unsigned long long pages;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file) return;
+    if (fscanf(file, "%*u %llu", &pages) == 1)
+        print_number(p, name, "", pages * (unsigned long long)sysconf(_SC_PAGESIZE));
+    fclose(file);
+}
+
 static void print_computed(struct printing *p, enum computed which, const char *name)
 {
     const struct scheduler_stats *stats = &p->stats;
@@ -207,6 +249,8 @@ static void print_computed(struct printing *p, enum computed which, const char *
     case COMPUTED_BUILD_INFO:
         print(p, "carousel_%s{version=\"%s\",kernels=\"%s\"} 1\n", name, server_version(), kernels_active()->name);
         break;
+    case COMPUTED_STARTED: print_number(p, name, "", (uint64_t)p->server->started_s); break;
+    case COMPUTED_RESIDENT: print_resident(p, name); break;
     case COMPUTED_REQUESTS: print_requests(p, name); break;
     case COMPUTED_FINISHED:
         for (int i = 0; i < N_ENDS; i++)

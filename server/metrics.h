@@ -51,8 +51,10 @@ struct metrics *metrics_new(void);
 void metrics_free(struct metrics *metrics);
 
 void metrics_add(struct metrics *metrics, enum counter counter, uint64_t n);
+/* Not for HISTOGRAM_DURATION. */
 void metrics_observe(struct metrics *metrics, enum histogram histogram, double value);
-void metrics_count_request(struct metrics *metrics, enum route_id route, unsigned http_status);
+/* A request was answered; HISTOGRAM_DURATION gets its seconds. */
+void metrics_count_request(struct metrics *metrics, enum route_id route, unsigned http_status, double seconds);
 void metrics_count_end(struct metrics *metrics, enum end end);
 /* Where `fault` means that the server refused for want of room; else nothing. */
 void metrics_count_fault(struct metrics *metrics, enum fault fault);

@@ -47,7 +47,16 @@ START_TEST(counters_add_up_with_the_requests)
     ck_assert_double_gt(metric(&server, "carousel_compute_seconds_total"), 0);
     ck_assert_double_gt(metric(&server, "carousel_request_bytes_total"), 0);
     ck_assert_double_gt(metric(&server, "carousel_response_bytes_total"), 0);
-    ck_assert_double_ge(metric(&server, "carousel_time_to_first_token_seconds_count"), 6);
+    ck_assert_double_eq(metric(&server, "carousel_time_to_first_token_seconds_count"), 6);
+    ck_assert_double_eq(metric(&server, "carousel_inter_token_seconds_count"), 6);
+    ck_assert_double_eq(metric(&server, "carousel_queue_duration_seconds_count"), 7 + 6 + 3);
+    ck_assert_double_eq(metric(&server, "carousel_request_duration_seconds_count{route=\"/v1/forecast\"}"), 7);
+    ck_assert_double_eq(metric(&server, "carousel_request_duration_seconds_count{route=\"/v1/completions\"}"), 10);
+    ck_assert_double_gt(metric(&server, "carousel_request_duration_seconds_sum{route=\"/v1/completions\"}"), 0);
+    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"none\",code=\"404\"}"), 1);
+    ck_assert_double_gt(metric(&server, "carousel_resident_memory_bytes"), 1e6);
+    ck_assert_double_gt(metric(&server, "carousel_start_time_seconds"), 1.7e9);
+    ck_assert_ptr_nonnull(strstr(ask(&server, "GET", "/metrics", NULL)->body, "carousel_build_info{version=\""));
     ck_assert_int_eq(server_stop(&server), 0);
 }
 END_TEST

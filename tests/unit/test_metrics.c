@@ -46,10 +46,10 @@ START_TEST(counters_count)
 {
     metrics_add(metrics, COUNTER_BYTES_IN, 5);
     metrics_add(metrics, COUNTER_BYTES_IN, 7);
-    metrics_count_request(metrics, ROUTE_FORECAST, 200);
-    metrics_count_request(metrics, ROUTE_FORECAST, 200);
-    metrics_count_request(metrics, ROUTE_NONE, 404);
-    metrics_count_request(metrics, ROUTE_NONE, 9999);
+    metrics_count_request(metrics, ROUTE_FORECAST, 200, 0.01);
+    metrics_count_request(metrics, ROUTE_FORECAST, 200, 0.01);
+    metrics_count_request(metrics, ROUTE_NONE, 404, 0.01);
+    metrics_count_request(metrics, ROUTE_NONE, 9999, 0.01);
     metrics_count_end(metrics, END_CANCELLED);
     metrics_count_fault(metrics, FAULT_QUEUE_FULL);
     metrics_count_fault(metrics, FAULT_INVALID_VALUE);
@@ -66,19 +66,37 @@ END_TEST
 
 START_TEST(histograms_are_cumulative)
 {
-    metrics_observe(metrics, HISTOGRAM_DURATION, 0.0005); /* on a bound: inside */
-    metrics_observe(metrics, HISTOGRAM_DURATION, 0.002);
-    metrics_observe(metrics, HISTOGRAM_DURATION, 1000);
-    metrics_observe(metrics, HISTOGRAM_DURATION, -1);
-    metrics_observe(metrics, HISTOGRAM_DURATION, 0.0 / 0.0);
+    metrics_observe(metrics, HISTOGRAM_QUEUE, 0.0005); /* on a bound: inside */
+    metrics_observe(metrics, HISTOGRAM_QUEUE, 0.002);
+    metrics_observe(metrics, HISTOGRAM_QUEUE, 1000);
+    metrics_observe(metrics, HISTOGRAM_QUEUE, -1);
+    metrics_observe(metrics, HISTOGRAM_QUEUE, 0.0 / 0.0);
     print();
-    EXPECT("carousel_request_duration_seconds_bucket{le=\"0.0005\"} 1");
-    EXPECT("carousel_request_duration_seconds_bucket{le=\"0.001\"} 1");
-    EXPECT("carousel_request_duration_seconds_bucket{le=\"0.0025\"} 2");
-    EXPECT("carousel_request_duration_seconds_bucket{le=\"60\"} 2");
-    EXPECT("carousel_request_duration_seconds_bucket{le=\"+Inf\"} 3");
-    EXPECT("carousel_request_duration_seconds_count 3");
-    EXPECT("carousel_request_duration_seconds_sum 1000.0025");
+    EXPECT("carousel_queue_duration_seconds_bucket{le=\"0.00025\"} 0");
+    EXPECT("carousel_queue_duration_seconds_bucket{le=\"0.0005\"} 1");
+    EXPECT("carousel_queue_duration_seconds_bucket{le=\"0.001\"} 1");
+    EXPECT("carousel_queue_duration_seconds_bucket{le=\"0.0025\"} 2");
+    EXPECT("carousel_queue_duration_seconds_bucket{le=\"60\"} 2");
+    EXPECT("carousel_queue_duration_seconds_bucket{le=\"+Inf\"} 3");
+    EXPECT("carousel_queue_duration_seconds_count 3");
+    EXPECT("carousel_queue_duration_seconds_sum 1000.0025");
+}
+END_TEST
+
+START_TEST(durations_are_kept_by_route)
+{
+    metrics_count_request(metrics, ROUTE_METRICS, 200, 0.001);
+    metrics_count_request(metrics, ROUTE_FORECAST, 200, 250);
+    metrics_count_request(metrics, ROUTE_FORECAST, 500, 0.25);
+    print();
+    EXPECT("carousel_request_duration_seconds_bucket{route=\"/metrics\",le=\"0.001\"} 1");
+    EXPECT("carousel_request_duration_seconds_bucket{route=\"/v1/forecast\",le=\"0.1\"} 0");
+    EXPECT("carousel_request_duration_seconds_bucket{route=\"/v1/forecast\",le=\"0.25\"} 1");
+    EXPECT("carousel_request_duration_seconds_bucket{route=\"/v1/forecast\",le=\"300\"} 2");
+    EXPECT("carousel_request_duration_seconds_bucket{route=\"/v1/forecast\",le=\"+Inf\"} 2");
+    EXPECT("carousel_request_duration_seconds_count{route=\"/v1/forecast\"} 2");
+    EXPECT("carousel_request_duration_seconds_sum{route=\"/v1/forecast\"} 250.25");
+    ck_assert_ptr_null(strstr(text, "carousel_request_duration_seconds_count{route=\"/v1/score\"}"));
 }
 END_TEST
 
@@ -238,6 +256,7 @@ Suite *metrics_suite(void)
     tcase_add_checked_fixture(core, start, stop);
     tcase_add_test(core, counters_count);
     tcase_add_test(core, histograms_are_cumulative);
+    tcase_add_test(core, durations_are_kept_by_route);
     tcase_add_test(core, every_metric_has_help_and_type_once);
     tcase_add_test(core, threads_lose_nothing);
     suite_add_tcase(suite, core);
