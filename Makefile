@@ -161,6 +161,7 @@ $O/%.o: %.c $O/flags
 	$(call say,CC,$<) $(CC) $(ALL_CFLAGS) $(kernel_flags) $(version_flag) -MMD -MP -c $< -o $@
 
 $(VERSIONED:%.c=$O/%.o): $O/version
+$O/server/api_openapi.o: docs/openapi.yaml
 
 # Files that say what objects were made with; touched only where that has changed.
 define write_if_changed
