@@ -55,12 +55,17 @@ nodejs OpenAI's client for JavaScript
 npm installs that client
 endef
 
+define NEEDS_OPENAPI
+python3 schemathesis, which tries the server against its description
+python3-venv a place of its own for it
+endef
+
 define NEEDS_DOCKER
 buildah builds the image where no Docker engine runs
 mmdebstrap makes the base image where no registry can be reached
 endef
 
-export NEEDS_BUILD NEEDS_CHECK NEEDS_VALGRIND NEEDS_CLIENTS NEEDS_DOCKER
+export NEEDS_BUILD NEEDS_CHECK NEEDS_VALGRIND NEEDS_CLIENTS NEEDS_OPENAPI NEEDS_DOCKER
 
 # ---------------------------------------------------------------------------------------------
 # Modes and flags
@@ -272,6 +277,11 @@ check-clients: deps-build deps-clients
 	@$(MAKE) all
 	@tests/clients/run.sh $(BUILD)/clients
 
+## check-openapi: schemathesis (from PyPI) tries the server against docs/openapi.yaml
+check-openapi: deps-build deps-openapi
+	@$(MAKE) all
+	@tests/openapi/run.sh $(BUILD)/openapi
+
 ## docker-check: build the image, POST to the server in it, weigh it
 docker-check:
 	@docker/check.sh
@@ -280,7 +290,7 @@ docker-check:
 cov: deps-check
 	@$(MAKE) COV=1 programs
 	@tests/coverage.sh $(BUILD)/cov "$(MAKE) COV=1" $(TIERS) fuzz cli
-.PHONY: check $(TIERS) fuzz cli layers headers size check-valgrind check-clients docker-check cov
+.PHONY: check $(TIERS) fuzz cli layers headers size check-valgrind check-clients check-openapi docker-check cov
 
 # ---------------------------------------------------------------------------------------------
 # Running, installing, keeping tidy
