@@ -95,7 +95,7 @@ PLAIN      := -fno-profile-arcs -fno-test-coverage
 LINK_MODE  := --coverage
 else
 MODE       := release
-OPTIMISE   := -O2 -g -D_FORTIFY_SOURCE=2
+OPTIMISE   := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 endif
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
@@ -111,11 +111,14 @@ endif
 
 # Ours come before the user's CFLAGS, so that his win.
 ALL_CFLAGS  = -std=c11 -D_POSIX_C_SOURCE=200809L $(OPTIMISE) $(WARNINGS) -fno-common \
-              -fstack-protector-strong -fPIE -pthread -I. $(PACKAGE_CFLAGS) $(CFLAGS)
-ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LINK_MODE) $(LDFLAGS)
+              -fstack-protector-strong -fstack-clash-protection $(BRANCHES) -fPIE -pthread -I. $(PACKAGE_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(LINK_MODE) $(LDFLAGS)
 ALL_LIBS    = $(PACKAGE_LIBS) -pthread -lm
 
-ifneq ($(filter x86_64-%,$(shell $(CC) -dumpmachine 2>/dev/null)),)
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
+# Where indirect calls and returns may go, where the processor can watch it.
+BRANCHES := $(if $(filter x86_64-%,$(MACHINE)),-fcf-protection=full)$(if $(filter aarch64-%,$(MACHINE)),-mbranch-protection=standard)
+ifneq ($(filter x86_64-%,$(MACHINE)),)
 AVX2   := -mavx2 -mfma -mf16c
 AVX512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
 FLAGS_core/kernels_avx2        := $(AVX2)
@@ -236,7 +239,7 @@ export CAROUSEL_SCRATCH := $O/tests/scratch
 ## check: build and run every test; SAN=address,undefined or SAN=thread for the sanitizers
 check: deps-check
 	@$(MAKE) programs
-	@MAKE="$(MAKE)" tests/check.sh $(MODE) $(TIERS) fuzz cli $(if $(filter release,$(MODE)),layers headers size)
+	@MAKE="$(MAKE)" tests/check.sh $(MODE) $(TIERS) fuzz cli $(if $(filter release,$(MODE)),layers headers size hardening)
 	@$(if $(filter release,$(MODE)),$(MAKE) -s cov)
 
 ## unit golden http: one tier of the tests; SUITE=name narrows it
@@ -262,6 +265,10 @@ headers:
 ## size: refuse functions over 80 lines, files over 600
 size:
 	@tests/size.sh
+
+## hardening: refuse a program without the protections of compiler and linker
+hardening: $(CAROUSEL)
+	@tests/hardening.sh $(CAROUSEL)
 
 ## check-valgrind: the unit tests under valgrind; SUITE=name narrows them
 # Arithmetic alone is left out unless asked for by name: it takes minutes there, allocates nothing, and its
@@ -290,7 +297,7 @@ docker-check:
 cov: deps-check
 	@$(MAKE) COV=1 programs
 	@tests/coverage.sh $(BUILD)/cov "$(MAKE) COV=1" $(TIERS) fuzz cli
-.PHONY: check $(TIERS) fuzz cli layers headers size check-valgrind check-clients check-openapi docker-check cov
+.PHONY: check $(TIERS) fuzz cli layers headers size hardening check-valgrind check-clients check-openapi docker-check cov
 
 # ---------------------------------------------------------------------------------------------
 # Running, installing, keeping tidy
