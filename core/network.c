@@ -23,6 +23,7 @@
 #include "core/memory.h"
 
 struct network {
+    uint64_t serial;
     enum precision precision;
     struct layer **layers; /* [n_layers] owned */
     size_t n_layers;
@@ -134,6 +135,7 @@ static void lay_out(struct network *network)
 enum status network_new(const struct layer_spec *specs, size_t n, struct tensors *tensors,
                         enum precision precision, struct network **out, struct error *err)
 {
+    static _Atomic uint64_t n_made;
     struct network *network = memory_new(1, sizeof *network);
     enum status status = STATUS_OK;
     if (network) network->layers = memory_new(n, sizeof(struct layer *));
@@ -141,6 +143,7 @@ enum status network_new(const struct layer_spec *specs, size_t n, struct tensors
         network_free(network);
         return error_set(err, STATUS_NO_MEMORY, "network: no memory for %zu layers", n);
     }
+    network->serial = ++n_made;
     network->precision = precision;
     for (size_t i = 0; status == STATUS_OK && i < n; i++) {
         status = build_layer(network, &specs[i], tensors, err);
@@ -204,6 +207,11 @@ bool network_is_whole(const struct network *network)
 bool network_has_pooling(const struct network *network)
 {
     return network->pools;
+}
+
+uint64_t network_serial(const struct network *network)
+{
+    return network->serial;
 }
 
 enum precision network_precision(const struct network *network)

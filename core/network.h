@@ -29,6 +29,8 @@ size_t network_bytes(const struct network *network); /* of weights in memory */
 bool network_is_whole(const struct network *network);  /* sequences ride whole, cannot be resumed */
 bool network_has_pooling(const struct network *network); /* one output, after the last step */
 enum precision network_precision(const struct network *network);
+/* Its number in this process, from 1: unlike its address, never another network's. */
+uint64_t network_serial(const struct network *network);
 /* Layers, for inspection: NULL past the end. */
 const struct layer *network_layer(const struct network *network, size_t i);
 

@@ -7,7 +7,7 @@
  *   ABOARD --feed gives no step: worker_park--> PARKED --scheduler_wake--> ABOARD
  *   QUEUED, ABOARD, PARKED --cancelled, past its deadline, closing--> left
  *
- * A worker keeps its riders in lanes, one lane a network; a turn serves the first max_batch riders of
+ * Who boards next is the queue's to say (core/queue.h). A worker keeps its riders in lanes, one lane a network; a turn serves the first max_batch riders of
  * one lane, who then stand in line again at its tail, and the next turn serves the next lane. While a worker
  * has few riders of a large network, idle workers help it with its products (core/team.h); when it has
  * many, it gives half of them to an idle one.
@@ -29,6 +29,8 @@
 enum { PARKED_CHECK_MS = 50 };
 
 enum {
+    /* Riders of a lane, in turns' worth, up to which it takes in clients who have nobody aboard. */
+    GUEST_TURNS = 2,
     /* Riders of a worker up to which it rather borrows the other cores than shares out its riders: so few
      * rows cost little more than the weights they stream, which a team streams once for all of them. */
     TEAM_RIDERS = 16,
@@ -51,68 +53,61 @@ void scheduler_board(struct worker *worker, struct sequence *child)
     child->stats = (struct sequence_stats){.submitted_us = now};
     pthread_mutex_lock(&worker->scheduler->mu);
     sequence_set_aboard(child, worker, now);
+    queue_board(&worker->scheduler->queue, child);
     pthread_mutex_unlock(&worker->scheduler->mu);
     list_push(&worker->boarding, child);
-}
-
-static void scheduler_unqueue(struct scheduler *scheduler, struct sequence *before,
-                              struct sequence *sequence)
-{
-    list_unlink(&scheduler->queue, before, sequence);
-    scheduler->queued_steps -= sequence->cost_steps;
 }
 
 /* Drop from the queue whoever need not ride any more. mu is held. */
 static void worker_sweep_queue(struct worker *worker, int64_t now)
 {
     struct scheduler *s = worker->scheduler;
-    if (!s->queue_changed && now < s->queue_deadline_us && !s->stopping) return;
-    s->queue_changed = false;
-    s->queue_deadline_us = INT64_MAX;
-    struct sequence *before = NULL, *next;
-    for (struct sequence *sequence = s->queue.head; sequence; sequence = next) {
-        next = sequence->_next;
-        enum status reason = s->stopping ? STATUS_CLOSING : sequence_verdict(sequence, now);
-        if (reason != STATUS_OK) {
-            scheduler_unqueue(s, before, sequence);
-            worker_leave(worker, sequence, reason);
-            continue;
-        }
-        before = sequence;
-        if (sequence->deadline_us && sequence->deadline_us < s->queue_deadline_us)
-            s->queue_deadline_us = sequence->deadline_us;
-    }
+    struct sequence_list gone = {0};
+    struct sequence *sequence;
+    queue_sweep(&s->queue, now, s->stopping, &gone);
+    while ((sequence = list_pop(&gone))) worker_leave(worker, sequence, sequence->_reason);
 }
 
 /* How many riders this worker may have so as not to be fuller than the others. mu is held. */
-static size_t worker_share(const struct worker *worker)
+static size_t worker_quota(const struct worker *worker)
 {
     const struct scheduler *s = worker->scheduler;
     size_t n_workers = s->options.n_workers, riders = s->queue.n;
     for (size_t i = 0; i < n_workers; i++)
         riders += &s->workers[i] == worker ? worker->n_riders : s->workers[i].n_booked;
-    size_t share = (riders + n_workers - 1) / n_workers;
-    return worker->n_helpers && share < TEAM_RIDERS ? (size_t)TEAM_RIDERS : share;
+    size_t quota = (riders + n_workers - 1) / n_workers;
+    return worker->n_helpers && quota < TEAM_RIDERS ? (size_t)TEAM_RIDERS : quota;
 }
 
-/* Take this worker's share from the queue, and no more of a network than a turn serves. mu is held. */
-static void worker_board_queued(struct worker *worker, int64_t now)
+/* Take from a line up to `room` riders: as many of its network as a turn serves, and guests. mu is held. */
+static void worker_board_line(struct worker *worker, struct queue_line *line, size_t room,
+                              struct sequence_list *boarding, int64_t now)
 {
     struct scheduler *s = worker->scheduler;
-    size_t share = worker_share(worker);
-    struct sequence_list boarding = {0};
-    struct sequence *before = NULL, *next;
-    for (struct sequence *sequence = s->queue.head;
-         sequence && worker->n_riders + boarding.n < share; sequence = next) {
-        next = sequence->_next;
-        struct lane *lane = lanes_find(&worker->lanes, sequence->network);
-        if ((lane ? lane->riders.n : 0) + boarding.n >= s->options.max_batch) {
-            before = sequence;
-            continue;
-        }
-        scheduler_unqueue(s, before, sequence);
+    const struct lane *lane = lanes_find(&worker->lanes, line->network);
+    size_t riders = lane ? lane->riders.n : 0, max = s->options.max_batch;
+    while (boarding->n < room && riders < GUEST_TURNS * max) {
+        struct sequence *sequence = queue_take(&s->queue, line, riders >= max, now);
+        if (!sequence) break;
         sequence_set_aboard(sequence, worker, now);
-        list_push(&boarding, sequence);
+        list_push(boarding, sequence);
+        riders++;
+    }
+    if (line->n && riders >= max) pace_stall(&line->pace, now);
+}
+
+/* Take this worker's quota from the queue. The lines take turns at being first. mu is held. */
+static void worker_board_queued(struct worker *worker, int64_t now)
+{
+    struct queue *queue = &worker->scheduler->queue;
+    if (!queue->n) return;
+    size_t quota = worker_quota(worker);
+    if (worker->n_riders >= quota) return;
+    struct sequence_list boarding = {0};
+    queue->next++;
+    for (size_t i = 0; i < queue->n_lines; i++) {
+        struct queue_line *line = queue->lines[(queue->next + i) % queue->n_lines];
+        if (line->n) worker_board_line(worker, line, quota - worker->n_riders, &boarding, now);
     }
     worker_seat(worker, &boarding);
 }
@@ -162,6 +157,8 @@ static void worker_settle(struct worker *worker)
     s->inside += worker->boarding.n;
     s->inside -= worker->n_left;
     worker->n_left = 0;
+    queue_note_turn(&s->queue, worker->last_turn.serial, worker->last_turn.us, worker->last_turn.steps);
+    worker->last_turn.steps = 0;
     if (s->inside == 0) pthread_cond_broadcast(&s->emptied);
     worker_seat(worker, &worker->boarding);
     worker_seat(worker, &worker->inbox);
@@ -346,7 +343,7 @@ enum status scheduler_new(const struct scheduler_options *options, struct schedu
     struct scheduler *s = memory_new(1, sizeof *s);
     if (!s) goto out;
     s->options = *options;
-    s->queue_deadline_us = INT64_MAX;
+    queue_init(&s->queue, &options->queue);
     pthread_mutex_init(&s->mu, NULL);
     condition_init(&s->emptied);
     s->workers = memory_new(options->n_workers, sizeof *s->workers);
@@ -376,32 +373,44 @@ static void scheduler_call(struct scheduler *scheduler, size_t n)
     }
 }
 
-static enum status scheduler_admit(const struct scheduler *s, size_t n, uint64_t steps)
+static enum status scheduler_consider(struct scheduler *scheduler, const struct queue_offer *offer, int64_t now,
+                                      int64_t *retry_us)
 {
-    if (s->draining) return STATUS_CLOSING;
-    bool fits = n <= s->options.queue_sequences - s->queue.n &&
-                steps <= s->options.queue_steps - s->queued_steps;
-    return fits ? STATUS_OK : STATUS_QUEUE_FULL;
+    if (scheduler->draining) return STATUS_CLOSING;
+    return queue_judge(&scheduler->queue, offer, now, retry_us);
+}
+
+enum status scheduler_judge(struct scheduler *scheduler, const struct network *network, uint32_t share,
+                            int64_t *retry_us)
+{
+    const struct queue_offer offer = {.network = network, .share = share, .n = 1, .steps = 1};
+    pthread_mutex_lock(&scheduler->mu);
+    enum status status = scheduler_consider(scheduler, &offer, clock_us(), retry_us);
+    pthread_mutex_unlock(&scheduler->mu);
+    return status;
+}
+
+static struct queue_offer offer_of(struct sequence *const *sequences, size_t n)
+{
+    struct queue_offer offer = {.network = sequences[0]->network, .share = sequences[0]->share, .n = n,
+                                .priority = sequences[0]->priority, .deadline_us = sequences[0]->deadline_us};
+    for (size_t i = 0; i < n; i++) {
+        offer.steps += sequences[i]->cost_steps;
+        if (sequences[i]->least_steps > offer.least_steps) offer.least_steps = sequences[i]->least_steps;
+    }
+    return offer;
 }
 
 enum status scheduler_submit(struct scheduler *scheduler, struct sequence *const *sequences,
-                             size_t n)
+                             size_t n, int64_t *retry_us)
 {
-    uint64_t steps = 0;
-    for (size_t i = 0; i < n; i++) steps += sequences[i]->cost_steps;
+    const struct queue_offer offer = offer_of(sequences, n);
     int64_t now = clock_us();
     pthread_mutex_lock(&scheduler->mu);
-    enum status status = scheduler_admit(scheduler, n, steps);
+    enum status status = scheduler_consider(scheduler, &offer, now, retry_us);
+    if (status == STATUS_OK) status = queue_push(&scheduler->queue, sequences, n, now);
     if (status == STATUS_OK) {
-        for (size_t i = 0; i < n; i++) {
-            struct sequence *sequence = sequences[i];
-            sequence->stats = (struct sequence_stats){.submitted_us = now};
-            sequence->_phase = PHASE_QUEUED;
-            list_insert(&scheduler->queue, sequence);
-            if (sequence->deadline_us && sequence->deadline_us < scheduler->queue_deadline_us)
-                scheduler->queue_deadline_us = sequence->deadline_us;
-        }
-        scheduler->queued_steps += steps;
+        for (size_t i = 0; i < n; i++) sequences[i]->_phase = PHASE_QUEUED;
         scheduler->inside += n;
         scheduler_call(scheduler, n);
     }
@@ -414,7 +423,7 @@ void scheduler_cancel(struct scheduler *scheduler, struct sequence *sequence)
     pthread_mutex_lock(&scheduler->mu);
     atomic_store_explicit(&sequence->_cancelled, true, memory_order_release);
     if (sequence->_phase == PHASE_PARKED) scheduler_unpark(scheduler, sequence);
-    if (sequence->_phase == PHASE_QUEUED) scheduler->queue_changed = true;
+    if (sequence->_phase == PHASE_QUEUED) scheduler->queue.changed = true;
     pthread_mutex_unlock(&scheduler->mu);
 }
 
@@ -451,7 +460,7 @@ void scheduler_stats(struct scheduler *scheduler, struct scheduler_stats *out)
     pthread_mutex_lock(&scheduler->mu);
     out->queued = scheduler->queue.n;
     out->parked = scheduler->parked.n;
-    out->queued_steps = scheduler->queued_steps;
+    out->queued_steps = scheduler->queue.steps;
     for (size_t i = 0; i < scheduler->options.n_workers; i++)
         out->aboard += scheduler->workers[i].n_booked + scheduler->workers[i].inbox.n;
     pthread_mutex_unlock(&scheduler->mu);
@@ -489,6 +498,7 @@ void scheduler_free(struct scheduler *scheduler)
         for (size_t i = 0; i < scheduler->options.n_workers; i++)
             worker_release(&scheduler->workers[i]);
     memory_free(scheduler->workers);
+    queue_release(&scheduler->queue);
     pthread_cond_destroy(&scheduler->emptied);
     pthread_mutex_destroy(&scheduler->mu);
     memory_free(scheduler);

@@ -1,15 +1,19 @@
 /* scheduler: the carousel. Sequences step on and off at every turn.
  *
- * One bounded queue; each worker thread owns its riders. One turn = up to chunk_steps steps of
- * every rider of one network, in one packed batch. Riders of several networks take turns. There
- * is no padding, no equal-length rule and no waiting window.
+ * One bounded queue, fair between clients (core/queue.h); each worker thread owns its riders. One turn = up to
+ * chunk_steps steps of up to max_batch riders of one network, in one packed batch. Riders of several networks take
+ * turns. There is no padding, no equal-length rule and no waiting window.
+ *
+ * A worker takes aboard as many riders of a network as one turn serves. A client who has nobody aboard of that network
+ * may board one although they are there, up to as many again: then they take turns. So a thousand long
+ * sequences of one client delay the first of another by a turn, not by a ride.
  *
  * Functions may be called from any thread unless said otherwise. Nothing here logs or exits. */
 #ifndef CAROUSEL_CORE_SCHEDULER_H
 #define CAROUSEL_CORE_SCHEDULER_H
 
 #include "core/clock.h"
-#include "core/sequence.h"
+#include "core/queue.h"
 
 struct scheduler;
 
@@ -18,8 +22,7 @@ struct scheduler_options {
     size_t max_batch;       /* sequences in one turn of one worker */
     size_t chunk_steps;     /* C: steps of one sequence in one turn: what a prompt can delay others by */
     size_t max_rows;        /* rows of one turn; also the longest sequence that can ride whole */
-    size_t queue_sequences; /* bound of the queue */
-    uint64_t queue_steps;   /* bound of the queue, in cost_steps */
+    struct queue_options queue;
 };
 
 /* Histogram of sequences in a turn: bucket i counts turns of at most 2^i, the last one all. */
@@ -39,20 +42,28 @@ struct scheduler_stats {
 enum status scheduler_new(const struct scheduler_options *options, struct scheduler **out,
                           struct error *err) MUST_CHECK;
 
-/* Take in sequences[0..n) together, or none: STATUS_QUEUE_FULL or STATUS_CLOSING. On success
- * finish() will be called for each, perhaps before this returns. */
+/* Take in sequences[0..n), which have one network, share, priority and deadline, together or none: STATUS_CLOSING,
+ * STATUS_NO_MEMORY, STATUS_DEADLINE, or STATUS_QUEUE_FULL with the microseconds after which to come back in *retry_us
+ * (queue_judge). On success finish() will be called for each, perhaps before this returns. */
 enum status scheduler_submit(struct scheduler *scheduler, struct sequence *const *sequences,
-                             size_t n) MUST_CHECK;
+                             size_t n, int64_t *retry_us) MUST_CHECK;
+
+/* Would the smallest sequence find room now? As scheduler_submit answers, so that who would be refused anyway can be
+ * refused before work is put into the request. */
+enum status scheduler_judge(struct scheduler *scheduler, const struct network *network, uint32_t share,
+                            int64_t *retry_us) MUST_CHECK;
 
 /* From a driver's take(): put a child on board of the same worker at its next turn, past the queue (its
  * cost was admitted with the parent's). finish() will be called for it. */
 void scheduler_board(struct worker *worker, struct sequence *child);
 
-/* Ask a sequence to leave at the next turn, wherever it is: it finishes with STATUS_CANCELLED unless
- * it ends first. The caller must know that finish() has not been called yet. */
+/* Ask a sequence to leave at the next turn, wherever it is: it finishes with STATUS_CANCELLED unless it ends first.
+ * May be called as long as the sequence's memory lives: before it is submitted, and it leaves as soon as it is in; once
+ * finish() has been called, and nothing happens. */
 void scheduler_cancel(struct scheduler *scheduler, struct sequence *sequence);
 
-/* Let a parked sequence go on; remembered if it is just about to be parked. Same condition. */
+/* Let a parked sequence go on. Remembered if it is not parked: the next parking is then left out. When: as
+ * scheduler_cancel. */
 void scheduler_wake(struct scheduler *scheduler, struct sequence *sequence);
 
 size_t scheduler_max_rows(const struct scheduler *scheduler);

@@ -17,6 +17,9 @@
 
 struct sequence;
 struct worker;
+struct queue_flow;
+
+enum { SEQUENCE_PRIORITY_MIN = -10, SEQUENCE_PRIORITY_MAX = 10 };
 
 enum verdict { RIDE_ON, LEAVE };
 
@@ -48,9 +51,11 @@ struct sequence {
     const struct driver *driver;
     const struct network *network; /* borrowed until finish */
     float *state;                  /* [network_state_floats], 64-byte aligned; the creator's */
-    int priority;                  /* higher boards first; 0 is ordinary */
+    uint32_t share;                /* whose work it is: the queue serves shares alike (core/queue.h) */
+    int priority;                  /* higher boards first within its share; 0 is ordinary */
     int64_t deadline_us;           /* monotonic; 0: none */
     uint64_t cost_steps;           /* steps this sequence will take at most, forks included */
+    uint64_t least_steps;          /* and at least, one after the other, unless it fails; 0: unknown */
     /* readable in finish() */
     struct sequence_stats stats;
     /* the scheduler's own */
@@ -59,6 +64,7 @@ struct sequence {
     bool _wake_pending;
     enum status _reason;
     struct worker *_worker;
+    struct queue_flow *_flow;      /* where it waits, or waited before it boarded; or NULL */
     struct sequence *_next;
 };
 

@@ -31,15 +31,9 @@ void list_remove(struct sequence_list *list, struct sequence *sequence)
     list_unlink(list, before, sequence);
 }
 
-void list_insert(struct sequence_list *list, struct sequence *sequence)
+enum status sequence_verdict(const struct sequence *sequence, int64_t now)
 {
-    if (!list->tail || list->tail->priority >= sequence->priority) {
-        list_push(list, sequence);
-        return;
-    }
-    struct sequence **at = &list->head;
-    while ((*at)->priority >= sequence->priority) at = &(*at)->_next;
-    sequence->_next = *at;
-    *at = sequence;
-    list->n++;
+    if (atomic_load_explicit(&sequence->_cancelled, memory_order_acquire)) return STATUS_CANCELLED;
+    if (sequence->deadline_us && now >= sequence->deadline_us) return STATUS_DEADLINE;
+    return STATUS_OK;
 }

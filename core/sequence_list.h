@@ -14,12 +14,12 @@ struct sequence_list {
 void list_push(struct sequence_list *list, struct sequence *sequence); /* at the tail */
 struct sequence *list_pop(struct sequence_list *list);                 /* the head, or NULL */
 
-/* Behind the last one of at least its priority: a list filled by this alone stays sorted. */
-void list_insert(struct sequence_list *list, struct sequence *sequence);
-
 /* Take out `sequence`, which is in the list: list_unlink where its predecessor is known (NULL: it is the
  * head), list_remove where it must be looked for. */
 void list_unlink(struct sequence_list *list, struct sequence *before, struct sequence *sequence);
 void list_remove(struct sequence_list *list, struct sequence *sequence);
+
+/* Why `sequence` must leave now, or STATUS_OK. */
+enum status sequence_verdict(const struct sequence *sequence, int64_t now);
 
 #endif

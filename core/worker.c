@@ -9,13 +9,6 @@ void counter_add(atomic_uint_fast64_t *counter, uint64_t n)
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-enum status sequence_verdict(struct sequence *sequence, int64_t now)
-{
-    if (atomic_load_explicit(&sequence->_cancelled, memory_order_acquire)) return STATUS_CANCELLED;
-    if (sequence->deadline_us && now >= sequence->deadline_us) return STATUS_DEADLINE;
-    return STATUS_OK;
-}
-
 /* ---- leaving -------------------------------------------------------------------------------- */
 
 void worker_leave(struct worker *worker, struct sequence *sequence, enum status reason)
@@ -27,6 +20,10 @@ void worker_leave(struct worker *worker, struct sequence *sequence, enum status 
 void worker_finish_leaving(struct worker *worker)
 {
     struct sequence *sequence;
+    if (!worker->leaving.n) return;
+    pthread_mutex_lock(&worker->scheduler->mu);
+    for (sequence = worker->leaving.head; sequence; sequence = sequence->_next) queue_left(sequence);
+    pthread_mutex_unlock(&worker->scheduler->mu);
     while ((sequence = list_pop(&worker->leaving))) {
         enum status reason = sequence->_reason;
         sequence->stats.finished_us = clock_us();
@@ -106,9 +103,12 @@ static size_t worker_fill(struct worker *worker, struct lane *lane)
     return n;
 }
 
-static void worker_count_turn(struct worker *worker, size_t n, int64_t began, int64_t ended)
+static void worker_count_turn(struct worker *worker, const struct lane *lane, size_t n, int64_t began, int64_t ended)
 {
     struct counters *c = &worker->scheduler->counters;
+    worker->last_turn.serial = network_serial(lane->network);
+    worker->last_turn.us = ended - began;
+    for (size_t i = 0; i < n; i++) worker->last_turn.steps += worker->rides[i].n_steps;
     counter_add(&c->turns, 1);
     counter_add(&c->rows, n);
     counter_add(&c->compute_us, (uint64_t)(ended - began));
@@ -138,7 +138,7 @@ void worker_turn(struct worker *worker)
         int64_t began = clock_us();
         network_run(lane->network, worker->workspace, worker->rides, n);
         int64_t ended = clock_us();
-        worker_count_turn(worker, n, began, ended);
+        worker_count_turn(worker, lane, n, began, ended);
         for (size_t i = 0; i < n; i++) {
             struct sequence *sequence = worker->aboard[i];
             worker_count_ride(worker, sequence, &worker->rides[i], n, ended);

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "core/lanes.h"
+#include "core/queue.h"
 #include "core/scheduler.h"
 
 enum phase { PHASE_NEW, PHASE_QUEUED, PHASE_ABOARD, PHASE_PARKED };
@@ -38,16 +39,18 @@ struct worker {
     struct sequence_list boarding;       /* forks, until the turn is over */
     struct sequence_list leaving;        /* _reason says why; finish() is due */
     size_t n_left;              /* finished since mu was last held */
+    struct {
+        uint64_t serial, steps; /* the network's; steps 0: there was none since mu was last held */
+        int64_t us;
+    } last_turn;
 };
 
 struct scheduler {
     struct scheduler_options options;
     pthread_mutex_t mu;
     pthread_cond_t emptied;
-    struct sequence_list queue, parked;
-    uint64_t queued_steps;
-    int64_t queue_deadline_us;   /* no queued sequence expires before this */
-    bool queue_changed;          /* a queued sequence was cancelled */
+    struct queue queue;
+    struct sequence_list parked;
     bool draining, stopping;
     size_t inside;
     struct counters counters;
@@ -57,9 +60,6 @@ struct scheduler {
 
 /* Add to a counter. Any thread. */
 void counter_add(atomic_uint_fast64_t *counter, uint64_t n);
-
-/* Why `sequence` must leave now, or STATUS_OK. */
-enum status sequence_verdict(struct sequence *sequence, int64_t now);
 
 /* The following are called by the worker's own thread. */
 

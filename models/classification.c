@@ -91,7 +91,10 @@ enum status classification_new(struct model *model, const struct classification_
         return status;
     }
     job_init(&c->job, options, &driver);
-    for (size_t i = 0; i < n; i++) c->job._riders[i].sequence.cost_steps = c->steps[i].n;
+    for (size_t i = 0; i < n; i++) {
+        struct sequence *sequence = &c->job._riders[i].sequence;
+        sequence->cost_steps = sequence->least_steps = c->steps[i].n;
+    }
     *out = c;
     return STATUS_OK;
 }

@@ -108,7 +108,10 @@ enum status embedding_new(struct model *model, const struct classification_input
         return status;
     }
     job_init(&e->job, options, &driver);
-    for (size_t i = 0; i < n; i++) e->job._riders[i].sequence.cost_steps = e->steps[i].n;
+    for (size_t i = 0; i < n; i++) {
+        struct sequence *sequence = &e->job._riders[i].sequence;
+        sequence->cost_steps = sequence->least_steps = e->steps[i].n;
+    }
     *out = e;
     return STATUS_OK;
 }

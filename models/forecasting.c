@@ -196,6 +196,7 @@ static void series_init(struct forecast *f, const struct forecast_request *r, si
     struct rider *reader = rider_of(f, good, 0);
     if (f->n_paths > 1) rider_adopt(reader, rider_of(f, good, 1), f->n_paths - 1);
     reader->sequence.cost_steps = series->n + f->n_paths * (f->horizon - 1);
+    reader->sequence.least_steps = series->n + f->horizon - 1;
 }
 
 /* ---- the driver ---- */

@@ -266,6 +266,7 @@ static void fill_in(struct generation *g, const struct generation_request *r)
         }
         if (g->best_of > 1) rider_adopt(rider_of(g, p, 0), rider_of(g, p, 1), g->best_of - 1);
         rider_of(g, p, 0)->sequence.cost_steps = prompt->n + g->best_of * g->max_tokens;
+        rider_of(g, p, 0)->sequence.least_steps = prompt->n;
     }
 }
 

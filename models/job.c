@@ -59,6 +59,7 @@ void job_init(struct job *job, const struct job_options *options, const struct d
         rider->sequence.driver = driver;
         rider->sequence.network = job->model->network;
         rider->sequence.state = job->_states + i * state_stride(job);
+        rider->sequence.share = options->share;
         rider->sequence.priority = options->priority;
         rider->sequence.deadline_us = options->deadline_us;
         rider->job = job;
@@ -81,7 +82,7 @@ enum status job_start(struct job *job, struct scheduler *scheduler)
     atomic_store(&job->_pending, job->_n_riders);
     for (size_t i = 0; i < job->_n_submitted; i++)
         atomic_store(&job->_riders[i].place, RIDER_ABOARD);
-    enum status status = scheduler_submit(scheduler, job->_sequences, job->_n_submitted);
+    enum status status = scheduler_submit(scheduler, job->_sequences, job->_n_submitted, &job->retry_us);
     if (status == STATUS_OK) return STATUS_OK; /* perhaps already over: not to be touched */
     for (size_t i = 0; i < job->_n_submitted; i++)
         atomic_store(&job->_riders[i].place, RIDER_WAITING);

@@ -34,7 +34,8 @@ struct job_observer {
 
 /* What every request may say. */
 struct job_options {
-    int priority;
+    uint32_t share;      /* whose work it is (core/queue.h) */
+    int priority;        /* SEQUENCE_PRIORITY_MIN to _MAX */
     int64_t deadline_us; /* monotonic; 0: none */
     struct job_observer observer;
 };
@@ -53,6 +54,7 @@ struct job_timings {
 struct job {
     struct model *model;          /* owns one reference */
     struct job_options options;
+    int64_t retry_us;             /* after STATUS_QUEUE_FULL from job_start: when to come back, from then */
     /* private: see models/rider.h */
     struct scheduler *_scheduler;  /* NULL before job_start */
     struct rider *_riders;         /* [n_riders]: every one that will ever ride, forks included */
@@ -64,7 +66,7 @@ struct job {
     atomic_bool _cancelled;
 };
 
-/* Submit. STATUS_QUEUE_FULL, STATUS_CLOSING: the job is as new and finished() will not be called. On success
+/* Submit. Where that fails (scheduler_submit says how) the job is as new and finished() will not be called. On success
  * finished() is called exactly once, perhaps before this returns. */
 enum status job_start(struct job *job, struct scheduler *scheduler) MUST_CHECK;
 /* Ask it to end soon (the client left); finished() still comes. Only between job_start and finished(). */

@@ -83,7 +83,8 @@ static void fill_in(struct scoring *s, const struct scoring_item *items)
         put(item, &at, &bos, n_bos(s->job.model));
         put(item, &at, items[i].context.ids, items[i].context.n);
         put(item, &at, items[i].text.ids, items[i].text.n);
-        s->job._riders[i].sequence.cost_steps = item->n - 1;
+        struct sequence *sequence = &s->job._riders[i].sequence;
+        sequence->cost_steps = sequence->least_steps = item->n - 1;
     }
 }
 

@@ -72,8 +72,10 @@ static enum status open_scheduler(struct server *server, struct error *err)
         .max_batch = (size_t)config->scheduler_max_batch,
         .chunk_steps = (size_t)config->scheduler_chunk_steps,
         .max_rows = (size_t)config->scheduler_max_rows,
-        .queue_sequences = (size_t)config->scheduler_queue_sequences,
-        .queue_steps = (uint64_t)config->scheduler_queue_steps,
+        .queue = {.sequences = (size_t)config->scheduler_queue_sequences,
+                  .steps = (uint64_t)config->scheduler_queue_steps,
+                  .wait_us = config->scheduler_queue_wait_ms * 1000,
+                  .priority_us = config->scheduler_priority_ms * 1000},
     };
     return scheduler_new(&options, &server->scheduler, err);
 }

@@ -132,7 +132,7 @@ struct scheduler *jobs_scheduler(size_t n_workers, size_t chunk_steps, size_t ma
 {
     struct scheduler_options options = {
         .n_workers = n_workers, .max_batch = max_batch, .chunk_steps = chunk_steps,
-        .max_rows = 512, .queue_sequences = 1000, .queue_steps = 1000000};
+        .max_rows = 512, .queue = {.sequences = 1000, .steps = 1000000}};
     struct scheduler *scheduler = NULL;
     struct error err = {0};
     enum status status = scheduler_new(&options, &scheduler, &err);

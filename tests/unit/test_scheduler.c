@@ -106,7 +106,7 @@ static struct scheduler *scheduler_with(size_t workers, size_t batch, size_t chu
 {
     struct scheduler_options options = {.n_workers = workers, .max_batch = batch,
                                         .chunk_steps = chunk, .max_rows = 256,
-                                        .queue_sequences = queue, .queue_steps = 1000000};
+                                        .queue = {.sequences = queue, .steps = 1000000, .priority_us = 1000000}};
     struct scheduler *s = NULL;
     struct error err;
     ck_assert_int_eq(scheduler_new(&options, &s, &err), STATUS_OK);
@@ -115,7 +115,8 @@ static struct scheduler *scheduler_with(size_t workers, size_t batch, size_t chu
 
 static enum status submit(struct scheduler *s, struct rider *r)
 {
-    return scheduler_submit(s, (struct sequence *const[]){&r->sequence}, 1);
+    int64_t retry_us;
+    return scheduler_submit(s, (struct sequence *const[]){&r->sequence}, 1, &retry_us);
 }
 
 static void check_idle(struct scheduler *s)
@@ -396,7 +397,8 @@ static struct gate *gate_shut(struct scheduler *s, const struct network *network
     g->sequence.network = network;
     g->sequence.state = g->state;
     g->sequence.cost_steps = 1;
-    ck_assert_int_eq(scheduler_submit(s, (struct sequence *const[]){&g->sequence}, 1), STATUS_OK);
+    int64_t retry_us;
+    ck_assert_int_eq(scheduler_submit(s, (struct sequence *const[]){&g->sequence}, 1, &retry_us), STATUS_OK);
     AWAIT(atomic_load(&g->inside));
     return g;
 }
@@ -437,11 +439,12 @@ START_TEST(the_queue_is_bounded_and_takes_all_or_none)
     struct gate *gate = gate_shut(s, network);
     struct rider *r[5];
     struct sequence *both[2];
+    int64_t retry_us = 0;
     for (size_t i = 0; i < 5; i++) r[i] = rider_new(network, i, 1, 10);
     ck_assert_int_eq(submit(s, r[0]), STATUS_OK);
     ck_assert_int_eq(submit(s, r[1]), STATUS_OK);
     both[0] = &r[2]->sequence, both[1] = &r[3]->sequence;
-    ck_assert_int_eq(scheduler_submit(s, both, 2), STATUS_QUEUE_FULL);
+    ck_assert_int_eq(scheduler_submit(s, both, 2, &retry_us), STATUS_QUEUE_FULL);
     r[4]->sequence.cost_steps = 1000000;
     ck_assert_int_eq(submit(s, r[4]), STATUS_QUEUE_FULL);
     ck_assert_int_eq(submit(s, r[2]), STATUS_OK);
@@ -569,7 +572,7 @@ END_TEST
 START_TEST(a_start_without_memory_fails_cleanly)
 {
     struct scheduler_options options = {.n_workers = 3, .max_batch = 4, .chunk_steps = 4,
-                                        .max_rows = 64, .queue_sequences = 4, .queue_steps = 100};
+                                        .max_rows = 64, .queue = {.sequences = 4, .steps = 100}};
     for (uint64_t nth = 1;; nth++) {
         struct scheduler *s = NULL;
         struct error err = {0};
