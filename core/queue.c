@@ -14,7 +14,8 @@ enum {
     THRESHOLD = 8,  /* what a flow may have waiting, in units of what is still free */
     KEPT_FLOWS = 64, /* empty flows of a line that remember their start tag before one is forgotten early */
     KEPT_LINES = 64, /* lines from which on an empty one is used again before another is made */
-    FIRST_ROOM = 8
+    FIRST_ROOM = 8,
+    TAG_UNIT = 1024
 };
 
 #define RETRY_MIN_US ((int64_t)1000000)
@@ -150,11 +151,12 @@ static uint64_t steps_ahead(const struct queue_line *line, const struct queue_fl
     bool guest = !own || (!own->n && !own->n_aboard);
     uint64_t mine = 0, others = 0;
     for (size_t i = level_of(offer->priority); own && i < QUEUE_LEVELS; i++) mine += own->level[i].steps;
-    uint64_t until = mine + offer->steps / offer->n;
+    double until = (double)(mine + offer->steps / offer->n) / (offer->weight ? offer->weight : 1);
     for (size_t i = 0; i < line->n_flows; i++) {
         const struct queue_flow *flow = line->flows[i];
         if (flow == own || (guest && flow->n_aboard)) continue;
-        others += flow->steps < until ? flow->steps : until;
+        double its = until * flow->weight;
+        others += (double)flow->steps < its ? flow->steps : (uint64_t)its;
     }
     return others + mine;
 }
@@ -221,6 +223,7 @@ enum status queue_push(struct queue *queue, struct sequence *const *sequences, s
     if (!flow) return STATUS_NO_MEMORY;
     size_t i = level_of(sequences[0]->priority);
     if (!flow->n && flow->start < line->clock) flow->start = line->clock;
+    flow->weight = sequences[0]->weight ? sequences[0]->weight : 1;
     for (size_t k = 0; k < n; k++) {
         struct sequence *sequence = sequences[k];
         assert(sequence->network == line->network && sequence->share == flow->share &&
@@ -290,7 +293,7 @@ struct sequence *queue_take(struct queue *queue, struct queue_line *line, bool g
     size_t i = flow_next(next, queue->options.priority_us);
     struct sequence *sequence = next->level[i].waiting.head;
     if (line->clock < first) line->clock = first;
-    next->start += sequence->cost_steps;
+    next->start += sequence->cost_steps * TAG_UNIT / next->weight;
     if (line->latest < next->start) line->latest = next->start;
     pace_board(&line->pace, sequence->cost_steps);
     take_out(queue, NULL, sequence, i, now);

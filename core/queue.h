@@ -5,8 +5,8 @@
  *
  * - Between flows: start-time fair queueing (Goyal, Vin, Cheng, "Start-time Fair Queuing", SIGCOMM 1996), in
  *   steps. Each flow has a start tag; the flow with the smallest one is served, its tag grows by the cost of
- *   who boarded, and a flow that comes back begins no earlier than the line's clock, the tag last served. So
- *   among clients with work to do each gets the same number of steps, and a newcomer is next.
+ *   who boarded over the flow's weight, and a flow that comes back begins no earlier than the line's clock, the tag
+ *   last served. So among clients with work to do each gets steps in proportion to its weight, and a newcomer is next.
  * - Within a flow: who came first, where a level of priority counts as having come priority_us earlier. So a low
  *   priority waits longer, but not for ever, and one client's priority takes nothing from another.
  *
@@ -42,10 +42,10 @@ struct queue_line;
 /* Stable while it has sequences that wait or are aboard. */
 struct queue_flow {
     struct queue_line *line;
-    uint32_t share;
+    uint32_t share, weight;
     size_t n, n_aboard;
     uint64_t steps;      /* that wait */
-    uint64_t start;      /* the start tag */
+    uint64_t start;      /* the start tag, in 1/1024 steps */
     uint32_t used;       /* bit i: level[i] has somebody */
     struct queue_level level[QUEUE_LEVELS];
 };
@@ -75,10 +75,10 @@ struct queue {
 void queue_init(struct queue *queue, const struct queue_options *options);
 void queue_release(struct queue *queue); /* must be empty of sequences */
 
-/* What wants to wait: n sequences of one network, share and priority. */
+/* What wants to wait: n sequences of one network, share, weight and priority. */
 struct queue_offer {
     const struct network *network;
-    uint32_t share;
+    uint32_t share, weight;
     int priority;
     size_t n;
     uint64_t steps;       /* of all, at most */
@@ -93,7 +93,7 @@ struct queue_offer {
 enum status queue_judge(struct queue *queue, const struct queue_offer *offer, int64_t now,
                         int64_t *retry_us) MUST_CHECK;
 
-/* Take in all, or none: STATUS_NO_MEMORY. They have one network, share and priority. */
+/* Take in all, or none: STATUS_NO_MEMORY. They have one network, share, weight and priority. */
 enum status queue_push(struct queue *queue, struct sequence *const *sequences, size_t n, int64_t now) MUST_CHECK;
 
 /* The next of the line, who is then aboard until queue_left; or NULL. With `guests`: only of flows that have nobody aboard. */

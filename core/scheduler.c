@@ -392,7 +392,8 @@ enum status scheduler_judge(struct scheduler *scheduler, const struct network *n
 
 static struct queue_offer offer_of(struct sequence *const *sequences, size_t n)
 {
-    struct queue_offer offer = {.network = sequences[0]->network, .share = sequences[0]->share, .n = n,
+    struct queue_offer offer = {.network = sequences[0]->network, .share = sequences[0]->share,
+                                .weight = sequences[0]->weight, .n = n,
                                 .priority = sequences[0]->priority, .deadline_us = sequences[0]->deadline_us};
     for (size_t i = 0; i < n; i++) {
         offer.steps += sequences[i]->cost_steps;

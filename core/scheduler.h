@@ -42,7 +42,7 @@ struct scheduler_stats {
 enum status scheduler_new(const struct scheduler_options *options, struct scheduler **out,
                           struct error *err) MUST_CHECK;
 
-/* Take in sequences[0..n), which have one network, share, priority and deadline, together or none: STATUS_CLOSING,
+/* Take in sequences[0..n), which have one network, share, weight, priority and deadline, together or none: STATUS_CLOSING,
  * STATUS_NO_MEMORY, STATUS_DEADLINE, or STATUS_QUEUE_FULL with the microseconds after which to come back in *retry_us
  * (queue_judge). On success finish() will be called for each, perhaps before this returns. */
 enum status scheduler_submit(struct scheduler *scheduler, struct sequence *const *sequences,

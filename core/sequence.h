@@ -51,7 +51,8 @@ struct sequence {
     const struct driver *driver;
     const struct network *network; /* borrowed until finish */
     float *state;                  /* [network_state_floats], 64-byte aligned; the creator's */
-    uint32_t share;                /* whose work it is: the queue serves shares alike (core/queue.h) */
+    uint32_t share;                /* whose work it is: the queue serves shares alike, (core/queue.h) */
+    uint32_t weight;               /* or by their weights; 0 is 1 */
     int priority;                  /* higher boards first within its share; 0 is ordinary */
     int64_t deadline_us;           /* monotonic; 0: none */
     uint64_t cost_steps;           /* steps this sequence will take at most, forks included */

@@ -60,6 +60,7 @@ void job_init(struct job *job, const struct job_options *options, const struct d
         rider->sequence.network = job->model->network;
         rider->sequence.state = job->_states + i * state_stride(job);
         rider->sequence.share = options->share;
+        rider->sequence.weight = options->weight;
         rider->sequence.priority = options->priority;
         rider->sequence.deadline_us = options->deadline_us;
         rider->job = job;

@@ -34,7 +34,7 @@ struct job_observer {
 
 /* What every request may say. */
 struct job_options {
-    uint32_t share;      /* whose work it is (core/queue.h) */
+    uint32_t share, weight; /* whose work it is (core/queue.h) */
     int priority;        /* SEQUENCE_PRIORITY_MIN to _MAX */
     int64_t deadline_us; /* monotonic; 0: none */
     struct job_observer observer;

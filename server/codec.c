@@ -8,8 +8,9 @@
 #include "core/memory.h"
 #include "models/sentence.h"
 #include "server/serve.h"
+#include "server/work.h"
 
-enum { NAMES_BYTES = 256, PRIORITY = 10 };
+enum { NAMES_BYTES = 256 };
 
 /* ---- the model ------------------------------------------------------------------------------ */
 
@@ -78,14 +79,30 @@ static bool read_options(struct call *call)
     int64_t timeout_ms = config->timeouts_request_ms, priority = 0;
     const char *user = NULL;
     if (!field_integer(call->root, "timeout_ms", 1, config->timeouts_request_max_ms, &timeout_ms, call->problem) ||
-        !field_integer(call->root, "priority", -PRIORITY, PRIORITY, &priority, call->problem) ||
+        !field_integer(call->root, "priority", SEQUENCE_PRIORITY_MIN, SEQUENCE_PRIORITY_MAX, &priority, call->problem) ||
         !field_string(call->root, "user", 512, &user, call->problem))
         return false;
+    const struct request *request = call->request;
+    call->options.share = request->caller.share ? request->caller.share : request->peer;
+    call->options.weight = request->caller.weight;
     call->options.priority = (int)priority;
     call->options.deadline_us = timeout_ms ? call->request->began_us + timeout_ms * 1000 : 0;
     call->options.observer = (struct job_observer){
         .progress = request_progressed, .finished = request_finished, .context = call->request};
     return refuse_sessions(call);
+}
+
+/* Who would find no room is refused before the texts are read and a job is made. */
+static bool find_room(struct call *call)
+{
+    enum route_id route = call->request->route;
+    int64_t retry_us = 0;
+    if (route == ROUTE_TOKENIZE || route == ROUTE_DETOKENIZE) return true;
+    enum status status = scheduler_judge(call->request->server->scheduler, call->model->network, call->options.share, &retry_us);
+    if (status == STATUS_OK) return true;
+    problem_from(call->problem, status, NULL, NULL);
+    if (status == STATUS_QUEUE_FULL) call->problem->retry_after_s = work_retry_after_s(retry_us);
+    return false;
 }
 
 bool call_open(struct call *call, struct request *request, struct reply *reply,
@@ -100,7 +117,7 @@ bool call_open(struct call *call, struct request *request, struct reply *reply,
     bool good = value_kind(call->root) == JSON_OBJECT ||
                 problem_set(call->problem, FAULT_INVALID_JSON, NULL, "the body is not a JSON object");
     if (good && call->config->http_strict_json) good = field_check_known(call->root, fields, common_fields, call->problem);
-    if (good) good = read_options(call) && find_model(call, tasks, what);
+    if (good) good = read_options(call) && find_model(call, tasks, what) && find_room(call);
     if (!good) call_close(call);
     return good;
 }

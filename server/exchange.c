@@ -28,6 +28,7 @@
 #include "core/clock.h"
 #include "server/access.h"
 #include "server/metrics.h"
+#include "server/peer.h"
 #include "server/router.h"
 #include "server/socket.h"
 #include "server/watch.h"
@@ -44,12 +45,11 @@ struct exchange {
     struct connection *connection;
     char id[REQUEST_ID_BYTES], trace_id[TRACE_ID_BYTES], method[16];
     struct match match;
-    struct problem early; /* found in the headers; told when the body has been read away */
+    struct problem early; /* found before any work was done; told when the body has been read away */
     struct body body;
     unsigned status;      /* of the answer; 0: none yet */
     uint64_t bytes_in, bytes_out;
     bool working, counted;
-    enum status start_status;
     pthread_mutex_t mu;   /* guards the rest, and phase's way out of BODY */
     enum phase phase;
     bool parked, wake_pending, started, finished, cancelled, detached;
@@ -218,7 +218,8 @@ static void take_error_body(struct exchange *exchange, struct reply *reply)
     reply->content_type = NULL;
     reply->stream = false;
     reply->status = fault_http_status(reply->problem.fault);
-    metrics_count_fault(exchange->service->server->metrics, reply->problem.fault);
+    /* what had started is counted by its end */
+    if (!exchange->started) metrics_count_fault(exchange->service->server->metrics, reply->problem.fault);
 }
 
 /* Send the reply, which is taken. */
@@ -336,7 +337,8 @@ static struct exchange *exchange_new(struct service *service, struct connection 
     route_find(method, path, &exchange->match);
     exchange->request = (struct request){.server = service->server, .route = exchange->match.route, .id = exchange->id,
                                          .tail = exchange->match.tail, .began_us = clock_us(),
-                                         .caller = {.weight = 1}};
+                                         .caller = {.weight = 1},
+                                         .peer = peer_number(connection_descriptor(connection))};
     exchange->working = route_is_post(exchange->match.route);
     if (exchange->working) atomic_fetch_add(&service->server->working, 1);
     return exchange;
@@ -405,10 +407,9 @@ static bool defer(struct exchange *exchange)
               streams ? clock_us() + service->server->config->stream_ping_s * 1000000 : 0);
     watch_hangup(service->watch, connection_slot(exchange->connection));
     if (streams) atomic_store(&request->eager, true);
-    enum status status = request->errand->start(request->work);
+    bool started = request->errand->start(request->work, &exchange->early);
     pthread_mutex_lock(&exchange->mu);
-    exchange->start_status = status;
-    if (status != STATUS_OK) {
+    if (!started) {
         exchange->finished = true;
         wake_locked(exchange);
     } else {
@@ -446,7 +447,7 @@ static bool resume(struct exchange *exchange)
 {
     struct request *request = &exchange->request;
     struct reply reply = {0};
-    if (exchange->start_status != STATUS_OK) problem_from(&reply.problem, exchange->start_status, NULL, NULL);
+    if (exchange->early.fault != FAULT_NONE) reply.problem = exchange->early;
     else if (!request->errand->read && !request_is_finished(request)) {
         if (park(exchange)) return true;
         return resume(exchange);

@@ -102,10 +102,16 @@ void metrics_count_end(struct metrics *metrics, enum end end)
     add(&metrics->ends[end], 1);
 }
 
-void metrics_count_fault(struct metrics *metrics, enum fault fault)
+/* Without being at fault themselves, such requests were not computed. */
+static bool is_refusal(enum fault fault)
 {
     unsigned status = fault_http_status(fault);
-    if (status == 413 || status == 429 || status == 503) add(&metrics->faults[fault], 1);
+    return status == 413 || status == 429 || status == 503 || status == 504;
+}
+
+void metrics_count_fault(struct metrics *metrics, enum fault fault)
+{
+    if (is_refusal(fault)) add(&metrics->faults[fault], 1);
 }
 
 /* ---- printing ------------------------------------------------------------------------------- */
@@ -224,8 +230,7 @@ enum computed {
 static void print_faults(struct printing *p, const char *name)
 {
     for (int i = 0; i < N_FAULTS; i++) {
-        unsigned status = fault_http_status((enum fault)i);
-        if (status == 413 || status == 429 || status == 503)
+        if (is_refusal((enum fault)i))
             print(p, "carousel_%s{reason=\"%s\"} %llu\n", name, fault_code((enum fault)i),
                   (unsigned long long)load(&p->metrics->faults[i]));
     }

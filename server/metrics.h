@@ -56,7 +56,8 @@ void metrics_observe(struct metrics *metrics, enum histogram histogram, double v
 /* A request was answered; HISTOGRAM_DURATION gets its seconds. */
 void metrics_count_request(struct metrics *metrics, enum route_id route, unsigned http_status, double seconds);
 void metrics_count_end(struct metrics *metrics, enum end end);
-/* Where `fault` means that the server refused for want of room; else nothing. */
+/* A request was answered with `fault` without having been started: counted where the server refused for want of room or
+ * time. So the requests on a route that computes are those finished, those rejected, and the client's errors. */
 void metrics_count_fault(struct metrics *metrics, enum fault fault);
 
 /* Everything, as text/plain; version=0.0.4. server->scheduler and server->registry may be NULL. */

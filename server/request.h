@@ -68,7 +68,7 @@ enum stream_step {
 };
 
 struct errand {
-    enum status (*start)(void *work);
+    bool (*start)(void *work, struct problem *problem); /* false: *problem says why not */
     void (*cancel)(void *work);
     void (*answer)(void *work, struct request *request, struct reply *reply);
     enum stream_step (*read)(void *work, struct request *request, char *out, size_t room, size_t *n,
@@ -85,6 +85,7 @@ struct request {
     size_t body_bytes;
     int64_t began_us;
     struct caller caller;
+    uint32_t peer;         /* a number for the address it came from (server/peer.h) */
     struct record record;
     const struct errand *errand; /* set by a handler that defers, which gives `work` away */
     void *work;

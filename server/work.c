@@ -7,10 +7,24 @@
 #include "server/metrics.h"
 #include "server/serve.h"
 
-enum status work_start(void *context)
+unsigned work_retry_after_s(int64_t retry_us)
+{
+    return (unsigned)((retry_us + 999999) / 1000000);
+}
+
+bool work_start(void *context, struct problem *problem)
 {
     struct work *work = context;
-    return job_start(work->job, work->server->scheduler);
+    work->started = true; /* before it is: it may have ended before job_start returns */
+    enum status status = job_start(work->job, work->server->scheduler);
+    if (status == STATUS_OK) return true;
+    work->started = false;
+    problem_from(problem, status, NULL, NULL);
+    if (status == STATUS_QUEUE_FULL) problem->retry_after_s = work_retry_after_s(work->job->retry_us);
+    if (status == STATUS_DEADLINE)
+        problem_set(problem, FAULT_DEADLINE_EXCEEDED, "timeout_ms",
+                    "the deadline has passed, or is sooner than this could ever be computed");
+    return false;
 }
 
 void work_cancel(void *context)
@@ -22,6 +36,10 @@ void work_cancel(void *context)
 void work_free(void *context)
 {
     struct work *work = context;
+    if (work->started && !work->settled) { /* nobody was there to be answered */
+        job_timings(work->job, &work->timings);
+        metrics_observe(work->server->metrics, HISTOGRAM_QUEUE, work->timings.queue_ms * 1e-3);
+    }
     work->release(work);
 }
 
@@ -29,6 +47,7 @@ bool work_settle(struct work *work, struct request *request, struct problem *pro
 {
     struct record *record = &request->record;
     struct job_timings *timings = &work->timings;
+    work->settled = true;
     job_timings(work->job, timings);
     record->queue_ms = timings->queue_ms;
     record->compute_ms = timings->compute_ms;

@@ -12,6 +12,7 @@ struct work {
     struct job *job;      /* owned: release frees it (as the task's job) and the struct */
     struct server *server;
     struct job_timings timings; /* once the job has finished */
+    _Bool started, settled;
     /* The job has ended well: print its answer. */
     void (*print)(struct work *work, struct request *request, struct reply *reply);
     void (*release)(struct work *work);
@@ -21,9 +22,12 @@ struct work {
 void work_defer(struct work *work, struct request *request);
 
 /* The errand's calls, for a task that streams and has an errand of its own. */
-enum status work_start(void *work);
+_Bool work_start(void *work, struct problem *problem);
 void work_cancel(void *work);
 void work_free(void *work);
+
+/* Seconds for Retry-After, rounded up. */
+unsigned work_retry_after_s(int64_t retry_us);
 
 /* Once the job has finished: timings and the record are filled, and the end is counted. true where it ended
  * well; otherwise *problem says why it did not. */

@@ -99,6 +99,19 @@ START_TEST(shares_get_the_same_number_of_steps)
 }
 END_TEST
 
+START_TEST(steps_are_in_proportion_to_the_weights)
+{
+    size_t heavy = 0;
+    for (size_t i = 0; i < 1000; i++) {
+        sequences[i].weight = i < 500 ? 3 : 1;
+        wait_in_line(i, i < 500, 10, 0, 1);
+    }
+    for (size_t i = 0; i < 400; i++) heavy += take(2) < 500;
+    ck_assert_uint_ge(heavy, 299);
+    ck_assert_uint_le(heavy, 301);
+}
+END_TEST
+
 /* A client that keeps no more than one waiting must not be served each time it comes back. */
 START_TEST(coming_back_does_not_begin_anew)
 {
@@ -430,6 +443,7 @@ Suite *queue_suite(void)
     tcase_add_test(order, one_share_is_first_come_first_served);
     tcase_add_test(order, a_newcomer_is_next_before_a_thousand_of_another);
     tcase_add_test(order, shares_get_the_same_number_of_steps);
+    tcase_add_test(order, steps_are_in_proportion_to_the_weights);
     tcase_add_test(order, coming_back_does_not_begin_anew);
     tcase_add_test(order, a_level_of_priority_is_worth_some_time);
     tcase_add_test(order, priority_takes_nothing_from_another_share);

@@ -496,6 +496,46 @@ START_TEST(queued_sequences_leave_when_cancelled_or_late_and_priority_boards_fir
 }
 END_TEST
 
+/* One client has a thousand long sequences, some of them aboard and taking all the seats; another comes with a short one,
+ * and is through before any of those aboard has ended. */
+START_TEST(a_thousand_of_one_client_delay_another_by_a_turn)
+{
+    enum { FLOOD = 1000 };
+    struct network *network = tiny_generator(V, H);
+    struct scheduler *s = scheduler_with(1, 4, 16, 2 * FLOOD);
+    struct gate *gate = gate_shut(s, network);
+    static struct rider *flood[FLOOD];
+    for (size_t i = 0; i < FLOOD; i++) {
+        flood[i] = rider_new(network, i, 1, 1400);
+        flood[i]->sequence.share = 1;
+        flood[i]->sequence.cost_steps = 100;
+        ck_assert_int_eq(submit(s, flood[i]), STATUS_OK);
+    }
+    struct rider *single = rider_new(network, 5, 1, 12);
+    single->sequence.share = 2;
+    atomic_store(&gate->open, true);
+    struct scheduler_stats stats;
+    do scheduler_stats(s, &stats); while (stats.aboard < 4);
+    ck_assert_int_eq(submit(s, single), STATUS_OK);
+    AWAIT(atomic_load(&single->finished) == 1);
+    for (size_t i = 0; i < FLOOD; i++) scheduler_cancel(s, &flood[i]->sequence);
+    check_idle(s);
+    size_t boarded_before = 0;
+    for (size_t i = 0; i < FLOOD; i++) {
+        const struct sequence_stats *other = &flood[i]->sequence.stats;
+        if (flood[i]->reason == STATUS_OK) ck_assert_int_ge(other->finished_us, single->sequence.stats.finished_us);
+        boarded_before += other->boarded_us && other->boarded_us <= single->sequence.stats.boarded_us;
+    }
+    ck_assert_uint_eq(boarded_before, 4);
+    ck_assert_uint_eq(single->sequence.stats.turns, 12);
+    for (size_t i = 0; i < FLOOD; i++) rider_free(flood[i]);
+    rider_free(single);
+    gate_free(gate);
+    scheduler_free(s);
+    network_free(network);
+}
+END_TEST
+
 START_TEST(riders_leave_when_cancelled_or_late)
 {
     struct network *network = tiny_generator(V, H);
@@ -608,6 +648,7 @@ Suite *scheduler_suite(void)
     tcase_set_timeout(limits, 60);
     tcase_add_test(limits, the_queue_is_bounded_and_takes_all_or_none);
     tcase_add_test(limits, queued_sequences_leave_when_cancelled_or_late_and_priority_boards_first);
+    tcase_add_test(limits, a_thousand_of_one_client_delay_another_by_a_turn);
     tcase_add_test(limits, riders_leave_when_cancelled_or_late);
     tcase_add_test(limits, closing_finishes_everyone_wherever_they_are);
     tcase_add_test(limits, no_step_allocates);
