@@ -1,5 +1,6 @@
 #include "core/memory.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,13 @@ void *memory_new(size_t count, size_t size)
 void memory_free(void *block)
 {
     free(block);
+}
+
+/* Setting the threshold fixes it: by itself malloc would raise it to the size of the largest block freed so far, and
+ * keep what comes after. */
+void memory_return_from(size_t bytes)
+{
+    mallopt(M_MMAP_THRESHOLD, (int)bytes);
 }
 
 char *memory_copy_text(const char *text, size_t bytes)

@@ -1,6 +1,7 @@
 /* registry: the models being served, by name and version.
  *
- * registry.mu guards the table; no other lock is ever taken under it. Any thread. */
+ * What should be in it is the repository's business (models/repository.h). registry.mu guards the
+ * table; no other lock is ever taken under it. Any thread. */
 #ifndef CAROUSEL_MODELS_REGISTRY_H
 #define CAROUSEL_MODELS_REGISTRY_H
 
@@ -8,27 +9,17 @@
 
 struct registry;
 
-/* Told of each bundle as it is loaded (err NULL) or refused (model NULL). Called on the loading thread. */
-typedef void registry_listener(void *context, const char *name, const struct model *model,
-                               const struct error *err);
-
 enum status registry_new(struct registry **out) MUST_CHECK;
 void registry_free(struct registry *registry); /* drops its references; takes NULL */
 
-/* `precisions` says how each model keeps its weights, as models/per_model.h reads it: a name of core/precision.def or
- * "auto", which is also meant where it says nothing. STATUS_BAD_VALUE where it holds anything else. */
-/* Load every bundle in folder `path`: each NAME/ that holds a config.json, or NAME/VERSION/ (VERSION: 1 to
- * 9 digits). A broken one is told to the listener and skipped. Fails only where the
- * folder cannot be read. */
-enum status registry_load_folder(struct registry *registry, const char *path,
-                                 const char *precisions, registry_listener *listener,
-                                 void *context, struct error *err) MUST_CHECK;
-/* Load one bundle under `name`. Replaces a model of the same name and version. */
-enum status registry_load(struct registry *registry, const char *path, const char *name,
-                          const char *precisions, registry_listener *listener, void *context,
-                          struct error *err) MUST_CHECK;
+/* Takes the caller's reference, on success. A model of the same name and version is replaced in one step, and lives on
+ * with those who hold it. STATUS_NO_MEMORY, which replacing never gives. */
+enum status registry_put(struct registry *registry, struct model *model) MUST_CHECK;
+/* Take a model out; its reference is the caller's to model_drop. NULL where it is not there. */
+struct model *registry_take(struct registry *registry, const char *name, const char *version);
 
-/* "name" (its highest version) or "name:version": one reference, the caller's to model_drop; NULL if unknown. */
+/* "name" or "name:latest" (its highest version), or "name:version": one reference, the caller's to model_drop; NULL if
+ * unknown. */
 struct model *registry_acquire(struct registry *registry, const char *id);
 /* The only model that serves one of the tasks in the mask (bit 1 << task): NULL where none or several do;
  * *n says how many. */

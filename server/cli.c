@@ -352,9 +352,10 @@ static const struct {
 };
 
 /* Only the models that were refused are worth a word. */
-static void on_model(void *context, const char *name, const struct model *model, const struct error *err)
+static void on_model(void *context, enum repository_event event, const char *name, const struct model *model,
+                     const struct error *err)
 {
-    (void)context, (void)model;
+    (void)context, (void)event, (void)model;
     if (err) fprintf(stderr, "carousel: model %s: %s\n", name, err->message);
 }
 

@@ -19,9 +19,11 @@ static bool path_matches(const char *pattern, const char *path, struct match *ma
 {
     const char *hole = strstr(pattern, "{id}");
     if (!hole) return !strcmp(pattern, path);
-    size_t n = (size_t)(hole - pattern);
-    if (strncmp(pattern, path, n) || !path[n] || strlen(path + n) >= sizeof match->tail) return false;
-    snprintf(match->tail, sizeof match->tail, "%s", path + n);
+    size_t before = (size_t)(hole - pattern);
+    if (strncmp(pattern, path, before)) return false;
+    size_t n = strcspn(path + before, "/");
+    if (!n || n >= sizeof match->tail || strcmp(path + before + n, hole + strlen("{id}"))) return false;
+    snprintf(match->tail, sizeof match->tail, "%.*s", (int)n, path + before);
     return true;
 }
 

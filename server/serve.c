@@ -12,12 +12,14 @@
 
 #include "core/clock.h"
 #include "core/kernels.h"
+#include "core/memory.h"
 #include "models/per_model.h"
 #include "server/http.h"
 #include "server/log.h"
 #include "server/metrics.h"
 
-enum { POLL_MS = 10, ENDING_MS = 5000 };
+/* Weights are blocks of many MiB; what jobs and bodies take again and again is mostly below this. */
+enum { POLL_MS = 10, ENDING_MS = 5000, RETURNED_BYTES = 1 << 20 };
 
 #ifndef CAROUSEL_VERSION
 #define CAROUSEL_VERSION "unversioned"
@@ -30,35 +32,20 @@ const char *server_version(void)
 
 /* ---- models --------------------------------------------------------------------------------- */
 
-/* The next part of a list with : between, in out; NULL after the last. */
-static const char *next_part(const char *list, char out[CONFIG_TEXT_BYTES])
+static enum status load_models(struct server *server, repository_listener *listener, void *context, struct error *err)
 {
-    while (*list == ':') list++;
-    size_t n = strcspn(list, ":");
-    if (!n) return NULL;
-    memcpy(out, list, n);
-    out[n] = '\0';
-    return list + n;
-}
-
-static enum status load_models(struct server *server, registry_listener *listener, void *context,
-                               struct error *err)
-{
-    char part[CONFIG_TEXT_BYTES];
-    enum status status = STATUS_OK;
-    for (const char *at = server->config->models_folders; status == STATUS_OK && (at = next_part(at, part));)
-        status = registry_load_folder(server->registry, part, server->config->models_precision, listener, context, err);
-    for (const char *at = server->config->models_bundles; status == STATUS_OK && (at = next_part(at, part));) {
-        char *path = strchr(part, '=');
-        if (path) *path++ = '\0';
-        if (!path || !*path || !model_name_is_valid(part))
-            return error_set_param(err, STATUS_BAD_VALUE, "models.bundles", "model '%s': expected NAME=PATH, NAME of "
-                                   "letters, digits, '.', '_' and '-'", part);
-        if (registry_load(server->registry, path, part, server->config->models_precision, listener, context, err) ==
-            STATUS_NO_MEMORY)
-            return STATUS_NO_MEMORY; /* the listener has heard of any other failure */
-    }
-    return status;
+    const struct config *config = server->config;
+    const struct repository_options options = {
+        .registry = server->registry,
+        .sources = {.folders = config->models_folders, .bundles = config->models_bundles},
+        .versions = config->models_versions,
+        .precisions = config->models_precision,
+        .listener = listener,
+        .context = context,
+    };
+    enum status status = repository_new(&options, &server->repository);
+    if (status != STATUS_OK) return error_set(err, status, "no memory for the models");
+    return repository_sync(server->repository, err);
 }
 
 /* ---- everything but HTTP -------------------------------------------------------------------- */
@@ -81,7 +68,7 @@ static enum status open_scheduler(struct server *server, struct error *err)
 }
 
 enum status server_open(struct server *server, const struct config *config,
-                        registry_listener *listener, void *context, struct error *err)
+                        repository_listener *listener, void *context, struct error *err)
 {
     memset(server, 0, sizeof *server);
     server->config = config;
@@ -102,9 +89,13 @@ enum status server_open(struct server *server, const struct config *config,
 void server_close(struct server *server)
 {
     scheduler_free(server->scheduler);
+    loader_free(server->loader);
+    repository_free(server->repository);
     registry_free(server->registry);
     metrics_free(server->metrics);
     server->scheduler = NULL;
+    server->loader = NULL;
+    server->repository = NULL;
     server->registry = NULL;
     server->metrics = NULL;
 }
@@ -124,20 +115,52 @@ static void raise_descriptors(const struct config *config)
 
 /* ---- serving -------------------------------------------------------------------------------- */
 
-static void on_model(void *context, const char *name, const struct model *model, const struct error *err)
+static void on_loaded(const struct model *model)
 {
-    size_t *n = context;
-    if (err) {
-        log_line(LOG_ERROR, "model %s is not served: %s", name, err->message);
-        return;
-    }
-    n[0]++;
     log_line(LOG_INFO, "model %s:%s (%s, %zu bytes of weights, %s) loaded in %.1f ms; %zu golden cases within %.2g",
              model->name, model->version, task_name(model->task), network_bytes(model->network),
              precision_name(network_precision(model->network)), model->load_ms, model->n_golden, model->golden_error);
     if (model->precision_refused)
         log_line(LOG_WARNING, "model %s:%s recommends %s and is served in float32, for it fails: %s", model->name,
                  model->version, precision_name(model->recommended), model->precision_refused);
+}
+
+static void on_model(void *context, enum repository_event event, const char *name, const struct model *model,
+                     const struct error *err)
+{
+    struct server *server = context;
+    switch (event) {
+    case REPOSITORY_LOADED: on_loaded(model); break;
+    case REPOSITORY_UNLOADED: log_line(LOG_INFO, "model %s:%s is no longer served", name, model->version); break;
+    case REPOSITORY_REFUSED: {
+        struct model *old = registry_acquire(server->registry, name);
+        if (old) log_line(LOG_ERROR, "model %s: a bundle is refused, what was served before still is: %s", name, err->message);
+        else log_line(LOG_ERROR, "model %s is not served: %s", name, err->message);
+        model_drop(old);
+    }
+    }
+}
+
+static void on_unreadable(void *context, const struct error *err)
+{
+    (void)context;
+    log_line(LOG_ERROR, "the models stay as they are: %s", err->message);
+}
+
+static enum status start_loader(struct server *server, struct error *err)
+{
+    const struct loader_options options = {.repository = server->repository,
+                                           .queue = (size_t)server->config->models_queue,
+                                           .poll_s = server->config->models_poll_s,
+                                           .failed = on_unreadable};
+    return loader_start(&options, &server->loader, err);
+}
+
+/* What SIGHUP asks for. */
+static void reload(struct server *server)
+{
+    log_line(LOG_INFO, "SIGHUP: rereading the models");
+    loader_sync(server->loader);
 }
 
 /* A name of one of ours in a setting, with nothing behind it, is most likely misspelt. */
@@ -150,6 +173,16 @@ static void warn_of_unknown(struct server *server, const char *key, const char *
             log_line(LOG_WARNING, "%s names model '%s', which is not served", key, entry.name);
         model_drop(model);
     }
+}
+
+static void warn_of_none(struct server *server)
+{
+    struct model **models;
+    size_t n;
+    if (registry_list(server->registry, &models, &n) != STATUS_OK) return;
+    if (!n) log_line(LOG_WARNING, "no model is served: models.folders is '%s'", server->config->models_folders);
+    while (n) model_drop(models[--n]);
+    memory_free(models);
 }
 
 static void log_kernels(const struct server *server)
@@ -225,12 +258,12 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void wait_for_stop(const sigset_t *signals)
+static void wait_for_stop(struct server *server, const sigset_t *signals)
 {
     int signal = 0;
     while (!is_stop(signal)) {
         if (sigwait(signals, &signal)) continue;
-        if (signal == SIGHUP) log_line(LOG_INFO, "SIGHUP: rereading is not built into this version; nothing changed");
+        if (signal == SIGHUP) reload(server);
         else log_line(LOG_INFO, "signal %d: stopping", signal);
     }
 }
@@ -239,20 +272,21 @@ int server_run(const struct config *config)
 {
     static struct server server;
     struct error err;
-    size_t n_models = 0;
     struct http *http;
     sigset_t signals;
     block_signals(&signals);
     log_start(config->log_level);
+    memory_return_from(RETURNED_BYTES);
     raise_descriptors(config);
-    if (server_open(&server, config, on_model, &n_models, &err) != STATUS_OK) {
+    if (server_open(&server, config, on_model, &server, &err) != STATUS_OK) {
         log_line(LOG_ERROR, "%s", err.message);
         return 1;
     }
     log_kernels(&server);
     warn_of_unknown(&server, "models.precision", config->models_precision);
-    if (!n_models) log_line(LOG_WARNING, "no model is served: models.folders is '%s'", config->models_folders);
-    if (http_start(&server, &http, &err) != STATUS_OK) {
+    warn_of_unknown(&server, "models.versions", config->models_versions);
+    warn_of_none(&server);
+    if (start_loader(&server, &err) != STATUS_OK || http_start(&server, &http, &err) != STATUS_OK) {
         log_line(LOG_ERROR, "%s", err.message);
         server_close(&server);
         return 1;
@@ -260,11 +294,12 @@ int server_run(const struct config *config)
     atomic_store(&server.phase, SERVER_READY);
     printf("carousel: listening on %s\n", http_address(http));
     fflush(stdout);
-    wait_for_stop(&signals);
+    wait_for_stop(&server, &signals);
     if (!drain(&server, http)) {
         log_line(LOG_ERROR, "work did not end; exiting");
         _exit(1);
     }
+    loader_stop(server.loader); /* before HTTP: nobody may be told of a load any more */
     http_stop(http);
     server_close(&server);
     log_line(LOG_INFO, "stopped");

@@ -3,9 +3,9 @@
  * struct server is what handlers share: read-only once the server listens, except `phase` and
  * `working`, which are atomic. It is main's, and outlives every request.
  *
- * Start: kernels -> scheduler -> models -> metrics -> http. Stop, after SIGTERM: phase DRAINING (readiness says
+ * Start: kernels -> scheduler -> models -> metrics -> loader -> http. Stop, after SIGTERM: phase DRAINING (readiness says
  * 503, new work is refused) -> requests in flight finish, or are cancelled when the drain's time is over ->
- * http stops -> scheduler -> models. HTTP stops before the scheduler because its threads may submit until
+ * the loader stops -> http stops -> scheduler -> models. HTTP stops before the scheduler because its threads may submit until
  * then; it can, because nothing is parked any more once no request is in flight. */
 #ifndef CAROUSEL_SERVER_SERVE_H
 #define CAROUSEL_SERVER_SERVE_H
@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "core/scheduler.h"
-#include "models/registry.h"
+#include "models/loader.h"
 #include "server/config.h"
 
 struct metrics;
@@ -24,6 +24,8 @@ enum server_phase { SERVER_LOADING, SERVER_READY, SERVER_DRAINING, SERVER_ENDING
 struct server {
     const struct config *config;
     struct registry *registry;
+    struct repository *repository;
+    struct loader *loader;     /* of a server that listens; NULL on the command line */
     struct scheduler *scheduler;
     struct metrics *metrics;
     size_t n_workers;
@@ -38,7 +40,7 @@ const char *server_version(void);
 /* Everything but HTTP, as the command line needs it too. `listener` hears of each model.
  * On failure what was started is stopped. */
 MUST_CHECK enum status server_open(struct server *server, const struct config *config,
-                                   registry_listener *listener, void *context, struct error *err);
+                                   repository_listener *listener, void *context, struct error *err);
 void server_close(struct server *server);
 
 /* Serve until a signal says stop; returns the process's exit code. All signals must be blocked. */

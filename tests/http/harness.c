@@ -277,10 +277,29 @@ static void slow_make(void)
         ck_assert_int_eq(access(scratch_path("slow"), F_OK), 0);
 }
 
+void bundle_copy(const char *bundle, const char *to)
+{
+    static const char *const files[] = {"model.safetensors", "golden.json", "config.json"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char from[512], path[1024];
+        size_t bytes;
+        snprintf(from, sizeof from, BUNDLES "/%s/%s", bundle, files[i]);
+        snprintf(path, sizeof path, "%s/%s", scratch_path(to), files[i]);
+        char *text = file_read(from, &bytes);
+        file_write(path, text, bytes);
+        free(text);
+    }
+}
+
+const char *slow_folder(void)
+{
+    slow_make();
+    return scratch_path("slow");
+}
+
 const char *slow_setting(void)
 {
     static char setting[600];
-    slow_make();
-    snprintf(setting, sizeof setting, "CAROUSEL_MODELS_FOLDERS=%s:%s", BUNDLES, scratch_path("slow"));
+    snprintf(setting, sizeof setting, "CAROUSEL_MODELS_FOLDERS=%s:%s", BUNDLES, slow_folder());
     return setting;
 }

@@ -47,6 +47,11 @@ void sleep_ms(int ms);
 /* ms, times CK_TIMEOUT_MULTIPLIER: what sanitizers and coverage slow down. */
 int patience_ms(int ms);
 
+/* A copy of one of the small bundles in the folder `to` under CAROUSEL_SCRATCH. */
+void bundle_copy(const char *bundle, const char *to);
+/* The folder that slow_setting() adds, which holds "slow" alone. */
+const char *slow_folder(void);
+
 /* Write a file of the tests: bytes of text. Folders are made. */
 void file_write(const char *path, const void *text, size_t bytes);
 /* A whole file with a zero byte after it; the caller frees it. */

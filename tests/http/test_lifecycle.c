@@ -140,25 +140,12 @@ END_TEST
 
 /* Starting ---------------------------------------------------------------------------------- */
 
-static void copy_file(const char *bundle, const char *file, const char *as)
-{
-    char from[512], to[512];
-    size_t bytes;
-    snprintf(from, sizeof from, BUNDLES "/%s/%s", bundle, file);
-    snprintf(to, sizeof to, "%s/%s", scratch_path(as), file);
-    char *text = file_read(from, &bytes);
-    file_write(to, text, bytes);
-    free(text);
-}
-
 /* A copy of tiny-series under broken/NAME, ready to be broken. */
 static const char *copy_bundle(const char *name)
 {
     static char as[128];
     snprintf(as, sizeof as, "broken/%s", name);
-    copy_file("tiny-series", "config.json", as);
-    copy_file("tiny-series", "golden.json", as);
-    copy_file("tiny-series", "model.safetensors", as);
+    bundle_copy("tiny-series", as);
     return as;
 }
 
@@ -240,12 +227,8 @@ END_TEST
 START_TEST(versions_of_a_model_stand_side_by_side)
 {
     char setting[600];
-    copy_file("tiny-series", "config.json", "versions/twins/1");
-    copy_file("tiny-series", "golden.json", "versions/twins/1");
-    copy_file("tiny-series", "model.safetensors", "versions/twins/1");
-    copy_file("tiny-labels", "config.json", "versions/twins/12");
-    copy_file("tiny-labels", "golden.json", "versions/twins/12");
-    copy_file("tiny-labels", "model.safetensors", "versions/twins/12");
+    bundle_copy("tiny-series", "versions/twins/1");
+    bundle_copy("tiny-labels", "versions/twins/12");
     snprintf(setting, sizeof setting, "CAROUSEL_MODELS_FOLDERS=%s", scratch_path("versions"));
     const char *const settings[] = {setting, NULL};
     server_start(&server, settings);

@@ -56,7 +56,7 @@ START_TEST(a_model_tells_what_it_is)
     expect_ok(ask(&server, "GET", "/v1/models/tiny-labels:1", NULL));
     expect_error(ask(&server, "GET", "/v1/models/nobody", NULL), 404, "model_not_found", NULL);
     expect_error(ask(&server, "GET", "/v1/models/tiny-labels:2", NULL), 404, "model_not_found", NULL);
-    expect_error(ask(&server, "GET", "/v1/models/..%2f..%2fetc", NULL), 404, "model_not_found", NULL);
+    expect_error(ask(&server, "GET", "/v1/models/..%2f..%2fetc", NULL), 404, "not_found", NULL);
 }
 END_TEST
 

@@ -1,0 +1,72 @@
+/* repository: what should be served, what is, and how the one becomes the other.
+ *
+ * It compares the catalogue of bundles on disk with the registry and loads, replaces and takes out models until they
+ * agree. A bundle that fails leaves what was served before it in its place. Who holds a model keeps it: the
+ * registry's reference goes, the model with the last one.
+ *
+ * With versions "all" every version of a name is served; with "latest" the highest that loads, and the lower ones go
+ * when it has come. A name that was unloaded by request stays out until it is loaded by request.
+ *
+ * One thread at a time brings about changes: main at start, then the loader (models/loader.h).
+ * repository_list may be called by any thread: repository.mu guards the states it shows; no other lock
+ * is taken under it. Reads files and computes golden vectors: milliseconds to seconds. */
+#ifndef CAROUSEL_MODELS_REPOSITORY_H
+#define CAROUSEL_MODELS_REPOSITORY_H
+
+#include "models/catalogue.h"
+#include "models/registry.h"
+
+struct repository;
+
+enum repository_event {
+    REPOSITORY_LOADED,   /* model */
+    REPOSITORY_REFUSED,  /* err; model NULL; what was served before still is */
+    REPOSITORY_UNLOADED  /* model: it is out of the registry; err NULL */
+};
+
+/* Called on the thread that brings about the change. */
+typedef void repository_listener(void *context, enum repository_event event, const char *name,
+                                 const struct model *model, const struct error *err);
+
+/* Texts as the configuration has them; borrowed until repository_free, as is the registry. */
+struct repository_options {
+    struct registry *registry;
+    struct catalogue_sources sources;
+    const char *versions;   /* per model: "all" (also where nothing is said) or "latest" */
+    const char *precisions; /* per model: models/per_model.h */
+    repository_listener *listener; /* may be NULL */
+    void *context;
+};
+
+enum status repository_new(const struct repository_options *options, struct repository **out) MUST_CHECK;
+void repository_free(struct repository *repository); /* takes NULL; the registry keeps its models */
+
+/* Load what is new, load anew what has changed, try again what has failed, take out what has vanished. A broken bundle
+ * is told to the listener and no failure. Fails, and changes nothing, where the catalogue cannot be read. */
+enum status repository_sync(struct repository *repository, struct error *err) MUST_CHECK;
+
+/* The same for what has been still: a bundle whose files were just as they are when this was called last, whose
+ * weights are as long as they say, and which has not been tried so; or one that was not there the last time either. */
+enum status repository_poll(struct repository *repository, struct error *err) MUST_CHECK;
+
+/* Load "name" (as many of its versions as are to be served) or "name:version", changed or not. The sentence of the first
+ * bundle that fails; STATUS_NOT_FOUND where no such bundle lies on disk; STATUS_UNSUPPORTED for a version
+ * that is not to be served. */
+enum status repository_load(struct repository *repository, const char *id, struct error *err) MUST_CHECK;
+
+/* Take all versions of `name` out. STATUS_NOT_FOUND where it is not known. */
+enum status repository_unload(struct repository *repository, const char *name, struct error *err) MUST_CHECK;
+
+enum repository_state { REPOSITORY_UNAVAILABLE, REPOSITORY_LOADING, REPOSITORY_READY };
+
+struct repository_entry {
+    char name[MODEL_NAME_BYTES + 1], version[MODEL_VERSION_BYTES + 1];
+    enum repository_state state;
+    char reason[ERROR_MESSAGE_BYTES]; /* why it is not served, or why the last load failed though it is; "" */
+};
+
+/* All bundles that are known, sorted by name then version. The caller memory_frees the array. */
+enum status repository_list(struct repository *repository, struct repository_entry **entries,
+                            size_t *n) MUST_CHECK;
+
+#endif
