@@ -1,8 +1,8 @@
 #include "models/hash.h"
 
 #include <errno.h>
+#include <nettle/memops.h>
 #include <nettle/sha2.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,9 +11,24 @@
 
 enum { CHUNK_BYTES = 64 * 1024 };
 
-static void hexadecimal(const uint8_t *digest, size_t bytes, char *hex)
+_Static_assert(HASH_BYTES == SHA256_DIGEST_SIZE, "the header does not know nettle's");
+
+void hash_bytes(const void *bytes, size_t n, uint8_t hash[HASH_BYTES])
 {
-    for (size_t i = 0; i < bytes; i++) snprintf(hex + 2 * i, 3, "%02x", (unsigned)digest[i]);
+    struct sha256_ctx sha;
+    sha256_init(&sha);
+    sha256_update(&sha, n, bytes);
+    sha256_digest(&sha, HASH_BYTES, hash);
+}
+
+void hash_print(const uint8_t hash[HASH_BYTES], char hex[HASH_HEX_BYTES])
+{
+    for (size_t i = 0; i < HASH_BYTES; i++) snprintf(hex + 2 * i, 3, "%02x", (unsigned)hash[i]);
+}
+
+bool hash_equal(const uint8_t a[HASH_BYTES], const uint8_t b[HASH_BYTES])
+{
+    return nettle_memeql_sec(a, b, HASH_BYTES);
 }
 
 enum status hash_file(int fd, const char *name, char hex[HASH_HEX_BYTES], struct error *err)
@@ -32,6 +47,6 @@ enum status hash_file(int fd, const char *name, char hex[HASH_HEX_BYTES], struct
     memory_free(chunk);
     if (n < 0) return error_set(err, STATUS_IO, "%s: %s", name, strerror(problem));
     sha256_digest(&sha, sizeof digest, digest);
-    hexadecimal(digest, sizeof digest, hex);
+    hash_print(digest, hex);
     return STATUS_OK;
 }

@@ -1,11 +1,22 @@
-/* hash: the SHA-256 of a file, which is how a model's weights are told apart. By nettle, which the
+/* hash: SHA-256, which is how a model's weights are told apart, and how API keys are kept. By nettle, which the
  * HTTP library brings along; models/hash.c alone includes it. Any thread. */
 #ifndef CAROUSEL_MODELS_HASH_H
 #define CAROUSEL_MODELS_HASH_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "core/status.h"
 
-enum { HASH_HEX_BYTES = 65 }; /* 64 digits and a zero byte */
+enum { HASH_BYTES = 32, HASH_HEX_BYTES = 65 }; /* 64 digits and a zero byte */
+
+/* Hash bytes[0..n). */
+void hash_bytes(const void *bytes, size_t n, uint8_t hash[HASH_BYTES]);
+/* In lower-case hexadecimal. */
+void hash_print(const uint8_t hash[HASH_BYTES], char hex[HASH_HEX_BYTES]);
+/* Compare in a time that tells nothing of where they differ. */
+bool hash_equal(const uint8_t a[HASH_BYTES], const uint8_t b[HASH_BYTES]);
 
 /* Hash all of the open file `fd` from its beginning (its offset is left alone), in hexadecimal.
  * `name` is for the sentence. STATUS_IO, STATUS_NO_MEMORY. */

@@ -77,6 +77,13 @@ void rider_adopt(struct rider *parent, struct rider *children, size_t n_children
 }
 
 /* Riders are moved before the scheduler gets them: it may finish them before it returns. */
+uint64_t job_cost_steps(const struct job *job)
+{
+    uint64_t steps = 0;
+    for (size_t i = 0; i < job->_n_submitted; i++) steps += job->_sequences[i]->cost_steps;
+    return steps;
+}
+
 enum status job_start(struct job *job, struct scheduler *scheduler)
 {
     job->_scheduler = scheduler;

@@ -66,6 +66,8 @@ struct job {
     atomic_bool _cancelled;
 };
 
+/* The most steps that it can take, all sequences and forks together. Any time before it is freed. */
+uint64_t job_cost_steps(const struct job *job);
 /* Submit. Where that fails (scheduler_submit says how) the job is as new and finished() will not be called. On success
  * finished() is called exactly once, perhaps before this returns. */
 enum status job_start(struct job *job, struct scheduler *scheduler) MUST_CHECK;

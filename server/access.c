@@ -134,6 +134,7 @@ void access_write(const struct access *access)
     put_named_rounded(&line, "total_ms", access->total_ms);
     put_named_rounded(&line, "mean_batch", record->mean_batch);
     put_named_string(&line, "finish", record->finish ? record->finish : "");
+    put_named_string(&line, "key", access->key);
     put_close(&line, '}');
     if (!writer_failed(&line)) log_json(line.text, line.n);
     writer_release(&line);

@@ -36,7 +36,7 @@ char *request_refusal(const struct problem *problem, const char *request_id, dou
  * left before there was an answer. Times are milliseconds from the arrival of the headers. */
 struct access {
     const struct request *request;
-    const char *trace_id, *method;
+    const char *trace_id, *method, *key; /* key: its name in the file of keys, or empty */
     unsigned status;
     uint64_t bytes_in, bytes_out;
     double total_ms;

@@ -11,6 +11,7 @@
 static const char *const command_names[] = {
     [COMMAND_SERVE] = "serve",       [COMMAND_INSPECT] = "inspect",   [COMMAND_GENERATE] = "generate",
     [COMMAND_FORECAST] = "forecast", [COMMAND_CLASSIFY] = "classify",
+    [COMMAND_KEYS] = "keys",
 };
 
 enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_INTEGER, OPTION_NUMBER, OPTION_KEY, OPTION_SET, OPTION_FOLDER,
@@ -26,6 +27,7 @@ static const struct option {
 #define GENERATE (1u << COMMAND_GENERATE)
 #define FORECAST (1u << COMMAND_FORECAST)
 #define CLASSIFY (1u << COMMAND_CLASSIFY)
+#define KEYS (1u << COMMAND_KEYS)
 #define AT(member) offsetof(struct arguments, member)
     {"--help", OPTION_FLAG, AT(help), 0, 0, 0},
     {"-h", OPTION_FLAG, AT(help), 0, 0, 0},
@@ -38,6 +40,11 @@ static const struct option {
     {"--set", OPTION_SET, 0, 0, 0, 0},
     {"--models", OPTION_FOLDER, 0, 0, 0, 0},
     {"--model", OPTION_MODEL, 0, 0, 0, 0},
+    {"--keys", OPTION_KEY, 0, "auth", "keys_file", 0},
+    {"--scopes", OPTION_TEXT, AT(scopes), 0, 0, KEYS},
+    {"--requests-per-minute", OPTION_INTEGER, AT(requests_per_minute), 0, 0, KEYS},
+    {"--steps-per-minute", OPTION_INTEGER, AT(steps_per_minute), 0, 0, KEYS},
+    {"--weight", OPTION_INTEGER, AT(weight), 0, 0, KEYS},
     {"--prompt", OPTION_TEXT, AT(prompt), 0, 0, GENERATE},
     {"--max-tokens", OPTION_INTEGER, AT(max_tokens), 0, 0, GENERATE},
     {"--temperature", OPTION_NUMBER, AT(temperature), 0, 0, GENERATE},
@@ -160,6 +167,7 @@ static enum status take_option(int argc, char **argv, int *i, struct arguments *
 enum status arguments_parse(int argc, char **argv, struct arguments *out, struct error *err)
 {
     *out = (struct arguments){.max_tokens = -1, .top_k = -1, .n = -1, .seed = -1, .horizon = -1, .num_samples = -1,
+                              .requests_per_minute = -1, .steps_per_minute = -1, .weight = -1,
                               .temperature = -1, .top_p = -1, .min_p = -1, .values = (const char **)(void *)argv};
     enum status status = STATUS_OK;
     bool only_values = false;
@@ -169,7 +177,7 @@ enum status arguments_parse(int argc, char **argv, struct arguments *out, struct
         else if (!only_values && !is_value(argument)) status = take_option(argc, argv, &i, out, err);
         else if (out->command != COMMAND_NONE) out->values[out->n_values++] = argument;
         else {
-            for (int c = COMMAND_SERVE; c <= COMMAND_CLASSIFY; c++)
+            for (int c = COMMAND_SERVE; c < N_COMMANDS; c++)
                 if (!strcmp(argument, command_names[c])) out->command = (enum command)c;
             if (out->command == COMMAND_NONE)
                 return error_set(err, STATUS_BAD_VALUE, "there is no command %.80s; see carousel --help", argument);

@@ -9,7 +9,8 @@
 
 #include "server/config.h"
 
-enum command { COMMAND_NONE, COMMAND_SERVE, COMMAND_INSPECT, COMMAND_GENERATE, COMMAND_FORECAST, COMMAND_CLASSIFY };
+enum command { COMMAND_NONE, COMMAND_SERVE, COMMAND_INSPECT, COMMAND_GENERATE, COMMAND_FORECAST, COMMAND_CLASSIFY,
+               COMMAND_KEYS, N_COMMANDS };
 
 enum { MAX_SETTINGS = 64, MAX_CLI_STOPS = 8 };
 
@@ -34,6 +35,9 @@ struct arguments {
     const char *quantiles;                                    /* "0.1,0.5,0.9" or NULL */
     const char *stops[MAX_CLI_STOPS];
     size_t n_stops;
+    /* keys */
+    const char *scopes;                 /* "infer,metrics" or NULL */
+    int64_t requests_per_minute, steps_per_minute, weight; /* -1: not given */
 };
 
 /* Read argv[1..]. argv is reordered: values point to its front. On failure `err` says what is wrong. */

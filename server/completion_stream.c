@@ -147,4 +147,5 @@ static void answer(void *work, struct request *request, struct reply *reply)
 }
 
 const struct errand completion_stream = {
-    .start = work_start, .cancel = work_cancel, .answer = answer, .read = read, .free = work_free};
+    .start = work_start, .cancel = work_cancel, .answer = answer, .read = read,
+    .cost_steps = work_cost_steps, .free = work_free};

@@ -27,6 +27,7 @@
 
 #include "core/clock.h"
 #include "server/access.h"
+#include "server/keys.h"
 #include "server/metrics.h"
 #include "server/peer.h"
 #include "server/router.h"
@@ -47,6 +48,8 @@ struct exchange {
     struct match match;
     struct problem early; /* found before any work was done; told when the body has been read away */
     struct body body;
+    struct client *client; /* whose key it came with, acquired; NULL: no key is needed */
+    uint64_t charged_steps;
     unsigned status;      /* of the answer; 0: none yet */
     uint64_t bytes_in, bytes_out;
     bool working, counted;
@@ -126,10 +129,23 @@ static void cancel_locked(struct exchange *exchange)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
+/* What was charged and has not been computed is given back, once the errand has finished: if possible before the client
+ * has his answer, so that he finds it given back. */
+static void settle_steps(struct exchange *exchange)
+{
+    struct request *request = &exchange->request;
+    if (!exchange->charged_steps || (exchange->started && !request_is_finished(request))) return;
+    uint64_t used = exchange->started ? request->errand->cost_steps(request->work, true) : 0;
+    if (used < exchange->charged_steps) client_give_back(exchange->client, exchange->charged_steps - used);
+    exchange->charged_steps = 0;
+}
+
 static void exchange_free(struct exchange *exchange)
 {
     pthread_mutex_lock(&exchange->mu); /* the last waker may still be leaving */
     pthread_mutex_unlock(&exchange->mu);
+    settle_steps(exchange);
+    client_drop(exchange->client);
     if (exchange->request.errand) exchange->request.errand->free(exchange->request.work);
     body_release(&exchange->body, &exchange->service->bodies);
     pthread_mutex_destroy(&exchange->mu);
@@ -185,6 +201,7 @@ static void write_head(const struct exchange *exchange, const struct reply *repl
         snprintf(texts->retry_after, sizeof texts->retry_after, "%u", retry_after_s ? retry_after_s : 1);
         head_add(head, "Retry-After", texts->retry_after);
     }
+    if (exchange->status == 401) head_add(head, "WWW-Authenticate", "Bearer realm=\"carousel\"");
     if (reply->stream) head_add(head, "Cache-Control", "no-cache");
     if (reply->stream) head_add(head, "X-Accel-Buffering", "no");
     if (atomic_load(&exchange->service->server->phase) >= SERVER_DRAINING) head_add(head, "Connection", "close");
@@ -203,7 +220,7 @@ static ssize_t read_stream(void *context, char *out, size_t room)
         case STREAM_DATA:
             exchange->bytes_out += n;
             return (ssize_t)n;
-        case STREAM_END: return -1;
+        case STREAM_END: settle_steps(exchange); return -1;
         case STREAM_WAIT:
             watch_due(exchange->service->watch, connection_slot(exchange->connection), due_us);
             if (park(exchange)) return 0; /* else look again */
@@ -230,6 +247,7 @@ static bool respond(struct exchange *exchange, struct reply *reply)
     struct texts texts;
     if (reply->problem.fault != FAULT_NONE) take_error_body(exchange, reply);
     exchange->status = reply->status ? reply->status : 200;
+    settle_steps(exchange);
     write_head(exchange, reply, &texts, &head);
     pthread_mutex_lock(&exchange->mu);
     exchange->phase = reply->stream ? PHASE_STREAMING : PHASE_REPLIED;
@@ -315,8 +333,10 @@ static bool check_headers(struct exchange *exchange, const char *path)
         .method = exchange->method, .path = path, .content_type = connection_header(exchange->connection, "Content-Type"),
         .content_coding = connection_header(exchange->connection, "Content-Encoding")};
     if (!route_check(&exchange->match, &arrival, &exchange->early)) return false;
-    if (route_scopes(exchange->match.route) == SCOPES_ADMIN)
-        return problem_set(&exchange->early, FAULT_PERMISSION_DENIED, NULL, "administration is off");
+    if (!keys_admit(exchange->service->server->keys, route_scopes(exchange->match.route),
+                    connection_header(exchange->connection, "Authorization"), &exchange->client, &exchange->early))
+        return false;
+    exchange->request.caller = client_caller(exchange->client);
     if (!route_is_post(exchange->match.route) || atomic_load(&exchange->service->server->phase) == SERVER_READY) return true;
     return problem_set(&exchange->early, FAULT_DRAINING, NULL, NULL);
 }
@@ -344,6 +364,18 @@ static struct exchange *exchange_new(struct service *service, struct connection 
     return exchange;
 }
 
+/* Without a key, or without one that may: nothing that he sends is read. */
+static bool is_stranger(const struct exchange *exchange)
+{
+    return exchange->early.fault == FAULT_INVALID_API_KEY || exchange->early.fault == FAULT_PERMISSION_DENIED;
+}
+
+static bool has_body(const struct connection *connection)
+{
+    const char *length = connection_header(connection, "Content-Length");
+    return (length && strcmp(length, "0")) || connection_header(connection, "Transfer-Encoding");
+}
+
 struct exchange *exchange_begin(struct service *service, struct connection *connection, const char *method,
                                 const char *path, bool *good)
 {
@@ -358,7 +390,8 @@ struct exchange *exchange_begin(struct service *service, struct connection *conn
     bool long_body = length && strtoull(length, NULL, 10) > (unsigned long long)config->limits_body_bytes;
     if (fine && long_body) fine = body_too_large(config, &exchange->early);
     *good = true;
-    if (fine || !(long_body || connection_header(connection, "Expect"))) return exchange;
+    bool at_once = long_body || connection_header(connection, "Expect") || (is_stranger(exchange) && has_body(connection));
+    if (fine || !at_once) return exchange;
     watch_linger(service->watch, connection_descriptor(connection));
     *good = respond_early(exchange);
     return exchange;
@@ -420,6 +453,16 @@ static bool defer(struct exchange *exchange)
     return true;
 }
 
+static bool charge_steps(struct exchange *exchange, struct problem *problem)
+{
+    struct request *request = &exchange->request;
+    if (!exchange->client) return true;
+    uint64_t steps = request->errand->cost_steps(request->work, false);
+    if (!client_charge(exchange->client, steps, problem)) return false;
+    exchange->charged_steps = steps;
+    return true;
+}
+
 /* The body is complete. */
 static bool dispatch(struct exchange *exchange)
 {
@@ -438,7 +481,7 @@ static bool dispatch(struct exchange *exchange)
     }
     body_release(&exchange->body, &exchange->service->bodies);
     if (exchange->early.fault != FAULT_NONE) return respond_early(exchange);
-    if (request->errand && reply.problem.fault == FAULT_NONE) return defer(exchange);
+    if (request->errand && reply.problem.fault == FAULT_NONE && charge_steps(exchange, &reply.problem)) return defer(exchange);
     return respond(exchange, &reply);
 }
 
@@ -476,8 +519,9 @@ void exchange_end(struct exchange *exchange, bool well)
     if (exchange->started && !request_is_finished(&exchange->request))
         exchange->request.record.finish = metrics_end_name(END_CANCELLED);
     count(exchange);
-    const struct access access = {&exchange->request, exchange->trace_id, exchange->method, exchange->status,
-                                  exchange->bytes_in, exchange->bytes_out, ms_since(exchange->request.began_us)};
+    const struct access access = {&exchange->request, exchange->trace_id, exchange->method,
+                                  client_name(exchange->client), exchange->status, exchange->bytes_in,
+                                  exchange->bytes_out, ms_since(exchange->request.began_us)};
     if (config->log_access) access_write(&access);
     if (exchange->working) atomic_fetch_sub(&service->server->working, 1);
     pthread_mutex_lock(&exchange->mu);

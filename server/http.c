@@ -21,7 +21,7 @@ enum { STREAM_BLOCK = 16384 };
 struct http {
     struct service service;
     struct MHD_Daemon *daemon;
-    char address[SOCKET_URL_BYTES];
+    struct listener listener;
 };
 
 struct connection {
@@ -179,11 +179,11 @@ static void on_log(void *context, const char *format, va_list args)
 
 /* ---- the daemon ----------------------------------------------------------------------------- */
 
-static struct MHD_Daemon *start_daemon(struct http *http, int descriptor)
+static struct MHD_Daemon *start_daemon(struct http *http)
 {
     const struct config *config = http->service.server->config;
     struct MHD_OptionItem options[] = {
-        {MHD_OPTION_LISTEN_SOCKET, descriptor, NULL},
+        {MHD_OPTION_LISTEN_SOCKET, http->listener.descriptor, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)config->limits_connections, NULL},
         {MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)config->limits_connections_per_address, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)config->limits_header_bytes, NULL},
@@ -206,13 +206,13 @@ enum status http_start(struct server *server, struct http **out, struct error *e
     const struct config *config = server->config;
     struct http *http = calloc(1, sizeof *http);
     if (!http) return error_set(err, STATUS_NO_MEMORY, "no memory for the HTTP server");
-    int descriptor = -1;
-    enum status status = socket_listen(config->server_host, config->server_port, http->address, &descriptor, err);
+    http->listener.descriptor = -1;
+    enum status status = socket_listen(config->server_host, config->server_port, &http->listener, err);
     if (status == STATUS_OK) status = service_open(&http->service, server, err);
-    if (status == STATUS_OK && !(http->daemon = start_daemon(http, descriptor)))
+    if (status == STATUS_OK && !(http->daemon = start_daemon(http)))
         status = error_set(err, STATUS_INTERNAL, "libmicrohttpd does not start: %s", strerror(errno));
     if (status == STATUS_OK) return *out = http, STATUS_OK;
-    if (descriptor >= 0) close(descriptor);
+    if (http->listener.descriptor >= 0) close(http->listener.descriptor);
     service_close(&http->service);
     free(http);
     return status;
@@ -220,7 +220,12 @@ enum status http_start(struct server *server, struct http **out, struct error *e
 
 const char *http_address(const struct http *http)
 {
-    return http->address;
+    return http->listener.url;
+}
+
+bool http_is_public(const struct http *http)
+{
+    return http->listener.is_public;
 }
 
 void http_cancel_all(struct http *http)

@@ -17,6 +17,8 @@ struct http;
 MUST_CHECK enum status http_start(struct server *server, struct http **out, struct error *err);
 /* "http://127.0.0.1:8080": the port is the one that was found where 0 was asked for. */
 const char *http_address(const struct http *http);
+/* Whether others than this machine's own processes can reach it. */
+_Bool http_is_public(const struct http *http);
 /* Ask every running errand to end soon. */
 void http_cancel_all(struct http *http);
 /* Accept no more connections, close all, free. Takes NULL. */

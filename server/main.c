@@ -12,6 +12,7 @@
 #include "models/per_model.h"
 #include "server/arguments.h"
 #include "server/cli.h"
+#include "server/keys_command.h"
 #include "server/serve.h"
 
 enum { EXIT_USAGE = 2 };
@@ -26,6 +27,9 @@ static const char help[] =
     "  carousel forecast  [--model NAME] [--horizon N] [--quantiles 0.1,0.5,0.9] [--num-samples N]\n"
     "                     [--seed S] VALUE...                       (null for a missing value)\n"
     "  carousel classify  [--model NAME] [--top-k K] TEXT...        (sequences: numbers on stdin)\n"
+    "  carousel keys      add NAME [--scopes infer,metrics,admin] [--requests-per-minute N]\n"
+    "                     [--steps-per-minute N] [--weight N]    print a new API key, keep its hash\n"
+    "  carousel keys      list                  names and terms of the API keys (both: --keys FILE)\n"
     "\n"
     "Every command takes --config FILE, --models DIR, --model NAME=PATH and --set section.key=value.\n"
     "\n"
@@ -93,6 +97,7 @@ static int run(int argc, char **argv, char **original)
     if (arguments.print_config) config_print(&config, stdout);
     if (arguments.print_config || arguments.check_config) return 0;
     if (arguments.command == COMMAND_INSPECT) return inspect(&arguments, &config);
+    if (arguments.command == COMMAND_KEYS) return keys_command(&arguments, &config);
     if (arguments.command == COMMAND_NONE) {
         fputs(help, stderr);
         return EXIT_USAGE;

@@ -73,6 +73,8 @@ struct errand {
     void (*answer)(void *work, struct request *request, struct reply *reply);
     enum stream_step (*read)(void *work, struct request *request, char *out, size_t room, size_t *n,
                              int64_t *due_us); /* NULL: never streams */
+    /* The most steps that it may take, before start; those it took, once it has finished. */
+    uint64_t (*cost_steps)(void *work, bool finished);
     void (*free)(void *work);
 };
 

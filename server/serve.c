@@ -15,6 +15,7 @@
 #include "core/memory.h"
 #include "models/per_model.h"
 #include "server/http.h"
+#include "server/keys.h"
 #include "server/log.h"
 #include "server/metrics.h"
 
@@ -93,11 +94,13 @@ void server_close(struct server *server)
     repository_free(server->repository);
     registry_free(server->registry);
     metrics_free(server->metrics);
+    keys_close(server->keys);
     server->scheduler = NULL;
     server->loader = NULL;
     server->repository = NULL;
     server->registry = NULL;
     server->metrics = NULL;
+    server->keys = NULL;
 }
 
 /* Connections, those that linger, the workers' and libraries' own: ask for as many descriptors as that takes. */
@@ -156,10 +159,25 @@ static enum status start_loader(struct server *server, struct error *err)
     return loader_start(&options, &server->loader, err);
 }
 
-/* What SIGHUP asks for. */
+static void log_keys(size_t n, const char *path)
+{
+    log_line(n ? LOG_INFO : LOG_WARNING, "%zu API keys in %s", n, path);
+}
+
+static void reload_keys(struct server *server)
+{
+    struct error err;
+    size_t n;
+    if (!keys_are_needed(server->keys)) return;
+    if (keys_reread(server->keys, &n, &err) == STATUS_OK) log_keys(n, server->config->auth_keys_file);
+    else log_line(LOG_ERROR, "the API keys stay as they were: %s", err.message);
+}
+
+/* What SIGHUP asks for. What is broken stays as it was, and is logged. */
 static void reload(struct server *server)
 {
-    log_line(LOG_INFO, "SIGHUP: rereading the models");
+    log_line(LOG_INFO, "SIGHUP: rereading models and keys");
+    reload_keys(server);
     loader_sync(server->loader);
 }
 
@@ -268,6 +286,26 @@ static void wait_for_stop(struct server *server, const sigset_t *signals)
     }
 }
 
+/* On failure all is stopped. */
+static enum status start(struct server *server, const struct config *config, struct http **http, struct error *err)
+{
+    size_t n_keys = 0;
+    enum status status = server_open(server, config, on_model, server, err);
+    if (status != STATUS_OK) return status;
+    log_kernels(server);
+    warn_of_unknown(server, "models.precision", config->models_precision);
+    warn_of_unknown(server, "models.versions", config->models_versions);
+    warn_of_none(server);
+    status = keys_open(config->auth_keys_file, &server->keys, &n_keys, err);
+    if (status == STATUS_OK && keys_are_needed(server->keys)) log_keys(n_keys, config->auth_keys_file);
+    if (status == STATUS_OK) status = start_loader(server, err);
+    if (status == STATUS_OK) status = http_start(server, http, err);
+    if (status != STATUS_OK) server_close(server);
+    else if (http_is_public(*http) && !keys_are_needed(server->keys))
+        log_line(LOG_WARNING, "everybody who reaches %s may use it: auth.keys_file is not set", http_address(*http));
+    return status;
+}
+
 int server_run(const struct config *config)
 {
     static struct server server;
@@ -278,17 +316,8 @@ int server_run(const struct config *config)
     log_start(config->log_level);
     memory_return_from(RETURNED_BYTES);
     raise_descriptors(config);
-    if (server_open(&server, config, on_model, &server, &err) != STATUS_OK) {
+    if (start(&server, config, &http, &err) != STATUS_OK) {
         log_line(LOG_ERROR, "%s", err.message);
-        return 1;
-    }
-    log_kernels(&server);
-    warn_of_unknown(&server, "models.precision", config->models_precision);
-    warn_of_unknown(&server, "models.versions", config->models_versions);
-    warn_of_none(&server);
-    if (start_loader(&server, &err) != STATUS_OK || http_start(&server, &http, &err) != STATUS_OK) {
-        log_line(LOG_ERROR, "%s", err.message);
-        server_close(&server);
         return 1;
     }
     atomic_store(&server.phase, SERVER_READY);

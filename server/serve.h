@@ -17,6 +17,7 @@
 #include "models/loader.h"
 #include "server/config.h"
 
+struct keys;
 struct metrics;
 
 enum server_phase { SERVER_LOADING, SERVER_READY, SERVER_DRAINING, SERVER_ENDING };
@@ -28,6 +29,7 @@ struct server {
     struct loader *loader;     /* of a server that listens; NULL on the command line */
     struct scheduler *scheduler;
     struct metrics *metrics;
+    struct keys *keys;         /* locks itself; NULL on the command line */
     size_t n_workers;
     int64_t started_s;         /* Unix seconds */
     _Atomic int phase;         /* enum server_phase */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,14 @@ static int listen_on(const struct addrinfo *info)
     return -1;
 }
 
-enum status socket_listen(const char *text, int64_t port, char url[SOCKET_URL_BYTES], int *out, struct error *err)
+static bool is_loopback(const struct sockaddr_storage *address)
+{
+    if (address->ss_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
+    return address->ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
+}
+
+enum status socket_listen(const char *text, int64_t port, struct listener *out, struct error *err)
 {
     char service[16], host[SOCKET_URL_BYTES - 32];
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list;
@@ -46,7 +54,7 @@ enum status socket_listen(const char *text, int64_t port, char url[SOCKET_URL_BY
     socklen_t n = sizeof address;
     getsockname(descriptor, (struct sockaddr *)&address, &n);
     getnameinfo((struct sockaddr *)&address, n, NULL, 0, service, sizeof service, NI_NUMERICSERV);
-    snprintf(url, SOCKET_URL_BYTES, strchr(host, ':') ? "http://[%s]:%s" : "http://%s:%s", host, service);
-    *out = descriptor;
+    *out = (struct listener){.descriptor = descriptor, .is_public = !is_loopback(&address)};
+    snprintf(out->url, sizeof out->url, strchr(host, ':') ? "http://[%s]:%s" : "http://%s:%s", host, service);
     return STATUS_OK;
 }

@@ -7,16 +7,20 @@
 #ifndef CAROUSEL_SERVER_SOCKET_H
 #define CAROUSEL_SERVER_SOCKET_H
 
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/status.h"
 
 enum { SOCKET_URL_BYTES = 300 };
 
-/* Listen on a name or address ("[::1]" may keep its brackets) and port (0: a free one). The caller owns the
- * non-blocking descriptor *out; url becomes "http://HOST:PORT" with the port that was found. */
-MUST_CHECK enum status socket_listen(const char *host, int64_t port, char url[SOCKET_URL_BYTES], int *out,
-                                     struct error *err);
+struct listener {
+    int descriptor;              /* non-blocking; the caller's */
+    char url[SOCKET_URL_BYTES];  /* "http://HOST:PORT", with the port that was found */
+    bool is_public;              /* not a loopback address */
+};
+
+/* Listen on a name or address ("[::1]" may keep its brackets) and port (0: a free one). */
+MUST_CHECK enum status socket_listen(const char *host, int64_t port, struct listener *out, struct error *err);
 
 #endif

@@ -33,6 +33,15 @@ void work_cancel(void *context)
     job_cancel(work->job);
 }
 
+uint64_t work_cost_steps(void *context, bool finished)
+{
+    struct work *work = context;
+    struct job_timings timings;
+    if (!finished) return job_cost_steps(work->job);
+    job_timings(work->job, &timings);
+    return timings.steps;
+}
+
 void work_free(void *context)
 {
     struct work *work = context;
@@ -74,7 +83,8 @@ static void work_answer(void *context, struct request *request, struct reply *re
 void work_defer(struct work *work, struct request *request)
 {
     static const struct errand errand = {
-        .start = work_start, .cancel = work_cancel, .answer = work_answer, .free = work_free};
+        .start = work_start, .cancel = work_cancel, .answer = work_answer, .cost_steps = work_cost_steps,
+        .free = work_free};
     work->server = request->server;
     request->errand = &errand;
     request->work = work;

@@ -5,6 +5,8 @@
 #ifndef CAROUSEL_SERVER_WORK_H
 #define CAROUSEL_SERVER_WORK_H
 
+#include <stdbool.h>
+
 #include "models/job.h"
 #include "server/request.h"
 
@@ -24,6 +26,7 @@ void work_defer(struct work *work, struct request *request);
 /* The errand's calls, for a task that streams and has an errand of its own. */
 _Bool work_start(void *work, struct problem *problem);
 void work_cancel(void *work);
+uint64_t work_cost_steps(void *work, bool finished);
 void work_free(void *work);
 
 /* Seconds for Retry-After, rounded up. */
@@ -31,6 +34,6 @@ unsigned work_retry_after_s(int64_t retry_us);
 
 /* Once the job has finished: timings and the record are filled, and the end is counted. true where it ended
  * well; otherwise *problem says why it did not. */
-_Bool work_settle(struct work *work, struct request *request, struct problem *problem);
+bool work_settle(struct work *work, struct request *request, struct problem *problem);
 
 #endif

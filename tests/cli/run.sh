@@ -39,7 +39,7 @@ says '^carousel [^ ]+$'
 run 0 --help
 says 'carousel serve'
 for flag in --config --port --models --model --set --max-tokens --temperature --horizon --quantiles --top-k \
-    --check-config --print-config --version; do says "$flag"; done
+    --check-config --print-config --version --scopes --keys; do says "$flag"; done
 run 2
 complains 'carousel serve'
 run 2 dance
@@ -114,6 +114,41 @@ run 2 --check-config --set server.prot=1
 complains 'prot'
 run 2 --check-config --set server
 complains 'section.key=value'
+
+# --- keys
+rm -f "$scratch/keys"
+run 0 keys add website --keys "$scratch/keys" --scopes infer,metrics --requests-per-minute 60 --steps-per-minute 5000 --weight 2
+says '^ck_[0-9a-f]{64}$'
+complains 'only time'
+key=$(cat "$out") last="the file of keys"
+checks=$((checks + 2))
+grep -q "^website sha256:$(printf %s "$key" | sha256sum | cut -d' ' -f1) scopes=infer,metrics requests_per_minute=60 steps_per_minute=5000 weight=2\$" \
+    "$scratch/keys" || bad "does not hold the hash"
+[ "$(stat -c %a "$scratch/keys")" = 600 ] || bad "is not private"
+printf '# no newline' >>"$scratch/keys"
+run 0 keys add root --set auth.keys_file="$scratch/keys" --scopes=admin
+checks=$((checks + 1)); [ "$(cat "$out")" != "$key" ] || bad "gives the same key twice"
+run 0 keys list --keys "$scratch/keys"
+says '^website.scopes=infer,metrics.requests_per_minute=60.steps_per_minute=5000.weight=2$'
+says '^root.scopes=admin.requests_per_minute=0.steps_per_minute=0.weight=1$'
+run 2 keys add website --keys "$scratch/keys"
+complains "has a key 'website' already"
+run 2 keys add we/b --keys "$scratch/keys"
+run 2 keys add other --keys "$scratch/keys" --scopes root
+complains 'infer, metrics and admin'
+run 2 keys add other --keys "$scratch/keys" --weight 0
+run 2 keys add other
+complains '--keys FILE'
+run 2 keys add --keys "$scratch/keys"
+run 2 keys
+run 2 keys drop website --keys "$scratch/keys"
+printf 'broken\n' >>"$scratch/keys"
+run 1 keys list --keys "$scratch/keys"
+complains 'keys:4: expected'
+run 1 serve --port 0 --models "$bundles" --keys "$scratch/keys"
+complains 'keys:4: expected'
+run 1 serve --port 0 --models "$bundles" --keys "$scratch/nowhere"
+complains 'cannot open keys'
 
 # --- inspect
 for bundle in "$bundles"/tiny-*; do

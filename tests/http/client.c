@@ -253,10 +253,17 @@ void client_post(struct client *client, const char *path, const char *body)
 struct reply *ask(const struct server *server, const char *method, const char *path,
                   const char *body)
 {
+    return ask_as(server, "", method, path, body);
+}
+
+struct reply *ask_as(const struct server *server, const char *headers, const char *method,
+                     const char *path, const char *body)
+{
     static struct reply reply;
     static struct client client;
     client_open(&client, server);
-    client_say(&client, "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n", method, path);
+    client_say(&client, "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n%s", method, path,
+               headers);
     if (body != NULL) {
         client_say(&client, "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
                    strlen(body));

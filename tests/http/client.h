@@ -50,6 +50,9 @@ void client_post(struct client *client, const char *path, const char *body);
 /* One request on a connection of its own; body may be NULL. The reply is valid until the next ask or post. */
 struct reply *ask(const struct server *server, const char *method, const char *path,
                   const char *body);
+/* The same with more headers, each ended by \r\n. */
+struct reply *ask_as(const struct server *server, const char *headers, const char *method,
+                     const char *path, const char *body);
 /* POST of JSON written with single quotes for double ones. */
 struct reply *post(const struct server *server, const char *path, const char *body);
 struct reply *postf(const struct server *server, const char *path, const char *format, ...)

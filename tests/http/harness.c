@@ -204,6 +204,21 @@ const char *server_log(const struct server *server)
     return text;
 }
 
+const char *keys_file(const char *name, const char *lines)
+{
+    static char setting[600];
+    file_write(scratch_path(name), lines, strlen(lines));
+    snprintf(setting, sizeof setting, "CAROUSEL_AUTH_KEYS_FILE=%s", scratch_path(name));
+    return setting;
+}
+
+const char *keys_setting(void)
+{
+    char name[64];
+    snprintf(name, sizeof name, "keys-%d", (int)getpid());
+    return keys_file(name, KEY_LINES);
+}
+
 double metric(const struct server *server, const char *name)
 {
     struct reply *reply = ask(server, "GET", "/metrics", NULL);

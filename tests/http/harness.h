@@ -41,6 +41,17 @@ bool metric_becomes(const struct server *server, const char *name, double value)
  * whose steps take milliseconds, since it is large, and whose outputs are known, since it is all zero. */
 const char *slow_setting(void);
 
+/* Write a file of API keys and return the setting that takes it: ck_infer, ck_metrics, ck_admin, and ck_all, which has
+ * all scopes. The second takes a file of these lines of its own making. Valid until the next call. */
+const char *keys_setting(void);
+const char *keys_file(const char *name, const char *lines);
+#define KEY_LINES                                                                                              \
+    "infer sha256:926411ae93c61212070fb58cf902ff74f49d687946bd99cb2dbc44bdf2d84905 scopes=infer\n"             \
+    "metrics sha256:afbbd63ec81ee1a0167f3afd62c81357e059a4a8fe5945a38fde0c5ba04d3b15 scopes=metrics\n"         \
+    "admin sha256:219cc41786bc0b13ba7709aa15b4e802ef6f5fc7e6c554f97ff799c6936bfca3 scopes=admin\n"             \
+    "all sha256:255e55b3b533765ecdb96d61469c8d64faaaba4e9768f01e06653726d57bf47b scopes=infer,metrics,admin\n"
+#define BEARER(key) "Authorization: Bearer " key "\r\n"
+
 /* Monotonic milliseconds; and a pause. */
 double now_ms(void);
 void sleep_ms(int ms);
