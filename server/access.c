@@ -65,11 +65,16 @@ void access_take_trace(const char *traceparent, char out[TRACE_ID_BYTES])
     out[32] = '\0';
 }
 
-char *request_error_body(const struct problem *problem, const char *request_id, size_t *bytes)
+char *request_error_body(const struct problem *problem, const char *request_id, bool plain, size_t *bytes)
 {
     struct writer out;
     writer_init(&out, 8192);
     put_open(&out, '{');
+    if (plain) {
+        put_named_string(&out, "error", problem->message);
+        put_close(&out, '}');
+        return writer_take(&out, bytes);
+    }
     put_name(&out, "error");
     put_open(&out, '{');
     put_named_string(&out, "message", problem->message);
@@ -84,12 +89,12 @@ char *request_error_body(const struct problem *problem, const char *request_id, 
     return writer_take(&out, bytes);
 }
 
-char *request_refusal(const struct problem *problem, const char *request_id, double total_ms, size_t *bytes,
-                      uint64_t *body_bytes)
+char *request_refusal(const struct problem *problem, const char *request_id, bool plain, double total_ms,
+                      size_t *bytes, uint64_t *body_bytes)
 {
     enum { HEAD_BYTES = 512 };
     size_t n_body = 0;
-    char *body = request_error_body(problem, request_id, &n_body), *answer = malloc(HEAD_BYTES + n_body);
+    char *body = request_error_body(problem, request_id, plain, &n_body), *answer = malloc(HEAD_BYTES + n_body);
     unsigned status = fault_http_status(problem->fault);
     if (body && answer) {
         int n = snprintf(answer, HEAD_BYTES,

@@ -25,12 +25,12 @@ void access_take_id(const char *theirs, char out[REQUEST_ID_BYTES]);
  * the fields of version 00 are taken, as the specification asks. NULL is none. */
 void access_take_trace(const char *traceparent, char out[TRACE_ID_BYTES]);
 
-/* The body of an error answer, from malloc, or NULL without memory. */
-char *request_error_body(const struct problem *problem, const char *request_id, size_t *bytes);
+/* The body of an error answer, from malloc, or NULL without memory. plain: in the form of the routes of /v2. */
+char *request_error_body(const struct problem *problem, const char *request_id, bool plain, size_t *bytes);
 
 /* A whole HTTP/1.1 answer that refuses and closes, for a client whose body has not ended; from malloc, or NULL. */
-char *request_refusal(const struct problem *problem, const char *request_id, double total_ms, size_t *bytes,
-                      uint64_t *body_bytes);
+char *request_refusal(const struct problem *problem, const char *request_id, bool plain, double total_ms,
+                      size_t *bytes, uint64_t *body_bytes);
 
 /* What the line tells beside the request's own record. Borrowed for the call; `status` 499 stands for a client who
  * left before there was an answer. Times are milliseconds from the arrival of the headers. */

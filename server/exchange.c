@@ -231,7 +231,7 @@ static ssize_t read_stream(void *context, char *out, size_t room)
 static void take_error_body(struct exchange *exchange, struct reply *reply)
 {
     free(reply->body);
-    reply->body = request_error_body(&reply->problem, exchange->id, &reply->body_bytes);
+    reply->body = request_error_body(&reply->problem, exchange->id, exchange->match.is_v2, &reply->body_bytes);
     reply->content_type = NULL;
     reply->stream = false;
     reply->status = fault_http_status(reply->problem.fault);
@@ -272,7 +272,8 @@ static bool respond_early(struct exchange *exchange)
 static void refuse(struct exchange *exchange, const struct problem *problem)
 {
     size_t n = 0;
-    char *answer = request_refusal(problem, exchange->id, ms_since(exchange->request.began_us), &n, &exchange->bytes_out);
+    char *answer = request_refusal(problem, exchange->id, exchange->match.is_v2,
+                                   ms_since(exchange->request.began_us), &n, &exchange->bytes_out);
     if (answer) connection_blurt(exchange->connection, answer, n);
     free(answer);
     exchange->status = fault_http_status(problem->fault);

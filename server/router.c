@@ -41,6 +41,7 @@ void route_find(const char *method, const char *path, struct match *match)
     for (int i = 0; i < N_ROUTES; i++) {
         if (!path_matches(routes[i].path, path, match)) continue;
         match->path_is_known = true;
+        match->is_v2 = !strncmp(path, "/v2/", 4);
         allow(match, routes[i].method);
         if (!strcmp(routes[i].method, method)) match->route = (enum route_id)i;
     }

@@ -45,7 +45,7 @@ void sse_done(struct sse *sse)
 void sse_error(struct sse *sse, const struct problem *problem, const char *request_id)
 {
     size_t bytes;
-    char *body = request_error_body(problem, request_id, &bytes);
+    char *body = request_error_body(problem, request_id, false, &bytes);
     sse_begin(sse);
     if (body) put_raw(&sse->out, body, bytes);
     sse_end(sse);

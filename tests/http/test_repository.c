@@ -25,7 +25,7 @@ static const char *in_folder(const char *name)
 
 static void setup(void)
 {
-    snprintf(folder, sizeof folder, "repository-%d", (int)getpid());
+    snprintf(folder, sizeof folder, "repository-%d-%.0f", (int)getpid(), now_ms()); /* numbers of processes come again */
     snprintf(folder_setting, sizeof folder_setting, "CAROUSEL_MODELS_FOLDERS=%s", scratch_path(folder));
     file_write(in_folder("README"), "", 0);
 }
@@ -274,6 +274,215 @@ START_TEST(memory_returns_when_a_model_goes)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------
+ * The routes */
+
+/* With keys of every scope, and what else is wanted. */
+static void start_with_keys(const char *more)
+{
+    const char *const settings[] = {folder_setting, keys_setting(), more, NULL};
+    server_start(&server, settings);
+}
+
+static struct reply *admin(const char *path, const char *body)
+{
+    return ask_as(&server, BEARER("ck_admin"), "POST", path, body);
+}
+
+/* The state of a model in an index, "" where it is not there; *reason may be NULL. */
+static const char *state_in(struct reply *index, const char *name, const char *version, const char **reason)
+{
+    cJSON *entry;
+    expect_ok(index);
+    cJSON_ArrayForEach(entry, reply_json(index)) {
+        if (strcmp(json_at(entry, "name")->valuestring, name) || strcmp(json_at(entry, "version")->valuestring, version)) continue;
+        if (reason) *reason = json_at(entry, "reason")->valuestring;
+        return json_at(entry, "state")->valuestring;
+    }
+    return "";
+}
+
+static void expect_plain(struct reply *answer, int status, const char *part)
+{
+    ck_assert_msg(answer->status == status, "%d: %s", answer->status, answer->body);
+    ck_assert_msg(strstr(text_at(answer, "error"), part) != NULL, "%s", answer->body);
+}
+
+#define FORECAST(name) "{\"model\":\"" name "\",\"series\":[1,2],\"horizon\":1}"
+
+static int forecasts(const char *body)
+{
+    return ask_as(&server, BEARER("ck_infer"), "POST", "/v1/forecast", body)->status;
+}
+
+START_TEST(administration_needs_an_admin_key)
+{
+    static const char *const paths[] = {"/v2/repository/index", "/v2/repository/models/m/load",
+                                        "/v2/repository/models/m/unload", "/v1/models/m/reload"};
+    const char *const settings[] = {folder_setting, NULL};
+    put("tiny-series", "m");
+    server_start(&server, settings);
+    for (size_t i = 0; i < 3; i++) expect_plain(ask(&server, "POST", paths[i], "{}"), 403, "");
+    expect_error(ask(&server, "POST", paths[3], "{}"), 403, "permission_denied", NULL);
+    ck_assert_int_eq(server_stop(&server), 0);
+
+    start_with_keys(NULL);
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_int_eq(ask(&server, "POST", paths[i], "{}")->status, 401);
+        ck_assert_int_eq(ask_as(&server, BEARER("ck_infer"), "POST", paths[i], "{}")->status, 403);
+        ck_assert_int_eq(ask_as(&server, BEARER("ck_metrics"), "POST", paths[i], "{}")->status, 403);
+    }
+    ck_assert_int_eq(forecasts(FORECAST("m")), 200);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
+START_TEST(models_are_loaded_and_unloaded_by_request)
+{
+    const char *reason;
+    put("tiny-series", "m");
+    start_with_keys(NULL);
+    put("tiny-series", ".n");
+    move(".n", "n");
+    ck_assert_str_eq(state_in(admin("/v2/repository/index", NULL), "m", "1", NULL), "READY");
+    ck_assert_str_eq(state_in(admin("/v2/repository/index", NULL), "n", "1", NULL), ""); /* nobody has looked */
+    ck_assert_int_eq(forecasts(FORECAST("n")), 404);
+
+    struct reply *loaded = admin("/v2/repository/models/n/load", "{}");
+    ck_assert_str_eq(state_in(loaded, "n", "1", &reason), "READY");
+    ck_assert_str_eq(reason, "");
+    ck_assert_int_eq(length_at(loaded, ""), 1);
+    ck_assert_int_eq(forecasts(FORECAST("n")), 200);
+
+    ck_assert_str_eq(state_in(admin("/v2/repository/models/m/unload", "{\"parameters\":{\"unload_dependents\":false}}"),
+                              "m", "1", &reason), "UNAVAILABLE");
+    ck_assert_str_eq(reason, "unloaded by request");
+    ck_assert_int_eq(forecasts(FORECAST("m")), 404);
+    server_signal(&server, SIGHUP);
+    ck_assert(says("SIGHUP"));
+    ck_assert_str_eq(state_in(admin("/v2/repository/models/n/load", NULL), "n", "1", NULL), "READY"); /* after the SIGHUP */
+    ck_assert_int_eq(forecasts(FORECAST("m")), 404); /* a SIGHUP does not bring it back */
+    struct reply *index = admin("/v2/repository/index", "{\"ready\":true}");
+    ck_assert_str_eq(state_in(index, "m", "1", NULL), "");
+    ck_assert_str_eq(state_in(index, "n", "1", NULL), "READY");
+    ck_assert_str_eq(state_in(admin("/v2/repository/models/m/load", NULL), "m", "1", NULL), "READY");
+    ck_assert_int_eq(forecasts(FORECAST("m")), 200);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
+START_TEST(a_reload_answers_with_the_new_model_or_the_fault)
+{
+    const char *reason;
+    put("tiny-series", "m");
+    start_with_keys(NULL);
+    edit("m", "config.json", "\"description\": \"", "\"description\": \"Anew: ");
+    struct reply *anew = admin("/v1/models/m/reload", NULL);
+    expect_ok(anew);
+    ck_assert_str_eq(text_at(anew, "id"), "m");
+    ck_assert_int_eq(strncmp(text_at(anew, "description"), "Anew: ", 6), 0);
+
+    edit("m", "config.json", "context_length", "context_lenght");
+    struct reply *refused = admin("/v1/models/m/reload", NULL);
+    expect_error(refused, 422, "bundle_refused", NULL);
+    ck_assert_ptr_nonnull(strstr(text_at(refused, "error.message"), "config.json: forecast: "));
+    expect_plain(admin("/v2/repository/models/m/load", NULL), 422, "config.json: forecast: ");
+    ck_assert_str_eq(state_in(admin("/v2/repository/index", NULL), "m", "1", &reason), "READY");
+    ck_assert_ptr_nonnull(strstr(reason, "context_lenght"));
+    ck_assert_int_eq(forecasts(FORECAST("m")), 200);
+
+    edit("m", "config.json", "context_lenght", "context_length");
+    expect_ok(admin("/v1/models/m/reload", NULL));
+    ck_assert_str_eq(state_in(admin("/v2/repository/index", NULL), "m", "1", &reason), "READY");
+    ck_assert_str_eq(reason, "");
+
+    expect_error(admin("/v1/models/nobody/reload", NULL), 404, "model_not_found", NULL);
+    expect_plain(admin("/v2/repository/models/nobody/load", NULL), 404, "there is no bundle 'nobody'");
+    expect_plain(admin("/v2/repository/models/nobody/unload", NULL), 404, "there is no model 'nobody'");
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
+START_TEST(requests_that_mean_something_else_are_refused)
+{
+    char path[300];
+    put("tiny-series", "m");
+    start_with_keys(NULL);
+    expect_plain(admin("/v2/repository/models/m/load", "{\"parameters\":{\"config\":\"{}\"}}"), 501, "parameter 'config'");
+    expect_plain(admin("/v2/repository/models/m/load", "{\"parameters\":7}"), 400, "'parameters' is not an object");
+    expect_plain(admin("/v2/repository/models/m/load", "[]"), 400, "not a JSON object");
+    expect_plain(admin("/v2/repository/models/m/load", "{"), 400, "");
+    expect_plain(admin("/v2/repository/index", "{\"ready\":1}"), 400, "'ready'");
+    expect_plain(ask_as(&server, BEARER("ck_admin"), "GET", "/v2/repository/index", NULL), 405, "POST");
+    snprintf(path, sizeof path, "/v2/repository/models/%0150d/load", 1);
+    expect_plain(admin(path, NULL), 404, "there is no bundle");
+    expect_error(admin("/v2/repository/models/m", NULL), 404, "not_found", NULL);
+    expect_error(admin("/v2/repository/models//load", NULL), 404, "not_found", NULL);
+    expect_error(admin("/v2/repository/models/m/n/load", NULL), 404, "not_found", NULL);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
+START_TEST(versions_are_pinned_or_the_latest)
+{
+    put("tiny-series", "m/1");
+    put("tiny-series", "m/2");
+    edit("m/2", "config.json", "\"description\": \"", "\"description\": \"Two: ");
+    start_with_keys("CAROUSEL_MODELS_VERSIONS=all");
+    ck_assert_int_eq(forecasts(FORECAST("m:1")), 200);
+    ck_assert_int_eq(forecasts(FORECAST("m:2")), 200);
+    ck_assert_int_eq(forecasts(FORECAST("m:latest")), 200);
+    struct reply *model = ask_as(&server, BEARER("ck_infer"), "GET", "/v1/models/m", NULL);
+    ck_assert_str_eq(text_at(model, "version"), "2");
+    struct reply *models = ask_as(&server, BEARER("ck_infer"), "GET", "/v1/models", NULL);
+    ck_assert_int_eq(length_at(models, "data"), 2);
+    ck_assert_str_eq(text_at(models, "data.0.id"), "m:1");
+    ck_assert_str_eq(text_at(models, "data.1.id"), "m");
+    put("tiny-series", "m/.10");
+    move("m/.10", "m/10");
+    expect_ok(admin("/v1/models/m:10/reload", NULL));
+    ck_assert_str_eq(text_at(ask_as(&server, BEARER("ck_infer"), "GET", "/v1/models/m", NULL), "version"), "10");
+    ck_assert_int_eq(forecasts(FORECAST("m:2")), 200);
+    ck_assert_int_eq(server_stop(&server), 0);
+
+    start_with_keys("CAROUSEL_MODELS_VERSIONS=latest");
+    struct reply *index = admin("/v2/repository/index", NULL);
+    ck_assert_str_eq(state_in(index, "m", "10", NULL), "READY");
+    ck_assert_str_eq(state_in(index, "m", "2", NULL), "UNAVAILABLE");
+    ck_assert_int_eq(forecasts(FORECAST("m:2")), 404);
+    ck_assert_int_eq(forecasts(FORECAST("m:10")), 200);
+    expect_plain(admin("/v2/repository/models/m:2/load", NULL), 422, "models.versions keeps the latest alone");
+    move("m/10", "m/.10");
+    ck_assert_str_eq(state_in(admin("/v2/repository/models/m/load", NULL), "m", "2", NULL), "READY");
+    ck_assert_int_eq(forecasts(FORECAST("m:2")), 200);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
+/* What leaves while its load waits or runs is not answered, and the load is done. */
+START_TEST(who_asks_for_a_load_may_leave)
+{
+    put("tiny-series", "m");
+    start_with_keys("CAROUSEL_MODELS_QUEUE=100");
+    put("tiny-series", ".n");
+    move(".n", "n");
+    for (int i = 0; i < 10; i++) {
+        client_open(&client, &server);
+        client_say(&client, "POST /v2/repository/models/%s/load HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n%s\r\n",
+                   i == 9 ? "n" : "m", BEARER("ck_admin"));
+        if (i % 2) client_abort(&client);
+        else client_close(&client);
+    }
+    double end = now_ms() + patience_ms(10000);
+    while (strcmp(state_in(admin("/v2/repository/index", NULL), "n", "1", NULL), "READY") && now_ms() < end) {
+        expect_ok(admin("/v2/repository/models/m/load", NULL));
+        admin("/v2/repository/models/n/load", NULL);
+    }
+    ck_assert_int_eq(forecasts(FORECAST("n")), 200);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
 Suite *repository_suite(void);
 
 Suite *repository_suite(void)
@@ -290,5 +499,16 @@ Suite *repository_suite(void)
     tcase_add_test(moves, no_request_fails_while_models_are_swapped);
     tcase_add_test(moves, memory_returns_when_a_model_goes);
     suite_add_tcase(suite, moves);
+
+    TCase *routes = tcase_create("routes");
+    tcase_add_checked_fixture(routes, setup, NULL);
+    tcase_set_timeout(routes, 60);
+    tcase_add_test(routes, administration_needs_an_admin_key);
+    tcase_add_test(routes, models_are_loaded_and_unloaded_by_request);
+    tcase_add_test(routes, a_reload_answers_with_the_new_model_or_the_fault);
+    tcase_add_test(routes, requests_that_mean_something_else_are_refused);
+    tcase_add_test(routes, versions_are_pinned_or_the_latest);
+    tcase_add_test(routes, who_asks_for_a_load_may_leave);
+    suite_add_tcase(suite, routes);
     return suite;
 }
