@@ -260,7 +260,8 @@ static void take_out(struct queue *queue, struct sequence *before, struct sequen
     queue->n--;
     if (line->n) return;
     pace_resume(&line->pace, now);
-    line->clock = line->latest; /* nobody waits: nobody is ahead of anybody */
+    line->clock = line->latest; /* nobody waits: nobody is ahead of anybody, */
+    line->promised_us = 0;      /* and who was promised room has not come for it */
 }
 
 /* The level whose first came first, as priorities count. */

@@ -87,7 +87,7 @@ enum status classification_new(struct model *model, const struct classification_
     lay_out(c, inputs, &arena);
     status = fill_in(c, inputs, err);
     if (status != STATUS_OK) {
-        memory_free(c);
+        job_release(c);
         return status;
     }
     job_init(&c->job, options, &driver);

@@ -104,7 +104,7 @@ enum status embedding_new(struct model *model, const struct classification_input
     lay_out(e, inputs, &arena);
     status = fill_in(e, inputs, err);
     if (status != STATUS_OK) {
-        memory_free(e);
+        job_release(e);
         return status;
     }
     job_init(&e->job, options, &driver);

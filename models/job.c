@@ -35,16 +35,53 @@ void job_lay_out(struct job *job, struct arena *arena)
     job->_states = arena_take(arena, job->_n_riders, state_stride(job) * sizeof *job->_states);
 }
 
+/* A block begins with its size, on cache lines of its own. */
+enum { SIZE_ROOM = MEMORY_ALIGNMENT };
+
+static _Atomic size_t all_bytes, all_limit = SIZE_MAX;
+
+void job_total_limit(size_t bytes)
+{
+    atomic_store(&all_limit, bytes);
+}
+
+size_t job_total_bytes(void)
+{
+    return atomic_load(&all_bytes);
+}
+
+static bool jobs_reserve(size_t bytes)
+{
+    if (atomic_fetch_add(&all_bytes, bytes) + bytes <= atomic_load(&all_limit)) return true;
+    atomic_fetch_sub(&all_bytes, bytes);
+    return false;
+}
+
 enum status job_allocate(struct arena *arena, struct error *err)
 {
     if (arena->too_big || arena->used > (size_t)JOB_MAX_MEBIBYTES << 20)
         return error_set(err, STATUS_TOO_LONG,
                          "the request would take more than %d MiB of memory to answer",
                          JOB_MAX_MEBIBYTES);
-    char *block = memory_new(arena->used, 1);
-    if (!block) return error_set(err, STATUS_NO_MEMORY, "no memory for the request");
-    *arena = (struct arena){.base = block};
+    if (!jobs_reserve(arena->used))
+        return error_set(err, STATUS_NO_MEMORY, "the requests in hand take all the memory that they may");
+    char *block = memory_new(SIZE_ROOM + arena->used, 1);
+    if (!block) {
+        atomic_fetch_sub(&all_bytes, arena->used);
+        return error_set(err, STATUS_NO_MEMORY, "no memory for the request");
+    }
+    memcpy(block, &arena->used, sizeof arena->used);
+    *arena = (struct arena){.base = block + SIZE_ROOM};
     return STATUS_OK;
+}
+
+void job_release(void *block)
+{
+    size_t bytes;
+    char *whole = (char *)block - SIZE_ROOM;
+    memcpy(&bytes, whole, sizeof bytes);
+    memory_free(whole);
+    atomic_fetch_sub(&all_bytes, bytes);
 }
 
 void job_init(struct job *job, const struct job_options *options, const struct driver *driver)
@@ -195,5 +232,5 @@ void job_free(struct job *job)
     if (!job) return;
     assert(atomic_load(&job->_pending) == 0);
     model_drop(job->model);
-    memory_free(job);
+    job_release(job);
 }

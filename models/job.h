@@ -23,6 +23,11 @@ struct rider;
 /* The most memory that one job may take; X_new refuses more with STATUS_TOO_LONG. */
 enum { JOB_MAX_MEBIBYTES = 256 };
 
+/* What all jobs of the process may take together; X_new refuses more with STATUS_NO_MEMORY. No limit unless set.
+ * And what they take now. Any thread. */
+void job_total_limit(size_t bytes);
+size_t job_total_bytes(void);
+
 /* Both run on worker threads and must neither block nor free the job. progress: there is new output to read
  * (generation only; once a token). finished: the last call; the job may be freed from then on, by
  * another thread. */

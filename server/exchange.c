@@ -147,7 +147,7 @@ static void exchange_free(struct exchange *exchange)
     settle_steps(exchange);
     client_drop(exchange->client);
     if (exchange->request.errand) exchange->request.errand->free(exchange->request.work);
-    body_release(&exchange->body, &exchange->service->bodies);
+    body_release(&exchange->body, &exchange->service->server->bodies);
     pthread_mutex_destroy(&exchange->mu);
     exchange->magic = 0;
     free(exchange);
@@ -418,7 +418,7 @@ bool exchange_take(struct exchange *exchange, const char *bytes, size_t n)
         return false;
     }
     if (exchange->early.fault == FAULT_NONE && exchange->working &&
-        !body_append(&exchange->body, &service->bodies, bytes, n))
+        !body_append(&exchange->body, &service->server->bodies, bytes, n))
         problem_set(&exchange->early, FAULT_NO_MEMORY, NULL, NULL);
     return true; /* a refused body is read away */
 }
@@ -480,7 +480,7 @@ static bool dispatch(struct exchange *exchange)
         route_handler(request->route)(request, &reply);
         request->body = NULL;
     }
-    body_release(&exchange->body, &exchange->service->bodies);
+    body_release(&exchange->body, &exchange->service->server->bodies);
     if (exchange->early.fault != FAULT_NONE) return respond_early(exchange);
     if (request->errand && reply.problem.fault == FAULT_NONE && charge_steps(exchange, &reply.problem)) return defer(exchange);
     return respond(exchange, &reply);
@@ -539,7 +539,8 @@ enum status service_open(struct service *service, struct server *server, struct 
 {
     static const struct watch_calls calls = {.due = on_due, .hangup = on_hangup};
     const struct config *config = server->config;
-    *service = (struct service){.server = server, .bodies.limit = config->limits_bodies_bytes};
+    *service = (struct service){.server = server};
+    server->bodies.limit = config->limits_bodies_bytes;
     /* libmicrohttpd divides limits.connections between its threads, and rounds up */
     return watch_start((size_t)(config->limits_connections + config->server_http_threads), &calls, &service->watch, err);
 }

@@ -21,7 +21,6 @@ struct exchange;
 struct service {
     struct server *server;
     struct watch *watch;    /* the attendant; owned */
-    struct body_total bodies;
 };
 
 /* Starts the attendant. `server` must outlive *service, which is the caller's storage. */

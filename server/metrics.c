@@ -9,6 +9,7 @@
 
 #include "core/kernels.h"
 #include "core/memory.h"
+#include "models/job.h"
 #include "server/router.h"
 #include "server/serve.h"
 
@@ -270,6 +271,9 @@ static void print_computed(struct printing *p, enum computed which, const char *
     case COMPUTED_TURNS: print_number(p, name, "", stats->turns); break;
     case COMPUTED_ROWS: print_number(p, name, "", stats->rows); break;
     case COMPUTED_COMPUTE: print(p, "carousel_%s %.6f\n", name, (double)stats->compute_us * 1e-6); break;
+    case COMPUTED_BODY_BYTES: print_number(p, name, "", (uint64_t)atomic_load(&p->server->bodies.bytes)); break;
+    case COMPUTED_JOB_BYTES: print_number(p, name, "", job_total_bytes()); break;
+    case COMPUTED_QUEUED_STEPS: print_number(p, name, "", stats->queued_steps); break;
     case COMPUTED_QUEUE_DEPTH: print_number(p, name, "", stats->queued); break;
     case COMPUTED_ACTIVE: print_number(p, name, "", stats->aboard + stats->parked); break;
     case COMPUTED_MODEL_READY: print_models(p, name, false); break;

@@ -14,6 +14,7 @@
 #include "core/kernels.h"
 #include "core/memory.h"
 #include "models/per_model.h"
+#include "models/job.h"
 #include "server/http.h"
 #include "server/keys.h"
 #include "server/log.h"
@@ -65,6 +66,7 @@ static enum status open_scheduler(struct server *server, struct error *err)
                   .wait_us = config->scheduler_queue_wait_ms * 1000,
                   .priority_us = config->scheduler_priority_ms * 1000},
     };
+    job_total_limit((size_t)config->limits_jobs_bytes);
     return scheduler_new(&options, &server->scheduler, err);
 }
 

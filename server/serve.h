@@ -15,6 +15,7 @@
 
 #include "core/scheduler.h"
 #include "models/loader.h"
+#include "server/body.h"
 #include "server/config.h"
 
 struct keys;
@@ -33,6 +34,7 @@ struct server {
     size_t n_workers;
     int64_t started_s;         /* Unix seconds */
     _Atomic int phase;         /* enum server_phase */
+    struct body_total bodies;
     _Atomic long working;      /* requests on routes that compute, from headers to answer sent */
 };
 

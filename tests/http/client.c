@@ -19,6 +19,12 @@
 
 void client_open(struct client *client, const struct server *server)
 {
+    client_open_from(client, server, "127.0.0.1");
+}
+
+void client_open_from(struct client *client, const struct server *server, const char *from)
+{
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(from)};
     struct timeval limit = {.tv_sec = patience_ms(20000) / 1000};
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((unsigned short)server->port),
@@ -30,6 +36,7 @@ void client_open(struct client *client, const struct server *server)
     setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     int at_once = 1;
     setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
+    ck_assert_int_eq(bind(client->fd, (struct sockaddr *)&own, sizeof own), 0);
     int code = connect(client->fd, (struct sockaddr *)&address, sizeof address);
     ck_assert_msg(code == 0, "connect: %s", strerror(errno));
 }

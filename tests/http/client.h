@@ -30,6 +30,8 @@ struct reply {
 
 /* Connect. Reads and writes give up after some patience, which fails the test. */
 void client_open(struct client *client, const struct server *server);
+/* The same from another address of this machine, "127.0.0.2". */
+void client_open_from(struct client *client, const struct server *server, const char *address);
 void client_close(struct client *client);
 /* Close with a reset. */
 void client_abort(struct client *client);

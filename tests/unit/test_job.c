@@ -406,6 +406,35 @@ START_TEST(a_running_job_allocates_nothing)
 }
 END_TEST
 
+START_TEST(all_jobs_together_may_not_take_all_memory)
+{
+    struct model *model = runs_lstm_model();
+    struct generation_request request = runs_request(&runs_a, 1, 1000);
+    struct job_options options = {0};
+    struct generation *first, *second;
+    struct error err = {0};
+    ck_assert_uint_eq(job_total_bytes(), 0);
+    ck_assert_int_eq(generation_new(model, &request, &options, &first, &err), STATUS_OK);
+    size_t bytes = job_total_bytes();
+    ck_assert_uint_gt(bytes, 1000 * sizeof(int32_t));
+    job_total_limit(2 * bytes - 1);
+    ck_assert_int_eq(generation_new(model, &request, &options, &second, &err), STATUS_NO_MEMORY);
+    ck_assert_uint_eq(job_total_bytes(), bytes);
+    job_total_limit(2 * bytes);
+    ck_assert_int_eq(generation_new(model, &request, &options, &second, &err), STATUS_OK);
+    ck_assert_uint_eq(job_total_bytes(), 2 * bytes);
+    job_free(generation_job(first));
+    memory_fail_at(1);
+    ck_assert_int_eq(generation_new(model, &request, &options, &first, &err), STATUS_NO_MEMORY);
+    memory_fail_at(0);
+    ck_assert_uint_eq(job_total_bytes(), bytes);
+    job_free(generation_job(second));
+    ck_assert_uint_eq(job_total_bytes(), 0);
+    job_total_limit(SIZE_MAX);
+    jobs_model_free(model);
+}
+END_TEST
+
 START_TEST(a_job_may_not_take_all_memory)
 {
     struct model *model = runs_lstm_model();
@@ -454,6 +483,7 @@ Suite *job_suite(void)
     tcase_add_test(memory, every_failing_allocation_is_survived);
     tcase_add_test(memory, a_running_job_allocates_nothing);
     tcase_add_test(memory, a_job_may_not_take_all_memory);
+    tcase_add_test(memory, all_jobs_together_may_not_take_all_memory);
     suite_add_tcase(suite, memory);
     return suite;
 }
