@@ -225,7 +225,7 @@ def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--seconds", type=int, default=15)
     arguments.add_argument("--levels", default=",".join(map(str, LEVELS)))
-    arguments.add_argument("--connections", type=int, default=128)
+    arguments.add_argument("--connections", type=int, default=256)
     arguments.add_argument("--burst", type=int, default=3072)
     arguments.add_argument("--path", default="/v1/completions")
     arguments.add_argument("--body", default='{"model":"shakespeare","prompt":"ROMEO:","max_tokens":64,"seed":1}')
@@ -237,7 +237,7 @@ def main():
                f"Content-Length: {len(options.body)}\r\n\r\n{options.body}").encode()
     server = Server(options.settings)
     capacity = closed_loop(server, request, options.connections, options.seconds)
-    print(f"# capacity: {capacity:.1f} requests/s, {options.connections} connections, each waiting for its answer")
+    print(f"# capacity: {capacity:.1f} requests/s, {options.connections} connections, each waiting for its answer", flush=True)
     names = None
     for level in [float(level) for level in options.levels.split(",") if level]:
         row = open_loop(server, request, level * capacity, options.seconds)
@@ -249,6 +249,8 @@ def main():
               flush=True)
     if options.burst:
         print(f"# burst: {burst(server, request, options.burst)}")
+    again = closed_loop(server, request, options.connections, options.seconds)
+    print(f"# capacity again: {again:.1f} requests/s")
     time.sleep(1)
     print(f"# at rest again: {server.rss_mib():.1f} MiB; exit code {server.stop()}")
 
