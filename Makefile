@@ -36,7 +36,8 @@ libmicrohttpd-dev HTTP
 libcjson-dev JSON
 libopenblas-dev the second backend of the products, and the tests' oracle
 libinih-dev the configuration file
-nettle-dev SHA-256, which names a model's weights
+nettle-dev SHA-256, which names a model's weights and keeps API keys
+libgnutls28-dev TLS, with libmicrohttpd
 curl the examples that `make run` prints
 endef
 
@@ -100,7 +101,7 @@ endif
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
             -Wswitch-enum -Wformat=2 -Wwrite-strings -Wconversion -Wundef $(if $(DEV),-Werror)
-PACKAGES := libmicrohttpd libcjson openblas inih nettle
+PACKAGES := libmicrohttpd libcjson openblas inih nettle gnutls
 
 ifneq ($(filter-out help deps% run clean format% layers size,$(or $(MAKECMDGOALS),all)),)
 PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES))

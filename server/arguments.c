@@ -188,6 +188,16 @@ enum status arguments_parse(int argc, char **argv, struct arguments *out, struct
     return status;
 }
 
+/* Who names bundles need not have the default folder: it is there in the repository only. */
+static void forget_default_folder(struct config *config)
+{
+    static struct config defaults;
+    config_defaults(&defaults);
+    if (*config->models_bundles && !strcmp(config->models_folders, defaults.models_folders) &&
+        access(config->models_folders, F_OK) != 0 && errno == ENOENT)
+        config->models_folders[0] = '\0';
+}
+
 enum status arguments_config(const struct arguments *arguments, struct config *config, struct error *err)
 {
     config_defaults(config);
@@ -199,5 +209,6 @@ enum status arguments_config(const struct arguments *arguments, struct config *c
                             arguments->settings[i].value, err);
     if (status == STATUS_OK && *arguments->folders) status = config_set(config, "models", "folders", arguments->folders, err);
     if (status == STATUS_OK && *arguments->bundles) status = config_set(config, "models", "bundles", arguments->bundles, err);
+    if (status == STATUS_OK) forget_default_folder(config);
     return status;
 }

@@ -27,6 +27,7 @@
 
 #include "core/clock.h"
 #include "server/access.h"
+#include "server/cors.h"
 #include "server/keys.h"
 #include "server/metrics.h"
 #include "server/peer.h"
@@ -48,6 +49,7 @@ struct exchange {
     struct match match;
     struct problem early; /* found before any work was done; told when the body has been read away */
     struct body body;
+    bool preflight;       /* a browser asks whether a page may ask */
     struct client *client; /* whose key it came with, acquired; NULL: no key is needed */
     uint64_t charged_steps;
     unsigned status;      /* of the answer; 0: none yet */
@@ -185,12 +187,30 @@ struct texts {
     char timing[160], retry_after[16];
 };
 
+/* What a browser must be told before it shows the answer to a page, or sends what the page asks for. */
+static void write_cors(const struct exchange *exchange, struct head *head)
+{
+    const char *origins = exchange->service->server->config->http_cors_origins;
+    if (!*origins) return;
+    const char *allowed = cors_allow(origins, connection_header(exchange->connection, "Origin"));
+    head_add(head, "Vary", "Origin");
+    if (!allowed) return;
+    head_add(head, "Access-Control-Allow-Origin", allowed);
+    head_add(head, "Access-Control-Expose-Headers", "X-Request-Id, Server-Timing, Retry-After, WWW-Authenticate");
+    if (!exchange->preflight) return;
+    head_add(head, "Access-Control-Allow-Methods", exchange->match.allow);
+    /* * does not mean Authorization */
+    head_add(head, "Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-Id, traceparent, *");
+    head_add(head, "Access-Control-Max-Age", "600");
+}
+
 /* The head of every answer. */
 static void write_head(const struct exchange *exchange, const struct reply *reply, struct texts *texts, struct head *head)
 {
     const struct record *record = &exchange->request.record;
     *head = (struct head){.status = exchange->status};
-    head_add(head, "Content-Type", reply->content_type ? reply->content_type : "application/json");
+    if (exchange->status != 204)
+        head_add(head, "Content-Type", reply->content_type ? reply->content_type : "application/json");
     head_add(head, "X-Request-Id", exchange->id);
     snprintf(texts->timing, sizeof texts->timing, "queue;dur=%.3f, compute;dur=%.3f, total;dur=%.3f", record->queue_ms,
              record->compute_ms, ms_since(exchange->request.began_us));
@@ -202,6 +222,7 @@ static void write_head(const struct exchange *exchange, const struct reply *repl
         head_add(head, "Retry-After", texts->retry_after);
     }
     if (exchange->status == 401) head_add(head, "WWW-Authenticate", "Bearer realm=\"carousel\"");
+    write_cors(exchange, head);
     if (reply->stream) head_add(head, "Cache-Control", "no-cache");
     if (reply->stream) head_add(head, "X-Accel-Buffering", "no");
     if (atomic_load(&exchange->service->server->phase) >= SERVER_DRAINING) head_add(head, "Connection", "close");
@@ -327,12 +348,27 @@ static void on_hangup(void *owner)
 
 /* ---- a request arrives ---------------------------------------------------------------------- */
 
+/* Whether a browser asks on behalf of a web page; where it may not, *problem says so. */
+static bool is_preflight(const struct exchange *exchange, struct problem *problem)
+{
+    const char *origins = exchange->service->server->config->http_cors_origins;
+    const char *origin = connection_header(exchange->connection, "Origin");
+    if (!*origins || !origin || strcmp(exchange->method, "OPTIONS") || !exchange->match.path_is_known ||
+        !connection_header(exchange->connection, "Access-Control-Request-Method"))
+        return false;
+    if (!cors_allow(origins, origin))
+        problem_set(problem, FAULT_PERMISSION_DENIED, NULL, "the origin %.100s is none of http.cors_origins", origin);
+    return true;
+}
+
 /* What the headers already show to be wrong. */
 static bool check_headers(struct exchange *exchange, const char *path)
 {
     const struct arrival arrival = {
         .method = exchange->method, .path = path, .content_type = connection_header(exchange->connection, "Content-Type"),
         .content_coding = connection_header(exchange->connection, "Content-Encoding")};
+    exchange->preflight = is_preflight(exchange, &exchange->early);
+    if (exchange->preflight) return exchange->early.fault == FAULT_NONE;
     if (!route_check(&exchange->match, &arrival, &exchange->early)) return false;
     if (!keys_admit(exchange->service->server->keys, route_scopes(exchange->match.route),
                     connection_header(exchange->connection, "Authorization"), &exchange->client, &exchange->early))
@@ -474,7 +510,8 @@ static bool dispatch(struct exchange *exchange)
     if (!expired) exchange->phase = PHASE_REPLIED;
     pthread_mutex_unlock(&exchange->mu);
     if (expired) return false;
-    if (exchange->early.fault == FAULT_NONE) {
+    if (exchange->preflight && exchange->early.fault == FAULT_NONE) reply.status = 204;
+    else if (exchange->early.fault == FAULT_NONE) {
         request->body = exchange->body.bytes ? exchange->body.bytes : "";
         request->body_bytes = exchange->body.n;
         route_handler(request->route)(request, &reply);

@@ -7,13 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/clock.h"
 #include "server/connection.h"
 #include "server/exchange.h"
 #include "server/log.h"
+#include "server/cors.h"
 #include "server/socket.h"
+#include "server/tls.h"
 #include "server/watch.h"
 
 enum { STREAM_BLOCK = 16384 };
@@ -22,11 +25,13 @@ struct http {
     struct service service;
     struct MHD_Daemon *daemon;
     struct listener listener;
+    bool is_secure;
 };
 
 struct connection {
     struct MHD_Connection *mhd;
     int descriptor, slot;
+    void *session;           /* GnuTLS's; NULL: no TLS */
     connection_reader *read; /* of the stream under way */
     void *read_context;
 };
@@ -56,8 +61,7 @@ int connection_slot(const struct connection *connection)
 
 bool connection_is_secure(const struct connection *connection)
 {
-    (void)connection;
-    return false;
+    return connection->session != NULL;
 }
 
 void connection_suspend(struct connection *connection)
@@ -77,6 +81,10 @@ void connection_time_out(struct connection *connection, int64_t seconds)
 
 void connection_blurt(struct connection *connection, const char *bytes, size_t n)
 {
+    if (connection->session) {
+        tls_send(connection->session, bytes, n);
+        return;
+    }
     ssize_t sent = send(connection->descriptor, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)sent; /* a client that takes nothing is not told */
 }
@@ -122,6 +130,12 @@ bool connection_stream(struct connection *connection, const struct head *head, c
     return response && queue(connection, head, response);
 }
 
+static void *session_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return info ? info->tls_session : NULL;
+}
+
 /* ---- what libmicrohttpd calls --------------------------------------------------------------- */
 
 static void on_connection(void *context, struct MHD_Connection *mhd, void **socket_context,
@@ -135,7 +149,8 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
         int64_t due_us = clock_us() + http->service.server->config->timeouts_header_s * 1000000;
         int slot = watch_open(watch, descriptor, due_us);
         *socket_context = connection = slot == WATCH_NONE ? NULL : calloc(1, sizeof *connection);
-        if (connection) *connection = (struct connection){.mhd = mhd, .descriptor = descriptor, .slot = slot};
+        if (connection)
+            *connection = (struct connection){.mhd = mhd, .descriptor = descriptor, .slot = slot, .session = session_of(mhd)};
         else if (slot != WATCH_NONE) watch_close(watch, slot);
         if (!connection) shutdown(descriptor, SHUT_RDWR);
         return;
@@ -179,13 +194,21 @@ static void on_log(void *context, const char *format, va_list args)
 
 /* ---- the daemon ----------------------------------------------------------------------------- */
 
+/* Connections of one address, as libmicrohttpd counts them; 0: unlimited. */
+static int64_t connections_per_address(const struct http *http)
+{
+    const struct config *config = http->service.server->config;
+    if (config->limits_connections_per_address >= 0) return config->limits_connections_per_address;
+    return http->listener.is_public ? (config->limits_connections + 3) / 4 : 0;
+}
+
 static struct MHD_Daemon *start_daemon(struct http *http)
 {
     const struct config *config = http->service.server->config;
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_LISTEN_SOCKET, http->listener.descriptor, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)config->limits_connections, NULL},
-        {MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)config->limits_connections_per_address, NULL},
+        {MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)connections_per_address(http), NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)config->limits_header_bytes, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)config->timeouts_header_s, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
@@ -194,27 +217,69 @@ static struct MHD_Daemon *start_daemon(struct http *http)
         {config->server_http_threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
          (intptr_t)config->server_http_threads, NULL},
         {MHD_OPTION_END, 0, NULL}};
-    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(size_t)tls_priorities(config->tls_minimum_version)},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, tls_retriever()},
+        {MHD_OPTION_END, 0, NULL}};
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    return MHD_start_daemon(flags | (http->is_secure ? MHD_USE_TLS : 0), 0, NULL,
                             NULL, on_request, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
                             MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
                             MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
-                            MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+                            MHD_OPTION_ARRAY, options, MHD_OPTION_ARRAY, http->is_secure ? tls : &tls[2], MHD_OPTION_END);
+}
+
+enum status http_reload(struct http *http, struct error *err)
+{
+    enum { WARN_S = 14 * 86400 };
+    const struct config *config = http->service.server->config;
+    int64_t expires_s;
+    if (!http->is_secure) return STATUS_OK;
+    enum status status = tls_load(config->tls_certificate, config->tls_private_key, &expires_s, err);
+    if (status != STATUS_OK) return status;
+    int64_t left_s = expires_s - (int64_t)time(NULL);
+    log_line(left_s < WARN_S ? LOG_WARNING : LOG_INFO, "certificate %s: %s %lld days", config->tls_certificate,
+             left_s < 0 ? "expired for" : "good for", (long long)((left_s < 0 ? -left_s : left_s) / 86400));
+    return STATUS_OK;
+}
+
+static enum status open_listener(struct http *http, struct error *err)
+{
+    const struct config *config = http->service.server->config;
+    http->is_secure = *config->tls_certificate || *config->tls_private_key;
+    if (http->is_secure && *config->server_unix_socket)
+        return error_set_param(err, STATUS_BAD_VALUE, "server.unix_socket", "server.unix_socket and tls.certificate do not go "
+                               "together: leave one empty");
+    enum status status = cors_check(config->http_cors_origins, err);
+    if (status == STATUS_OK) status = http_reload(http, err);
+    if (status != STATUS_OK) return status;
+    if (*config->server_unix_socket)
+        return socket_listen_unix(config->server_unix_socket, config->server_unix_mode, &http->listener, err);
+    return socket_listen(http->is_secure ? "https" : "http", config->server_host, config->server_port, &http->listener, err);
+}
+
+/* All but the daemon, which has closed the socket. */
+static void http_free(struct http *http)
+{
+    socket_unlink(&http->listener);
+    service_close(&http->service);
+    tls_unload();
+    free(http);
 }
 
 enum status http_start(struct server *server, struct http **out, struct error *err)
 {
-    const struct config *config = server->config;
     struct http *http = calloc(1, sizeof *http);
     if (!http) return error_set(err, STATUS_NO_MEMORY, "no memory for the HTTP server");
+    http->service.server = server;
     http->listener.descriptor = -1;
-    enum status status = socket_listen(config->server_host, config->server_port, &http->listener, err);
+    enum status status = open_listener(http, err);
     if (status == STATUS_OK) status = service_open(&http->service, server, err);
     if (status == STATUS_OK && !(http->daemon = start_daemon(http)))
         status = error_set(err, STATUS_INTERNAL, "libmicrohttpd does not start: %s", strerror(errno));
     if (status == STATUS_OK) return *out = http, STATUS_OK;
     if (http->listener.descriptor >= 0) close(http->listener.descriptor);
-    service_close(&http->service);
-    free(http);
+    http_free(http);
     return status;
 }
 
@@ -237,6 +302,5 @@ void http_stop(struct http *http)
 {
     if (!http) return;
     MHD_stop_daemon(http->daemon);
-    service_close(&http->service);
-    free(http);
+    http_free(http);
 }

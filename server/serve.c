@@ -176,10 +176,12 @@ static void reload_keys(struct server *server)
 }
 
 /* What SIGHUP asks for. What is broken stays as it was, and is logged. */
-static void reload(struct server *server)
+static void reload(struct server *server, struct http *http)
 {
-    log_line(LOG_INFO, "SIGHUP: rereading models and keys");
+    struct error err;
+    log_line(LOG_INFO, "SIGHUP: rereading models, keys and certificates");
     reload_keys(server);
+    if (http_reload(http, &err) != STATUS_OK) log_line(LOG_ERROR, "the certificate stays as it was: %s", err.message);
     loader_sync(server->loader);
 }
 
@@ -278,12 +280,12 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void wait_for_stop(struct server *server, const sigset_t *signals)
+static void wait_for_stop(struct server *server, struct http *http, const sigset_t *signals)
 {
     int signal = 0;
     while (!is_stop(signal)) {
         if (sigwait(signals, &signal)) continue;
-        if (signal == SIGHUP) reload(server);
+        if (signal == SIGHUP) reload(server, http);
         else log_line(LOG_INFO, "signal %d: stopping", signal);
     }
 }
@@ -325,7 +327,7 @@ int server_run(const struct config *config)
     atomic_store(&server.phase, SERVER_READY);
     printf("carousel: listening on %s\n", http_address(http));
     fflush(stdout);
-    wait_for_stop(&server, &signals);
+    wait_for_stop(&server, http, &signals);
     if (!drain(&server, http)) {
         log_line(LOG_ERROR, "work did not end; exiting");
         _exit(1);

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { BACKLOG = 1024 };
@@ -35,7 +37,7 @@ static bool is_loopback(const struct sockaddr_storage *address)
     return address->ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
 }
 
-enum status socket_listen(const char *text, int64_t port, struct listener *out, struct error *err)
+enum status socket_listen(const char *scheme, const char *text, int64_t port, struct listener *out, struct error *err)
 {
     char service[16], host[SOCKET_URL_BYTES - 32];
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list;
@@ -55,6 +57,71 @@ enum status socket_listen(const char *text, int64_t port, struct listener *out, 
     getsockname(descriptor, (struct sockaddr *)&address, &n);
     getnameinfo((struct sockaddr *)&address, n, NULL, 0, service, sizeof service, NI_NUMERICSERV);
     *out = (struct listener){.descriptor = descriptor, .is_public = !is_loopback(&address)};
-    snprintf(out->url, sizeof out->url, strchr(host, ':') ? "http://[%s]:%s" : "http://%s:%s", host, service);
+    snprintf(out->url, sizeof out->url, strchr(host, ':') ? "%s://[%s]:%s" : "%s://%s:%s", scheme, host, service);
     return STATUS_OK;
+}
+
+/* ---- a Unix socket -------------------------------------------------------------------------- */
+
+static enum status refuse_path(const char *path, const char *why, struct error *err)
+{
+    return error_set_param(err, STATUS_IO, "server.unix_socket", "cannot listen on server.unix_socket %s: %s", path, why);
+}
+
+/* Whether the path may be taken: nothing is there, or a socket that nobody listens on. */
+static enum status check_path(const struct sockaddr_un *address, struct error *err)
+{
+    struct stat found;
+    const char *path = address->sun_path;
+    if (lstat(path, &found)) return errno == ENOENT ? STATUS_OK : refuse_path(path, strerror(errno), err);
+    if (!S_ISSOCK(found.st_mode)) return refuse_path(path, "a file that is no socket is in its place", err);
+    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (probe < 0) return refuse_path(path, strerror(errno), err);
+    bool stale = connect(probe, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
+    close(probe);
+    return stale ? STATUS_OK : refuse_path(path, "another process listens there", err);
+}
+
+/* Made, permitted, listened on, and only then renamed. */
+static bool open_unix(const char *path, mode_t mode, int *out)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int n = snprintf(address.sun_path, sizeof address.sun_path, "%s.%d", path, (int)getpid() % 1000000);
+    int descriptor = n < (int)sizeof address.sun_path ? socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) : -1;
+    if (descriptor < 0) return false;
+    bool made = bind(descriptor, (struct sockaddr *)&address, sizeof address) == 0;
+    if (made && chmod(address.sun_path, mode) == 0 && listen(descriptor, BACKLOG) == 0 && rename(address.sun_path, path) == 0)
+        return *out = descriptor, true;
+    int reason = errno;
+    if (made) unlink(address.sun_path);
+    close(descriptor);
+    errno = reason;
+    return false;
+}
+
+enum status socket_listen_unix(const char *path, const char *mode, struct listener *out, struct error *err)
+{
+    enum { SUFFIX_BYTES = 8 };
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat made;
+    if (strlen(path) + SUFFIX_BYTES > sizeof address.sun_path)
+        return error_set_param(err, STATUS_TOO_LONG, "server.unix_socket", "server.unix_socket is longer than %zu bytes",
+                               sizeof address.sun_path - SUFFIX_BYTES);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    enum status status = check_path(&address, err);
+    if (status != STATUS_OK) return status;
+    *out = (struct listener){.descriptor = -1};
+    if (!open_unix(path, (mode_t)strtoul(mode, NULL, 8), &out->descriptor)) return refuse_path(path, strerror(errno), err);
+    snprintf(out->url, sizeof out->url, "unix:%s", path);
+    snprintf(out->path, sizeof out->path, "%s", path);
+    if (lstat(path, &made) == 0) out->device = made.st_dev, out->inode = made.st_ino;
+    return STATUS_OK;
+}
+
+void socket_unlink(const struct listener *listener)
+{
+    struct stat found;
+    if (*listener->path && lstat(listener->path, &found) == 0 && found.st_dev == listener->device &&
+        found.st_ino == listener->inode)
+        unlink(listener->path);
 }

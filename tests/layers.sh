@@ -48,6 +48,7 @@ floor server core models server
 
 count 1 'cblas\.h|openblas.*\.h'
 count 1 'microhttpd\.h'
+count 1 'gnutls/gnutls\.h'
 count 1 'ini\.h'
 count 1 'nettle/.*\.h'
 count 2 '(cjson/)?cJSON\.h'

@@ -238,6 +238,27 @@ m="--models $bundles"
 # --- serve
 run 1 serve --host 203.0.113.1 --port 0 --models "$bundles" # nobody's address
 complains '203.0.113.1'
+run 1 serve --port 0 --models "$bundles" --set http.cors_origins=example.org
+complains "'example.org' is no origin"
+run 1 serve --port 0 --models "$bundles" --set tls.certificate="$scratch/nowhere.pem"
+complains 'nowhere.pem'
+run 1 serve --port 0 --models "$bundles" --set tls.private_key="$scratch/nowhere.key"
+complains 'both tls.certificate and tls.private_key'
+: >"$scratch/file"
+run 1 serve --models "$bundles" --set server.unix_socket="$scratch/file"
+complains 'no socket is in its place'
+run 1 serve --models "$bundles" --set server.unix_socket="$scratch/$(printf '%0100d' 0)"
+complains 'longer than 100 bytes'
+run 1 serve --models "$bundles" --set server.unix_socket="$scratch/s" --set tls.certificate=x
+complains 'do not go together'
+# Who names bundles needs no folder called zoo.
+program=$(realpath "$program") here=$PWD out=$(realpath "$out") err=$(realpath "$err")
+cd "$scratch" || exit 1
+run 0 generate --model "m=$here/$bundles/tiny-characters" --max-tokens 3 --seed 1 hello
+is_silent "$err"
+run 1 generate --model m --max-tokens 3 hello
+complains 'zoo'
+cd "$here" || exit 1
 run 1 serve --port 0 --models "$scratch/nowhere"
 complains 'nowhere'
 

@@ -15,7 +15,36 @@
 #include <strings.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#include "tls.h"
+
+static int connect_tcp(const struct server *server, const char *from)
+{
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(from)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((unsigned short)server->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0), at_once = 1;
+    ck_assert_int_ge(fd, 0);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
+    int code = connect(fd, (struct sockaddr *)&address, sizeof address);
+    ck_assert_msg(code == 0, "connect: %s", strerror(errno));
+    return fd;
+}
+
+static int connect_unix(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    ck_assert_int_ge(fd, 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    int code = connect(fd, (struct sockaddr *)&address, sizeof address);
+    ck_assert_msg(code == 0, "connect: %s", strerror(errno));
+    return fd;
+}
 
 void client_open(struct client *client, const struct server *server)
 {
@@ -24,21 +53,14 @@ void client_open(struct client *client, const struct server *server)
 
 void client_open_from(struct client *client, const struct server *server, const char *from)
 {
-    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(from)};
     struct timeval limit = {.tv_sec = patience_ms(20000) / 1000};
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((unsigned short)server->port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     free(client->buffer);
-    *client = (struct client){.fd = socket(AF_INET, SOCK_STREAM, 0)};
-    ck_assert_int_ge(client->fd, 0);
+    *client = (struct client){.fd = -1};
+    client->fd = server->port > 0 ? connect_tcp(server, from) : connect_unix(server->url + 5);
+    if (strncmp(server->url, "https:", 6) == 0)
+        client->fd = tls_wrap(client->fd);
     setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-    int at_once = 1;
-    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
-    ck_assert_int_eq(bind(client->fd, (struct sockaddr *)&own, sizeof own), 0);
-    int code = connect(client->fd, (struct sockaddr *)&address, sizeof address);
-    ck_assert_msg(code == 0, "connect: %s", strerror(errno));
 }
 
 void client_close(struct client *client)

@@ -28,7 +28,7 @@ struct reply {
     cJSON *json;    /* of the body, once reply_json was called */
 };
 
-/* Connect. Reads and writes give up after some patience, which fails the test. */
+/* Connect, by TLS where the server speaks it. Reads and writes give up after some patience, which fails the test. */
 void client_open(struct client *client, const struct server *server);
 /* The same from another address of this machine, "127.0.0.2". */
 void client_open_from(struct client *client, const struct server *server, const char *address);

@@ -10,7 +10,8 @@
 
 struct server {
     pid_t pid; /* 0: not running */
-    int port;
+    int port;  /* 0: a Unix socket */
+    char url[256];
     int out;   /* read end of its stdout */
     bool may_fail; /* a bad end is not worth its log */
     char log[512];

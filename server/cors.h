@@ -1,0 +1,19 @@
+/* cors: which web pages may read our answers (WHATWG Fetch, 3.2).
+ *
+ * http.cors_origins is a list of origins as browsers send them ("https://example.org", "http://localhost:3000"), with
+ * spaces or commas between, or "*" for every one. Keys travel in a header and never in cookies, so credentials in the sense
+ * of that specification are not allowed, and "*" gives away nothing that a key protects. Pure; any thread. */
+#ifndef CAROUSEL_SERVER_CORS_H
+#define CAROUSEL_SERVER_CORS_H
+
+#include <stdbool.h>
+
+#include "core/status.h"
+
+/* Whether every word of the list is an origin or "*". */
+MUST_CHECK enum status cors_check(const char *list, struct error *err);
+/* The value of Access-Control-Allow-Origin for a request of this origin (NULL: none was sent): "*", the origin itself, or
+ * NULL where it may not. */
+const char *cors_allow(const char *list, const char *origin);
+
+#endif
