@@ -61,12 +61,27 @@ python3 schemathesis, which tries the server against its description
 python3-venv a place of its own for it
 endef
 
+define NEEDS_PROMETHEUS
+prometheus scrapes the server and answers the queries of the dashboard
+python3 the test that asks it
+endef
+
+define NEEDS_DEB
+debhelper builds the package
+dpkg-dev finds the packages of the libraries
+lintian reads the package as Debian would
+mmdebstrap makes the system in which it is installed and removed
+systemd weighs the sandbox of the unit
+strace lists the system calls that the unit has to allow
+endef
+
 define NEEDS_DOCKER
 buildah builds the image where no Docker engine runs
 mmdebstrap makes the base image where no registry can be reached
 endef
 
-export NEEDS_BUILD NEEDS_CHECK NEEDS_VALGRIND NEEDS_CLIENTS NEEDS_OPENAPI NEEDS_DOCKER
+export NEEDS_BUILD NEEDS_CHECK NEEDS_VALGRIND NEEDS_CLIENTS NEEDS_OPENAPI NEEDS_PROMETHEUS NEEDS_DEB \
+       NEEDS_DOCKER
 
 # ---------------------------------------------------------------------------------------------
 # Modes and flags
@@ -290,6 +305,20 @@ check-openapi: deps-build deps-openapi
 	@$(MAKE) all
 	@tests/openapi/run.sh $(BUILD)/openapi
 
+## check-prometheus: a real Prometheus scrapes the server and answers the dashboard's queries
+check-prometheus: deps-build deps-prometheus
+	@$(MAKE) all
+	@tests/prometheus/check.py $(BUILD)/prometheus
+
+## deb: build the Debian package, build/deb/carousel_*.deb
+deb: deps-build deps-deb
+	@$(MAKE) all
+	@docker/debian/build.sh $(BUILD)/deb
+
+## check-deb: install, run, upgrade, remove and purge the package in a system of its own
+check-deb: deb
+	@docker/debian/check.sh $(BUILD)/deb
+
 ## docker-check: build the image, POST to the server in it, weigh it
 docker-check:
 	@docker/check.sh
@@ -298,7 +327,7 @@ docker-check:
 cov: deps-check
 	@$(MAKE) COV=1 programs
 	@tests/coverage.sh $(BUILD)/cov "$(MAKE) COV=1" $(TIERS) fuzz cli
-.PHONY: check $(TIERS) fuzz cli layers headers size hardening check-valgrind check-clients check-openapi docker-check cov
+.PHONY: check $(TIERS) fuzz cli layers headers size hardening check-valgrind check-clients check-openapi check-prometheus deb check-deb docker-check cov
 
 # ---------------------------------------------------------------------------------------------
 # Running, installing, keeping tidy
