@@ -163,6 +163,8 @@ static void change_answer(void *work, struct request *request, struct reply *rep
     enum end end = change->task.status == STATUS_OK ? END_COMPLETE : END_ERROR;
     request->record.end = (int)end;
     request->record.finish = metrics_end_name(end);
+    if (change->task.status != STATUS_NOT_FOUND) /* else it is whatever the client wrote, and not for the log */
+        snprintf(request->record.model, sizeof request->record.model, "%s", change->task.id);
     if (change->task.status == STATUS_OK) change->print(request, reply);
     else set_problem(&change->task, &reply->problem);
 }
@@ -181,7 +183,6 @@ static void defer(struct request *request, enum loader_action action,
     change->task = (struct loader_task){.action = action, .finished = request_finished, .context = request};
     /* an id that is cut is none that could be found */
     snprintf(change->task.id, sizeof change->task.id, "%s", request->tail);
-    snprintf(request->record.model, sizeof request->record.model, "%s", change->task.id);
     change->loader = request->server->loader;
     change->print = print;
     request->errand = &errand;
