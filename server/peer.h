@@ -9,8 +9,12 @@
 
 #include <stdint.h>
 
-/* >= PEER_FIRST. Any thread. */
-uint32_t peer_number(int descriptor);
+struct sockaddr;
+
 enum { PEER_FIRST = 1 << 30 };
+
+/* >= PEER_FIRST, for a connected socket, and for its peer's address. Any thread. */
+uint32_t peer_number(int descriptor);
+uint32_t peer_number_of(const struct sockaddr *address);
 
 #endif

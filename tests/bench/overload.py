@@ -7,7 +7,8 @@ client, with an address of its own (127.0.0.2), sends one request a second: what
 burst of three queues' worth is sent at once, and who is refused comes back exactly when Retry-After says.
 
 The load comes from the same machine and takes processor time from the server; `load_cpu` says how much, in parts of one
-processor. Needs build/carousel, and Python's standard library only.
+processor. Where others use the machine too, compare served_per_cpu_s: served for each second of the server's own
+processor time. Needs build/carousel, and Python's standard library only.
 """
 import argparse
 import heapq
@@ -133,30 +134,36 @@ def percentile(values, part):
 
 
 def closed_loop(server, request, connections, seconds):
-    """Served a second, by so many clients who each wait for their answer."""
+    """Served a second, and for each second of the server's processor time, by so many clients who each wait for their
+    answer."""
     load = Load(server.port, request)
     begin = now() + WARM_S
-    end = begin + seconds
+    end, cpu = begin + seconds, None
     for _ in range(connections):
         load.send("flood")
     while now() < end:
+        if cpu is None and now() >= begin:
+            cpu = server.cpu_s()
         for answer in load.receive(0.1):
             if answer.status != 200:
                 sys.exit(f"the closed loop got a {answer.status}")
             load.send("flood")
     served = sum(1 for answer in load.answers if answer.ended and begin <= answer.ended < end)
+    cpu = server.cpu_s() - cpu
     load.close()
-    return served / seconds
+    return served / seconds, served / cpu
 
 
 def open_loop(server, request, rate, seconds):
     """So many a second, whatever comes back; and one a second of another client."""
     load = Load(server.port, request)
-    before_mib, before_cpu = server.rss_mib(), server.cpu_s()
+    before_mib, before_cpu, warm_cpu = server.rss_mib(), server.cpu_s(), None
     usage = resource.getrusage(resource.RUSAGE_SELF)
     start = now()
     begin, end, sent, others = start + WARM_S, start + WARM_S + seconds, 0, 0
     while now() < end:
+        if warm_cpu is None and now() >= begin:
+            warm_cpu = server.cpu_s()
         due = min(start + sent / rate, start + others)
         while (instant := now()) >= start + sent / rate:
             load.send("flood")
@@ -166,7 +173,7 @@ def open_loop(server, request, rate, seconds):
             others += 1
         load.receive(max(0.0, min(due - now(), 0.05)))
     used = resource.getrusage(resource.RUSAGE_SELF)
-    elapsed, cpu = now() - start, server.cpu_s() - before_cpu
+    elapsed, cpu, warm_cpu = now() - start, server.cpu_s() - before_cpu, server.cpu_s() - warm_cpu
     peak_mib = server.rss_mib()
     patience = now() + 60
     while load.waiting and now() < patience:
@@ -175,6 +182,7 @@ def open_loop(server, request, rate, seconds):
     flood = [a for a in load.answers if a.kind == "flood"]
     window = [a for a in flood if begin <= a.sent < end]
     served = [a for a in window if a.status == 200]
+    done = sum(1 for a in flood if a.status == 200 and begin <= a.ended < end)
     codes = {}
     for answer in window:
         if answer.status != 200:
@@ -183,7 +191,8 @@ def open_loop(server, request, rate, seconds):
     good = [a.ended - a.sent for a in other if a.status == 200]
     return {
         "offered_per_s": len(window) / seconds,
-        "served_per_s": sum(1 for a in flood if a.status == 200 and begin <= a.ended < end) / seconds,
+        "served_per_s": done / seconds,
+        "served_per_cpu_s": done / warm_cpu,
         "refused": " ".join(f"{n}x{code}" for code, n in sorted(codes.items())) or "-",
         "p50_ms": percentile([a.ended - a.sent for a in served], 0.5) * 1e3,
         "p99_ms": percentile([a.ended - a.sent for a in served], 0.99) * 1e3,
@@ -236,8 +245,9 @@ def main():
     request = (f"POST {options.path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
                f"Content-Length: {len(options.body)}\r\n\r\n{options.body}").encode()
     server = Server(options.settings)
-    capacity = closed_loop(server, request, options.connections, options.seconds)
-    print(f"# capacity: {capacity:.1f} requests/s, {options.connections} connections, each waiting for its answer", flush=True)
+    capacity, each = closed_loop(server, request, options.connections, options.seconds)
+    print(f"# capacity: {capacity:.1f} requests/s, {each:.1f} for each second of processor time; "
+          f"{options.connections} connections, each waiting for its answer", flush=True)
     names = None
     for level in [float(level) for level in options.levels.split(",") if level]:
         row = open_loop(server, request, level * capacity, options.seconds)
@@ -249,8 +259,8 @@ def main():
               flush=True)
     if options.burst:
         print(f"# burst: {burst(server, request, options.burst)}")
-    again = closed_loop(server, request, options.connections, options.seconds)
-    print(f"# capacity again: {again:.1f} requests/s")
+    again, each = closed_loop(server, request, options.connections, options.seconds)
+    print(f"# capacity again: {again:.1f} requests/s, {each:.1f} for each second of processor time")
     time.sleep(1)
     print(f"# at rest again: {server.rss_mib():.1f} MiB; exit code {server.stop()}")
 

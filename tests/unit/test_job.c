@@ -246,7 +246,7 @@ START_TEST(past_its_deadline)
         struct error err;
         jobs_witness_init(&run.witness);
         struct job_options options = jobs_options(&run.witness);
-        options.deadline_us = i == 0 ? 1 : clock_us() + 20000;
+        options.deadline_us = i == 0 ? 1 : clock_us() + 500000;
         request.max_unread = i == 2 ? 2 : 0;
         ck_assert_int_eq(generation_new(model, &request, &options, &run.generation, &err), STATUS_OK);
         run.job = generation_job(run.generation);
