@@ -104,7 +104,8 @@ static void become_server(const struct server *server, int out, const char *cons
     if (log < 0 || dup2(log, STDERR_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
         _exit(126);
     static const char *const ours[] = {"CAROUSEL_MODELS_FOLDERS=" BUNDLES,
-                                       "CAROUSEL_SCHEDULER_WORKERS=2"};
+                                       "CAROUSEL_SCHEDULER_WORKERS=2",
+                                       "CAROUSEL_SERVER_HOST=127.0.0.1"};
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         set_variable(ours[i]);
     for (; settings != NULL && *settings != NULL; settings++)
@@ -112,7 +113,7 @@ static void become_server(const struct server *server, int out, const char *cons
     const char *program = getenv("CAROUSEL_PROGRAM");
     if (program == NULL)
         program = "build/carousel";
-    execl(program, program, "serve", "--host", "127.0.0.1", "--port", "0", (char *)NULL);
+    execl(program, program, "serve", "--port", "0", (char *)NULL);
     fprintf(stderr, "%s: %s\n", program, strerror(errno));
     _exit(127);
 }
@@ -137,8 +138,8 @@ static void read_port(struct server *server)
     line[n] = '\0';
     ck_assert_msg(strncmp(line, prefix, sizeof prefix - 1) == 0, "it said: %s", line);
     snprintf(server->url, sizeof server->url, "%.*s", (int)strcspn(line + sizeof prefix - 1, "\n"), line + sizeof prefix - 1);
-    const char *port = strstr(server->url, "://127.0.0.1:");
-    server->port = port != NULL ? atoi(port + 13) : 0;
+    const char *port = strstr(server->url, "://") != NULL ? strrchr(server->url, ':') : NULL;
+    server->port = port != NULL ? atoi(port + 1) : 0;
     ck_assert_msg(server->port > 0 || strncmp(server->url, "unix:", 5) == 0, "it said: %s", line);
 }
 

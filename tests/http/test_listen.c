@@ -186,6 +186,30 @@ START_TEST(plain_http_gets_nothing_from_a_secure_server)
 }
 END_TEST
 
+/* A public address -------------------------------------------------------------------------- */
+
+START_TEST(on_a_public_address_one_client_has_a_quarter_of_the_connections)
+{
+    const char *const settings[] = {"CAROUSEL_SERVER_HOST=0.0.0.0", "CAROUSEL_LIMITS_CONNECTIONS=16",
+                                    "CAROUSEL_SERVER_HTTP_THREADS=1", NULL};
+    static struct client clients[5];
+    server_start(&server, settings);
+    wait_log("everybody who reaches http://0.0.0.0:");
+    for (int i = 0; i < 4; i++) {
+        client_open(&clients[i], &server);
+        client_post(&clients[i], "/v1/forecast", FORECAST);
+        ck_assert(client_read(&clients[i], &reply));
+        expect_ok(&reply);
+    }
+    client_open(&clients[4], &server);
+    client_post(&clients[4], "/v1/forecast", FORECAST);
+    ck_assert(!client_read(&clients[4], &reply));
+    for (int i = 0; i < 5; i++)
+        client_close(&clients[i]);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
 /* A Unix socket ----------------------------------------------------------------------------- */
 
 START_TEST(a_unix_socket_serves_and_is_removed)
@@ -291,6 +315,7 @@ Suite *listen_suite(void)
     tcase_add_test(cases, a_secure_client_who_leaves_is_noticed);
     tcase_add_test(cases, a_handshake_that_never_ends_is_ended);
     tcase_add_test(cases, plain_http_gets_nothing_from_a_secure_server);
+    tcase_add_test(cases, on_a_public_address_one_client_has_a_quarter_of_the_connections);
     tcase_add_test(cases, a_unix_socket_serves_and_is_removed);
     tcase_add_test(cases, pages_of_listed_origins_may_read);
     tcase_add_test(cases, a_preflight_needs_no_key_and_asks_no_model);
