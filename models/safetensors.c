@@ -8,6 +8,7 @@
 #include "core/memory.h"
 #include "models/folder.h"
 #include "models/json.h"
+#include "models/pace.h"
 #include "models/sentence.h"
 
 static const char FILE_NAME[] = "model.safetensors";
@@ -361,6 +362,7 @@ static enum status read_values(const struct safetensors *file, const struct tens
         t->dtype->decode(chunk, n, out + i);
         status = check_finite(t, out + i, i, n, err);
         if (status != STATUS_OK) return status;
+        pace_rest();
     }
     return STATUS_OK;
 }

@@ -79,12 +79,17 @@ static bool is_special(const struct tokenizer *t, int32_t id)
     return id == t->bos || id == t->eos || id == t->unk;
 }
 
-int32_t tokenizer_look_up(const struct tokenizer *t, const char *text, size_t bytes)
+/* More than one character, or one byte: what a special token is called, rather than a part of a text. */
+static bool is_name(const struct piece *piece)
 {
     uint32_t code;
+    return piece->bytes > 1 && utf8_decode(piece->text, piece->bytes, &code) != piece->bytes;
+}
+
+int32_t tokenizer_look_up(const struct tokenizer *t, const char *text, size_t bytes)
+{
     int32_t id = find(t, text, bytes, t->lowercase);
-    bool is_name = id != TOKEN_NONE && is_special(t, id) && utf8_decode(text, bytes, &code) != bytes;
-    return is_name ? TOKEN_NONE : id;
+    return id != TOKEN_NONE && is_special(t, id) && is_name(&t->pieces[id]) ? TOKEN_NONE : id;
 }
 
 static enum status check_entry(size_t i, const char *text, size_t bytes, struct error *err)
@@ -297,15 +302,17 @@ const char *tokenizer_piece(const struct tokenizer *t, int32_t id, size_t *bytes
     return t->pieces[id].text;
 }
 
-static bool is_silent(const struct tokenizer *t, int32_t id)
+/* bos or eos by a name of its own. One that is a single character may come from a text, and must come out as it went in. */
+bool tokenizer_is_silent(const struct tokenizer *t, int32_t id)
 {
-    return id == TOKEN_NONE || id == t->bos || id == t->eos;
+    if (id == TOKEN_NONE) return true;
+    return (id == t->bos || id == t->eos) && is_name(&t->pieces[id]);
 }
 
 size_t tokenizer_append(const struct tokenizer *t, int32_t previous, int32_t id, char *out)
 {
-    if (is_silent(t, id)) return 0;
-    size_t gap = is_silent(t, previous) ? 0 : strlen(t->type->separator);
+    if (tokenizer_is_silent(t, id)) return 0;
+    size_t gap = tokenizer_is_silent(t, previous) ? 0 : strlen(t->type->separator);
     memcpy(out, t->type->separator, gap);
     memcpy(out + gap, t->pieces[id].text, t->pieces[id].bytes);
     return gap + t->pieces[id].bytes;

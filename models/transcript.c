@@ -89,8 +89,7 @@ static bool take_byte(struct transcript *t, const struct stops *stops, char byte
 void transcript_follow(struct transcript *transcript, const struct tokenizer *tokenizer,
                        int32_t id)
 {
-    bool is_silent = id == tokenizer_bos(tokenizer) || id == tokenizer_eos(tokenizer);
-    if (!is_silent) transcript->previous = id;
+    if (!tokenizer_is_silent(tokenizer, id)) transcript->previous = id;
 }
 
 bool transcript_append(struct transcript *transcript, const struct tokenizer *tokenizer,

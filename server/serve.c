@@ -156,6 +156,7 @@ static enum status start_loader(struct server *server, struct error *err)
 {
     const struct loader_options options = {.repository = server->repository,
                                            .queue = (size_t)server->config->models_queue,
+                                           .percent = (unsigned)server->config->models_load_percent,
                                            .poll_s = server->config->models_poll_s,
                                            .failed = on_unreadable};
     return loader_start(&options, &server->loader, err);

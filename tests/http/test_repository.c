@@ -265,7 +265,7 @@ START_TEST(memory_returns_when_a_model_goes)
         double end = now_ms() + 5000, now; /* the last reference goes a little later */
         while (((now = resident_mib()) > full - 30 || (i > 0 && now > empty + 4)) && now_ms() < end && !keeps_freed_memory())
             sleep_ms(10);
-        if (i == 0) sleep_ms(200), empty = resident_mib();
+        if (i == 0) sleep_ms(200), now = empty = resident_mib();
         ck_assert_msg(keeps_freed_memory() || now < full - 30, "%.1f MiB with the model, %.1f without", full, now);
         ck_assert_msg(keeps_freed_memory() || now < empty + 4, "%.1f MiB after round %d, %.1f after the first", now, i, empty);
         move(".slow", "slow");

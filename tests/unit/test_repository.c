@@ -530,7 +530,7 @@ static struct loader *start(size_t queue, int64_t poll_s)
 {
     struct loader *loader;
     struct error err;
-    const struct loader_options options = {.repository = repository, .queue = queue, .poll_s = poll_s,
+    const struct loader_options options = {.repository = repository, .queue = queue, .percent = 50, .poll_s = poll_s,
                                            .failed = on_failure};
     atomic_store(&failures, 0);
     ck_assert_msg(loader_start(&options, &loader, &err) == STATUS_OK, "%s", err.message);

@@ -31,6 +31,7 @@ static const struct sketch letters = {"characters", {"a", "b", "\xc3\xa9", "\xf0
 static const struct sketch letters_unk = {"characters", {"<unk>", "a", "b", "<s>"}, "<unk>", "<s>",
                                           NULL, false};
 static const struct sketch bytes_only = {"bytes", {NULL}, NULL, NULL, "\n", false};
+static const struct sketch separated = {"characters", {"\n", "a", "b"}, NULL, "\n", "\n", false};
 static const struct sketch words = {
     "words", {"the", "cat", "don't", "caf\xc3\xa9", ",", ".", "x2", "the.", "unk", "</s>"},
     NULL, NULL, "</s>", false};
@@ -135,7 +136,8 @@ static const struct {
 } decodings[] = {
     {&letters, {1, 0, 2, 3}, 4, "ba\xc3\xa9\xf0\x9f\x90\x8e"},
     {&letters_unk, {3, 1, 0, 2}, 4, "a<unk>b"}, /* bos adds nothing, unk its name */
-    {&bytes_only, {65, 66, 10}, 3, "AB"},       /* eos adds nothing */
+    {&bytes_only, {65, 66, 10, 67}, 4, "AB\nC"}, /* eos is a character too, which texts may hold */
+    {&separated, {0, 1, 0, 2, 0}, 5, "\na\nb\n"}, /* so are bos and eos here */
     {&words, {0, 1, 4, 2, 5, 9}, 6, "the cat , don't ."},
     {&words, {9, 1}, 2, "cat"},
 };
