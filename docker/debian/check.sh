@@ -1,0 +1,86 @@
+#!/bin/bash
+# check.sh FOLDER: the package in FOLDER, as Debian would look at it, and in a system of its own: installed, started,
+# upgraded, removed. The unit's sandbox is weighed, and the system calls of a run are compared with those that it
+# allows. Needs root (or sudo) for mmdebstrap. Ends with a line like the one that check prints.
+set -u
+cd "$(dirname "$0")/../.."
+folder=$1 checks=0 failures=0 unit=docker/systemd/carousel.service
+package=$(ls "$folder"/carousel_*.deb)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+expect() {
+    local text=$1
+    shift
+    checks=$((checks + 1))
+    if "$@" >"$work/output" 2>&1; then
+        echo "  ok: $text"
+    else
+        failures=$((failures + 1))
+        echo "  FAILED: $text"
+        tail -c 2000 "$work/output"
+    fi
+}
+
+# Nobody maintains this package in Debian, so the maintainer's address is this machine's.
+reads_well() { lintian --allow-root --fail-on error,warning --suppress-tags \
+    bogus-mail-host,bogus-mail-host-in-debian-changelog,initial-upload-closes-no-bugs "$package"; }
+is_tight() { systemd-analyze security --offline=true --threshold=15 --no-pager $unit; }
+
+# All calls of a start, a request of each kind and an end; what is not in the unit's sets is printed.
+calls_are_allowed() {
+    local url server
+    strace -f -qq -o "$work/calls" "${CAROUSEL_PROGRAM:-build/carousel}" serve --models zoo --host 127.0.0.1 --port 0 \
+        >"$work/said" 2>"$work/log" &
+    server=$!
+    for _ in {1..600}; do
+        url=$(sed -n 's/^carousel: listening on //p' "$work/said")
+        [ -n "$url" ] && break
+        sleep 0.1
+    done
+    curl -fsS "$url/v1/completions" -H 'Content-Type: application/json' -d '{"model":"shakespeare","prompt":"a","stream":true}' &&
+        curl -fsS "$url/v1/forecast" -H 'Content-Type: application/json' -d '{"model":"numbers","series":[1,2],"horizon":2}' &&
+        curl -fsS "$url/metrics" || return
+    pkill -TERM -P $server
+    wait $server
+    # strace's own execve of the program is systemd's, not the service's.
+    sed -nE 's/^[0-9]+ +([a-z_0-9]+)\(.*/\1/p' "$work/calls" | sort -u >"$work/called"
+    allowed @system-service | sort -u >"$work/allowed"
+    allowed @privileged | sort -u >"$work/refused"
+    comm -23 "$work/allowed" "$work/refused" >"$work/left"
+    [ "$(wc -l <"$work/called")" -gt 20 ] && [ "$(wc -l <"$work/left")" -gt 100 ] || return
+    ! comm -23 "$work/called" "$work/left" | grep . 
+}
+
+# The calls of a set, with those of the sets in it.
+allowed() {
+    local line
+    systemd-analyze syscall-filter "$1" | sed -n 's/^    *\([@a-z_0-9-]*\)$/\1/p' | while read -r line; do
+        case $line in @*) allowed "$line" ;; *) echo "$line" ;; esac
+    done
+}
+
+# The same package with a higher version.
+make_newer() {
+    dpkg-deb -R "$package" "$work/newer" && sed -i 's/^Version: .*/&+2/' "$work/newer/DEBIAN/control" &&
+        dpkg-deb --root-owner-group -b "$work/newer" "$work/2.deb"
+}
+
+expect "lintian has nothing against it" reads_well
+expect "the unit's exposure is at most 1.5 of 10" is_tight
+expect "the unit allows the system calls of a run" calls_are_allowed
+expect "a newer package" make_newer
+cp "$package" "$work/1.deb"
+options=()
+while IFS= read -r line; do options+=(--aptopt="$line"); done < <(apt-config dump | grep -E '^Acquire::(Check-|http|Retries)')
+mmdebstrap --quiet --variant=minbase --format=null "${options[@]}" \
+    --customize-hook="copy-in $work/1.deb $work/2.deb docker/debian/chroot.sh /" \
+    --customize-hook='chroot "$1" /chroot.sh' bookworm - >"$work/chroot.log" 2>&1 || cat "$work/chroot.log"
+while IFS= read -r line; do
+    checks=$((checks + 1))
+    [ "${line%%:*}" = ok ] || failures=$((failures + 1))
+    echo "  $line"
+done < <(grep -E '^(ok|FAILED): ' "$work/chroot.log")
+expect "all of it was checked" [ "$(grep -cE '^(ok|FAILED): ' "$work/chroot.log")" = "$(grep -c '^expect "' docker/debian/chroot.sh)" ]
+echo "deb: $(((checks - failures) * 100 / checks))%: Checks: $checks, Failures: $failures, Errors: 0"
+[ $failures = 0 ]
