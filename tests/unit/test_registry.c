@@ -32,7 +32,10 @@ static enum status put(const char *folder, const char *name, const char *version
     struct model *model;
     struct error err;
     enum status status = model_load(tmp_path(&tmp, folder, path), name, version, PRECISION_FLOAT32, &model, &err);
-    if (status == STATUS_OK) status = registry_put(registry, model);
+    if (status == STATUS_OK && (status = registry_put(registry, model)) != STATUS_OK) {
+        model_drop(model);
+        return status;
+    }
     if (status != STATUS_OK && status != STATUS_NO_MEMORY) ck_abort_msg("%s", err.message);
     return status;
 }
