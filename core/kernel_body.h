@@ -17,8 +17,9 @@
  * int8 is the same tile with four k a step: a quad is four codes of a row, broadcast, and a 32-bit
  * lane of the panel holds four weights of one output.
  *
- * REGISTERS. AVX-512: 6 x 4 accumulators + 4 weights + 1 activation = 29 of 32. AVX2: 6 x 2 + 2 + 1
- * = 15 of 16; with fewer rows a tile is wider, so that at least 8 chains of fma hide their latency.
+ * REGISTERS. AVX-512: 6 x 4 accumulators + 4 weights + 1 activation = 29 of 32, or 14 x 2 + 2 + 1.
+ * AVX2: 6 x 2 + 2 + 1 = 15 of 16; with fewer rows a tile is wider, so that at least 8 chains of fma
+ * hide their latency.
  * The vocabulary says how wide a tile of each height is: TILE_VECTORS, TILE_SUMS.
  *
  * LOOPS, outermost first: blocks of rows whose A fits in L2; panels; blocks of k whose weights
@@ -27,7 +28,8 @@
  * of the weights:
  *   L2 to L1   a tile prefetches its own panel AHEAD_STEPS steps ahead;
  *   L3 to L2   the tiles of a panel together prefetch the next one, each an equal share, spread
- *              over its steps. One line of a pair is asked for; the processor brings the other.
+ *              over its steps, never in a burst, which would hold up the tile's own lines. One
+ *              line of a pair is asked for; the processor brings the other.
  *   few rows   up to TILE_ROWS_ALONE rows make one tile, narrow and high: each weight is read
  *              once, and arithmetic overlaps with streaming from wherever the weights are.
  *
@@ -41,12 +43,12 @@
 
 enum {
     TILE_ROWS = 6, /* where several tiles share the rows */
-    TILE_ROWS_MAX = 12,
+    TILE_ROWS_MAX = 14,
     PANEL_VECTORS = PANEL_COLUMNS / LANES,
     ROW_BLOCK_BYTES = 352 << 10, /* of A: a third of the smallest L2 in use */
     BLOCK_STEPS = 1024,          /* of float weights: 256 KB */
     AHEAD_STEPS = 8,
-    CHUNK_STEPS = 16, /* steps between two bursts of prefetches */
+    CHUNK_STEPS = 16, /* steps that share out some prefetches */
     LINE_PAIR_BYTES = 128,
 };
 
@@ -119,17 +121,22 @@ INLINE void result_store(const struct product *p, size_t row, size_t n, vector v
         vector_store_first(c, v, p->N - n);
 }
 
-/* The burst of prefetches before a chunk of steps. */
-INLINE const char *prefetch_pairs(const char *ahead, size_t pairs)
+/* One prefetch of the next weights at a step, as long as the chunk has any left. */
+INLINE const char *prefetch_pair(const char *ahead, const char *until)
 {
-    for (size_t i = 0; i < pairs; i++, ahead += LINE_PAIR_BYTES)
-        __builtin_prefetch(ahead, 0, 2);
-    return ahead;
+    if (ahead == until)
+        return ahead;
+    __builtin_prefetch(ahead, 0, 2);
+    return ahead + LINE_PAIR_BYTES;
 }
 
-/* The lines of this strip of the panel, AHEAD_STEPS further on. */
-INLINE void prefetch_step(const char *w, const size_t VECTORS, const enum precision FORM)
+/* The lines of this strip of the panel, AHEAD_STEPS further on. A single row has so little to do
+ * that the processor runs further ahead than this by itself. */
+INLINE void prefetch_step(const char *w, const size_t ROWS, const size_t VECTORS,
+                          const enum precision FORM)
 {
+    if (ROWS == 1)
+        return;
     const size_t strip = step_bytes(FORM) / PANEL_VECTORS * VECTORS;
     foreach (i, (strip + 63) / 64)
         __builtin_prefetch(w + AHEAD_STEPS * step_bytes(FORM) + i * 64, 0, 3);
@@ -157,7 +164,7 @@ INLINE void tile_multiply_float(const struct product *p, struct tile *t, const s
     const size_t n = t->panel * PANEL_COLUMNS + t->column;
     const size_t pairs = t->ahead < t->ahead_end ? t->pairs : 0;
     const size_t lda = p->lda;
-    const float *a[TILE_ROWS_MAX / 3]; /* rows 0, 3, 6, 9: the others at lda and 2 lda from them */
+    const float *a[TILE_ROWS_MAX / 3 + 1]; /* rows 0, 3, ...: the others lda and 2 lda from them */
     const char *ahead = t->ahead, *w = weights_at(p, t, FORM);
     vector acc[TILE_ROWS_MAX][PANEL_VECTORS], weight[PANEL_VECTORS];
     foreach (r, ROWS) {
@@ -168,11 +175,12 @@ INLINE void tile_multiply_float(const struct product *p, struct tile *t, const s
     }
     for (size_t k = t->first; k < t->last;) {
         const size_t stop = minimum(k + CHUNK_STEPS, t->last);
-        ahead = prefetch_pairs(ahead, pairs);
+        const char *until = ahead + pairs * LINE_PAIR_BYTES;
         for (; k < stop; k++, w += step_bytes(FORM)) {
+            ahead = prefetch_pair(ahead, until);
             foreach (v, VECTORS)
                 weight[v] = weight_load(w, v, FORM);
-            prefetch_step(w, VECTORS, FORM);
+            prefetch_step(w, ROWS, VECTORS, FORM);
             foreach (r, ROWS) {
                 vector activation = vector_all(a[r / 3][r % 3 * lda]);
                 foreach (v, VECTORS)
@@ -240,9 +248,10 @@ INLINE void tile_multiply_int8(const struct product *p, struct tile *t, const si
     }
     for (size_t k = 0; k + 4 <= p->K;) {
         const size_t stop = minimum(k + CHUNK_STEPS * 4, p->K - tail);
-        ahead = prefetch_pairs(ahead, pairs);
+        const char *until = ahead + pairs * LINE_PAIR_BYTES;
         for (; k < stop; k += 4, w += step_bytes(FORM)) {
-            prefetch_step(w, VECTORS, FORM);
+            ahead = prefetch_pair(ahead, until);
+            prefetch_step(w, ROWS, VECTORS, FORM);
             quads_add(sum, a + k, lda, 4, w, ROWS, VECTORS);
         }
     }
@@ -293,8 +302,8 @@ INLINE void strips_multiply(const struct product *p, struct tile *t, const size_
     { \
         strips_multiply(p, t, n, PRECISION_INT8); \
     }
-#if TILE_ROWS_ALONE == 12
-#define HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+#if TILE_ROWS_ALONE == 14
+#define HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 #else
 #define HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #endif
@@ -310,9 +319,15 @@ static void (*const rows_multiply[N_PRECISIONS][TILE_ROWS_ALONE])(const struct p
     [PRECISION_INT8] = {HEIGHTS(INT8)},
 };
 
-/* Rows [row, row + rows) against one panel, prefetching the next (from the first again when
+/* Panels in the order they are taken. */
+INLINE size_t nth_panel(const struct product *p, size_t nth)
+{
+    return p->backwards ? p->panel_last - 1 - nth : p->panel_first + nth;
+}
+
+/* Rows [row, row + rows) against the nth panel, prefetching the next (from the first again when
  * another block of rows follows). */
-INLINE void panel_multiply(const struct product *p, size_t panel, size_t row, size_t rows,
+INLINE void panel_multiply(const struct product *p, size_t nth, size_t row, size_t rows,
                            const enum precision FORM)
 {
     const size_t tiles = rows <= TILE_ROWS_ALONE ? 1 : quotient_up(rows, TILE_ROWS);
@@ -320,10 +335,12 @@ INLINE void panel_multiply(const struct product *p, size_t panel, size_t row, si
     const size_t depth = FORM == PRECISION_INT8 ? steps : BLOCK_STEPS;
     const size_t strips = PANEL_VECTORS / tile_width(share_of(rows, tiles, 0), FORM);
     const size_t chunk = CHUNK_STEPS * step_bytes(FORM) / LINE_PAIR_BYTES;
-    const bool wraps = panel + 1 == p->panel_last;
+    const size_t panel = nth_panel(p, nth);
+    const bool is_last = nth + 1 == p->panel_last - p->panel_first;
+    const size_t next_panel = nth_panel(p, is_last ? 0 : nth + 1);
     for (size_t k = 0; k < steps; k += depth) {
         const size_t last = minimum(k + depth, steps),
-                     next = wraps && last == steps ? p->panel_first * steps : panel * steps + last;
+                     next = last == steps ? next_panel * steps : panel * steps + last;
         struct tile t = {.row = row,
                          .panel = panel,
                          .first = k,
@@ -331,7 +348,7 @@ INLINE void panel_multiply(const struct product *p, size_t panel, size_t row, si
                          .resumes = k > 0,
                          .ahead = (const char *)p->W + next * step_bytes(FORM),
                          .pairs = quotient_up(chunk, tiles * strips)};
-        const bool useful = tiles > 1 && !(wraps && row + rows == p->R);
+        const bool useful = tiles > 1 && !(is_last && row + rows == p->R);
         t.ahead_end = t.ahead + (useful ? (last - k) * step_bytes(FORM) : 0);
         for (size_t i = 0; i < tiles; i++)
             rows_multiply[FORM][share_of(rows, tiles, i) - 1](p, &t);
@@ -346,8 +363,8 @@ INLINE void product_multiply(const struct product *p, const enum precision FORM)
     size_t row = 0;
     for (size_t i = 0; i < blocks; i++) {
         const size_t rows = share_of(p->R, blocks, i);
-        for (size_t panel = p->panel_first; panel < p->panel_last; panel++)
-            panel_multiply(p, panel, row, rows, FORM);
+        for (size_t nth = 0; nth < p->panel_last - p->panel_first; nth++)
+            panel_multiply(p, nth, row, rows, FORM);
         row += rows;
     }
 }
@@ -401,42 +418,71 @@ INLINE vector vector_exp(vector x)
  *
  *          c (1 + e_i)(1 + e_g) + (1 - e_g)(1 + e_f)              1 - e_c
  *     c' = -----------------------------------------    h' = -------------------
- *              (1 + e_f) (1 + e_i)(1 + e_g)                  (1 + e_o)(1 + e_c)      */
-INLINE void gates_apply(vector i, vector f, vector g, vector o, vector *c, vector *h)
+ *              (1 + e_f) (1 + e_i)(1 + e_g)                  (1 + e_o)(1 + e_c)
+ *
+ * One after the other they are a chain of some 200 cycles, of which a processor holds two at a time. So
+ * c' is made for a block of rows first, then h': chains half as long, and twice as many under way. */
+enum { GATE_ROWS = 16 };
+
+INLINE vector vector_one_plus_exp(vector x, float factor)
 {
-    const vector one = vector_all(1), minus_one = vector_all(-1), minus_two = vector_all(-2);
-    vector f1 = vector_add(one, vector_exp(vector_multiply(f, minus_one)));
-    vector i1 = vector_add(one, vector_exp(vector_multiply(i, minus_one)));
-    vector eg = vector_exp(vector_multiply(g, minus_two));
-    vector ig = vector_multiply(i1, vector_add(one, eg));
-    vector sum = vector_fma(*c, ig, vector_multiply(vector_subtract(one, eg), f1));
-    *c = vector_divide(sum, vector_multiply(f1, ig));
-    vector o1 = vector_add(one, vector_exp(vector_multiply(o, minus_one)));
-    vector ec = vector_exp(vector_multiply(*c, minus_two));
-    *h = vector_divide(vector_subtract(one, ec), vector_multiply(o1, vector_add(one, ec)));
+    return vector_add(vector_all(1), vector_exp(vector_multiply(x, vector_all(factor))));
+}
+
+INLINE vector cell_of(vector i, vector f, vector g, vector c)
+{
+    vector f1 = vector_one_plus_exp(f, -1), i1 = vector_one_plus_exp(i, -1);
+    vector eg = vector_exp(vector_multiply(g, vector_all(-2)));
+    vector ig = vector_multiply(i1, vector_add(vector_all(1), eg));
+    vector sum = vector_fma(c, ig, vector_multiply(vector_subtract(vector_all(1), eg), f1));
+    return vector_divide(sum, vector_multiply(f1, ig));
+}
+
+INLINE vector output_of(vector o, vector c)
+{
+    vector o1 = vector_one_plus_exp(o, -1);
+    vector ec = vector_exp(vector_multiply(c, vector_all(-2)));
+    return vector_divide(vector_subtract(vector_all(1), ec),
+                         vector_multiply(o1, vector_add(vector_all(1), ec)));
+}
+
+/* c of one row. */
+INLINE void row_cells(const struct gates *p, size_t r)
+{
+    const float *i = p->gates + r * p->ldg, *f = i + p->H, *g = f + p->H;
+    float *c = p->c + r * p->ldc;
+    size_t j = 0, n = p->H % LANES;
+    for (; j + LANES <= p->H; j += LANES)
+        vector_store(c + j, cell_of(vector_load(i + j), vector_load(f + j), vector_load(g + j),
+                                    vector_load(c + j)));
+    if (n)
+        vector_store_first(c + j,
+                           cell_of(vector_load_first(i + j, n), vector_load_first(f + j, n),
+                                   vector_load_first(g + j, n), vector_load_first(c + j, n)),
+                           n);
+}
+
+/* h of one row, from its c. */
+INLINE void row_outputs(const struct gates *p, size_t r)
+{
+    const float *o = p->gates + r * p->ldg + 3 * p->H, *c = p->c + r * p->ldc;
+    float *h = p->h + r * p->ldh;
+    size_t j = 0, n = p->H % LANES;
+    for (; j + LANES <= p->H; j += LANES)
+        vector_store(h + j, output_of(vector_load(o + j), vector_load(c + j)));
+    if (n)
+        vector_store_first(h + j,
+                           output_of(vector_load_first(o + j, n), vector_load_first(c + j, n)), n);
 }
 
 static void lstm_gates(const struct gates *p)
 {
-    for (size_t r = 0; r < p->R; r++) {
-        const float *i = p->gates + r * p->ldg, *f = i + p->H, *g = f + p->H, *o = g + p->H;
-        float *c = p->c + r * p->ldc, *h = p->h + r * p->ldh;
-        size_t j = 0;
-        for (; j + LANES <= p->H; j += LANES) {
-            vector cell = vector_load(c + j), out;
-            gates_apply(vector_load(i + j), vector_load(f + j), vector_load(g + j),
-                        vector_load(o + j), &cell, &out);
-            vector_store(c + j, cell);
-            vector_store(h + j, out);
-        }
-        if (j < p->H) {
-            size_t n = p->H - j;
-            vector cell = vector_load_first(c + j, n), out;
-            gates_apply(vector_load_first(i + j, n), vector_load_first(f + j, n),
-                        vector_load_first(g + j, n), vector_load_first(o + j, n), &cell, &out);
-            vector_store_first(c + j, cell, n);
-            vector_store_first(h + j, out, n);
-        }
+    for (size_t row = 0, end; row < p->R; row = end) {
+        end = minimum(row + GATE_ROWS, p->R);
+        for (size_t r = row; r < end; r++)
+            row_cells(p, r);
+        for (size_t r = row; r < end; r++)
+            row_outputs(p, r);
     }
 }
 

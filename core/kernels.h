@@ -68,6 +68,7 @@ struct product {
     float *C;                  /* [R,N] */
     size_t ldc;
     bool accumulate; /* base is C; bias is not added */
+    bool backwards;  /* take the panels from the last to the first: same bits, other cache lines */
 };
 
 /* One step of R cells of H units, between the products: i, f, g, o are the quarters of a row

@@ -287,15 +287,19 @@ static void panel_gates(const struct step *s, size_t panel)
         copy_units(states[b] + c_offset, g.c + b * PANEL_UNITS, units);
 }
 
-/* Units of the panels [first, end), group by group. */
+/* Units of the panels [first, end), group by group; at every other step from the end, for there lies
+ * what the step before left in the cache. */
 static void step_panels(const struct step *s, size_t first, size_t end)
 {
     const struct pass *p = s->pass;
-    struct span span = {.begin = p->turn->first[s->t], .count = s->n, .first = first,
-                        .to = {.C = s->gates, .stride = s->stride}};
-    const struct target onto = {.C = s->gates, .stride = s->stride, .accumulate = true};
-    for (; span.first < end; span.first = span.last) {
-        span.last = span.first + s->group < end ? span.first + s->group : end;
+    const struct target fresh = {.C = s->gates, .stride = s->stride, .backwards = s->t % 2};
+    struct target onto = fresh;
+    onto.accumulate = true;
+    for (size_t done = 0, count; done < end - first; done += count) {
+        count = s->group < end - first - done ? s->group : end - first - done;
+        size_t begin = fresh.backwards ? end - done - count : first + done;
+        struct span span = {.begin = p->turn->first[s->t], .count = s->n, .first = begin,
+                            .last = begin + count, .to = fresh};
         if (!s->is_projected) project_inputs(p, &span, s->t);
         matrix_multiply_panels(p->cell->U, s->n, s->before, &onto, span.first, span.last);
         for (size_t panel = span.first; panel < span.last; panel++) panel_gates(s, panel);

@@ -241,7 +241,8 @@ void matrix_multiply_panels(const struct matrix *matrix, size_t R, const struct 
                           .correction = matrix->correction,
                           .C = C->C,
                           .ldc = C->stride,
-                          .accumulate = C->accumulate});
+                          .accumulate = C->accumulate,
+                          .backwards = C->backwards});
 }
 
 void matrix_multiply(const struct matrix *matrix, size_t R, const struct operand *A,

@@ -52,8 +52,11 @@ struct operand {
 /* The result, [R,N]; must not overlap the operand. */
 struct target {
     float *C;
-    size_t stride;   /* elements from row to row, >= N */
+    size_t stride;   /* elements from row to row, >= the width of the panels asked for */
     bool accumulate; /* add to what C holds; otherwise C starts from the bias, or zero */
+    bool backwards;  /* read the weights from the last panel to the first: same bits. Who runs over
+                        one matrix again and again turns round each time, and finds in the
+                        cache what it read last */
 };
 
 /* C = base + A * transpose(W) for R rows (R = 0 does nothing). Cannot fail. Any thread. */

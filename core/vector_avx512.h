@@ -8,11 +8,11 @@
 
 enum { LANES = 16 };
 
-/* Vectors side by side in a tile of 1..12 rows: 6 x 4 or 12 x 2 accumulators, and the weights. */
-#define TILE_ROWS_ALONE 12
+/* Vectors side by side in a tile of 1..14 rows: 6 x 4 or 14 x 2 accumulators, and the weights. */
+#define TILE_ROWS_ALONE 14
 #define TILE_VECTORS \
     { \
-        4, 4, 4, 4, 4, 4, 2, 2, 2, 2, 2, 2 \
+        4, 4, 4, 4, 4, 4, 2, 2, 2, 2, 2, 2, 2, 2 \
     }
 
 /* One line an instruction: */
@@ -88,7 +88,7 @@ static inline integers sums_finish(sums s) { return s; }
 
 /* Exact without VNNI: bytes widened to 16 bits, multiplied and added in pairs; two half sums
  * a lane, in two registers, joined at the end. */
-#define TILE_SUMS {4, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1}
+#define TILE_SUMS {4, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1}
 
 typedef struct { __m512i low, high; } sums; /* lanes 0..7 and 8..15, two half sums each */
 typedef __m512i quad;
