@@ -45,6 +45,10 @@ define NEEDS_CHECK
 check the unit tests' framework
 endef
 
+define NEEDS_FUZZ
+clang the compiler with libFuzzer
+endef
+
 define NEEDS_VALGRIND
 valgrind the run of the unit tests that watches every byte of memory
 endef
@@ -80,7 +84,7 @@ buildah builds the image where no Docker engine runs
 mmdebstrap makes the base image where no registry can be reached
 endef
 
-export NEEDS_BUILD NEEDS_CHECK NEEDS_VALGRIND NEEDS_CLIENTS NEEDS_OPENAPI NEEDS_PROMETHEUS NEEDS_DEB \
+export NEEDS_BUILD NEEDS_CHECK NEEDS_FUZZ NEEDS_VALGRIND NEEDS_CLIENTS NEEDS_OPENAPI NEEDS_PROMETHEUS NEEDS_DEB \
        NEEDS_DOCKER
 
 # ---------------------------------------------------------------------------------------------
@@ -99,7 +103,12 @@ endif
 endif
 
 comma := ,
-ifneq ($(SAN),)
+ifneq ($(ENGINE),)
+MODE       := fuzzer
+OPTIMISE   := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+PLAIN      := -fno-sanitize=all
+LINK_MODE  := -fsanitize=fuzzer,address,undefined
+else ifneq ($(SAN),)
 MODE       := san-$(subst $(comma),-,$(SAN))
 OPTIMISE   := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all
 PLAIN      := -fno-sanitize=all
@@ -224,10 +233,10 @@ $O/tests/test_$(1): $$($(1)_OBJECTS) $(if $(filter http,$(1)),,$(SUPPORT) $(LIBR
 endef
 $(foreach t,$(TIERS),$(eval $(call tier,$(t))))
 
-# One program a fuzz target; driver.c replays files where no fuzzing engine is linked.
+# One program a fuzz target; driver.c replays files where no fuzzing engine is linked (ENGINE, set by `make fuzz TARGET=`).
 FUZZ_TARGETS  := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$O/tests/fuzz_%)
-$O/tests/fuzz_%: $O/tests/fuzz/fuzz_%.o $O/tests/fuzz/driver.o $(SUPPORT) $(LIBRARY)
+$O/tests/fuzz_%: $O/tests/fuzz/fuzz_%.o $(if $(ENGINE),,$O/tests/fuzz/driver.o) $(SUPPORT) $(LIBRARY)
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) $^ $(ALL_LIBS) $(CHECK_LIBS) -o $@
 
 BENCH_PROGRAMS := $(patsubst tests/bench/bench_%.c,$O/tests/bench_%,$(wildcard tests/bench/bench_*.c))
@@ -262,9 +271,15 @@ check: deps-check
 $(TIERS): %: $O/tests/test_% | $(if $(filter http,$(MAKECMDGOALS)),$(CAROUSEL))
 	@mkdir -p $(CAROUSEL_SCRATCH); tests/suites.sh $@ "$(FIXED_ADDRESSES) $<" $O/tests/logs
 
-## fuzz: replay the corpus of every parser of outside bytes
+## fuzz: replay the corpus of every parser of outside bytes; TARGET=codec TIME=60 searches with libFuzzer (clang)
+ifeq ($(TARGET),)
 fuzz: $(FUZZ_PROGRAMS)
 	@tests/fuzz.sh $O/tests $(FUZZ_TARGETS)
+else
+fuzz: deps-fuzz
+	@$(MAKE) CC=clang ENGINE=libfuzzer $(BUILD)/fuzzer/tests/fuzz_$(TARGET)
+	@tests/fuzz_search.sh $(BUILD)/fuzzer $(TARGET) $(or $(TIME),60)
+endif
 
 ## cli: test the command line
 cli: $(CAROUSEL)

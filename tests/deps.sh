@@ -22,7 +22,7 @@ while read -r package reason; do
     is_installed "$package" && continue
     # A tool that came from elsewhere serves as well.
     case $package in
-        gcc | curl | valgrind | python3 | npm | buildah | mmdebstrap | prometheus | lintian | strace)
+        gcc | clang | curl | valgrind | python3 | npm | buildah | mmdebstrap | prometheus | lintian | strace)
             command -v "$package" >/dev/null && continue ;;
         nodejs) command -v node >/dev/null && continue ;;
         python3-venv) python3 -m ensurepip --version >/dev/null 2>&1 && continue ;;
