@@ -60,6 +60,10 @@ nodejs OpenAI's client for JavaScript
 npm installs that client
 endef
 
+define NEEDS_SOAK
+python3 the clients of the soak
+endef
+
 define NEEDS_OPENAPI
 python3 schemathesis, which tries the server against its description
 python3-venv a place of its own for it
@@ -84,7 +88,7 @@ buildah builds the image where no Docker engine runs
 mmdebstrap makes the base image where no registry can be reached
 endef
 
-export NEEDS_BUILD NEEDS_CHECK NEEDS_FUZZ NEEDS_VALGRIND NEEDS_CLIENTS NEEDS_OPENAPI NEEDS_PROMETHEUS NEEDS_DEB \
+export NEEDS_BUILD NEEDS_CHECK NEEDS_FUZZ NEEDS_VALGRIND NEEDS_CLIENTS NEEDS_SOAK NEEDS_OPENAPI NEEDS_PROMETHEUS NEEDS_DEB \
        NEEDS_DOCKER
 
 # ---------------------------------------------------------------------------------------------
@@ -325,6 +329,11 @@ check-prometheus: deps-build deps-prometheus
 	@$(MAKE) all
 	@tests/prometheus/check.py $(BUILD)/prometheus
 
+## soak: MINUTES=20 of everything at once; every answer, counter and byte must add up
+soak: deps-build deps-soak
+	@$(MAKE) all
+	@tests/soak.py --program $(CAROUSEL) --minutes $(or $(MINUTES),20) $(if $(SAN),--any-memory)
+
 ## deb: build the Debian package, build/deb/carousel_*.deb
 deb: deps-build deps-deb
 	@$(MAKE) all
@@ -342,7 +351,7 @@ docker-check:
 cov: deps-check
 	@$(MAKE) COV=1 programs
 	@tests/coverage.sh $(BUILD)/cov "$(MAKE) COV=1" $(TIERS) fuzz cli
-.PHONY: check $(TIERS) fuzz cli layers headers size hardening check-valgrind check-clients check-openapi check-prometheus deb check-deb docker-check cov
+.PHONY: check $(TIERS) fuzz soak cli layers headers size hardening check-valgrind check-clients check-openapi check-prometheus deb check-deb docker-check cov
 
 # ---------------------------------------------------------------------------------------------
 # Running, installing, keeping tidy
