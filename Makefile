@@ -218,6 +218,8 @@ FORCE:
 
 SUPPORT := $(patsubst %.c,$O/%.o,$(wildcard tests/support/*.c))
 TIERS   := unit golden http
+# tests/unit/allocations.c makes them fail.
+WRAPPED := $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc aligned_alloc)
 
 define tier
 $(1)_SUITES  := $$(if $$(SUITE),$$(SUITE),$$(patsubst tests/$(1)/test_%.c,%,$$(wildcard tests/$(1)/test_*.c)))
@@ -233,7 +235,7 @@ $O/tests/$(1)/main.o: tests/unit/main.c $O/tests/$(1)/suites.def $O/flags
 	$$(call say,CC,"$$< ($(1))") $$(CC) $$(ALL_CFLAGS) $$(CHECK_CFLAGS) -I$O/tests/$(1) -MMD -MP -c $$< -o $$@
 
 $O/tests/test_$(1): $$($(1)_OBJECTS) $(if $(filter http,$(1)),,$(SUPPORT) $(LIBRARY))
-	$$(call say,LD,$$@) $$(CC) $$(ALL_LDFLAGS) $$^ $$(ALL_LIBS) $$(CHECK_LIBS) -o $$@
+	$$(call say,LD,$$@) $$(CC) $$(ALL_LDFLAGS) $(if $(filter unit,$(1)),$(WRAPPED)) $$^ $$(ALL_LIBS) $$(CHECK_LIBS) -o $$@
 endef
 $(foreach t,$(TIERS),$(eval $(call tier,$(t))))
 

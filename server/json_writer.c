@@ -32,6 +32,11 @@ bool writer_failed(const struct writer *writer)
     return writer->failed;
 }
 
+void writer_fail(struct writer *writer)
+{
+    writer->failed = true;
+}
+
 /* Room for `bytes` more and a zero byte. */
 static bool reserve(struct writer *writer, size_t bytes)
 {

@@ -27,6 +27,8 @@ void writer_release(struct writer *writer);
 /* Forget what is written, keep the memory; a failure is forgotten too. */
 void writer_clear(struct writer *writer);
 bool writer_failed(const struct writer *writer);
+/* Make it fail: what was to be written could not be had. */
+void writer_fail(struct writer *writer);
 /* Returns the text, zero-terminated, owned by the caller (free), and its length; the writer is as
  * released. NULL where it failed. */
 char *writer_take(struct writer *writer, size_t *bytes);

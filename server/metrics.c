@@ -200,7 +200,11 @@ static void print_models(struct printing *p, const char *name, bool memory)
 {
     struct model **models;
     size_t n;
-    if (!p->server->registry || registry_list(p->server->registry, &models, &n) != STATUS_OK) return;
+    if (!p->server->registry) return;
+    if (registry_list(p->server->registry, &models, &n) != STATUS_OK) { /* no answer is better than one without models */
+        writer_fail(p->out);
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         size_t value = memory ? network_bytes(models[i]->network) : 1;
         print(p, "carousel_%s{model=\"%s\",version=\"%s\"} %zu\n", name, models[i]->name, models[i]->version, value);

@@ -60,7 +60,8 @@ void metrics_count_end(struct metrics *metrics, enum end end);
  * time. So the requests on a route that computes are those finished, those rejected, and the client's errors. */
 void metrics_count_fault(struct metrics *metrics, enum fault fault);
 
-/* Everything, as text/plain; version=0.0.4. server->scheduler and server->registry may be NULL. */
+/* Everything, as text/plain; version=0.0.4. server->scheduler and server->registry may be NULL.
+ * Without memory for all of it `out` has failed. */
 void metrics_print(const struct metrics *metrics, const struct server *server,
                    struct writer *out);
 

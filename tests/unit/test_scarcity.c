@@ -1,0 +1,277 @@
+/* A whole server in this process, whose every allocation fails once: each request is repeated with its first, its second,
+ * ... its last allocation failing. It must be answered with an error, in the form of all errors, or served
+ * all the same, or find its connection closed; the next one must be served; and nothing may be held. (Leaks are
+ * the sanitizer's and valgrind's to find.) */
+#include <arpa/inet.h>
+#include <check.h>
+#include <dirent.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "allocations.h"
+#include "models/job.h"
+#include "server/http.h"
+#include "server/json.h"
+#include "server/keys.h"
+#include "server/log.h"
+#include "server/serve.h"
+#include "tests/support/tmp.h"
+
+enum { ANSWER_BYTES = 1 << 20, PATIENCE_S = 60, TRIES_MAX = 3000 };
+
+#define KEY "ck_all"
+#define KEY_LINE "all sha256:255e55b3b533765ecdb96d61469c8d64faaaba4e9768f01e06653726d57bf47b scopes=infer,metrics,admin\n"
+
+static const struct {
+    const char *what, *method, *path, *body;
+} requests[] = {
+    {"completion", "POST", "/v1/completions",
+     "{\"model\":\"tiny-characters\",\"prompt\":[\"abc\",\"d\"],\"n\":2,\"max_tokens\":9,\"logprobs\":2,\"echo\":true,"
+     "\"stop\":[\"zzz\"],\"logit_bias\":{\"2\":1},\"seed\":1}"},
+    {"stream", "POST", "/v1/completions",
+     "{\"model\":\"tiny-words\",\"prompt\":\"the cat\",\"max_tokens\":30,\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
+    {"score", "POST", "/v1/score", "{\"model\":\"tiny-characters\",\"input\":[\"ab\",\"cd\"],\"choices\":[\"e\",\"f\"]}"},
+    {"forecast", "POST", "/v1/forecast",
+     "{\"model\":\"tiny-series\",\"series\":[{\"id\":\"a\",\"target\":[1,2,null,3],\"start\":\"2026-01-31\",\"freq\":\"M\"},"
+     "{\"target\":[4,5]}],\"horizon\":3,\"quantiles\":[0.1,0.9],\"num_samples\":4}"},
+    {"classify texts", "POST", "/v1/classify", "{\"model\":\"tiny-labels\",\"input\":[\"good film\",\"bad\"]}"},
+    {"embeddings", "POST", "/v1/embeddings",
+     "{\"model\":\"tiny-characters\",\"input\":[\"abc\",\"d\"],\"encoding_format\":\"base64\",\"pooling\":\"mean\"}"},
+    {"tokenize", "POST", "/v1/tokenize", "{\"model\":\"tiny-words\",\"input\":[\"the dog\",\"ran\"]}"},
+    {"detokenize", "POST", "/v1/detokenize", "{\"model\":\"tiny-characters\",\"tokens\":[[1,2],[3]]}"},
+    {"models", "GET", "/v1/models", NULL},
+    {"model", "GET", "/v1/models/tiny-labels", NULL},
+    {"info", "GET", "/v1/info", NULL},
+    {"metrics", "GET", "/metrics", NULL},
+    {"health", "GET", "/health", NULL},
+    {"description", "GET", "/openapi.json", NULL},
+    {"index", "POST", "/v2/repository/index", "{}"},
+    {"reload", "POST", "/v1/models/tiny-series/reload", "{}"},
+    {"load", "POST", "/v2/repository/models/tiny-labels/load", ""},
+};
+enum { N_REQUESTS = sizeof requests / sizeof *requests };
+
+static struct tmp tmp;
+static struct config config;
+static struct server server;
+static struct http *http;
+static char answer[ANSWER_BYTES];
+
+/* ---- the server ----------------------------------------------------------------------------- */
+
+static void on_model(void *context, enum repository_event event, const char *name, const struct model *model, const struct error *err)
+{
+    (void)context, (void)event, (void)name, (void)model, (void)err;
+}
+
+static void on_unreadable(void *context, const struct error *err)
+{
+    (void)context, (void)err;
+}
+
+static void set(const char *section, const char *key, const char *value)
+{
+    struct error err;
+    ck_assert_msg(config_set(&config, section, key, value, &err) == STATUS_OK, "%s", err.message);
+}
+
+static void start(void)
+{
+    char path[TMP_PATH_BYTES];
+    struct error err = {.message = ""};
+    size_t n_keys;
+    signal(SIGPIPE, SIG_IGN);
+    log_start("error");
+    tmp_make(&tmp);
+    tmp_write_text(&tmp, "keys", KEY_LINE);
+    config_defaults(&config);
+    set("models", "folders", "tests/http/bundles");
+    set("models", "load_percent", "100");
+    set("server", "port", "0");
+    set("auth", "keys_file", tmp_path(&tmp, "keys", path));
+    set("http", "cors_origins", "*");
+    /* its lines are written by an exchange that has ended, for which nobody here waits */
+    set("log", "access", "false");
+    ck_assert_msg(server_open(&server, &config, on_model, NULL, &err) == STATUS_OK, "%s", err.message);
+    const struct loader_options options = {.repository = server.repository, .queue = 4, .percent = 100, .failed = on_unreadable};
+    ck_assert_int_eq(keys_open(config.auth_keys_file, &server.keys, &n_keys, &err), STATUS_OK);
+    ck_assert_int_eq(loader_start(&options, &server.loader, &err), STATUS_OK);
+    ck_assert_msg(http_start(&server, &http, &err) == STATUS_OK, "%s", err.message);
+    atomic_store(&server.phase, SERVER_READY);
+    allocations_spare_me();
+}
+
+static void stop(void)
+{
+    scheduler_drain(server.scheduler);
+    ck_assert(scheduler_wait_idle(server.scheduler, PATIENCE_S * 1000));
+    loader_stop(server.loader);
+    http_stop(http);
+    server_close(&server);
+    tmp_remove(&tmp);
+}
+
+/* ---- the client ----------------------------------------------------------------------------- */
+
+static int dial(void)
+{
+    const char *port = strrchr(http_address(http), ':') + 1;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct timeval patience = {.tv_sec = PATIENCE_S};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_ge(fd, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+/* Send request i and read all until the end: the status, or 0 where the connection was closed. */
+static int ask(size_t i)
+{
+    char text[2048];
+    const char *body = requests[i].body ? requests[i].body : "";
+    int fd = dial();
+    int length = snprintf(text, sizeof text,
+                          "%s %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " KEY "\r\nContent-Length: %zu\r\n"
+                          "Origin: https://a.example\r\nConnection: close\r\n\r\n%s",
+                          requests[i].method, requests[i].path, strlen(body), body);
+    ck_assert_int_lt(length, (int)sizeof text);
+    size_t n = 0;
+    ssize_t got = send(fd, text, (size_t)length, MSG_NOSIGNAL); /* one that is closed at once may take nothing */
+    while ((got = recv(fd, answer + n, ANSWER_BYTES - 1 - n, 0)) > 0) n += (size_t)got;
+    ck_assert_msg(got == 0 || n == 0, "no end of the answer to %s", requests[i].what);
+    close(fd);
+    answer[n] = '\0';
+    return n ? atoi(answer + strlen("HTTP/1.1 ")) : 0;
+}
+
+/* ---- what must hold ------------------------------------------------------------------------- */
+
+/* An error in its form: JSON whose `error` is an object with a code, or, on the routes of /v2, a sentence. */
+static void check_error(size_t i, uint64_t nth, int status)
+{
+    const struct document_limits limits = {.depth = 4, .values = 100};
+    struct problem problem;
+    const char *body = strstr(answer, "\r\n\r\n");
+    ck_assert_msg(status == 503, "%s, allocation %d: %s", requests[i].what, (int)nth, answer);
+    ck_assert_ptr_nonnull(strstr(answer, "Retry-After: "));
+    struct document *document = body ? document_parse(body + 4, strlen(body + 4), &limits, &problem) : NULL;
+    ck_assert_msg(document != NULL, "%s, allocation %d: %s", requests[i].what, (int)nth, answer);
+    const struct value *error = value_get(document_root(document), "error");
+    if (value_kind(error) == JSON_OBJECT) ck_assert_str_eq(value_text(value_get(error, "code")), "no_memory");
+    else ck_assert(value_kind(error) == JSON_STRING && !strncmp(requests[i].path, "/v2/", 4));
+    document_free(document);
+}
+
+/* A stream that has begun tells its error as an event, and does not end as if all were well. */
+static bool tells_error_late(void)
+{
+    return strstr(answer, "\ndata: {\"error\":{") && strstr(answer, "\"code\":\"no_memory\"") && !strstr(answer, "[DONE]");
+}
+
+static bool is_cut_off(void)
+{
+    return strstr(answer, "text/event-stream") && !strstr(answer, "[DONE]");
+}
+
+static void pause_ms(int ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
+}
+
+static bool is_idle(void)
+{
+    struct scheduler_stats stats;
+    scheduler_stats(server.scheduler, &stats);
+    return !stats.queued && !stats.aboard && !stats.parked && !stats.queued_steps && !job_total_bytes() &&
+           !atomic_load(&server.bodies.bytes) && !atomic_load(&server.working);
+}
+
+static void check_idle(const char *what)
+{
+    for (int ms = 0; !is_idle(); ms += 10) {
+        ck_assert_msg(ms < PATIENCE_S * 1000, "after %s something is held", what);
+        pause_ms(10);
+    }
+}
+
+static int descriptors(void)
+{
+    int n = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    if (!folder) return 0;
+    while (readdir(folder)) n++;
+    closedir(folder);
+    return n;
+}
+
+/* One request while memory fails: whether allocation `nth` was still made. Errors told and connections closed are
+ * counted. */
+static bool starve(size_t i, uint64_t nth, bool for_good, int *n_errors, int *n_closed)
+{
+    allocations_fail_at(nth, for_good);
+    int status = ask(i);
+    check_idle(requests[i].what);
+    if (!allocations_have_failed()) {
+        ck_assert_msg(status == 200, "%s: %s", requests[i].what, answer);
+        return false;
+    }
+    if (for_good) ck_assert_msg(!status || status == 503 || is_cut_off(), "%s, allocations from %d on: %s", requests[i].what, (int)nth, answer);
+    else if (status == 200) ck_assert_msg(tells_error_late(), "%s, allocation %d: nothing is missed: %s", requests[i].what, (int)nth, answer);
+    else if (status) check_error(i, nth, status);
+    *n_errors += status != 0;
+    *n_closed += status == 0;
+    status = ask(i);
+    ck_assert_msg(status == 200, "%s after allocation %d failed: %s", requests[i].what, (int)nth, answer);
+    return true;
+}
+
+static void starve_everywhere(size_t i, bool for_good)
+{
+    int n_errors = 0, n_closed = 0, before;
+    uint64_t nth = 1;
+    start();
+    before = descriptors();
+    while (starve(i, nth, for_good, &n_errors, &n_closed)) ck_assert_int_lt((int)++nth, TRIES_MAX);
+    ck_assert_int_ge((int)nth, 4); /* the connection, the exchange, the answer */
+    for (int ms = 0; descriptors() > before; ms += 10) {
+        ck_assert_msg(ms < PATIENCE_S * 1000, "%s leaves descriptors open", requests[i].what);
+        pause_ms(10);
+    }
+    ck_assert_int_gt(n_errors, 0);
+    ck_assert_int_gt(n_closed, 0); /* without the connection's own memory */
+    stop();
+}
+
+START_TEST(one_failed_allocation_costs_one_request)
+{
+    starve_everywhere((size_t)_i, false);
+}
+END_TEST
+
+START_TEST(no_memory_at_all_costs_one_request)
+{
+    starve_everywhere((size_t)_i, true);
+}
+END_TEST
+
+Suite *scarcity_suite(void);
+
+Suite *scarcity_suite(void)
+{
+    Suite *suite = suite_create("scarcity");
+    TCase *tests = tcase_create("requests");
+    tcase_set_timeout(tests, 120);
+    tcase_add_loop_test(tests, one_failed_allocation_costs_one_request, 0, N_REQUESTS);
+    tcase_add_loop_test(tests, no_memory_at_all_costs_one_request, 0, N_REQUESTS);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
