@@ -219,7 +219,7 @@ FORCE:
 SUPPORT := $(patsubst %.c,$O/%.o,$(wildcard tests/support/*.c))
 TIERS   := unit golden http
 # tests/unit/allocations.c makes them fail.
-WRAPPED := $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc aligned_alloc)
+WRAPPED := $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc posix_memalign)
 
 define tier
 $(1)_SUITES  := $$(if $$(SUITE),$$(SUITE),$$(patsubst tests/$(1)/test_%.c,%,$$(wildcard tests/$(1)/test_*.c)))
@@ -243,7 +243,10 @@ $(foreach t,$(TIERS),$(eval $(call tier,$(t))))
 FUZZ_TARGETS  := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$O/tests/fuzz_%)
 $O/tests/fuzz_%: $O/tests/fuzz/fuzz_%.o $(if $(ENGINE),,$O/tests/fuzz/driver.o) $(SUPPORT) $(LIBRARY)
-	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) $^ $(ALL_LIBS) $(CHECK_LIBS) -o $@
+	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) $(WIRE) $^ $(ALL_LIBS) $(CHECK_LIBS) -o $@
+# It stands in for libmicrohttpd.
+$O/tests/fuzz_request: WIRE := $(patsubst %,-Wl$(comma)--wrap=connection_%,header descriptor slot is_secure suspend \
+                                 resume time_out blurt answer stream)
 
 BENCH_PROGRAMS := $(patsubst tests/bench/bench_%.c,$O/tests/bench_%,$(wildcard tests/bench/bench_*.c))
 BENCH_SHARED   := $(patsubst %.c,$O/%.o,$(filter-out tests/bench/bench_%.c,$(wildcard tests/bench/*.c)))

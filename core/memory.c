@@ -28,8 +28,8 @@ void *memory_new(size_t count, size_t size)
     size_t bytes;
     if (!size_multiply(count, size, &bytes) || bytes > SIZE_MAX - MEMORY_ALIGNMENT) return NULL;
     bytes = (bytes + MEMORY_ALIGNMENT) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
-    void *block = aligned_alloc(bytes < LARGE_PAGE ? MEMORY_ALIGNMENT : LARGE_PAGE, bytes);
-    if (!block) return NULL;
+    void *block; /* not from aligned_alloc, which wants whole multiples of the alignment */
+    if (posix_memalign(&block, bytes < LARGE_PAGE ? MEMORY_ALIGNMENT : LARGE_PAGE, bytes)) return NULL;
 #ifdef MADV_HUGEPAGE
     if (bytes >= LARGE_PAGE) madvise(block, bytes, MADV_HUGEPAGE); /* advice: nothing depends on it */
 #endif

@@ -16,6 +16,7 @@ struct piece {
 struct tokenizer_type {
     const char *name;
     bool has_vocabulary;
+    bool may_lower; /* has a use for `lowercase` */
     /* Where the vocabulary is the type's own. Called instead of reading spec->vocabulary. */
     enum status (*fill)(struct tokenizer *tokenizer, struct error *err);
     /* How many bytes the next token takes of text[0..bytes), bytes >= 1, and its id or

@@ -34,6 +34,7 @@ static size_t next(const struct tokenizer *tokenizer, const char *text, size_t b
 const struct tokenizer_type tokenizer_words = {
     .name = "words",
     .has_vocabulary = true,
+    .may_lower = true,
     .next = next,
     .unit = "word",
     .separator = " ",

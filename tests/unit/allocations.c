@@ -1,16 +1,17 @@
 #include "allocations.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
 void *__real_malloc(size_t bytes);
 void *__real_calloc(size_t n, size_t bytes);
 void *__real_realloc(void *block, size_t bytes);
-void *__real_aligned_alloc(size_t alignment, size_t bytes);
+int __real_posix_memalign(void **block, size_t alignment, size_t bytes);
 void *__wrap_malloc(size_t bytes);
 void *__wrap_calloc(size_t n, size_t bytes);
 void *__wrap_realloc(void *block, size_t bytes);
-void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
+int __wrap_posix_memalign(void **block, size_t alignment, size_t bytes);
 
 static atomic_int_fast64_t left; /* allocations until the one that fails, itself included; 0 or less: none */
 static atomic_bool has_failed, all_fail;
@@ -40,9 +41,9 @@ void *__wrap_realloc(void *block, size_t bytes)
     return fails() ? NULL : __real_realloc(block, bytes);
 }
 
-void *__wrap_aligned_alloc(size_t alignment, size_t bytes)
+int __wrap_posix_memalign(void **block, size_t alignment, size_t bytes)
 {
-    return fails() ? NULL : __real_aligned_alloc(alignment, bytes);
+    return fails() ? ENOMEM : __real_posix_memalign(block, alignment, bytes);
 }
 
 void allocations_fail_at(uint64_t nth, bool for_good)

@@ -1,4 +1,4 @@
-/* allocations: malloc, calloc, realloc and aligned_alloc of all our objects, made to fail.
+/* allocations: malloc, calloc, realloc and posix_memalign of all our objects, made to fail.
  *
  * The linker turns every call of them in our objects (the tests' included) into a call of this file (--wrap in the Makefile);
  * core/memory.h and cJSON's hooks end there too. libmicrohttpd's and the C library's own calls are not touched. A
