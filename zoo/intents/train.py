@@ -42,6 +42,7 @@ def config(words):
         "description": "Recognises which of seven things a voice assistant is asked to do.",
         "license": "CC0-1.0",
         "training_data": "SNIPS custom intents (sonos/nlu-benchmark, CC0), nine tenths",
+        "precision": "int8",
         "network": [
             {"type": "embedding", "prefix": "embedding", "num_embeddings": words, "embedding_dim": 64},
             {"type": "dropout", "p": DROPOUT},

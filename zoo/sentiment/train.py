@@ -76,6 +76,7 @@ def config(words):
         "description": "Tells whether a sentence about a film is favourable (positive) or not (negative).",
         "license": "CC-BY-4.0",
         "training_data": "sentence_polarity v1.0 (Pang and Lee, 2005; CC BY 4.0), nine tenths",
+        "precision": "int8",
         "network": [
             {"type": "embedding", "prefix": "embedding", "num_embeddings": words, "embedding_dim": embedding},
             {"type": "dropout", "p": DROPOUT},

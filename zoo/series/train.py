@@ -123,9 +123,21 @@ def held_out(real, windows=24, long=LONGEST):
 
 
 @torch.no_grad()
-def figures(model, season, windows, samples=100, holes=0.0):
-    """Mean absolute scaled errors of the model and of seasonal naive, and the coverage of 80 % intervals."""
-    errors, naive_errors, inside = [], [], []
+def forecast(model, contexts, samples=100):
+    """[(path, low, high)] for each context: the path of the means, and the ends of the 80 % interval."""
+    answers = []
+    for context in contexts:
+        tensor = torch.tensor(context, dtype=torch.float32)[None]
+        path = model.walk(tensor, AHEAD)[0].numpy()
+        draws = model.walk(tensor.expand(samples, -1), AHEAD, sample=True).numpy()
+        answers.append((path, *numpy.quantile(draws, [0.1, 0.9], axis=0)))
+    return answers
+
+
+def figures(ask, season, windows, holes=0.0):
+    """Mean absolute scaled errors of the answers that ask(contexts) gives, as forecast() does, and of seasonal naive; the
+    coverage of 80 % intervals; and how many windows there are. A share of each context, holes, is made missing."""
+    contexts, truths, units, naive = [], [], [], []
     for window in windows:
         context, truth = window[:-AHEAD].copy(), window[-AHEAD:]
         filled = forecasting.fill(torch.tensor(context)[None].float())[0][0].numpy().astype(float)
@@ -133,28 +145,31 @@ def figures(model, season, windows, samples=100, holes=0.0):
         if numpy.isnan(truth).any() or not unit > 0:
             continue
         context[numpy.random.rand(len(context)) < holes] = numpy.nan
-        tensor = torch.tensor(context, dtype=torch.float32)[None]
-        path = model.walk(tensor, AHEAD)[0].numpy()
-        draws = model.walk(tensor.expand(samples, -1), AHEAD, sample=True).numpy()
-        low, high = numpy.quantile(draws, [0.1, 0.9], axis=0)
+        contexts, truths, units = contexts + [context], truths + [truth], units + [unit]
+        naive.append(abs(numpy.resize(filled[-season:], AHEAD) - truth).mean() / unit)
+    errors, inside = [], []
+    for (path, low, high), truth, unit in zip(ask(contexts), truths, units):
         errors.append(abs(path - truth).mean() / unit)
-        naive_errors.append(abs(numpy.resize(filled[-season:], AHEAD) - truth).mean() / unit)
         inside.append(((low <= truth) & (truth <= high)).mean())
-    return numpy.mean(errors), numpy.mean(naive_errors), numpy.mean(inside), len(errors)
+    return numpy.mean(errors), numpy.mean(naive), numpy.mean(inside), len(errors)
 
 
 def evaluate(model, real):
     model.eval()
     torch.manual_seed(4711)
     sets = held_out(real)
-    better, inside = 0, []
+    better, errors, inside = 0, [], []
+
+    def ask(contexts):
+        return forecast(model, contexts)
     print(f"held out: {AHEAD} steps ahead; mean absolute scaled error, that of seasonal naive, cover of 80 % intervals")
     for name, (season, windows) in sets.items():
-        error, naive, cover, count = figures(model, season, windows)
-        better, inside = better + (error < naive), inside + [cover]
+        error, naive, cover, count = figures(ask, season, windows)
+        better, errors, inside = better + (error < naive), errors + [error], inside + [cover]
         print(f"  {name} ({count} windows, season {season}): {error:.3f}, {naive:.3f}, {cover:.3f}", flush=True)
-    print(f"held out: better than seasonal naive on {better} of {len(sets)}, mean cover {numpy.mean(inside):.3f}")
-    error, _, cover, _ = figures(model, *sets["minimum temperatures"], holes=0.2)
+    print(f"held out: better than seasonal naive on {better} of {len(sets)}, mean error {numpy.mean(errors):.4f}, "
+          f"mean cover {numpy.mean(inside):.4f}")
+    error, _, cover, _ = figures(ask, *sets["minimum temperatures"], holes=0.2)
     print(f"minimum temperatures with a fifth of the context missing: {error:.3f}, cover {cover:.3f}")
 
 

@@ -39,6 +39,12 @@ class Model(nn.Module):
         return (y, state) if with_state else y
 
 
+def read(path):
+    """The text, and where its held-out part begins."""
+    text = pathlib.Path(path).read_text(encoding="utf-8")
+    return text, int(0.9 * len(text))
+
+
 def config(vocabulary):
     n = len(vocabulary)
     return {
@@ -46,6 +52,7 @@ def config(vocabulary):
         "description": "Writes in the manner of Shakespeare's plays, a character at a time.",
         "license": "CC0-1.0",
         "training_data": "tinyshakespeare (karpathy/char-rnn), first 90 %, public-domain text",
+        "precision": "int8",
         "network": [
             {"type": "embedding", "prefix": "embedding", "num_embeddings": n, "embedding_dim": 64},
             {"type": "lstm", "prefix": "lstm", "input_size": 64, "hidden_size": 512, "num_layers": 2},
@@ -100,10 +107,9 @@ def train(model, ids, args):
 
 def main():
     args = recipe.arguments(__doc__, "data/text/tinyshakespeare.txt", epochs=8)
-    text = pathlib.Path(args.data).read_text(encoding="utf-8")
+    text, cut = read(args.data)
     vocabulary = sorted(set(text))
     ids = torch.tensor([vocabulary.index(ch) for ch in text])
-    cut = int(0.9 * len(ids))
     model, out = Model(len(vocabulary)), recipe.folder(args, __file__)
     if args.evaluate:
         recipe.load_bundle(model, out)
