@@ -49,6 +49,10 @@ define NEEDS_FUZZ
 clang the compiler with libFuzzer
 endef
 
+define NEEDS_BENCH
+wrk the load on the server
+endef
+
 define NEEDS_VALGRIND
 valgrind the run of the unit tests that watches every byte of memory
 endef
@@ -88,7 +92,7 @@ buildah builds the image where no Docker engine runs
 mmdebstrap makes the base image where no registry can be reached
 endef
 
-export NEEDS_BUILD NEEDS_CHECK NEEDS_FUZZ NEEDS_VALGRIND NEEDS_CLIENTS NEEDS_SOAK NEEDS_OPENAPI NEEDS_PROMETHEUS NEEDS_DEB \
+export NEEDS_BUILD NEEDS_CHECK NEEDS_FUZZ NEEDS_BENCH NEEDS_VALGRIND NEEDS_CLIENTS NEEDS_SOAK NEEDS_OPENAPI NEEDS_PROMETHEUS NEEDS_DEB \
        NEEDS_DOCKER
 
 # ---------------------------------------------------------------------------------------------
@@ -390,9 +394,15 @@ deps: deps-check
 deps-%:
 	@tests/deps.sh $*
 
-## bench: build and run the benchmarks
-bench: $(BENCH_PROGRAMS)
-	@for program in $(BENCH_PROGRAMS); do $$program || exit 1; done
+## bench: kernels, a network, generation and the server; CSV in build/bench/ (ten minutes)
+bench: deps-bench all bench-programs
+	@tests/bench/run.sh $O/tests
+
+bench-programs: $(BENCH_PROGRAMS)
+
+## bench-compare: against ONNX Runtime and PyTorch, same weights, same answers (ten minutes; pip)
+bench-compare: deps-clients bench-programs
+	@tests/bench/compare.sh $O/tests
 
 ## lint: sizes, and cppcheck over the sources
 lint: size layers

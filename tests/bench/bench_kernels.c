@@ -1,4 +1,5 @@
 /* Usage: bench_kernels [SET ...]     (every set that runs here when none is named)
+ *        bench_kernels ceilings      (only the rows `peak` and `stream`)
  *
  * The kernels against what this machine was measured to do in the same moment. CSV on standard
  * output, one row a set, operation and shape:
@@ -99,8 +100,9 @@ enum { PEAK_CHAINS = 12, PEAK_STEPS = 20000 };
     CHAIN(OP, REG, 2) \
     CHAIN(OP, REG, 3) \
     CHAIN(OP, REG, 4) \
-    CHAIN(OP, REG, 5) CHAIN(OP, REG, 6) CHAIN(OP, REG, 7) CHAIN(OP, REG, 8) CHAIN(OP, REG, 9) \
-        CHAIN(OP, REG, 10) CHAIN(OP, REG, 11) CHAIN(OP, REG, 12) CHAIN(OP, REG, 13)
+    CHAIN(OP, REG, 5) \
+    CHAIN(OP, REG, 6) CHAIN(OP, REG, 7) CHAIN(OP, REG, 8) CHAIN(OP, REG, 9) CHAIN(OP, REG, 10) \
+        CHAIN(OP, REG, 11) CHAIN(OP, REG, 12) CHAIN(OP, REG, 13)
 #define PEAK(NAME, OP, REG) \
     static void NAME(void *unused) \
     { \
@@ -161,24 +163,39 @@ struct stream {
     size_t bytes;
 };
 
-static void stream_read(void *argument)
-{
-    typedef float wide __attribute__((vector_size(16), aligned(16)));
-    const struct stream *s = argument;
-    wide sum[4] = {{0}};
-    for (size_t i = 0; i < s->bytes; i += 256) {
-        for (size_t j = 0; j < 4; j++)
-            sum[j] += *(const wide *)(const void *)(s->block + i + 64 * j);
+/* With loads as wide as the machine has: narrower ones would meet the limit of loads before that of the cache. */
+#define STREAM(NAME, BYTES, ATTRIBUTES) \
+    ATTRIBUTES static void NAME(void *argument) \
+    { \
+        typedef int wide __attribute__((vector_size(BYTES), aligned(BYTES))); \
+        const struct stream *s = argument; \
+        wide all[4] = {{0}}; \
+        for (size_t i = 0; i < s->bytes; i += 256) { \
+            for (size_t j = 0; j < 256 / BYTES; j++) \
+                all[j % 4] |= *(const wide *)(const void *)(s->block + i + BYTES * j); \
+        } \
+        all[0] |= all[1] | all[2] | all[3]; \
+        sink = (float)all[0][0]; \
     }
-    sink = sum[0][0] + sum[1][0] + sum[2][0] + sum[3][0];
-}
+
+STREAM(stream_16, 16, )
+#if defined(__x86_64__)
+STREAM(stream_32, 32, __attribute__((target("avx2"))))
+STREAM(stream_64, 64, __attribute__((target("avx512f"))))
+#else
+#define stream_32 stream_16
+#define stream_64 stream_16
+#endif
 
 static double stream(size_t bytes)
 {
     static char *block;
     if (!block)
         block = allocate(STREAM_L3, 1);
-    const struct timing t = measure(stream_read, &(struct stream){block, bytes}, CEILING_SAMPLES);
+    void (*const read)(void *) = machine.fma512 > 0   ? stream_64
+                                 : machine.fma256 > 0 ? stream_32
+                                                      : stream_16;
+    const struct timing t = measure(read, &(struct stream){block, bytes}, CEILING_SAMPLES);
     return (double)bytes / t.best * 1e-9;
 }
 
@@ -285,7 +302,8 @@ static void bench_products(const struct kernels *set, size_t K, size_t N)
         if (matrix_new(W, NULL, N, K, (enum precision)i, &matrix) != STATUS_OK)
             exit(1);
         for (size_t j = 0; j < n_rows; j++) {
-            const struct product_case c = {matrix, rows[j], {A, K, codes, K}, {C, N, true}};
+            const struct product_case c = {
+                matrix, rows[j], {A, K, codes, K}, {.C = C, .stride = N, .accumulate = true}};
             product_row(set, (enum precision)i, &c);
         }
         matrix_free(matrix);
@@ -352,6 +370,8 @@ int main(int argc, char **argv)
     const struct kernels *set;
     printf("set,op,R,K,N,median_us,best_us,gops,gbytes,bound,percent\n");
     print_machine();
+    if (argc == 2 && strcmp(argv[1], "ceilings") == 0)
+        return 0;
     for (size_t i = 0; (set = kernels_available(i)) != NULL; i++) {
         struct error err;
         if (!is_named(argc - 1, argv + 1, set->name))

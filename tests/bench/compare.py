@@ -1,14 +1,17 @@
 """Carousel against ONNX Runtime and PyTorch: same weights, same tokens, one machine, one run.
 
-    python3 -m venv build/compare
-    build/compare/bin/pip install -r tests/bench/requirements.txt
-    make bench-programs
+    make bench-compare
     build/compare/bin/python tests/bench/compare.py [--threads 1] [--rounds 5] [--shapes 1x1,4x1,...]
 
 The network: embedding 100x64 -> 2 x LSTM 512 -> linear 100, weights by PyTorch from a fixed seed. A shape BxT is one
 call: B sequences of T steps from a carried state, the linear layer on the last step. Each contestant answers
 the same tokens first and is left out where its answer is wrong: float32 within 1e-4 of PyTorch, int8 within 0.3 on
 logits. Then rounds: every contestant in turn, a median per round; the table gives the median over rounds.
+
+The roofline: what this machine was measured to do beside the contest (bench_kernels ceilings), and from it the least time of
+each shape on one core: all products at the arithmetic peak, or the weights that must come again, once a step for U and once a
+call for W, at the speed of the outer cache, whichever is longer. Where a core's own cache keeps a part of
+the weights, more than 100 % is possible.
 """
 import argparse
 import csv
@@ -229,23 +232,52 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--shapes", default="1x1,4x1,16x1,64x1,256x1,1x128,16x128,64x128")
-    parser.add_argument("--program", default="build/release/tests/bench_network")
+    parser.add_argument("--programs", default="build/release/tests")
     args = parser.parse_args()
     os.makedirs(BUILD, exist_ok=True)
     torch.manual_seed(1)
     net = Network().eval()
     with torch.inference_mode():
         write_bundle(net)
-        contestants = contestants_of(net, args.threads, args.program)
+        contestants = contestants_of(net, args.threads, f"{args.programs}/bench_network")
         check_answers(contestants, net)
         shapes = [tuple(map(int, shape.split("x"))) for shape in args.shapes.split(",")]
         times = {name: {shape: [] for shape in shapes} for name in contestants}
+        ceilings = []
         for n in range(args.rounds):
+            ceilings.append(ceilings_of(args.programs))
             print(f"round {n + 1} of {args.rounds}", file=sys.stderr)
             for shape in shapes:
                 for name, contestant in contestants.items():
                     times[name][shape].append(measure(contestant, *shape))
     print_tables(times, shapes, args.threads)
+    print_roofline(times, shapes, {name: statistics.median(c[name] for c in ceilings) for name in ceilings[0]}, args.threads)
+
+
+def ceilings_of(programs):
+    """{name: 1e9 operations or bytes a second} of one core."""
+    printed = subprocess.run([f"{programs}/bench_kernels", "ceilings"], check=True, capture_output=True, text=True).stdout
+    rows = [row for row in csv.reader(io.StringIO(printed)) if row[1] in ("peak", "stream")]
+    return {row[0]: float(row[7] if row[1] == "peak" else row[8]) for row in rows}
+
+
+def least_ms(ceilings, precision, B, T, threads):
+    peaks = ("vnni512", "vnni256") if precision == "int8" else ("fma512", "fma256")
+    peak = next(ceilings[name] for name in peaks if name in ceilings)
+    operations = 2 * B * T * (2 * LAYERS - 1) * 4 * H * H + 2 * B * H * V
+    weights = (LAYERS * T + LAYERS - 1) * 4 * H * H + H * V
+    size = 1 if precision == "int8" else 4
+    return max(operations / peak, weights * size / ceilings["L3"]) / 1e6 / threads
+
+
+def print_roofline(times, shapes, ceilings, threads):
+    print("\n# roofline; one core:", ", ".join(f"{name} {value:.1f}" for name, value in ceilings.items()))
+    print("| | " + " | ".join(f"{B}x{T}" for B, T in shapes) + " |", "|---" * (len(shapes) + 1) + "|", sep="\n")
+    for precision in ("float32", "int8"):
+        least = {s: least_ms(ceilings, precision, *s, threads) for s in shapes}
+        ours = {s: statistics.median(times[f"carousel {precision}"][s]) for s in shapes}
+        print(f"| {precision}, least ms | " + " | ".join(f"{least[s]:.3g}" for s in shapes) + " |")
+        print(f"| {precision}, reached | " + " | ".join(f"{100 * least[s] / ours[s]:.0f} %" for s in shapes) + " |")
 
 
 def print_tables(times, shapes, threads):

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Requests a second and latency over HTTP: numbers forecasts and completions of 64 tokens, from 1, 16 and 64
-# connections that are kept alive. Needs wrk (Debian) and build/carousel; the load runs on the same machine.
+# Requests a second and latency over HTTP: numbers forecasts, completions of 64 tokens, and streams of 256, from 1, 16
+# and 64 connections that are kept alive. Needs wrk (Debian) and build/carousel; the load runs on the same machine.
 #
 #   tests/bench/http.sh [SECONDS] [SERVER OPTION...]      e.g. 10 --set models.precision=int8
 #
@@ -28,3 +28,4 @@ measure() {
 echo "request,connections,requests_per_s,p50_ms,p99_ms,failed"
 measure forecast /v1/forecast '{"model":"numbers","series":[2,4,8,16],"horizon":1}'
 measure completion /v1/completions '{"model":"shakespeare","prompt":"ROMEO:","max_tokens":64,"seed":1}'
+measure stream /v1/completions '{"model":"shakespeare","prompt":"\n","max_tokens":256,"temperature":1,"top_p":1,"stream":true}'
