@@ -2,7 +2,8 @@
  *
  * One bounded queue, fair between clients (core/queue.h); each worker thread owns its riders. One turn = up to
  * chunk_steps steps of up to max_batch riders of one network, in one packed batch. Riders of several networks take
- * turns. There is no padding, no equal-length rule and no waiting window.
+ * turns. There is no padding, no equal-length rule and no waiting window. A prompt of at most a chunk takes one step
+ * a turn where many others generate, for there its steps come almost for nothing.
  *
  * A worker takes aboard as many riders of a network as one turn serves. A client who has nobody aboard of that network
  * may board one although they are there, up to as many again: then they take turns. So a thousand long

@@ -4,6 +4,9 @@
 
 #include <assert.h>
 
+/* So many riders who generate make a batch that a prompt's step joins almost for nothing. */
+enum { COMPANY_RIDERS = 8 };
+
 void counter_add(atomic_uint_fast64_t *counter, uint64_t n)
 {
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
@@ -78,6 +81,25 @@ static bool worker_take_seat(struct worker *worker, struct lane *lane, struct se
     return ride->n_steps > 0;
 }
 
+/* true where prompts should ride along with those who generate, one step a turn: their steps beyond the first would
+ * stream the recurrent weights for hardly a row. */
+static bool worker_has_company(const struct lane *lane, size_t candidates)
+{
+    size_t n = 0;
+    const struct sequence *sequence = lane->riders.head;
+    for (; candidates > 0; candidates--, sequence = sequence->_next)
+        n += sequence->stats.first_output_us && sequence->_last_steps == 1;
+    return n >= COMPANY_RIDERS;
+}
+
+/* The most steps that `sequence` may take of a chunk. A prompt longer than a chunk goes by chunks in any company, so
+ * that it need not wait hundreds of turns. */
+static size_t sequence_room(const struct sequence *sequence, size_t chunk, bool company)
+{
+    uint64_t inputs = sequence->least_steps, done = sequence->stats.steps;
+    return company && inputs > done && inputs - done <= chunk ? 1 : chunk;
+}
+
 /* Fill rides[] from the lane's head; gives their number. */
 static size_t worker_fill(struct worker *worker, struct lane *lane)
 {
@@ -88,11 +110,12 @@ static size_t worker_fill(struct worker *worker, struct lane *lane)
     if (chunk > options->chunk_steps) chunk = options->chunk_steps;
     if (chunk == 0) chunk = 1;
     size_t rows_left = options->max_rows, n = 0;
+    bool company = !whole && chunk > 1 && worker_has_company(lane, candidates);
     int64_t now = clock_us();
     for (size_t i = 0; i < candidates; i++) {
         struct sequence *sequence = lane->riders.head;
         if (whole && sequence->cost_steps > rows_left) break;
-        size_t room = whole || chunk > rows_left ? rows_left : chunk;
+        size_t room = whole || chunk > rows_left ? rows_left : sequence_room(sequence, chunk, company);
         if (room == 0) break;
         list_pop(&lane->riders);
         worker->n_riders--;
@@ -123,6 +146,7 @@ static void worker_count_ride(struct worker *worker, struct sequence *sequence,
     struct counters *c = &worker->scheduler->counters;
     bool prompt = ride->n_steps > 1 || !sequence->stats.first_output_us;
     counter_add(prompt ? &c->steps_prompt : &c->steps_decode, ride->n_steps);
+    sequence->_last_steps = ride->n_steps;
     sequence->stats.turns++;
     sequence->stats.steps += ride->n_steps;
     sequence->stats.batch_rows += n;

@@ -389,7 +389,7 @@ static void gate_finish(struct sequence *sequence, enum status reason)
 
 static const struct driver gate_driver = {gate_feed, gate_take, gate_finish};
 
-static struct gate *gate_shut(struct scheduler *s, const struct network *network)
+static struct gate *gate_new(const struct network *network)
 {
     struct gate *g = memory_new(1, sizeof *g);
     g->state = memory_new(network_state_floats(network), sizeof(float));
@@ -397,6 +397,12 @@ static struct gate *gate_shut(struct scheduler *s, const struct network *network
     g->sequence.network = network;
     g->sequence.state = g->state;
     g->sequence.cost_steps = 1;
+    return g;
+}
+
+static struct gate *gate_shut(struct scheduler *s, const struct network *network)
+{
+    struct gate *g = gate_new(network);
     int64_t retry_us;
     ck_assert_int_eq(scheduler_submit(s, (struct sequence *const[]){&g->sequence}, 1, &retry_us), STATUS_OK);
     AWAIT(atomic_load(&g->inside));
@@ -542,6 +548,48 @@ START_TEST(a_thousand_of_one_client_delay_another_by_a_turn)
 }
 END_TEST
 
+static void generating_feed(struct sequence *sequence, size_t room, struct ride *ride)
+{
+    gate_feed(sequence, room, ride);
+    ride->look = LOOK_LAST;
+}
+
+static const struct driver generating_driver = {generating_feed, endless_take, gate_finish};
+
+/* Beside eight who generate, a prompt of six takes six turns; one of forty goes by chunks of sixteen first. */
+START_TEST(a_short_prompt_rides_along_with_those_who_generate)
+{
+    enum { COMPANY = 8 };
+    struct network *network = tiny_generator(V, H);
+    struct scheduler *s = scheduler_with(1, 16, 16, 100);
+    struct gate *company[COMPANY];
+    int64_t retry_us;
+    for (size_t i = 0; i < COMPANY; i++) {
+        company[i] = gate_new(network);
+        struct sequence *sequence = &company[i]->sequence;
+        sequence->driver = &generating_driver;
+        ck_assert_int_eq(scheduler_submit(s, &sequence, 1, &retry_us), STATUS_OK);
+    }
+    struct scheduler_stats stats;
+    AWAIT((scheduler_stats(s, &stats), stats.rows > 10 * COMPANY));
+    struct rider *brief = rider_new(network, 1, 6, 8), *lengthy = rider_new(network, 2, 40, 41);
+    brief->sequence.least_steps = 6;
+    lengthy->sequence.least_steps = 40;
+    ck_assert_int_eq(submit(s, brief), STATUS_OK);
+    ck_assert_int_eq(submit(s, lengthy), STATUS_OK);
+    AWAIT(atomic_load(&brief->finished) && atomic_load(&lengthy->finished));
+    ck_assert_uint_eq(brief->sequence.stats.turns, 8);
+    ck_assert_uint_eq(lengthy->sequence.stats.turns, 2 + 8 + 1);
+    for (size_t i = 0; i < COMPANY; i++) scheduler_cancel(s, &company[i]->sequence);
+    check_idle(s);
+    for (size_t i = 0; i < COMPANY; i++) gate_free(company[i]);
+    rider_free(brief);
+    rider_free(lengthy);
+    scheduler_free(s);
+    network_free(network);
+}
+END_TEST
+
 START_TEST(riders_leave_when_cancelled_or_late)
 {
     struct network *network = tiny_generator(V, H);
@@ -654,6 +702,7 @@ Suite *scheduler_suite(void)
     tcase_set_timeout(limits, 60);
     tcase_add_test(limits, the_queue_is_bounded_and_takes_all_or_none);
     tcase_add_test(limits, queued_sequences_leave_when_cancelled_or_late_and_priority_boards_first);
+    tcase_add_test(limits, a_short_prompt_rides_along_with_those_who_generate);
     tcase_add_test(limits, a_thousand_of_one_client_delay_another_by_a_turn);
     tcase_add_test(limits, riders_leave_when_cancelled_or_late);
     tcase_add_test(limits, closing_finishes_everyone_wherever_they_are);
