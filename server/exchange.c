@@ -9,6 +9,7 @@
  *   that is too long or too slow is refused by writing to the wire ourselves and closing.
  * - An answer on the first call closes the connection with the body unread; the kernel then resets it, and
  *   the client may never see the answer. So the descriptor lingers (watch_linger).
+ * - It may not notice that a client leaves in the middle of a body. The attendant does (on_hangup).
  * - Resuming a connection that is not suspended is undefined. `parked` says whether it is, under mu, and a
  *   wake that comes too early is remembered in wake_pending.
  * - After the resume the HTTP thread may end the request at once: exchange_free takes mu once more, until the
@@ -311,17 +312,17 @@ static void refuse_late(struct exchange *exchange)
 
 /* ---- the attendant's calls ------------------------------------------------------------------ */
 
-/* The body is late. Under TLS only the connection's own thread may write: it tells the client when his next byte
- * comes; one who sends none until `again_us` is not told. */
+/* The body is late, or will not come any more. Under TLS only the connection's own thread may write: it tells the
+ * client when his next byte comes; one who sends none until `again_us` is not told. */
 static void expire(struct exchange *exchange, int64_t *again_us)
 {
-    bool first = exchange->phase == PHASE_BODY;
+    bool tell = exchange->phase == PHASE_BODY && !exchange->cancelled;
     exchange->phase = PHASE_EXPIRED;
-    if (first && connection_is_secure(exchange->connection)) {
+    if (tell && connection_is_secure(exchange->connection)) {
         *again_us = clock_us() + GRACE_US;
         return;
     }
-    if (first) refuse_late(exchange);
+    if (tell) refuse_late(exchange);
     shutdown(connection_descriptor(exchange->connection), SHUT_RDWR);
 }
 
@@ -343,7 +344,10 @@ static void on_hangup(void *owner)
     assert(exchange->magic == EXCHANGE_MAGIC);
     pthread_mutex_lock(&exchange->mu);
     cancel_locked(exchange);
+    bool in_body = exchange->phase == PHASE_BODY;
     pthread_mutex_unlock(&exchange->mu);
+    /* what lies in the socket may be the rest of it */
+    if (in_body) watch_due(exchange->service->watch, connection_slot(exchange->connection), clock_us() + GRACE_US);
 }
 
 /* ---- a request arrives ---------------------------------------------------------------------- */
@@ -442,7 +446,7 @@ bool exchange_take(struct exchange *exchange, const char *bytes, size_t n)
     pthread_mutex_lock(&exchange->mu);
     bool expired = exchange->phase == PHASE_EXPIRED;
     bool over = exchange->bytes_in > (uint64_t)service->server->config->limits_body_bytes;
-    if (expired && !exchange->status) refuse_late(exchange);
+    if (expired && !exchange->status && !exchange->cancelled) refuse_late(exchange);
     if (over) exchange->phase = PHASE_EXPIRED;
     pthread_mutex_unlock(&exchange->mu);
     if (expired) return false;
@@ -475,7 +479,6 @@ static bool defer(struct exchange *exchange)
     bool streams = request->errand->read != NULL;
     watch_due(service->watch, connection_slot(exchange->connection),
               streams ? clock_us() + service->server->config->stream_ping_s * 1000000 : 0);
-    watch_hangup(service->watch, connection_slot(exchange->connection));
     if (streams) atomic_store(&request->eager, true);
     bool started = request->errand->start(request->work, &exchange->early);
     pthread_mutex_lock(&exchange->mu);
@@ -552,8 +555,9 @@ void exchange_end(struct exchange *exchange, bool well)
     if (exchange->request.closes) shutdown(connection_descriptor(exchange->connection), SHUT_RDWR);
     if (well) connection_time_out(exchange->connection, config->timeouts_idle_s);
     if (!exchange->status)
-        exchange->status = fault_http_status(exchange->phase == PHASE_EXPIRED ? FAULT_REQUEST_TIMEOUT
-                                                                              : FAULT_CLIENT_CLOSED_REQUEST);
+        exchange->status = fault_http_status(exchange->phase == PHASE_EXPIRED && !exchange->cancelled
+                                                 ? FAULT_REQUEST_TIMEOUT
+                                                 : FAULT_CLIENT_CLOSED_REQUEST);
     if (exchange->started && !request_is_finished(&exchange->request))
         exchange->request.record.finish = metrics_end_name(END_CANCELLED);
     count(exchange);

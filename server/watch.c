@@ -313,6 +313,7 @@ void watch_assign(struct watch *watch, int slot, void *owner, int64_t due_us)
     pthread_mutex_lock(&watch->mu);
     watch->slots[slot].owner = owner;
     set_due(watch, &watch->slots[slot], due_us);
+    if (watch->slots[slot].left) arm(watch, slot, EPOLLRDHUP | EPOLLONESHOT); /* this owner has not been told */
     pthread_mutex_unlock(&watch->mu);
 }
 
@@ -320,13 +321,6 @@ void watch_due(struct watch *watch, int slot, int64_t due_us)
 {
     pthread_mutex_lock(&watch->mu);
     set_due(watch, &watch->slots[slot], due_us);
-    pthread_mutex_unlock(&watch->mu);
-}
-
-void watch_hangup(struct watch *watch, int slot)
-{
-    pthread_mutex_lock(&watch->mu);
-    arm(watch, slot, EPOLLRDHUP | EPOLLONESHOT);
     pthread_mutex_unlock(&watch->mu);
 }
 

@@ -4,12 +4,11 @@
  * never counts as idle. So every connection has a slot here, with its descriptor, an owner (the request in
  * hand, or NULL between requests) and at most one instant at which something is due:
  *
- *   watch_open -> [watch_assign -> watch_due, watch_hangup ... -> watch_release]* -> watch_close
+ *   watch_open -> [watch_assign -> watch_due ... -> watch_release]* -> watch_close
  *
  * - due passes with an owner: due(owner) is called. Without one: the connection is shut down, for it has
  *   been idle, or has been sending headers, for too long.
- * - the peer closes its side: hangup(owner) is called, once; watch_hangup asks for it again, for an owner
- *   that came later. Without an owner the connection is shut down soon, for libmicrohttpd may have missed it.
+ * - the peer closes its side: hangup(owner) is called, once, an owner that comes later included. Without an owner the connection is shut down soon, for libmicrohttpd may have missed it.
  * Both calls come on the attendant's thread, without its lock, and must not block. watch_release and
  * watch_close wait until a call under way has returned: after them the owner may be freed and the descriptor closed.
  * A descriptor stands in the attendant's epoll set only between open and close, while it cannot be reused.
@@ -44,7 +43,6 @@ void watch_stop(struct watch *watch);
 int watch_open(struct watch *watch, int descriptor, int64_t due_us);
 void watch_assign(struct watch *watch, int slot, void *owner, int64_t due_us);
 void watch_due(struct watch *watch, int slot, int64_t due_us);
-void watch_hangup(struct watch *watch, int slot);
 void watch_release(struct watch *watch, int slot, int64_t due_us);
 void watch_close(struct watch *watch, int slot);
 

@@ -117,6 +117,33 @@ START_TEST(hundreds_of_clients_who_vanish_leave_nothing_behind)
 }
 END_TEST
 
+/* Who leaves in the middle of the body is not taken for slow: libmicrohttpd may not notice. */
+START_TEST(who_leaves_in_the_body_is_noticed)
+{
+    enum { LEAVING = 300 };
+    const char *const settings[] = {"CAROUSEL_TIMEOUTS_BODY_S=600", "CAROUSEL_LOG_ACCESS=false", NULL};
+    static struct client clients[LEAVING];
+    server_start(&server, settings);
+    int descriptors = open_descriptors();
+    for (int i = 0; i < LEAVING; i++) {
+        client_open(&clients[i], &server);
+        client_say(&clients[i], "POST /v1/score HTTP/1.1\r\nHost: t\r\nContent-Length: 100\r\n\r\n{");
+        if (i % 3 == 0)
+            sleep_ms(i % 2);
+        if (i % 2)
+            shutdown(clients[i].fd, SHUT_WR);
+        else
+            client_close(&clients[i]);
+    }
+    ck_assert(metric_becomes(&server, "carousel_requests_total{route=\"/v1/score\",code=\"499\"}", LEAVING));
+    for (int i = 1; i < LEAVING; i += 2)
+        client_close(&clients[i]);
+    ck_assert(metric_becomes(&server, "carousel_body_bytes", 0));
+    ck_assert_msg(descriptors_become(descriptors), "%d descriptors, %d at the start", open_descriptors(), descriptors);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
 /* ---- more than can be done ---------------------------------------------------------------------- */
 
 START_TEST(one_client_does_not_hold_up_another)
@@ -265,6 +292,7 @@ Suite *overload_suite(void)
     TCase *vanishing = tcase_create("vanishing");
     tcase_set_timeout(vanishing, 60);
     tcase_add_test(vanishing, hundreds_of_clients_who_vanish_leave_nothing_behind);
+    tcase_add_test(vanishing, who_leaves_in_the_body_is_noticed);
     suite_add_tcase(suite, vanishing);
     TCase *flood = tcase_create("flood");
     tcase_set_timeout(flood, 40);
