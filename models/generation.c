@@ -344,7 +344,7 @@ static void note_logprobs(const struct generation *g, struct candidate *c, size_
 {
     if (!g->wants_logprobs) return;
     c->logprobs[at] = (float)((double)logits[id] - log_sum);
-    logits_top(logits, g->sampler.V, log_sum, g->n_top, c->top + at * g->n_top);
+    if (g->n_top) logits_top(logits, g->sampler.V, log_sum, g->n_top, c->top + at * g->n_top);
 }
 
 /* Draw, and write what was drawn. true: the candidate goes on. */
