@@ -109,7 +109,7 @@ START_TEST(hundreds_of_clients_who_vanish_leave_nothing_behind)
     /* The allocator keeps much of what one round took, and two more rounds take no more, but for its disorder.
      * Sanitizers keep what was freed. */
     double grown = metric(&server, "carousel_resident_memory_bytes") - resident;
-    ck_assert_msg(patience_ms(1) > 1 || grown < bytes / 2, "%.0f bytes more than after the first round of %.0f", grown, bytes);
+    ck_assert_msg(patience_ms(1) > 1 || grown < bytes * 0.75, "%.0f bytes more than after the first round of %.0f", grown, bytes);
     ck_assert_double_eq(metric(&server, "carousel_requests_finished_total{reason=\"cancelled\"}"), ROUNDS * VANISHING * 4 / 6);
     ck_assert_double_eq(metric(&server, "carousel_queue_duration_seconds_count"), ROUNDS * VANISHING * 4 / 6 + 1);
     expect_ok(post(&server, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':2}"));
