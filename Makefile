@@ -434,6 +434,6 @@ clean:
 help:
 	@sed -n 's/^## \([a-z -]*\): \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r target text; do \
 	  printf '  %-20s %s\n' "$$target" "$$text"; done
-.PHONY: all run deps bench lint format format-check install uninstall clean help
+.PHONY: all run deps bench bench-programs bench-compare lint format format-check install uninstall clean help
 
 -include $(shell find $O -name '*.d' 2>/dev/null)
