@@ -7,13 +7,14 @@
 
 #include "core/memory.h"
 #include "models/sentence.h"
+#include "models/utf8.h"
 #include "server/answer.h"
 #include "server/codec.h"
 #include "server/completion.h"
 #include "server/metrics.h"
 #include "server/serve.h"
 
-enum { DEFAULT_MAX_TOKENS = 16, STREAM_BYTES = 4 << 20 };
+enum { DEFAULT_MAX_TOKENS = 16, STREAM_BYTES = 4 << 20, PIECE_BYTES_TOLD = 16 };
 #define MAX_SEED 9007199254740991
 
 /* ---- printing ------------------------------------------------------------------------------- */
@@ -25,11 +26,20 @@ static size_t count_characters(const char *text, size_t bytes)
     return n;
 }
 
+/* A piece that is no text by itself, as half of a character is, goes by its bytes, as OpenAI writes it: so that no two
+ * pieces have one name. */
 static void put_piece(struct writer *out, const struct completion *completion, int32_t id)
 {
-    size_t bytes;
+    size_t bytes, offset;
     const char *piece = tokenizer_piece(completion->work.job->model->tokenizer, id, &bytes);
-    put_string_n(out, piece, bytes);
+    if (utf8_is_valid(piece, bytes, &offset)) {
+        put_string_n(out, piece, bytes);
+        return;
+    }
+    char name[6 + 4 * PIECE_BYTES_TOLD + 1] = "bytes:";
+    for (size_t i = 0; i < bytes && i < PIECE_BYTES_TOLD; i++)
+        snprintf(name + 6 + 4 * i, 5, "\\x%02x", (unsigned char)piece[i]);
+    put_string_n(out, name, strlen(name));
 }
 
 static void put_top(struct writer *out, const struct completion *completion, const struct generation_choice *choice, size_t token)
