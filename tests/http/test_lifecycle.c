@@ -22,8 +22,8 @@ START_TEST(sigterm_lets_work_in_flight_finish)
     for (int i = 0; i < N; i++) {
         client_open(&clients[i], &server);
         client_post(&clients[i], "/v1/completions",
-                    i % 2 ? "{'model':'slow','prompt':'a','max_tokens':150,'stream':true}"
-                          : "{'model':'slow','prompt':'a','max_tokens':150}");
+                    i % 2 ? "{'model':'slow','prompt':'a','max_tokens':600,'stream':true}"
+                          : "{'model':'slow','prompt':'a','max_tokens':600}");
     }
     ck_assert(metric_becomes(&server, "carousel_sequences_active", N));
     server_signal(&server, SIGTERM);
@@ -43,7 +43,7 @@ START_TEST(sigterm_lets_work_in_flight_finish)
         if (i % 2)
             ck_assert_ptr_nonnull(strstr(reply.body, "data: [DONE]\n\n"));
         else
-            ck_assert_uint_eq(strlen(text_at(&reply, "choices.0.text")), 150);
+            ck_assert_uint_eq(strlen(text_at(&reply, "choices.0.text")), 600);
         client_close(&clients[i]);
     }
     ck_assert_int_eq(server_wait(&server), 0);
