@@ -63,7 +63,6 @@ struct sequence {
     atomic_bool _cancelled;
     int _phase;                    /* see scheduler.c */
     bool _wake_pending;
-    size_t _last_steps;            /* of its last ride */
     enum status _reason;
     struct worker *_worker;
     struct queue_flow *_flow;      /* where it waits, or waited before it boarded; or NULL */

@@ -88,7 +88,7 @@ static bool worker_has_company(const struct lane *lane, size_t candidates)
     size_t n = 0;
     const struct sequence *sequence = lane->riders.head;
     for (; candidates > 0; candidates--, sequence = sequence->_next)
-        n += sequence->stats.first_output_us && sequence->_last_steps == 1;
+        n += sequence->stats.first_output_us && sequence->stats.steps >= sequence->least_steps;
     return n >= COMPANY_RIDERS;
 }
 
@@ -146,7 +146,6 @@ static void worker_count_ride(struct worker *worker, struct sequence *sequence,
     struct counters *c = &worker->scheduler->counters;
     bool prompt = ride->n_steps > 1 || !sequence->stats.first_output_us;
     counter_add(prompt ? &c->steps_prompt : &c->steps_decode, ride->n_steps);
-    sequence->_last_steps = ride->n_steps;
     sequence->stats.turns++;
     sequence->stats.steps += ride->n_steps;
     sequence->stats.batch_rows += n;
