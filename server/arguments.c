@@ -45,6 +45,7 @@ static const struct option {
     {"--requests-per-minute", OPTION_INTEGER, AT(requests_per_minute), 0, 0, KEYS},
     {"--steps-per-minute", OPTION_INTEGER, AT(steps_per_minute), 0, 0, KEYS},
     {"--weight", OPTION_INTEGER, AT(weight), 0, 0, KEYS},
+    {"--max-priority", OPTION_TEXT, AT(max_priority), 0, 0, KEYS},
     {"--prompt", OPTION_TEXT, AT(prompt), 0, 0, GENERATE},
     {"--max-tokens", OPTION_INTEGER, AT(max_tokens), 0, 0, GENERATE},
     {"--temperature", OPTION_NUMBER, AT(temperature), 0, 0, GENERATE},

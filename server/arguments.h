@@ -38,6 +38,7 @@ struct arguments {
     /* keys */
     const char *scopes;                 /* "infer,metrics" or NULL */
     int64_t requests_per_minute, steps_per_minute, weight; /* -1: not given */
+    const char *max_priority;           /* "-3" or NULL */
 };
 
 /* Read argv[1..]. argv is reordered: values point to its front. On failure `err` says what is wrong. */

@@ -73,19 +73,32 @@ static bool refuse_sessions(struct call *call)
                                   "'return_state': sessions are not built into this version");
 }
 
+/* Who has no ceiling of his own finds limits.max_priority the end of the field's range; a key's own ceiling is a matter of
+ * what the key may do. Who names no priority has 0, or what he may have where that is less. */
+static bool read_priority(struct call *call)
+{
+    const struct caller *caller = &call->request->caller;
+    int64_t most = caller->has_max_priority ? caller->max_priority : call->config->limits_max_priority;
+    int64_t priority = most < 0 ? most : 0;
+    if (!field_integer(call->root, "priority", SEQUENCE_PRIORITY_MIN, caller->has_max_priority ? SEQUENCE_PRIORITY_MAX : most,
+                       &priority, call->problem))
+        return false;
+    call->options.priority = (int)priority;
+    return priority <= most || problem_set(call->problem, FAULT_PERMISSION_DENIED, "priority", "'priority' is %lld; this API key "
+                                           "may ask for %lld at most", (long long)priority, (long long)most);
+}
+
 static bool read_options(struct call *call)
 {
     const struct config *config = call->config;
-    int64_t timeout_ms = config->timeouts_request_ms, priority = 0;
+    int64_t timeout_ms = config->timeouts_request_ms;
     const char *user = NULL;
     if (!field_integer(call->root, "timeout_ms", 1, config->timeouts_request_max_ms, &timeout_ms, call->problem) ||
-        !field_integer(call->root, "priority", SEQUENCE_PRIORITY_MIN, SEQUENCE_PRIORITY_MAX, &priority, call->problem) ||
-        !field_string(call->root, "user", 512, &user, call->problem))
+        !read_priority(call) || !field_string(call->root, "user", 512, &user, call->problem))
         return false;
     const struct request *request = call->request;
     call->options.share = request->caller.share ? request->caller.share : request->peer;
     call->options.weight = request->caller.weight;
-    call->options.priority = (int)priority;
     call->options.deadline_us = timeout_ms ? call->request->began_us + timeout_ms * 1000 : 0;
     call->options.observer = (struct job_observer){
         .progress = request_progressed, .finished = request_finished, .context = call->request};

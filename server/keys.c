@@ -13,6 +13,7 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
+#include "core/sequence.h"
 #include "server/quota.h"
 
 struct client {
@@ -94,22 +95,34 @@ static bool parse_number(const char *text, uint64_t least, uint64_t most, uint64
     return *out >= least && *out <= most;
 }
 
+bool key_priority_parse(const char *text, struct key *key)
+{
+    uint64_t number;
+    bool negative = *text == '-';
+    if (!parse_number(text + negative, 0, negative ? -SEQUENCE_PRIORITY_MIN : SEQUENCE_PRIORITY_MAX, &number)) return false;
+    key->has_max_priority = true;
+    key->max_priority = negative ? -(int)number : (int)number;
+    return true;
+}
+
 /* "name=value" into the key; `seen` has a bit for each. NULL, or what was expected. */
 static const char *take_word(struct key *key, const char *word, unsigned *seen)
 {
-    static const char *const names[] = {"scopes=", "requests_per_minute=", "steps_per_minute=", "weight="};
+    enum { SCOPES, REQUESTS, STEPS, WEIGHT, MAX_PRIORITY, N_WORDS };
+    static const char *const names[N_WORDS] = {"scopes=", "requests_per_minute=", "steps_per_minute=", "weight=", "max_priority="};
     size_t i = 0;
     uint64_t number = 0;
-    while (i < 4 && strncmp(word, names[i], strlen(names[i]))) i++;
-    if (i == 4) return "scopes=, requests_per_minute=, steps_per_minute= or weight=";
+    while (i < N_WORDS && strncmp(word, names[i], strlen(names[i]))) i++;
+    if (i == N_WORDS) return "scopes=, requests_per_minute=, steps_per_minute=, weight= or max_priority=";
     if (*seen >> i & 1) return "each word once";
     *seen |= 1u << i;
     word += strlen(names[i]);
-    if (i == 0) return scopes_parse(word, &key->scopes) ? NULL : "a list of infer, metrics and admin with commas between";
-    if (i == 3 && !parse_number(word, 1, KEY_MAX_WEIGHT, &number)) return "a weight from 1 to 100";
-    if (i == 3) return key->weight = (uint32_t)number, NULL;
+    if (i == SCOPES) return scopes_parse(word, &key->scopes) ? NULL : "a list of infer, metrics and admin with commas between";
+    if (i == MAX_PRIORITY) return key_priority_parse(word, key) ? NULL : "a priority from -10 to 10";
+    if (i == WEIGHT && !parse_number(word, 1, KEY_MAX_WEIGHT, &number)) return "a weight from 1 to 100";
+    if (i == WEIGHT) return key->weight = (uint32_t)number, NULL;
     if (!parse_number(word, 0, 1000000000000, &number)) return "a number from 0 to 1000000000000";
-    *(i == 1 ? &key->requests_per_minute : &key->steps_per_minute) = number;
+    *(i == REQUESTS ? &key->requests_per_minute : &key->steps_per_minute) = number;
     return NULL;
 }
 
@@ -207,7 +220,7 @@ enum status keys_load(const char *path, struct key **out, size_t *n, struct erro
 
 int key_print(const struct key *key, char *out, size_t room)
 {
-    char hex[HASH_HEX_BYTES], scopes[SCOPES_TEXT_BYTES], quotas[96] = "", weight[16] = "";
+    char hex[HASH_HEX_BYTES], scopes[SCOPES_TEXT_BYTES], quotas[96] = "", weight[16] = "", priority[24] = "";
     size_t n = 0;
     hash_print(key->hash, hex);
     if (key->requests_per_minute)
@@ -215,7 +228,9 @@ int key_print(const struct key *key, char *out, size_t room)
     if (key->steps_per_minute)
         snprintf(quotas + n, sizeof quotas - n, " steps_per_minute=%llu", (unsigned long long)key->steps_per_minute);
     if (key->weight != 1) snprintf(weight, sizeof weight, " weight=%u", key->weight);
-    return snprintf(out, room, "%s sha256:%s scopes=%s%s%s", key->name, hex, scopes_print(key->scopes, scopes), quotas, weight);
+    if (key->has_max_priority) snprintf(priority, sizeof priority, " max_priority=%d", key->max_priority);
+    return snprintf(out, room, "%s sha256:%s scopes=%s%s%s%s", key->name, hex, scopes_print(key->scopes, scopes), quotas, weight,
+                    priority);
 }
 
 /* ---- the keys in force ---------------------------------------------------------------------- */
@@ -389,7 +404,8 @@ struct caller client_caller(const struct client *client)
     struct caller caller = {.weight = 1};
     if (!client) return caller;
     pthread_mutex_lock(&client->keys->mu);
-    caller = (struct caller){.share = client->share, .weight = client->key.weight};
+    caller = (struct caller){.share = client->share, .weight = client->key.weight,
+                             .has_max_priority = client->key.has_max_priority, .max_priority = client->key.max_priority};
     pthread_mutex_unlock(&client->keys->mu);
     return caller;
 }

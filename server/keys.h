@@ -3,10 +3,11 @@
  * The file has one API key a line: a name, the SHA-256 of the key, and what it may do:
  *
  *   # website: two thirds of the machine, half a million steps a minute
- *   website sha256:4f…64 digits…1c scopes=infer requests_per_minute=600 steps_per_minute=500000 weight=2
+ *   website sha256:4f…64 digits…1c scopes=infer requests_per_minute=600 steps_per_minute=500000 weight=2 max_priority=0
  *
  * scopes is a list of infer, metrics and admin with commas between (infer where it is left out); a quota that is
- * left out, or 0, is none; weight is 1 to 100. Blank lines and those that begin with # say nothing. Keys are made by
+ * left out, or 0, is none; weight is 1 to 100; max_priority is the highest priority that a request may ask for, -10 to 10
+ * (limits.max_priority where it is left out). Blank lines and those that begin with # say nothing. Keys are made by
  * `carousel keys add`: 32 random bytes, so there is nothing to guess, and one round of SHA-256 is as good as the slow
  * hashes that people's passwords need, and costs no thread its time. Neither a key nor its hash is ever logged.
  *
@@ -32,6 +33,8 @@ struct key {
     enum scopes scopes;
     uint64_t requests_per_minute, steps_per_minute; /* 0: no quota */
     uint32_t weight;
+    _Bool has_max_priority; /* else max_priority says nothing */
+    int max_priority;       /* SEQUENCE_PRIORITY_MIN to _MAX */
 };
 
 /* The keys of a file's text, from memory_new in *out (NULL where there is none). `name` stands before the line number
@@ -44,6 +47,8 @@ int key_print(const struct key *key, char *out, size_t room);
 /* "infer,metrics", both ways; false where it is no such list. */
 const char *scopes_print(enum scopes scopes, char out[SCOPES_TEXT_BYTES]);
 _Bool scopes_parse(const char *text, enum scopes *out);
+/* The value of max_priority=; false where it is none. */
+_Bool key_priority_parse(const char *text, struct key *key);
 _Bool key_name_is_valid(const char *name);
 
 /* The key in "Bearer KEY" (RFC 6750, 2.1), not zero-terminated; NULL where there is none of 1 to KEY_MAX_BYTES. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/memory.h"
+#include "core/sequence.h"
 #include "server/keys.h"
 
 enum { EXIT_USAGE = 2, RANDOM_BYTES = 32, LINE_BYTES = 512 };
@@ -48,6 +49,9 @@ static enum status take_terms(const struct arguments *a, struct key *key, struct
     if (a->weight == 0 || a->weight > KEY_MAX_WEIGHT)
         return error_set(err, STATUS_BAD_VALUE, "--weight %lld: expected 1 to %d", (long long)a->weight, KEY_MAX_WEIGHT);
     if (a->weight > 0) key->weight = (uint32_t)a->weight;
+    if (a->max_priority && !key_priority_parse(a->max_priority, key))
+        return error_set(err, STATUS_BAD_VALUE, "--max-priority %.80s: expected %d to %d", a->max_priority,
+                         SEQUENCE_PRIORITY_MIN, SEQUENCE_PRIORITY_MAX);
     return STATUS_OK;
 }
 
@@ -101,10 +105,13 @@ static enum status list(const char *path, struct error *err)
     size_t n;
     enum status status = load(path, &keys, &n, err);
     if (status != STATUS_OK) return status;
-    for (size_t i = 0; i < n; i++)
-        printf("%s\tscopes=%s\trequests_per_minute=%llu\tsteps_per_minute=%llu\tweight=%u\n", keys[i].name,
+    for (size_t i = 0; i < n; i++) {
+        char priority[16] = "default"; /* limits.max_priority of the server */
+        if (keys[i].has_max_priority) snprintf(priority, sizeof priority, "%d", keys[i].max_priority);
+        printf("%s\tscopes=%s\trequests_per_minute=%llu\tsteps_per_minute=%llu\tweight=%u\tmax_priority=%s\n", keys[i].name,
                scopes_print(keys[i].scopes, scopes), (unsigned long long)keys[i].requests_per_minute,
-               (unsigned long long)keys[i].steps_per_minute, keys[i].weight);
+               (unsigned long long)keys[i].steps_per_minute, keys[i].weight, priority);
+    }
     memory_free(keys);
     return STATUS_OK;
 }

@@ -117,26 +117,29 @@ complains 'section.key=value'
 
 # --- keys
 rm -f "$scratch/keys"
-run 0 keys add website --keys "$scratch/keys" --scopes infer,metrics --requests-per-minute 60 --steps-per-minute 5000 --weight 2
+run 0 keys add website --keys "$scratch/keys" --scopes infer,metrics --requests-per-minute 60 --steps-per-minute 5000 --weight 2 \
+    --max-priority -3
 says '^ck_[0-9a-f]{64}$'
 complains 'only time'
 key=$(cat "$out") last="the file of keys"
 checks=$((checks + 2))
-grep -q "^website sha256:$(printf %s "$key" | sha256sum | cut -d' ' -f1) scopes=infer,metrics requests_per_minute=60 steps_per_minute=5000 weight=2\$" \
+grep -q "^website sha256:$(printf %s "$key" | sha256sum | cut -d' ' -f1) scopes=infer,metrics requests_per_minute=60 steps_per_minute=5000 weight=2 max_priority=-3\$" \
     "$scratch/keys" || bad "does not hold the hash"
 [ "$(stat -c %a "$scratch/keys")" = 600 ] || bad "is not private"
 printf '# no newline' >>"$scratch/keys"
 run 0 keys add root --set auth.keys_file="$scratch/keys" --scopes=admin
 checks=$((checks + 1)); [ "$(cat "$out")" != "$key" ] || bad "gives the same key twice"
 run 0 keys list --keys "$scratch/keys"
-says '^website.scopes=infer,metrics.requests_per_minute=60.steps_per_minute=5000.weight=2$'
-says '^root.scopes=admin.requests_per_minute=0.steps_per_minute=0.weight=1$'
+says '^website.scopes=infer,metrics.requests_per_minute=60.steps_per_minute=5000.weight=2.max_priority=-3$'
+says '^root.scopes=admin.requests_per_minute=0.steps_per_minute=0.weight=1.max_priority=default$'
 run 2 keys add website --keys "$scratch/keys"
 complains "has a key 'website' already"
 run 2 keys add we/b --keys "$scratch/keys"
 run 2 keys add other --keys "$scratch/keys" --scopes root
 complains 'infer, metrics and admin'
 run 2 keys add other --keys "$scratch/keys" --weight 0
+run 2 keys add other --keys "$scratch/keys" --max-priority 11
+complains '--max-priority 11: expected -10 to 10'
 run 2 keys add other
 complains '--keys FILE'
 run 2 keys add --keys "$scratch/keys"

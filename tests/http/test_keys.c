@@ -180,6 +180,48 @@ START_TEST(steps_a_minute_are_charged_and_what_is_not_used_comes_back)
 }
 END_TEST
 
+/* Who may ask for which priority: with a ceiling of its own, below or above that of all others, and without one. */
+START_TEST(priority_ends_at_the_ceiling)
+{
+    static const struct {
+        const char *key;
+        int priority, status;
+        const char *expected;
+    } rows[] = {
+        {"ck_few", 8, 200, NULL},    {"ck_few", 9, 403, "'priority' is 9; this API key may ask for 8 at most"},
+        {"ck_few", 11, 400, "an integer from -10 to 10"},
+        {"ck_steps", -2, 200, NULL}, {"ck_steps", -1, 403, "'priority' is -1; this API key may ask for -2 at most"},
+        {"ck_infer", 3, 200, NULL},  {"ck_infer", 4, 400, "an integer from -10 to 3"},
+    };
+    char name[64], headers[64], body[96];
+    snprintf(name, sizeof name, "keys-%d", (int)getpid());
+    const char *const settings[] = {
+        keys_file(name, "few sha256:08bcaba2cd7805f9d13062798b13a2baf692d7341e60fcaaba585bb89999d49c max_priority=8\n"
+                  "steps sha256:8574a2a2cb1a6d055c8427aac011f9689a360c4b0255aaabfd81d22c3df6601e max_priority=-2\n" KEY_LINES),
+        "CAROUSEL_LIMITS_MAX_PRIORITY=3", NULL};
+    server_start(&server, settings);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        snprintf(headers, sizeof headers, BEARER("%s"), rows[i].key);
+        snprintf(body, sizeof body, "{\"series\":[1,2,3],\"horizon\":2,\"priority\":%d}", rows[i].priority);
+        struct reply *found = ask_as(&server, headers, "POST", "/v1/forecast", body);
+        if (rows[i].status == 200) {
+            expect_ok(found);
+            continue;
+        }
+        expect_error(found, rows[i].status, rows[i].status == 403 ? "permission_denied" : "invalid_value", "priority");
+        ck_assert_msg(strstr(text_at(found, "error.message"), rows[i].expected) != NULL, "%s", found->body);
+    }
+    expect_ok(ask_as(&server, BEARER("ck_steps"), "POST", "/v1/forecast", FORECAST)); /* names none, and has what it may */
+    ck_assert_double_eq(number_at(ask_as(&server, BEARER("ck_infer"), "GET", "/v1/info", NULL), "limits.max_priority"), 3);
+    ck_assert_int_eq(server_stop(&server), 0);
+    static const char *const lower[] = {"CAROUSEL_LIMITS_MAX_PRIORITY=-4", NULL};
+    server_start(&server, lower);
+    expect_ok(ask(&server, "POST", "/v1/forecast", FORECAST));
+    expect_error(post(&server, "/v1/forecast", "{'series':[1,2,3],'horizon':2,'priority':0}"), 400, "invalid_value", "priority");
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
 START_TEST(sighup_rereads_the_keys_and_keeps_what_was_used)
 {
     start_with(FEW KEY_LINES);
@@ -262,6 +304,7 @@ Suite *keys_suite(void)
     tcase_add_test(cases, a_stranger_is_refused_before_his_body);
     tcase_add_test(cases, requests_a_minute_are_bounded_for_each_key);
     tcase_add_test(cases, steps_a_minute_are_charged_and_what_is_not_used_comes_back);
+    tcase_add_test(cases, priority_ends_at_the_ceiling);
     tcase_add_test(cases, sighup_rereads_the_keys_and_keeps_what_was_used);
     tcase_add_test(cases, a_request_outlives_its_key);
     tcase_add_test(cases, the_log_names_keys_and_never_shows_them);

@@ -25,13 +25,16 @@ static enum status parse(const char *text)
 START_TEST(good_lines_are_taken)
 {
     ck_assert_int_eq(parse("# a comment\n\n  \t\nweb." "-_9 " HASH "\t scopes=metrics,infer  requests_per_minute=60 "
-                           "steps_per_minute=1000000000000 weight=100\r\nother " OTHER), STATUS_OK);
+                           "steps_per_minute=1000000000000 weight=100 max_priority=-10\r\nother " OTHER), STATUS_OK);
     ck_assert_uint_eq(n_keys, 2);
     ck_assert_str_eq(list[0].name, "web.-_9");
     ck_assert_int_eq(list[0].scopes, SCOPES_INFER | SCOPES_METRICS);
     ck_assert_uint_eq(list[0].requests_per_minute, 60);
     ck_assert_uint_eq(list[0].steps_per_minute, 1000000000000);
     ck_assert_uint_eq(list[0].weight, 100);
+    ck_assert(list[0].has_max_priority);
+    ck_assert_int_eq(list[0].max_priority, -10);
+    ck_assert(!list[1].has_max_priority);
     ck_assert_int_eq(list[1].scopes, SCOPES_INFER);
     ck_assert_uint_eq(list[1].weight, 1);
     ck_assert_uint_eq(list[1].requests_per_minute, 0);
@@ -57,6 +60,10 @@ static const struct {
     {"name " HASH " scopes=infer scopes=admin\n", "each word once"},
     {"name " HASH " weight=0\n", "a weight from 1 to 100"},
     {"name " HASH " weight=101\n", "a weight from 1 to 100"},
+    {"name " HASH " max_priority=11\n", "a priority from -10 to 10"},
+    {"name " HASH " max_priority=-11\n", "a priority from -10 to 10"},
+    {"name " HASH " max_priority=-\n", "a priority from -10 to 10"},
+    {"name " HASH " max_priority=--1\n", "a priority from -10 to 10"},
     {"name " HASH " requests_per_minute=-1\n", "a number from 0"},
     {"name " HASH " steps_per_minute=99999999999999999999\n", "a number from 0"},
     {"name " HASH " # no comment\n", "scopes=, requests"},
@@ -91,13 +98,13 @@ END_TEST
 START_TEST(what_is_printed_reads_back)
 {
     char line[512], again[512];
-    ck_assert_int_eq(parse("a " HASH " scopes=admin,metrics requests_per_minute=5 steps_per_minute=7 weight=3"), STATUS_OK);
+    ck_assert_int_eq(parse("a " HASH " scopes=admin,metrics requests_per_minute=5 steps_per_minute=7 weight=3 max_priority=-2"), STATUS_OK);
     ck_assert_int_gt(key_print(&list[0], line, sizeof line), 0);
     memory_free(list);
     ck_assert_int_eq(parse(line), STATUS_OK);
     key_print(&list[0], again, sizeof again);
     ck_assert_str_eq(line, again);
-    ck_assert_str_eq(line, "a " HASH " scopes=metrics,admin requests_per_minute=5 steps_per_minute=7 weight=3");
+    ck_assert_str_eq(line, "a " HASH " scopes=metrics,admin requests_per_minute=5 steps_per_minute=7 weight=3 max_priority=-2");
     memory_free(list);
 }
 END_TEST
@@ -128,6 +135,7 @@ START_TEST(numbers_and_quotas_survive_a_reread)
     ck_assert(keys_admit(keys, SCOPES_INFER, "Bearer ck_metrics", &two, &problem));
     struct caller first = client_caller(one), second = client_caller(two);
     ck_assert_uint_eq(first.weight, 3);
+    ck_assert(!first.has_max_priority);
     ck_assert_uint_ge(first.share, 1);
     ck_assert_uint_ge(second.share, 1);
     ck_assert_uint_ne(first.share, second.share);
@@ -139,10 +147,11 @@ START_TEST(numbers_and_quotas_survive_a_reread)
     ck_assert(client_charge(one, 90, &problem));
 
     write_file("three sha256:219cc41786bc0b13ba7709aa15b4e802ef6f5fc7e6c554f97ff799c6936bfca3\n"
-               "one " HASH " weight=5 steps_per_minute=100\n");
+               "one " HASH " weight=5 steps_per_minute=100 max_priority=0\n");
     ck_assert_int_eq(keys_reread(keys, &n, &err), STATUS_OK);
     ck_assert_uint_eq(client_caller(one).share, first.share);
     ck_assert_uint_eq(client_caller(one).weight, 5);
+    ck_assert(client_caller(one).has_max_priority && client_caller(one).max_priority == 0);
     ck_assert(!client_charge(one, 90, &problem));
     ck_assert(!keys_admit(keys, SCOPES_INFER, "Bearer ck_metrics", &again, &problem));
     ck_assert_int_eq(problem.fault, FAULT_INVALID_API_KEY);
