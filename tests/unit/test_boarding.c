@@ -1,0 +1,201 @@
+/* Who boards when: the queue before the scheduler, its order between clients, and who rides beside whom. */
+#include <check.h>
+
+#include "core/memory.h"
+#include "tests/support/await.h"
+#include "tests/support/riders.h"
+#include "tests/support/tiny.h"
+
+Suite *boarding_suite(void);
+
+/* A long prompt is cut, so that a generation beside it gets an output in each of the many turns it takes. */
+START_TEST(a_long_prompt_does_not_stop_the_others)
+{
+    struct network *network = tiny_generator(RIDERS_V, RIDERS_H);
+    struct scheduler *s = riders_scheduler(1, 8, 10, 100);
+    struct gate *gate = gate_shut(s, network);
+    struct rider *prompt = rider_new(network, 1, 1400, 1400);
+    struct rider *generation = rider_new(network, 2, 1, 1400);
+    ck_assert_int_eq(rider_submit(s, prompt), STATUS_OK);
+    ck_assert_int_eq(rider_submit(s, generation), STATUS_OK);
+    atomic_store(&gate->open, true);
+    riders_settle(s);
+    ck_assert_uint_ge(prompt->sequence.stats.turns, 140);
+    ck_assert_uint_ge(generation->sequence.stats.batch_rows,
+                      generation->sequence.stats.turns + 140);
+    rider_free(prompt);
+    rider_free(generation);
+    gate_free(gate);
+    scheduler_free(s);
+    network_free(network);
+}
+END_TEST
+
+START_TEST(the_queue_is_bounded_and_takes_all_or_none)
+{
+    struct network *network = tiny_generator(RIDERS_V, RIDERS_H);
+    struct scheduler *s = riders_scheduler(1, 8, 16, 3);
+    struct gate *gate = gate_shut(s, network);
+    struct rider *r[5];
+    struct sequence *both[2];
+    int64_t retry_us = 0;
+    for (size_t i = 0; i < 5; i++) r[i] = rider_new(network, i, 1, 10);
+    ck_assert_int_eq(rider_submit(s, r[0]), STATUS_OK);
+    ck_assert_int_eq(rider_submit(s, r[1]), STATUS_OK);
+    both[0] = &r[2]->sequence, both[1] = &r[3]->sequence;
+    ck_assert_int_eq(scheduler_submit(s, both, 2, &retry_us), STATUS_QUEUE_FULL);
+    r[4]->sequence.cost_steps = 1000000;
+    ck_assert_int_eq(rider_submit(s, r[4]), STATUS_QUEUE_FULL);
+    ck_assert_int_eq(rider_submit(s, r[2]), STATUS_OK);
+    ck_assert_int_eq(rider_submit(s, r[3]), STATUS_QUEUE_FULL);
+    struct scheduler_stats stats;
+    scheduler_stats(s, &stats);
+    ck_assert_uint_eq(stats.queued, 3);
+    ck_assert_uint_eq(stats.queued_steps, 30);
+    atomic_store(&gate->open, true);
+    riders_settle(s);
+    ck_assert_int_eq(r[2]->finished, 1);
+    ck_assert_int_eq(r[3]->finished, 0);
+    for (size_t i = 0; i < 5; i++) rider_free(r[i]);
+    gate_free(gate);
+    scheduler_free(s);
+    network_free(network);
+}
+END_TEST
+
+START_TEST(queued_sequences_leave_when_cancelled_or_late_and_priority_boards_first)
+{
+    struct network *network = tiny_generator(RIDERS_V, RIDERS_H);
+    struct scheduler *s = riders_scheduler(1, 1, 16, 10);
+    struct gate *gate = gate_shut(s, network);
+    struct rider *late = rider_new(network, 0, 1, 10), *gone = rider_new(network, 1, 1, 10);
+    struct rider *low = rider_new(network, 2, 1, 10), *high = rider_new(network, 3, 1, 10);
+    late->sequence.deadline_us = clock_us() + 1000;
+    high->sequence.priority = 1;
+    ck_assert_int_eq(rider_submit(s, late), STATUS_OK);
+    ck_assert_int_eq(rider_submit(s, gone), STATUS_OK);
+    ck_assert_int_eq(rider_submit(s, low), STATUS_OK);
+    ck_assert_int_eq(rider_submit(s, high), STATUS_OK);
+    scheduler_cancel(s, &gone->sequence);
+    AWAIT(clock_us() > late->sequence.deadline_us);
+    atomic_store(&gate->open, true);
+    riders_settle(s);
+    ck_assert_int_eq(late->reason, STATUS_DEADLINE);
+    ck_assert_int_eq(gone->reason, STATUS_CANCELLED);
+    ck_assert_uint_eq(late->sequence.stats.steps + gone->sequence.stats.steps, 0);
+    ck_assert_int_le(high->sequence.stats.finished_us, low->sequence.stats.boarded_us);
+    struct rider *all[] = {late, gone, low, high};
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_int_eq(all[i]->finished, 1);
+        rider_free(all[i]);
+    }
+    gate_free(gate);
+    scheduler_free(s);
+    network_free(network);
+}
+END_TEST
+
+/* A driver whose sequence goes on until it is cancelled. */
+static enum verdict endless_take(struct sequence *sequence, struct worker *worker, const struct ride *ride)
+{
+    (void)sequence, (void)worker, (void)ride;
+    return RIDE_ON;
+}
+
+static const struct driver endless_driver = {gate_feed, endless_take, gate_finish};
+
+/* One client has a thousand sequences that never end, four of them aboard, where they take all the seats. Another's is
+ * the next to board, as a guest, and through before any of those leaves. */
+START_TEST(a_thousand_of_one_client_delay_another_by_a_turn)
+{
+    enum { FLOOD = 1000 };
+    struct network *network = tiny_generator(RIDERS_V, RIDERS_H);
+    struct scheduler *s = riders_scheduler(1, 4, 16, 2 * FLOOD);
+    static struct gate flood[FLOOD];
+    size_t stride = (network_state_floats(network) + 15) / 16 * 16; /* aligned to 64 bytes */
+    float *states = memory_new(FLOOD, stride * sizeof(float));
+    int64_t retry_us;
+    for (size_t i = 0; i < FLOOD; i++) {
+        struct sequence *sequence = &flood[i].sequence;
+        *sequence = (struct sequence){.driver = &endless_driver, .network = network, .share = 1, .cost_steps = 100};
+        sequence->state = states + i * stride;
+        ck_assert_int_eq(scheduler_submit(s, &sequence, 1, &retry_us), STATUS_OK);
+    }
+    struct scheduler_stats stats;
+    do scheduler_stats(s, &stats);
+    while (stats.aboard < 4);
+    struct rider *single = rider_new(network, 5, 1, 12);
+    single->sequence.share = 2;
+    ck_assert_int_eq(rider_submit(s, single), STATUS_OK);
+    AWAIT(atomic_load(&single->finished) == 1);
+    ck_assert_uint_eq(single->sequence.stats.turns, 12);
+    scheduler_stats(s, &stats);
+    ck_assert_uint_eq(stats.queued, FLOOD - 4);
+    for (size_t i = 0; i < FLOOD; i++) scheduler_cancel(s, &flood[i].sequence);
+    riders_settle(s);
+    for (size_t i = 0; i < FLOOD; i++) ck_assert_int_eq(atomic_load(&flood[i].finished), 1);
+    rider_free(single);
+    memory_free(states);
+    scheduler_free(s);
+    network_free(network);
+}
+END_TEST
+
+static void generating_feed(struct sequence *sequence, size_t room, struct ride *ride)
+{
+    gate_feed(sequence, room, ride);
+    ride->look = LOOK_LAST;
+}
+
+static const struct driver generating_driver = {generating_feed, endless_take, gate_finish};
+
+/* Beside eight who generate, a prompt of six takes six turns; one of forty goes by chunks of sixteen first. */
+START_TEST(a_short_prompt_rides_along_with_those_who_generate)
+{
+    enum { COMPANY = 8 };
+    struct network *network = tiny_generator(RIDERS_V, RIDERS_H);
+    struct scheduler *s = riders_scheduler(1, 16, 16, 100);
+    struct gate *company[COMPANY];
+    int64_t retry_us;
+    for (size_t i = 0; i < COMPANY; i++) {
+        company[i] = gate_new(network);
+        struct sequence *sequence = &company[i]->sequence;
+        sequence->driver = &generating_driver;
+        ck_assert_int_eq(scheduler_submit(s, &sequence, 1, &retry_us), STATUS_OK);
+    }
+    struct scheduler_stats stats;
+    AWAIT((scheduler_stats(s, &stats), stats.rows > 10 * COMPANY));
+    struct rider *brief = rider_new(network, 1, 6, 8), *lengthy = rider_new(network, 2, 40, 41);
+    brief->sequence.least_steps = 6;
+    lengthy->sequence.least_steps = 40;
+    ck_assert_int_eq(rider_submit(s, brief), STATUS_OK);
+    ck_assert_int_eq(rider_submit(s, lengthy), STATUS_OK);
+    AWAIT(atomic_load(&brief->finished) && atomic_load(&lengthy->finished));
+    ck_assert_uint_eq(brief->sequence.stats.turns, 8);
+    ck_assert_uint_eq(lengthy->sequence.stats.turns, 2 + 8 + 1);
+    for (size_t i = 0; i < COMPANY; i++) scheduler_cancel(s, &company[i]->sequence);
+    riders_settle(s);
+    for (size_t i = 0; i < COMPANY; i++) gate_free(company[i]);
+    rider_free(brief);
+    rider_free(lengthy);
+    scheduler_free(s);
+    network_free(network);
+}
+END_TEST
+
+Suite *boarding_suite(void)
+{
+    Suite *suite = suite_create("boarding");
+    TCase *queue = tcase_create("queue");
+    tcase_set_timeout(queue, 60);
+    tcase_add_test(queue, the_queue_is_bounded_and_takes_all_or_none);
+    tcase_add_test(queue, queued_sequences_leave_when_cancelled_or_late_and_priority_boards_first);
+    tcase_add_test(queue, a_thousand_of_one_client_delay_another_by_a_turn);
+    suite_add_tcase(suite, queue);
+    TCase *company = tcase_create("company");
+    tcase_set_timeout(company, 60);
+    tcase_add_test(company, a_long_prompt_does_not_stop_the_others);
+    tcase_add_test(company, a_short_prompt_rides_along_with_those_who_generate);
+    suite_add_tcase(suite, company);
+    return suite;
+}
