@@ -8,7 +8,7 @@ enum { AWAIT_MS = 20000 };
 
 void await_a_millisecond(void);
 
-/* Looks at the condition every millisecond; fails the test where it has not come true after AWAIT_MS of them. */
+/* Looks every millisecond; fails the test where the condition has not come true after AWAIT_MS of them. */
 #define AWAIT(condition)                                                                           \
     do {                                                                                           \
         for (int tries_ = 0; tries_ < AWAIT_MS && !(condition); tries_++) await_a_millisecond();   \

@@ -136,7 +136,8 @@ struct scheduler *riders_scheduler(size_t workers, size_t batch, size_t chunk, s
 {
     struct scheduler_options options = {.n_workers = workers, .max_batch = batch,
                                         .chunk_steps = chunk, .max_rows = 256,
-                                        .queue = {.sequences = queue, .steps = 1000000, .priority_us = 1000000}};
+                                        .queue = {.sequences = queue, .steps = 1000000,
+                                                  .priority_us = 1000000}};
     struct scheduler *s = NULL;
     struct error err;
     ck_assert_int_eq(scheduler_new(&options, &s, &err), STATUS_OK);

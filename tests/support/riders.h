@@ -1,5 +1,5 @@
-/* riders: sequences made by hand for the tests of the scheduler, and schedulers for them. They have nothing to do with
- * the riders of models/rider.h, which belong to a job. What fails here fails the test. */
+/* riders: sequences made by hand for the tests of the scheduler, and schedulers for them. They have nothing to do
+ * with the riders of models/rider.h, which belong to a job. What fails here fails the test. */
 #ifndef CAROUSEL_TESTS_SUPPORT_RIDERS_H
 #define CAROUSEL_TESTS_SUPPORT_RIDERS_H
 
@@ -7,33 +7,34 @@
 
 #include "core/scheduler.h"
 
-enum { RIDERS_V = 11, RIDERS_H = 9 }; /* the vocabulary that riders expect of a network, and few hidden units */
+/* The vocabulary that riders expect of a network, and few hidden units. */
+enum { RIDERS_V = 11, RIDERS_H = 9 };
 enum { RIDER_STEPS = 1500, RIDER_CHILDREN = 8 };
 
-/* A rider that reads a prompt and then feeds back the largest output, so that every output matters to all later ones.
- * With its first output its children board, each with a copy of its state and its own number as its token. */
+/* A rider that reads a prompt and then feeds back the largest output, so that every output matters to all later
+ * ones. With its first output its children board, each with a copy of its state and its own number as its token. */
 struct rider {
     struct sequence sequence;
     struct rider *children[RIDER_CHILDREN];
     size_t n_children;
     int32_t tokens[RIDER_STEPS]; /* the prompt, then what came out */
-    size_t n_target;           /* steps */
+    size_t n_target;             /* steps */
     size_t n_known, n_fed, largest_room;
     float last[RIDERS_V];
-    atomic_size_t park_at;     /* parks before feeding this step; 0: never */
+    atomic_size_t park_at;       /* parks before feeding this step; 0: never */
     atomic_size_t n_parked;
-    atomic_int finished;       /* times finish() was called */
+    atomic_int finished;         /* times finish() was called */
     enum status reason;
     float *state;
 };
 
-/* So many steps of a prompt that depends on the seed; leaves after `target` steps in all. The network is borrowed. */
+/* So many steps of a prompt that depends on the seed; leaves after `target` steps in all. Borrows the network. */
 struct rider *rider_new(const struct network *network, size_t seed, size_t prompt, size_t target);
 void rider_free(struct rider *rider); /* takes NULL */
 enum status rider_submit(struct scheduler *scheduler, struct rider *rider);
 
-/* A sequence that is fed the same token at each turn. Its driver holds the worker inside take() until the gate is open,
- * and then leaves: what is submitted meanwhile stays in the queue. */
+/* A sequence that is fed the same token at each turn. Its driver holds the worker inside take() until the gate is
+ * open, and then leaves: what is submitted meanwhile stays in the queue. */
 struct gate {
     struct sequence sequence;
     float *state;

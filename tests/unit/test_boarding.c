@@ -104,8 +104,8 @@ static enum verdict endless_take(struct sequence *sequence, struct worker *worke
 
 static const struct driver endless_driver = {gate_feed, endless_take, gate_finish};
 
-/* One client has a thousand sequences that never end, four of them aboard, where they take all the seats. Another's is
- * the next to board, as a guest, and through before any of those leaves. */
+/* One client has a thousand sequences that never end, four of them aboard, where they take all the seats.
+ * Another's is the next to board, as a guest, and through before any of those leaves. */
 START_TEST(a_thousand_of_one_client_delay_another_by_a_turn)
 {
     enum { FLOOD = 1000 };
@@ -117,8 +117,8 @@ START_TEST(a_thousand_of_one_client_delay_another_by_a_turn)
     int64_t retry_us;
     for (size_t i = 0; i < FLOOD; i++) {
         struct sequence *sequence = &flood[i].sequence;
-        *sequence = (struct sequence){.driver = &endless_driver, .network = network, .share = 1, .cost_steps = 100};
-        sequence->state = states + i * stride;
+        *sequence = (struct sequence){.driver = &endless_driver, .network = network, .state = states + i * stride,
+                                      .share = 1, .cost_steps = 100};
         ck_assert_int_eq(scheduler_submit(s, &sequence, 1, &retry_us), STATUS_OK);
     }
     struct scheduler_stats stats;
@@ -149,7 +149,7 @@ static void generating_feed(struct sequence *sequence, size_t room, struct ride 
 
 static const struct driver generating_driver = {generating_feed, endless_take, gate_finish};
 
-/* Beside eight who generate, a prompt of six takes six turns; one of forty goes by chunks of sixteen first. */
+/* Beside eight who generate, a prompt of six takes six turns; one of forty goes by chunks first. */
 START_TEST(a_short_prompt_rides_along_with_those_who_generate)
 {
     enum { COMPANY = 8 };

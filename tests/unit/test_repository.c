@@ -1,110 +1,67 @@
-/* repository: folders on disk to models in the registry, at start, on request and by polling; and the loader, which does
- * that on a thread of its own. */
+/* repository: folders on disk to models in the registry, at start, on request and by polling. */
 #include <check.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/memory.h"
-#include "models/loader.h"
-#include "tests/support/tmp.h"
+#include "tests/support/shelf.h"
 #include "tests/support/written.h"
 
-static struct tmp tmp;
-static struct registry *registry;
-static struct repository *repository;
-
-/* What the listener was told: "+name:version;", "-name:version;" or "name!sentence;". */
-static char heard[8192];
-
-static void hear(void *context, enum repository_event event, const char *name, const struct model *model,
-                 const struct error *err)
-{
-    size_t at = strlen(heard);
-    ck_assert_ptr_eq(context, heard);
-    if (event == REPOSITORY_REFUSED) snprintf(heard + at, sizeof heard - at, "%s!%s;", name, err->message);
-    else snprintf(heard + at, sizeof heard - at, "%c%s:%s;", event == REPOSITORY_LOADED ? '+' : '-', name, model->version);
-}
-
-static char folders[TMP_PATH_BYTES], bundles[TMP_PATH_BYTES];
-
-static enum status open_repository(const char *versions)
-{
-    const struct repository_options options = {.registry = registry,
-                                               .sources = {.folders = folders, .bundles = bundles},
-                                               .versions = versions, .precisions = "float32",
-                                               .listener = hear, .context = heard};
-    heard[0] = '\0';
-    return repository_new(&options, &repository);
-}
+static struct shelf shelf;
 
 static void setup(void)
 {
-    tmp_make(&tmp);
-    snprintf(folders, sizeof folders, "%s", tmp.path);
-    bundles[0] = '\0';
-    ck_assert_int_eq(registry_new(&registry), STATUS_OK);
-    ck_assert_int_eq(open_repository("all"), STATUS_OK);
+    shelf_make(&shelf);
 }
 
 static void teardown(void)
 {
-    repository_free(repository);
-    registry_free(registry);
-    tmp_remove(&tmp);
-}
-
-static void reopen(const char *versions)
-{
-    repository_free(repository);
-    ck_assert_int_eq(open_repository(versions), STATUS_OK);
+    shelf_remove(&shelf);
 }
 
 /* The calls, each of which begins a new record of what is heard. */
 static const char *sync_all(void)
 {
     struct error err = {.message = ""};
-    heard[0] = '\0';
-    ck_assert_msg(repository_sync(repository, &err) == STATUS_OK, "%s", err.message);
-    return heard;
+    shelf.heard[0] = '\0';
+    ck_assert_msg(repository_sync(shelf.repository, &err) == STATUS_OK, "%s", err.message);
+    return shelf.heard;
 }
 
 static const char *poll_all(void)
 {
     struct error err = {.message = ""};
-    heard[0] = '\0';
-    ck_assert_msg(repository_poll(repository, &err) == STATUS_OK, "%s", err.message);
-    return heard;
+    shelf.heard[0] = '\0';
+    ck_assert_msg(repository_poll(shelf.repository, &err) == STATUS_OK, "%s", err.message);
+    return shelf.heard;
 }
 
 static const char *load(const char *id)
 {
     struct error err = {.message = ""};
-    heard[0] = '\0';
-    ck_assert_msg(repository_load(repository, id, &err) == STATUS_OK, "%s", err.message);
-    return heard;
+    shelf.heard[0] = '\0';
+    ck_assert_msg(repository_load(shelf.repository, id, &err) == STATUS_OK, "%s", err.message);
+    return shelf.heard;
 }
 
 static void expect_failure(const char *id, enum status wanted, const char *part)
 {
     struct error err = {.message = ""};
-    heard[0] = '\0';
-    ck_assert_int_eq(repository_load(repository, id, &err), wanted);
+    shelf.heard[0] = '\0';
+    ck_assert_int_eq(repository_load(shelf.repository, id, &err), wanted);
     ck_assert_msg(strstr(err.message, part) != NULL, "'%s' is not in '%s'", part, err.message);
 }
 
-/* What is served as "name:version ", and what is known as "name:version=state " with the state's first letter. */
+/* What is served, "name:version ", and what is known, "name:version=state " with the state's first letter. */
 static const char *served(void)
 {
     static char out[512];
     struct model **models;
     size_t n, at = 0;
     out[0] = '\0';
-    ck_assert_int_eq(registry_list(registry, &models, &n), STATUS_OK);
+    ck_assert_int_eq(registry_list(shelf.registry, &models, &n), STATUS_OK);
     for (size_t i = 0; i < n; i++) {
         at += (size_t)snprintf(out + at, sizeof out - at, "%s:%s ", models[i]->name, models[i]->version);
         model_drop(models[i]);
@@ -119,7 +76,7 @@ static const char *known(void)
     struct repository_entry *entries;
     size_t n, at = 0;
     out[0] = '\0';
-    ck_assert_int_eq(repository_list(repository, &entries, &n), STATUS_OK);
+    ck_assert_int_eq(repository_list(shelf.repository, &entries, &n), STATUS_OK);
     for (size_t i = 0; i < n; i++)
         at += (size_t)snprintf(out + at, sizeof out - at, "%s:%s=%c ", entries[i].name, entries[i].version,
                                "ulR"[entries[i].state]);
@@ -133,7 +90,7 @@ static const char *reason_of(const char *name, const char *version)
     struct repository_entry *entries;
     size_t n;
     snprintf(out, sizeof out, "(not known)");
-    ck_assert_int_eq(repository_list(repository, &entries, &n), STATUS_OK);
+    ck_assert_int_eq(repository_list(shelf.repository, &entries, &n), STATUS_OK);
     for (size_t i = 0; i < n; i++)
         if (!strcmp(entries[i].name, name) && !strcmp(entries[i].version, version))
             memcpy(out, entries[i].reason, sizeof out);
@@ -144,13 +101,7 @@ static const char *reason_of(const char *name, const char *version)
 /* An edit that leaves the bundle good and changes its size, so that no clock is needed to see it. */
 static void change(const char *name)
 {
-    written_edit(&tmp, name, "config.json", "Three letters", "Three letters or so");
-}
-
-static void rename_in_tmp(const char *from, const char *to)
-{
-    char a[TMP_PATH_BYTES], b[TMP_PATH_BYTES];
-    ck_assert_int_eq(rename(tmp_path(&tmp, from, a), tmp_path(&tmp, to, b)), 0);
+    written_edit(&shelf.tmp, name, "config.json", "Three letters", "Three letters or so");
 }
 
 /* ------------------------------------------------------------------------------------------
@@ -158,15 +109,15 @@ static void rename_in_tmp(const char *from, const char *to)
 
 START_TEST(folders_and_versions_are_found)
 {
-    written_bundle(&tmp, "zebra", TASK_FORECASTING);
-    written_bundle(&tmp, "apple/10", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "apple/9", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "apple/drafts", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "apple/007", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "mango", TASK_TEXT_CLASSIFICATION);
-    tmp_mkdir(&tmp, "empty");
-    tmp_mkdir(&tmp, ".hidden");
-    tmp_write_text(&tmp, "README.md", "not a bundle");
+    written_bundle(&shelf.tmp, "zebra", TASK_FORECASTING);
+    written_bundle(&shelf.tmp, "apple/10", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "apple/9", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "apple/drafts", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "apple/007", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "mango", TASK_TEXT_CLASSIFICATION);
+    tmp_mkdir(&shelf.tmp, "empty");
+    tmp_mkdir(&shelf.tmp, ".hidden");
+    tmp_write_text(&shelf.tmp, "README.md", "not a bundle");
     ck_assert_str_eq(sync_all(), "+apple:10;+apple:9;+mango:1;+zebra:1;");
     ck_assert_str_eq(served(), "apple:9 apple:10 mango:1 zebra:1 ");
     ck_assert_str_eq(known(), "apple:9=R apple:10=R mango:1=R zebra:1=R ");
@@ -175,18 +126,18 @@ END_TEST
 
 START_TEST(a_broken_bundle_leaves_the_others)
 {
-    written_bundle(&tmp, "a", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "b", TASK_TEXT_GENERATION);
-    written_edit(&tmp, "b", "golden.json", "7.25", "7.5");
-    written_bundle(&tmp, "c", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "d/1", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "d/2", TASK_TEXT_GENERATION);
-    written_edit(&tmp, "d/2", "golden.json", "7.25", "7.5");
-    written_bundle(&tmp, "-d", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "a", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "b", TASK_TEXT_GENERATION);
+    written_edit(&shelf.tmp, "b", "golden.json", "7.25", "7.5");
+    written_bundle(&shelf.tmp, "c", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "d/1", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "d/2", TASK_TEXT_GENERATION);
+    written_edit(&shelf.tmp, "d/2", "golden.json", "7.25", "7.5");
+    written_bundle(&shelf.tmp, "-d", TASK_TEXT_GENERATION);
     sync_all();
-    ck_assert_ptr_nonnull(strstr(heard, "+a:1;b!golden.json: cases[0]: output[2] is 7.25"));
-    ck_assert_ptr_nonnull(strstr(heard, "-d!model name '-d', expected"));
-    ck_assert_ptr_nonnull(strstr(heard, "d!version 2: golden.json: "));
+    ck_assert_ptr_nonnull(strstr(shelf.heard, "+a:1;b!golden.json: cases[0]: output[2] is 7.25"));
+    ck_assert_ptr_nonnull(strstr(shelf.heard, "-d!model name '-d', expected"));
+    ck_assert_ptr_nonnull(strstr(shelf.heard, "d!version 2: golden.json: "));
     ck_assert_str_eq(served(), "a:1 c:1 d:1 ");
     ck_assert_str_eq(known(), "a:1=R b:1=u c:1=R d:1=R d:2=u ");
     ck_assert_ptr_nonnull(strstr(reason_of("b", "1"), "golden.json: cases[0]: output[2] is 7.25"));
@@ -196,15 +147,16 @@ END_TEST
 START_TEST(single_bundles_and_later_folders_win)
 {
     char a[TMP_PATH_BYTES], b[TMP_PATH_BYTES];
-    tmp_mkdir(&tmp, "a");
-    tmp_mkdir(&tmp, "b");
-    written_bundle(&tmp, "a/x/5", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "a/y", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "b/x/3", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "mine", TASK_TEXT_GENERATION);
-    snprintf(folders, sizeof folders, "%s:%s", tmp_path(&tmp, "a", a), tmp_path(&tmp, "b", b));
+    tmp_mkdir(&shelf.tmp, "a");
+    tmp_mkdir(&shelf.tmp, "b");
+    written_bundle(&shelf.tmp, "a/x/5", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "a/y", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "b/x/3", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "mine", TASK_TEXT_GENERATION);
+    snprintf(shelf.folders, sizeof shelf.folders, "%s:%s", tmp_path(&shelf.tmp, "a", a),
+             tmp_path(&shelf.tmp, "b", b));
     ck_assert_str_eq(sync_all(), "+x:3;+y:1;");
-    snprintf(bundles, sizeof bundles, "x=%s", tmp_path(&tmp, "mine", a));
+    snprintf(shelf.bundles, sizeof shelf.bundles, "x=%s", tmp_path(&shelf.tmp, "mine", a));
     ck_assert_str_eq(sync_all(), "+x:1;-x:3;");
     ck_assert_str_eq(served(), "x:1 y:1 ");
 }
@@ -227,14 +179,14 @@ START_TEST(single_bundles_have_a_name_and_a_path)
     struct error err = {.message = ""};
     char path[TMP_PATH_BYTES];
     const char *equals = strchr(singles[_i].bundle, '=');
-    written_bundle(&tmp, "x", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "v/3", TASK_TEXT_GENERATION);
-    tmp_mkdir(&tmp, "empty");
-    folders[0] = '\0';
-    snprintf(bundles, sizeof bundles, "%.*s=%s", (int)(equals - singles[_i].bundle), singles[_i].bundle,
-             tmp_path(&tmp, equals + 1, path));
-    ck_assert_int_eq(repository_sync(repository, &err), singles[_i].status);
-    const char *told = singles[_i].status == STATUS_OK ? heard : err.message;
+    written_bundle(&shelf.tmp, "x", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "v/3", TASK_TEXT_GENERATION);
+    tmp_mkdir(&shelf.tmp, "empty");
+    shelf.folders[0] = '\0';
+    snprintf(shelf.bundles, sizeof shelf.bundles, "%.*s=%s", (int)(equals - singles[_i].bundle),
+             singles[_i].bundle, tmp_path(&shelf.tmp, equals + 1, path));
+    ck_assert_int_eq(repository_sync(shelf.repository, &err), singles[_i].status);
+    const char *told = singles[_i].status == STATUS_OK ? shelf.heard : err.message;
     ck_assert_msg(strstr(told, singles[_i].part) != NULL, "%s", told);
 }
 END_TEST
@@ -242,16 +194,16 @@ END_TEST
 START_TEST(a_folder_that_cannot_be_read_changes_nothing)
 {
     struct error err = {.message = ""};
-    written_bundle(&tmp, "models/a", TASK_TEXT_GENERATION);
-    tmp_path(&tmp, "models", folders);
+    written_bundle(&shelf.tmp, "models/a", TASK_TEXT_GENERATION);
+    tmp_path(&shelf.tmp, "models", shelf.folders);
     ck_assert_str_eq(sync_all(), "+a:1;");
-    rename_in_tmp("models", "elsewhere");
+    shelf_rename(&shelf, "models", "elsewhere");
     for (int i = 0; i < 3; i++) {
-        ck_assert_int_eq(repository_sync(repository, &err), STATUS_NOT_FOUND);
+        ck_assert_int_eq(repository_sync(shelf.repository, &err), STATUS_NOT_FOUND);
         ck_assert_ptr_nonnull(strstr(err.message, "cannot open folder '"));
-        ck_assert_int_eq(repository_poll(repository, &err), STATUS_NOT_FOUND);
+        ck_assert_int_eq(repository_poll(shelf.repository, &err), STATUS_NOT_FOUND);
     }
-    ck_assert_int_eq(repository_load(repository, "a", &err), STATUS_NOT_FOUND);
+    ck_assert_int_eq(repository_load(shelf.repository, "a", &err), STATUS_NOT_FOUND);
     ck_assert_str_eq(served(), "a:1 ");
 }
 END_TEST
@@ -261,16 +213,16 @@ END_TEST
 
 START_TEST(a_sync_follows_the_disk)
 {
-    written_bundle(&tmp, "same", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "goes", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "changes", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "v/1", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "same", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "goes", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "changes", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "v/1", TASK_TEXT_GENERATION);
     ck_assert_str_eq(sync_all(), "+changes:1;+goes:1;+same:1;+v:1;");
     ck_assert_str_eq(sync_all(), "");
     change("changes");
-    rename_in_tmp("goes", ".gone");
-    written_bundle(&tmp, "comes", TASK_FORECASTING);
-    written_bundle(&tmp, "v/2", TASK_TEXT_GENERATION);
+    shelf_rename(&shelf, "goes", ".gone");
+    written_bundle(&shelf.tmp, "comes", TASK_FORECASTING);
+    written_bundle(&shelf.tmp, "v/2", TASK_TEXT_GENERATION);
     ck_assert_str_eq(sync_all(), "+changes:1;+comes:1;+v:2;-goes:1;");
     ck_assert_str_eq(known(), "changes:1=R comes:1=R same:1=R v:1=R v:2=R ");
 }
@@ -278,31 +230,31 @@ END_TEST
 
 START_TEST(every_file_of_a_bundle_counts_as_a_change)
 {
-    written_bundle(&tmp, "m", TASK_TEXT_CLASSIFICATION);
+    written_bundle(&shelf.tmp, "m", TASK_TEXT_CLASSIFICATION);
     ck_assert_str_eq(sync_all(), "+m:1;");
-    written_edit(&tmp, "m", "vocab.txt", "bad", "badly");
+    written_edit(&shelf.tmp, "m", "vocab.txt", "bad", "badly");
     sync_all();
-    ck_assert_ptr_nonnull(strstr(heard, "m!golden.json: cases[0]: tokens[1]"));
-    written_edit(&tmp, "m", "golden.json", "Good bad !", "Good badly !");
+    ck_assert_ptr_nonnull(strstr(shelf.heard, "m!golden.json: cases[0]: tokens[1]"));
+    written_edit(&shelf.tmp, "m", "golden.json", "Good bad !", "Good badly !");
     ck_assert_str_eq(sync_all(), "+m:1;");
 }
 END_TEST
 
 START_TEST(a_bundle_that_fails_leaves_the_old_one)
 {
-    written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "m", TASK_TEXT_GENERATION);
     sync_all();
-    struct model *old = registry_acquire(registry, "m");
-    written_edit(&tmp, "m", "config.json", "Three letters", "\\ud800");
+    struct model *old = registry_acquire(shelf.registry, "m");
+    written_edit(&shelf.tmp, "m", "config.json", "Three letters", "\\ud800");
     expect_failure("m", STATUS_BAD_FORMAT, "config.json: ");
     ck_assert_str_eq(known(), "m:1=R ");
     ck_assert_ptr_nonnull(strstr(reason_of("m", "1"), "config.json: "));
-    struct model *still = registry_acquire(registry, "m");
+    struct model *still = registry_acquire(shelf.registry, "m");
     ck_assert_ptr_eq(still, old);
-    written_edit(&tmp, "m", "config.json", "\\ud800", "Three letters");
+    written_edit(&shelf.tmp, "m", "config.json", "\\ud800", "Three letters");
     ck_assert_str_eq(load("m"), "+m:1;");
     ck_assert_str_eq(reason_of("m", "1"), "");
-    struct model *new = registry_acquire(registry, "m");
+    struct model *new = registry_acquire(shelf.registry, "m");
     ck_assert_ptr_ne(new, old);
     model_drop(old);
     model_drop(still);
@@ -313,14 +265,14 @@ END_TEST
 START_TEST(what_was_unloaded_stays_out_until_it_is_loaded)
 {
     struct error err;
-    written_bundle(&tmp, "m/1", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "m/2", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "other", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "m/1", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "m/2", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "other", TASK_TEXT_GENERATION);
     sync_all();
-    heard[0] = '\0';
-    ck_assert_int_eq(repository_unload(repository, "m", &err), STATUS_OK);
-    ck_assert_str_eq(heard, "-m:1;-m:2;");
-    ck_assert_int_eq(repository_unload(repository, "m", &err), STATUS_OK); /* is out already */
+    shelf.heard[0] = '\0';
+    ck_assert_int_eq(repository_unload(shelf.repository, "m", &err), STATUS_OK);
+    ck_assert_str_eq(shelf.heard, "-m:1;-m:2;");
+    ck_assert_int_eq(repository_unload(shelf.repository, "m", &err), STATUS_OK); /* is out already */
     ck_assert_str_eq(served(), "other:1 ");
     ck_assert_str_eq(known(), "m:1=u m:2=u other:1=R ");
     ck_assert_str_eq(reason_of("m", "2"), "unloaded by request");
@@ -332,7 +284,7 @@ START_TEST(what_was_unloaded_stays_out_until_it_is_loaded)
     ck_assert_str_eq(load("m:1"), "+m:1;");
     change("m/2");
     ck_assert_str_eq(sync_all(), "+m:2;"); /* watched again */
-    ck_assert_int_eq(repository_unload(repository, "n", &err), STATUS_NOT_FOUND);
+    ck_assert_int_eq(repository_unload(shelf.repository, "n", &err), STATUS_NOT_FOUND);
     ck_assert_str_eq(err.message, "there is no model 'n'");
 }
 END_TEST
@@ -340,13 +292,13 @@ END_TEST
 START_TEST(only_what_lies_on_disk_can_be_loaded)
 {
     static const char *const ids[] = {"n", "m:2", "m:", "", ":1", "../m", "m:1:1"};
-    written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "m", TASK_TEXT_GENERATION);
     sync_all();
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
         expect_failure(ids[i], STATUS_NOT_FOUND, "there is no bundle '");
-        ck_assert_str_eq(heard, "");
+        ck_assert_str_eq(shelf.heard, "");
     }
-    rename_in_tmp("m", ".m");
+    shelf_rename(&shelf, "m", ".m");
     expect_failure("m", STATUS_NOT_FOUND, "there is no bundle 'm'");
     ck_assert_str_eq(served(), "m:1 "); /* a request to load takes nothing out */
 }
@@ -357,30 +309,32 @@ END_TEST
 
 START_TEST(latest_keeps_the_highest_that_loads)
 {
-    reopen("latest, all=all");
-    written_bundle(&tmp, "m/1", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "m/9", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "all/1", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "all/2", TASK_TEXT_GENERATION);
+    shelf_close(&shelf);
+    ck_assert_int_eq(shelf_open(&shelf, "latest, all=all"), STATUS_OK);
+    written_bundle(&shelf.tmp, "m/1", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "m/9", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "all/1", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "all/2", TASK_TEXT_GENERATION);
     ck_assert_str_eq(sync_all(), "+all:2;+all:1;+m:9;");
     ck_assert_str_eq(known(), "all:1=R all:2=R m:1=u m:9=R ");
     ck_assert_str_eq(reason_of("m", "1"), "version 1 is not served: models.versions keeps the latest alone");
-    expect_failure("m:1", STATUS_UNSUPPORTED, "version 1 is not served: models.versions keeps the latest alone");
+    expect_failure("m:1", STATUS_UNSUPPORTED,
+                   "version 1 is not served: models.versions keeps the latest alone");
 
-    written_bundle(&tmp, "m/10", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "m/10", TASK_TEXT_GENERATION);
     ck_assert_str_eq(sync_all(), "+m:10;-m:9;"); /* the new one comes before the old one goes */
 
-    written_bundle(&tmp, "m/11", TASK_TEXT_GENERATION);
-    written_edit(&tmp, "m/11", "golden.json", "7.25", "7.5");
+    written_bundle(&shelf.tmp, "m/11", TASK_TEXT_GENERATION);
+    written_edit(&shelf.tmp, "m/11", "golden.json", "7.25", "7.5");
     sync_all();
-    ck_assert_ptr_nonnull(strstr(heard, "m!version 11: golden.json"));
-    ck_assert_ptr_null(strstr(heard, "-m"));
+    ck_assert_ptr_nonnull(strstr(shelf.heard, "m!version 11: golden.json"));
+    ck_assert_ptr_null(strstr(shelf.heard, "-m"));
     expect_failure("m", STATUS_BAD_GOLDEN, "version 11: golden.json");
     ck_assert_str_eq(served(), "all:1 all:2 m:10 ");
 
-    rename_in_tmp("m/10", "m/.10");
+    shelf_rename(&shelf, "m/10", "m/.10");
     sync_all();
-    ck_assert_ptr_nonnull(strstr(heard, "+m:9;-m:10;"));
+    ck_assert_ptr_nonnull(strstr(shelf.heard, "+m:9;-m:10;"));
     ck_assert_str_eq(served(), "all:1 all:2 m:9 ");
 }
 END_TEST
@@ -391,7 +345,7 @@ END_TEST
 START_TEST(a_poll_reads_what_has_been_still)
 {
     ck_assert_str_eq(sync_all(), "");
-    written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "m", TASK_TEXT_GENERATION);
     ck_assert_str_eq(poll_all(), "");
     ck_assert_str_eq(poll_all(), "+m:1;");
     ck_assert_str_eq(poll_all(), "");
@@ -404,29 +358,29 @@ START_TEST(a_poll_reads_what_has_been_still)
 }
 END_TEST
 
-/* Copied file by file, in any order, with weights that come in two halves and a pause in each place: every poll sees what
- * is there stay the same for a while, and none may read it. */
+/* Copied file by file, in any order, with weights that come in two halves and a pause in each place: every poll
+ * sees what is there stay the same for a while, and none may read it. */
 START_TEST(a_half_written_bundle_is_never_read)
 {
     static const char *const orders[][3] = {{"config.json", "golden.json", "model.safetensors"},
                                             {"model.safetensors", "config.json", "golden.json"},
                                             {"golden.json", "model.safetensors", "config.json"}};
     char from[64], to[64];
-    written_bundle(&tmp, ".source", TASK_TEXT_GENERATION);
-    tmp_mkdir(&tmp, "m");
+    written_bundle(&shelf.tmp, ".source", TASK_TEXT_GENERATION);
+    tmp_mkdir(&shelf.tmp, "m");
     sync_all();
     for (size_t i = 0; i < 3; i++) {
         size_t n;
         snprintf(from, sizeof from, ".source/%s", orders[_i][i]);
         snprintf(to, sizeof to, "m/%s", orders[_i][i]);
-        char *bytes = tmp_read(&tmp, from, &n);
+        char *bytes = tmp_read(&shelf.tmp, from, &n);
         for (size_t part = n / 2; part <= n; part += n - part ? n - part : 1) {
             if (part == n && i == 2) break;
             if (part < n && strcmp(orders[_i][i], "model.safetensors") != 0) continue;
-            tmp_write(&tmp, to, bytes, part);
+            tmp_write(&shelf.tmp, to, bytes, part);
             for (int k = 0; k < 3; k++) ck_assert_str_eq(poll_all(), "");
         }
-        if (i == 2) tmp_write(&tmp, to, bytes, n);
+        if (i == 2) tmp_write(&shelf.tmp, to, bytes, n);
         free(bytes);
     }
     ck_assert_str_eq(served(), "");
@@ -439,8 +393,8 @@ START_TEST(a_poll_says_what_a_bundle_waits_for)
 {
     char path[TMP_PATH_BYTES];
     sync_all();
-    written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
-    ck_assert_int_eq(unlink(tmp_path(&tmp, "m/golden.json", path)), 0);
+    written_bundle(&shelf.tmp, "m", TASK_TEXT_GENERATION);
+    ck_assert_int_eq(unlink(tmp_path(&shelf.tmp, "m/golden.json", path)), 0);
     poll_all();
     poll_all();
     ck_assert_str_eq(known(), "m:1=u ");
@@ -451,14 +405,14 @@ END_TEST
 START_TEST(a_poll_tries_a_broken_bundle_once)
 {
     sync_all();
-    written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
-    written_edit(&tmp, "m", "golden.json", "7.25", "7.5");
+    written_bundle(&shelf.tmp, "m", TASK_TEXT_GENERATION);
+    written_edit(&shelf.tmp, "m", "golden.json", "7.25", "7.5");
     ck_assert_str_eq(poll_all(), "");
     poll_all();
-    ck_assert_ptr_nonnull(strstr(heard, "m!golden.json"));
+    ck_assert_ptr_nonnull(strstr(shelf.heard, "m!golden.json"));
     ck_assert_str_eq(poll_all(), "");
     ck_assert_str_eq(poll_all(), "");
-    written_edit(&tmp, "m", "golden.json", "7.5", "7.25");
+    written_edit(&shelf.tmp, "m", "golden.json", "7.5", "7.25");
     ck_assert_str_eq(poll_all(), "");
     ck_assert_str_eq(poll_all(), "+m:1;");
 }
@@ -466,214 +420,36 @@ END_TEST
 
 START_TEST(a_poll_between_two_renames_takes_nothing_out)
 {
-    written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, ".new", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "m", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, ".new", TASK_TEXT_GENERATION);
     change(".new");
     sync_all();
-    rename_in_tmp("m", ".old");
+    shelf_rename(&shelf, "m", ".old");
     ck_assert_str_eq(poll_all(), "");
-    rename_in_tmp(".new", "m");
+    shelf_rename(&shelf, ".new", "m");
     ck_assert_str_eq(poll_all(), "");
     ck_assert_str_eq(poll_all(), "+m:1;");
-    rename_in_tmp("m", ".newer");
+    shelf_rename(&shelf, "m", ".newer");
     ck_assert_str_eq(poll_all(), "");
     ck_assert_str_eq(poll_all(), "-m:1;");
     ck_assert_str_eq(known(), "");
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------------
- * The loader */
-
-struct waiting {
-    pthread_mutex_t mu;
-    pthread_cond_t news;
-    int n;
-    bool hold; /* keep the loader's thread */
-};
-
-static void finished(void *context)
-{
-    struct waiting *waiting = context;
-    pthread_mutex_lock(&waiting->mu);
-    waiting->n++;
-    pthread_cond_broadcast(&waiting->news);
-    while (waiting->hold) pthread_cond_wait(&waiting->news, &waiting->mu);
-    pthread_mutex_unlock(&waiting->mu);
-}
-
-static void wait_for(struct waiting *waiting, int n)
-{
-    pthread_mutex_lock(&waiting->mu);
-    while (waiting->n < n) pthread_cond_wait(&waiting->news, &waiting->mu);
-    pthread_mutex_unlock(&waiting->mu);
-}
-
-static void let_go(struct waiting *waiting)
-{
-    pthread_mutex_lock(&waiting->mu);
-    waiting->hold = false;
-    pthread_cond_broadcast(&waiting->news);
-    pthread_mutex_unlock(&waiting->mu);
-}
-
-static atomic_int failures;
-
-static void on_failure(void *context, const struct error *err)
-{
-    (void)context;
-    ck_assert_ptr_nonnull(strstr(err->message, "cannot open folder '"));
-    atomic_fetch_add(&failures, 1);
-}
-
-static struct loader *start(size_t queue, int64_t poll_s)
-{
-    struct loader *loader;
-    struct error err;
-    const struct loader_options options = {.repository = repository, .queue = queue, .percent = 50, .poll_s = poll_s,
-                                           .failed = on_failure};
-    atomic_store(&failures, 0);
-    ck_assert_msg(loader_start(&options, &loader, &err) == STATUS_OK, "%s", err.message);
-    return loader;
-}
-
-static struct loader_task task_of(enum loader_action action, const char *id, struct waiting *waiting)
-{
-    struct loader_task task = {.action = action, .finished = finished, .context = waiting};
-    snprintf(task.id, sizeof task.id, "%s", id);
-    return task;
-}
-
-START_TEST(the_loader_does_one_thing_after_the_other)
-{
-    struct waiting waiting = {.mu = PTHREAD_MUTEX_INITIALIZER, .news = PTHREAD_COND_INITIALIZER};
-    written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
-    struct loader *loader = start(4, 0);
-    struct loader_task tasks[] = {task_of(LOADER_LOAD, "m", &waiting), task_of(LOADER_LOAD, "n", &waiting),
-                                  task_of(LOADER_UNLOAD, "m", &waiting), task_of(LOADER_SYNC, "", &waiting)};
-    for (size_t i = 0; i < 4; i++) ck_assert_int_eq(loader_submit(loader, &tasks[i]), STATUS_OK);
-    wait_for(&waiting, 4);
-    ck_assert_int_eq(tasks[0].status, STATUS_OK);
-    ck_assert_int_eq(tasks[1].status, STATUS_NOT_FOUND);
-    ck_assert_ptr_nonnull(strstr(tasks[1].error.message, "there is no bundle 'n'"));
-    ck_assert_int_eq(tasks[2].status, STATUS_OK);
-    ck_assert_int_eq(tasks[3].status, STATUS_OK);
-    loader_free(loader);
-    ck_assert_str_eq(heard, "+m:1;-m:1;");
-}
-END_TEST
-
-START_TEST(the_loaders_queue_is_bounded_and_ends)
-{
-    struct waiting waiting = {.mu = PTHREAD_MUTEX_INITIALIZER, .news = PTHREAD_COND_INITIALIZER, .hold = true};
-    written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
-    struct loader *loader = start(2, 0);
-    struct loader_task tasks[4];
-    for (size_t i = 0; i < 4; i++) tasks[i] = task_of(LOADER_LOAD, "m", &waiting);
-    ck_assert_int_eq(loader_submit(loader, &tasks[0]), STATUS_OK);
-    wait_for(&waiting, 1); /* out of the queue, and its thread is held */
-    ck_assert_int_eq(loader_submit(loader, &tasks[1]), STATUS_OK);
-    ck_assert_int_eq(loader_submit(loader, &tasks[2]), STATUS_OK);
-    ck_assert_int_eq(loader_submit(loader, &tasks[3]), STATUS_QUEUE_FULL);
-    let_go(&waiting);
-    wait_for(&waiting, 3);
-    loader_stop(loader);
-    ck_assert_int_eq(loader_submit(loader, &tasks[3]), STATUS_CLOSING);
-    loader_stop(loader);
-    loader_free(loader);
-    ck_assert_int_eq(waiting.n, 3);
-}
-END_TEST
-
-/* What waits when the loader is stopped is told so. */
-static void *stop_it(void *context)
-{
-    loader_stop(context);
-    return NULL;
-}
-
-START_TEST(a_stop_ends_what_waits)
-{
-    struct waiting waiting = {.mu = PTHREAD_MUTEX_INITIALIZER, .news = PTHREAD_COND_INITIALIZER, .hold = true};
-    struct loader_task tasks[] = {task_of(LOADER_SYNC, "", &waiting), task_of(LOADER_SYNC, "", &waiting)}, more;
-    struct loader *loader = start(100000, 0);
-    pthread_t stopper;
-    ck_assert_int_eq(loader_submit(loader, &tasks[0]), STATUS_OK);
-    wait_for(&waiting, 1);
-    ck_assert_int_eq(loader_submit(loader, &tasks[1]), STATUS_OK);
-    ck_assert_int_eq(pthread_create(&stopper, NULL, stop_it, loader), 0);
-    struct waiting others = {.mu = PTHREAD_MUTEX_INITIALIZER, .news = PTHREAD_COND_INITIALIZER};
-    static struct loader_task crowd[1000];
-    int n = 0;
-    do { /* until the stop is under way */
-        more = task_of(LOADER_SYNC, "", &others);
-        crowd[n] = more;
-    } while (n < 999 && loader_submit(loader, &crowd[n]) == STATUS_OK && ++n);
-    let_go(&waiting);
-    pthread_join(stopper, NULL);
-    ck_assert_int_eq(waiting.n, 2);
-    ck_assert_int_eq(others.n, n);
-    ck_assert_int_eq(tasks[0].status, STATUS_OK);
-    ck_assert(tasks[1].status == STATUS_CLOSING || n == 999); /* else the stop came late */
-    loader_free(loader);
-}
-END_TEST
-
-static bool is_served(const char *name)
-{
-    struct model *model = registry_acquire(registry, name);
-    model_drop(model);
-    return model != NULL;
-}
-
-static bool becomes(bool (*condition)(void))
-{
-    for (int i = 0; i < 2000 && !condition(); i++) nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    return condition();
-}
-
-static bool m_is_served(void) { return is_served("m"); }
-static bool m_is_gone(void) { return !is_served("m"); }
-static bool failed(void) { return atomic_load(&failures) > 0; }
-
-START_TEST(the_loader_looks_when_asked_and_by_itself)
-{
-    struct loader *loader = start(1, _i);
-    written_bundle(&tmp, ".m", TASK_TEXT_GENERATION);
-    rename_in_tmp(".m", "m");
-    if (!_i) loader_sync(loader);
-    ck_assert(becomes(m_is_served));
-    rename_in_tmp("m", ".m");
-    if (!_i) loader_sync(loader);
-    ck_assert(becomes(m_is_gone));
-    tmp_remove(&tmp);
-    if (!_i) loader_sync(loader);
-    ck_assert(becomes(failed));
-    loader_free(loader);
-    tmp_make(&tmp);
-}
-END_TEST
-
 START_TEST(no_memory_is_survived_everywhere)
 {
-    written_bundle(&tmp, "a", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "b/1", TASK_FORECASTING);
-    teardown();
-    setup();
-    written_bundle(&tmp, "a", TASK_TEXT_GENERATION);
-    written_bundle(&tmp, "b/1", TASK_FORECASTING);
+    written_bundle(&shelf.tmp, "a", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "b/1", TASK_FORECASTING);
     for (uint64_t nth = 1;; nth++) {
         struct error err = {.message = ""};
-        repository_free(repository);
-        registry_free(registry);
-        repository = NULL, registry = NULL;
+        shelf_close(&shelf);
         memory_fail_at(nth);
-        enum status status = registry_new(&registry);
-        if (status == STATUS_OK) status = open_repository("all");
-        if (status == STATUS_OK) status = repository_sync(repository, &err);
+        enum status status = shelf_open(&shelf, "all");
+        if (status == STATUS_OK) status = repository_sync(shelf.repository, &err);
         memory_fail_at(0);
-        if (status == STATUS_OK && strcmp(heard, "+a:1;+b:1;") == 0) break;
-        ck_assert_msg(status == STATUS_NO_MEMORY || strchr(heard, '!'), "allocation %d: %s", (int)nth, heard);
+        if (status == STATUS_OK && strcmp(shelf.heard, "+a:1;+b:1;") == 0) break;
+        ck_assert_msg(status == STATUS_NO_MEMORY || strchr(shelf.heard, '!'), "allocation %d: %s", (int)nth,
+                      shelf.heard);
     }
 }
 END_TEST
@@ -709,14 +485,5 @@ Suite *repository_suite(void)
     tcase_add_test(polling, a_poll_tries_a_broken_bundle_once);
     tcase_add_test(polling, a_poll_between_two_renames_takes_nothing_out);
     suite_add_tcase(suite, polling);
-
-    TCase *loading = tcase_create("loader");
-    tcase_add_checked_fixture(loading, setup, teardown);
-    tcase_set_timeout(loading, 60);
-    tcase_add_test(loading, the_loader_does_one_thing_after_the_other);
-    tcase_add_test(loading, the_loaders_queue_is_bounded_and_ends);
-    tcase_add_test(loading, a_stop_ends_what_waits);
-    tcase_add_loop_test(loading, the_loader_looks_when_asked_and_by_itself, 0, 2);
-    suite_add_tcase(suite, loading);
     return suite;
 }

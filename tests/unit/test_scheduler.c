@@ -133,7 +133,8 @@ END_TEST
 
 START_TEST(networks_take_turns_and_whole_sequences_ride_whole)
 {
-    struct network *generator = tiny_generator(RIDERS_V, RIDERS_H), *classifier = tiny_classifier(RIDERS_V, RIDERS_H, RIDERS_V);
+    struct network *generator = tiny_generator(RIDERS_V, RIDERS_H);
+    struct network *classifier = tiny_classifier(RIDERS_V, RIDERS_H, RIDERS_V);
     struct scheduler *s = riders_scheduler(1, 8, 16, 100);
     struct rider *a[10], *b[10];
     for (size_t i = 0; i < 10; i++) {
