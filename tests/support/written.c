@@ -152,3 +152,28 @@ void written_edit(const struct tmp *tmp, const char *name, const char *file, con
     free(edited);
     free(text);
 }
+
+void written_recommending(const struct tmp *tmp, const char *name, const char *precision)
+{
+    char edited[64];
+    written_bundle(tmp, name, TASK_TEXT_GENERATION);
+    if (!precision) return;
+    snprintf(edited, sizeof edited, "\"precision\": \"%s\", \"network\"", precision);
+    written_edit(tmp, name, "config.json", "\"network\"", edited);
+}
+
+/* One weight of 100 leaves the others of its row steps of 0.8 in int8, so 0.3 is lost: a difference of
+ * 0.3 where 0.1 is allowed. */
+void written_too_fine(const struct tmp *tmp, const char *name)
+{
+    static const float values[] = {100, 0.3f, 0, 100, 0.3f, 0, 100, 0.3f, 0, 0, 0, 0};
+    char path[TMP_PATH_BYTES];
+    written_recommending(tmp, name, "int8");
+    join(path, sizeof path, name, "model.safetensors");
+    written_safetensors(tmp, path,
+                        "{\"out.weight\": {\"dtype\": \"F32\", \"shape\": [3, 3], \"data_offsets\": [0, 36]},"
+                        " \"out.bias\": {\"dtype\": \"F32\", \"shape\": [3], \"data_offsets\": [36, 48]}}",
+                        values, sizeof values);
+    join(path, sizeof path, name, "golden.json");
+    tmp_write_text(tmp, path, "{\"cases\": [{\"input\": \"b\", \"tokens\": [1], \"output\": [0.3, 0.3, 0.3]}]}");
+}

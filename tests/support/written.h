@@ -18,6 +18,11 @@
 /* Write the bundle of a task into the folder `name` of tmp. */
 void written_bundle(const struct tmp *tmp, const char *name, enum task task);
 
+/* A bundle of text-generation that recommends a precision, in its name; NULL: none. */
+void written_recommending(const struct tmp *tmp, const char *name, const char *precision);
+/* One that recommends int8, which is too coarse for its weights. */
+void written_too_fine(const struct tmp *tmp, const char *name);
+
 /* Aborts the test where `old` does not occur. */
 void written_edit(const struct tmp *tmp, const char *name, const char *file, const char *old,
                   const char *new);

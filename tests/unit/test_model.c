@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "core/memory.h"
-#include "models/inspect.h"
 #include "models/model.h"
 #include "tests/support/tmp.h"
 #include "tests/support/written.h"
@@ -367,30 +366,22 @@ START_TEST(narrow_precisions_have_their_own_bound)
 END_TEST
 
 static const struct {
-    const char *key; /* in config.json */
+    const char *recommends; /* config.json; NULL: nothing */
     enum precision asked, in_force, recommended;
 } recommendations[] = {
-    {"", PRECISION_AUTO, PRECISION_FLOAT32, PRECISION_AUTO},
-    {"\"precision\": \"int8\", ", PRECISION_AUTO, PRECISION_INT8, PRECISION_INT8},
-    {"\"precision\": \"float16\", ", PRECISION_AUTO, PRECISION_FLOAT16, PRECISION_FLOAT16},
-    {"\"precision\": \"float32\", ", PRECISION_AUTO, PRECISION_FLOAT32, PRECISION_FLOAT32},
-    {"\"precision\": \"int8\", ", PRECISION_FLOAT32, PRECISION_FLOAT32, PRECISION_INT8},
-    {"\"precision\": \"int8\", ", PRECISION_FLOAT16, PRECISION_FLOAT16, PRECISION_INT8},
+    {NULL, PRECISION_AUTO, PRECISION_FLOAT32, PRECISION_AUTO},
+    {"int8", PRECISION_AUTO, PRECISION_INT8, PRECISION_INT8},
+    {"float16", PRECISION_AUTO, PRECISION_FLOAT16, PRECISION_FLOAT16},
+    {"float32", PRECISION_AUTO, PRECISION_FLOAT32, PRECISION_FLOAT32},
+    {"int8", PRECISION_FLOAT32, PRECISION_FLOAT32, PRECISION_INT8},
+    {"int8", PRECISION_FLOAT16, PRECISION_FLOAT16, PRECISION_INT8},
 };
-
-static void recommend(const char *key)
-{
-    char edited[64];
-    snprintf(edited, sizeof edited, "%s\"network\"", key);
-    written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
-    written_edit(&tmp, "m", "config.json", "\"network\"", edited);
-}
 
 START_TEST(auto_takes_what_the_bundle_recommends)
 {
     struct model *model;
     struct error err;
-    recommend(recommendations[_i].key);
+    written_recommending(&tmp, "m", recommendations[_i].recommends);
     ck_assert_msg(load(recommendations[_i].asked, &model, &err) == STATUS_OK, "%s", err.message);
     ck_assert_int_eq((int)network_precision(model->network), (int)recommendations[_i].in_force);
     ck_assert_int_eq((int)model->recommended, (int)recommendations[_i].recommended);
@@ -401,29 +392,16 @@ END_TEST
 
 START_TEST(auto_knows_only_real_precisions)
 {
-    recommend("\"precision\": \"auto\", ");
+    written_recommending(&tmp, "m", "auto");
     expect_refusal(STATUS_BAD_VALUE, "config.json: 'precision' is 'auto', expected one of 'float32', 'float16', 'int8'");
 }
 END_TEST
-
-/* One weight of 100 leaves the others of its row steps of 0.8 in int8, so 0.3 is lost: a difference of 0.3 where 0.1 is
- * allowed. */
-static void recommend_what_fails(void)
-{
-    static const float values[] = {100, 0.3f, 0, 100, 0.3f, 0, 100, 0.3f, 0, 0, 0, 0};
-    recommend("\"precision\": \"int8\", ");
-    written_safetensors(&tmp, "m/model.safetensors",
-                        "{\"out.weight\": {\"dtype\": \"F32\", \"shape\": [3, 3], \"data_offsets\": [0, 36]},"
-                        " \"out.bias\": {\"dtype\": \"F32\", \"shape\": [3], \"data_offsets\": [36, 48]}}",
-                        values, sizeof values);
-    tmp_write_text(&tmp, "m/golden.json", "{\"cases\": [{\"input\": \"b\", \"tokens\": [1], \"output\": [0.3, 0.3, 0.3]}]}");
-}
 
 START_TEST(auto_falls_back_where_the_recommended_fails)
 {
     struct model *model;
     struct error err;
-    recommend_what_fails();
+    written_too_fine(&tmp, "m");
     ck_assert_int_eq(load(PRECISION_INT8, &model, &err), STATUS_BAD_GOLDEN);
     ck_assert_msg(load(PRECISION_AUTO, &model, &err) == STATUS_OK, "%s", err.message);
     ck_assert_int_eq((int)network_precision(model->network), PRECISION_FLOAT32);
@@ -439,7 +417,7 @@ END_TEST
 
 START_TEST(no_memory_is_survived_in_the_fallback)
 {
-    recommend_what_fails();
+    written_too_fine(&tmp, "m");
     for (uint64_t nth = 1;; nth++) {
         struct model *model = NULL;
         struct error err = {.message = ""};
@@ -468,97 +446,6 @@ START_TEST(no_memory_is_survived_everywhere)
                       status_text(status));
         ck_assert_int_ne(err.message[0], '\0');
     }
-}
-END_TEST
-
-/* ------------------------------------------------------------------------------------------
- * inspect */
-
-static char *inspected(enum status *status, struct error *err)
-{
-    char path[TMP_PATH_BYTES];
-    FILE *out = tmpfile();
-    ck_assert_ptr_nonnull(out);
-    *status = inspect_print(tmp_path(&tmp, "m", path), PRECISION_AUTO, out, err);
-    long bytes = ftell(out);
-    char *text = calloc((size_t)bytes + 1, 1);
-    rewind(out);
-    ck_assert_uint_eq(fread(text, 1, (size_t)bytes, out), (size_t)bytes);
-    fclose(out);
-    return text;
-}
-
-static const struct {
-    enum task task;
-    const char *lines[8];
-} views[] = {
-    {TG, {"task            text-generation\n", "description     Three letters.\n",
-          "network         one_hot      num_classes 3\n",
-          "                linear       out:  in_features 3  out_features 3\n",
-          "parameters      12 in 2 tensors, F32\n", "tokenizer       characters, 3 tokens\n",
-          "golden          2 cases met, largest difference 0\n",
-          "generation      temperature 0.5, "}},
-    {TC, {"labels          2: no, yes\n", "tokenizer       words, 4 tokens from vocab.txt, lowercase\n",
-          "eos_token       '</s>', id 1\n", "pooling      mode mean\n", "a sequence\n",
-          "golden          1 case met"}},
-    {SC, {"features        (x - mean) / scale, with scales of their own\n", "reads           2 numbers a step\n",
-          "labels          2: up, down\n"}},
-    {FC, {"context         the last 3 values\n", "scaling         (x - 2) / 4\n",
-          "inputs          value, missing\n", "output          normal\n", "num_samples     100\n"}},
-};
-
-START_TEST(inspect_tells_what_a_bundle_is)
-{
-    enum status status;
-    struct error err = {.message = ""};
-    written_bundle(&tmp, "m", views[_i].task);
-    char *text = inspected(&status, &err);
-    ck_assert_msg(status == STATUS_OK, "%s", err.message);
-    for (size_t i = 0; i < 8 && views[_i].lines[i]; i++)
-        ck_assert_msg(strstr(text, views[_i].lines[i]) != NULL, "no '%s' in\n%s", views[_i].lines[i],
-                      text);
-    free(text);
-}
-END_TEST
-
-START_TEST(inspect_tells_the_precision_in_force)
-{
-    enum status status;
-    struct error err;
-    recommend("\"precision\": \"int8\", ");
-    char *text = inspected(&status, &err);
-    ck_assert_ptr_nonnull(strstr(text, " bytes of weights, as int8, which config.json recommends\n"));
-    free(text);
-    recommend_what_fails();
-    text = inspected(&status, &err);
-    ck_assert_ptr_nonnull(strstr(text, " bytes of weights, as float32\n                int8, which config.json recommends, "
-                                       "is refused: golden.json: cases[0]: "));
-    free(text);
-}
-END_TEST
-
-START_TEST(inspect_does_not_let_a_text_move_the_cursor)
-{
-    enum status status;
-    struct error err;
-    written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
-    written_edit(&tmp, "m", "config.json", "Three", "\\u001b[2J\\u202eThree");
-    char *text = inspected(&status, &err);
-    ck_assert_ptr_nonnull(strstr(text, "description     ?[2J?Three letters.\n"));
-    free(text);
-}
-END_TEST
-
-START_TEST(inspect_of_a_broken_bundle_is_its_sentence)
-{
-    enum status status;
-    struct error err;
-    written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
-    written_edit(&tmp, "m", "golden.json", "7.25", "7.5");
-    char *text = inspected(&status, &err);
-    ck_assert_int_eq(status, STATUS_BAD_GOLDEN);
-    ck_assert_str_eq(text, "");
-    free(text);
 }
 END_TEST
 
@@ -592,12 +479,5 @@ Suite *model_suite(void)
     tcase_add_test(refusals, a_weight_that_is_not_finite_is_named);
     tcase_add_loop_test(refusals, no_memory_is_survived_everywhere, 0, N_TASKS);
     suite_add_tcase(suite, refusals);
-    TCase *inspect = tcase_create("inspect");
-    tcase_add_checked_fixture(inspect, setup, teardown);
-    tcase_add_loop_test(inspect, inspect_tells_what_a_bundle_is, 0, sizeof views / sizeof *views);
-    tcase_add_test(inspect, inspect_tells_the_precision_in_force);
-    tcase_add_test(inspect, inspect_does_not_let_a_text_move_the_cursor);
-    tcase_add_test(inspect, inspect_of_a_broken_bundle_is_its_sentence);
-    suite_add_tcase(suite, inspect);
     return suite;
 }
