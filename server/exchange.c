@@ -357,7 +357,7 @@ static bool is_preflight(const struct exchange *exchange, struct problem *proble
 {
     const char *origins = exchange->service->server->config->http_cors_origins;
     const char *origin = connection_header(exchange->connection, "Origin");
-    if (!*origins || !origin || strcmp(exchange->method, "OPTIONS") || !exchange->match.path_is_known ||
+    if (!*origins || !origin || strcmp(exchange->method, "OPTIONS") || exchange->match.route == ROUTE_NONE ||
         !connection_header(exchange->connection, "Access-Control-Request-Method"))
         return false;
     if (!cors_allow(origins, origin))
@@ -400,7 +400,7 @@ static struct exchange *exchange_new(struct service *service, struct connection 
                                          .tail = exchange->match.tail, .began_us = clock_us(),
                                          .caller = {.weight = 1},
                                          .peer = peer_number(connection_descriptor(connection))};
-    exchange->working = route_is_post(exchange->match.route);
+    exchange->working = exchange->match.has_method && route_is_post(exchange->match.route);
     if (exchange->working) atomic_fetch_add(&service->server->working, 1);
     return exchange;
 }

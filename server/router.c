@@ -40,10 +40,11 @@ void route_find(const char *method, const char *path, struct match *match)
     if (!strcmp(method, "HEAD")) method = "GET";
     for (int i = 0; i < N_ROUTES; i++) {
         if (!path_matches(routes[i].path, path, match)) continue;
-        match->path_is_known = true;
         match->is_v2 = !strncmp(path, "/v2/", 4);
         allow(match, routes[i].method);
-        if (!strcmp(routes[i].method, method)) match->route = (enum route_id)i;
+        bool fits = !strcmp(routes[i].method, method);
+        if (fits || match->route == ROUTE_NONE) match->route = (enum route_id)i;
+        match->has_method |= fits;
     }
 }
 
@@ -82,9 +83,9 @@ static bool is_json(const char *type)
 bool route_check(const struct match *match, const struct arrival *arrival, struct problem *problem)
 {
     const char *type = arrival->content_type, *coding = arrival->content_coding;
-    if (!match->path_is_known)
-        return problem_set(problem, FAULT_NOT_FOUND, NULL, "there is no route %.100s", arrival->path);
     if (match->route == ROUTE_NONE)
+        return problem_set(problem, FAULT_NOT_FOUND, NULL, "there is no route %.100s", arrival->path);
+    if (!match->has_method)
         return problem_set(problem, FAULT_METHOD_NOT_ALLOWED, NULL, "%s is not a method of this route; it has %s",
                            arrival->method, match->allow);
     if (!route_is_post(match->route)) return true;

@@ -13,8 +13,8 @@
 enum { ROUTE_TAIL_BYTES = 160, ROUTE_ALLOW_BYTES = 64 };
 
 struct match {
-    enum route_id route;          /* ROUTE_NONE: no such path, or no such method there */
-    bool path_is_known;
+    enum route_id route;          /* whose path it is, and whose method too, if has_method; ROUTE_NONE: no such path */
+    bool has_method;              /* else the path has others, which `allow` lists */
     bool is_v2;                   /* a known path whose errors have the form of the Open Inference Protocol */
     char tail[ROUTE_TAIL_BYTES];  /* what stands for {id}; longer ones are no known path */
     char allow[ROUTE_ALLOW_BYTES]; /* "GET, HEAD": the methods of a known path */

@@ -326,7 +326,7 @@ class Soak:
         path = "/v1/completions"
         data, route, status = self.rng.choice([
             (request("GET", "/nothing"), ROUTE_NONE, 404), (request("GET", "/%ff%00/v1"), ROUTE_NONE, 404),
-            (request("POST", "/v1/models"), ROUTE_NONE, 405), (request("DELETE", path), ROUTE_NONE, 405),
+            (request("POST", "/v1/models"), "/v1/models", 405), (request("DELETE", path), path, 405),
             (request("GET", "/v1/models/nobody"), ROUTE_MODEL, 404),
             (request("POST", path, body, key="wrong"), path, 401), (request("POST", path, body, key=None), path, 401),
             (request("POST", path, body, key="metrics"), path, 403), (request("GET", "/metrics"), "/metrics", 403),

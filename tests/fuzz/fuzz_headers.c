@@ -55,7 +55,7 @@ static void check_match(const struct match *match, const char *path)
 {
     char whole[ROUTE_TAIL_BYTES + 64];
     const char *pattern = route_path(match->route), *hole = strstr(pattern, "{id}");
-    assert(match->path_is_known && match->allow[0] && !strchr(match->tail, '/'));
+    assert(match->allow[0] && !strchr(match->tail, '/'));
     if (hole) snprintf(whole, sizeof whole, "%.*s%s%s", (int)(hole - pattern), pattern, match->tail, hole + 4);
     else snprintf(whole, sizeof whole, "%s", pattern);
     assert(!strcmp(whole, path) && !hole == !match->tail[0]);
@@ -67,10 +67,10 @@ static void try_route(char *const *lines, const char *id)
     struct problem problem = {0};
     const struct arrival arrival = {lines[METHOD], lines[PATH], lines[TYPE], lines[CODING]};
     route_find(lines[METHOD], lines[PATH], &match);
-    assert(match.path_is_known == (match.allow[0] != '\0'));
+    assert((match.route != ROUTE_NONE) == (match.allow[0] != '\0') && (match.route != ROUTE_NONE || !match.has_method));
     if (match.route != ROUTE_NONE) check_match(&match, lines[PATH]);
     if (!route_check(&match, &arrival, &problem)) check_refusal(&problem, id, match.is_v2);
-    else assert(match.route != ROUTE_NONE);
+    else assert(match.has_method);
 }
 
 static void try_trace(const char *theirs)

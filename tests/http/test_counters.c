@@ -61,6 +61,45 @@ START_TEST(counters_add_up_with_the_requests)
 }
 END_TEST
 
+/* A wrong method and a browser's preflight belong to the path that was hit; only unknown paths are "none". */
+START_TEST(every_path_counts_what_hit_it)
+{
+    static const struct {
+        const char *method, *path;
+    } routes[] = {
+#define X(symbol, method, path, handler, scopes) {#method, path},
+#include "server/routes.def"
+#undef X
+    };
+    const char *const settings[] = {"CAROUSEL_HTTP_CORS_ORIGINS=https://a.example", keys_setting(), NULL};
+    static const char page[] = "Origin: https://a.example\r\nAccess-Control-Request-Method: POST\r\n";
+    enum { N = sizeof routes / sizeof *routes };
+    char path[128];
+    server_start(&server, settings);
+    for (size_t i = 0; i < N; i++) {
+        const char *hole = strstr(routes[i].path, "{id}");
+        if (hole) snprintf(path, sizeof path, "%.*stiny-series%s", (int)(hole - routes[i].path), routes[i].path, hole + 4);
+        else snprintf(path, sizeof path, "%s", routes[i].path);
+        struct reply *found = ask_as(&server, page, "OPTIONS", path, NULL);
+        ck_assert_msg(found->status == 204 && !found->body_bytes, "OPTIONS %s: %d", path, found->status);
+        ck_assert_str_eq(reply_header(found, "Access-Control-Allow-Origin"), "https://a.example");
+        ck_assert_str_eq(reply_header(found, "Access-Control-Allow-Methods"), strcmp(routes[i].method, "GET") ? "POST" : "GET, HEAD");
+        ck_assert_int_eq(ask_as(&server, page, "PATCH", path, "{}")->status, 405);
+    }
+    ck_assert_int_eq(ask_as(&server, page, "OPTIONS", "/nowhere", NULL)->status, 404);
+    char *text = strdup(ask_as(&server, BEARER("ck_metrics"), "GET", "/metrics", NULL)->body);
+    for (size_t i = 0; i < N; i++)
+        for (int code = 204; code <= 405; code += 405 - 204) {
+            snprintf(path, sizeof path, "carousel_requests_total{route=\"%s\",code=\"%d\"} 1\n", routes[i].path, code);
+            ck_assert_msg(strstr(text, path) != NULL, "no %s", path);
+        }
+    ck_assert_ptr_nonnull(strstr(text, "carousel_requests_total{route=\"none\",code=\"404\"} 1\n"));
+    ck_assert_ptr_null(strstr(text, "route=\"none\",code=\"405\""));
+    free(text);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
 START_TEST(histograms_are_cumulative_and_end_with_their_count)
 {
     server_start(&server, NULL);
@@ -132,6 +171,7 @@ Suite *counters_suite(void)
     TCase *cases = tcase_create("counters");
     tcase_set_timeout(cases, 10);
     tcase_add_test(cases, counters_add_up_with_the_requests);
+    tcase_add_test(cases, every_path_counts_what_hit_it);
     tcase_add_test(cases, histograms_are_cumulative_and_end_with_their_count);
     tcase_add_test(cases, the_access_log_has_one_line_a_request_and_no_prompt);
     suite_add_tcase(suite, cases);

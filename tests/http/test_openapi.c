@@ -68,12 +68,16 @@ END_TEST
 START_TEST(every_route_is_described_and_nothing_else)
 {
     int n = 0;
-    for (int i = 0; i < N_ROUTES; i++)
+    for (int i = 0; i < N_ROUTES; i++) {
         ck_assert_msg(operation(routes[i].method, routes[i].path) != NULL, "docs/openapi.yaml lacks %s %s",
                       routes[i].method, routes[i].path);
+        cJSON *preflight = operation("OPTIONS", routes[i].path);
+        ck_assert_msg(json_at(json_at(preflight, "responses"), "204") != NULL && !json_at(preflight, "security"),
+                      "docs/openapi.yaml lacks OPTIONS %s, which needs no key", routes[i].path);
+    }
     const cJSON *path, *method;
     cJSON_ArrayForEach(path, json_at(document, "paths"))
-        cJSON_ArrayForEach(method, path) n += strcmp(method->string, "parameters") != 0;
+        cJSON_ArrayForEach(method, path) n += strcmp(method->string, "parameters") && strcmp(method->string, "options");
     ck_assert_msg(n == N_ROUTES, "docs/openapi.yaml has %d operations; server/routes.def has %d", n, N_ROUTES);
 }
 END_TEST

@@ -21,7 +21,7 @@ trap '[ $server = 0 ] || kill $server 2>/dev/null' EXIT
 # start SETTING...: a server on the zoo whose deadlines are short.
 start() {
     rm -f "$folder/server.out"
-    env CAROUSEL_TIMEOUTS_REQUEST_MS=2000 "$@" "${CAROUSEL_PROGRAM:-build/carousel}" serve --models zoo \
+    env CAROUSEL_TIMEOUTS_REQUEST_MS=2000 "CAROUSEL_HTTP_CORS_ORIGINS=*" "$@" "${CAROUSEL_PROGRAM:-build/carousel}" serve --models zoo \
         --host 127.0.0.1 --port 0 >"$folder/server.out" 2>>"$folder/server.log" &
     server=$!
     for _ in {1..300}; do

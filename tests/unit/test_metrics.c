@@ -138,14 +138,15 @@ END_TEST
 static const struct {
     const char *method, *path, *tail;
     enum route_id route;
-    bool known;
+    bool has_method;
 } paths[] = {
     {"GET", "/health", "", ROUTE_HEALTH, true},       {"HEAD", "/health", "", ROUTE_HEALTH, true},
-    {"POST", "/health", "", ROUTE_NONE, true},        {"GET", "/v1/models", "", ROUTE_MODELS, true},
+    {"POST", "/health", "", ROUTE_HEALTH, false},     {"GET", "/v1/models", "", ROUTE_MODELS, true},
     {"GET", "/v1/models/a:1", "a:1", ROUTE_MODEL, true}, {"GET", "/v1/models/", "", ROUTE_NONE, false},
     {"GET", "/v1/modelsx", "", ROUTE_NONE, false},    {"GET", "/Health", "", ROUTE_NONE, false},
-    {"GET", "", "", ROUTE_NONE, false},               {"get", "/health", "", ROUTE_NONE, true},
-    {"POST", "/v1/completions", "", ROUTE_COMPLETIONS, true},
+    {"GET", "", "", ROUTE_NONE, false},               {"get", "/health", "", ROUTE_HEALTH, false},
+    {"POST", "/v1/completions", "", ROUTE_COMPLETIONS, true}, {"OPTIONS", "/v1/completions", "", ROUTE_COMPLETIONS, false},
+    {"GET", "/v1/models/a/reload", "a", ROUTE_RELOAD, false},
 };
 
 START_TEST(routes_are_found)
@@ -153,7 +154,7 @@ START_TEST(routes_are_found)
     struct match match;
     route_find(paths[_i].method, paths[_i].path, &match);
     ck_assert_int_eq(match.route, paths[_i].route);
-    ck_assert_int_eq(match.path_is_known, paths[_i].known);
+    ck_assert_int_eq(match.has_method, paths[_i].has_method);
     if (match.route != ROUTE_NONE) ck_assert_str_eq(match.tail, paths[_i].tail);
 }
 END_TEST
@@ -164,7 +165,7 @@ START_TEST(a_long_id_is_no_path)
     struct match match;
     memset(path + strlen(path), 'a', 300);
     route_find("GET", path, &match);
-    ck_assert(!match.path_is_known);
+    ck_assert_int_eq(match.route, ROUTE_NONE);
 }
 END_TEST
 
