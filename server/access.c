@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* getrandom */
 #include "server/access.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,16 +15,37 @@
 
 enum { LINE_BYTES = 4096 };
 
+/* 16 random bytes. The system is asked for many at a time. */
+static bool take_random(uint64_t words[2])
+{
+    enum { WORDS = 32 };
+    static _Thread_local uint64_t stock[WORDS];
+    static _Thread_local size_t left;
+    if (!left && getrandom(stock, sizeof stock, GRND_NONBLOCK) != (ssize_t)sizeof stock) return false;
+    left = (left ? left : WORDS) - 2;
+    words[0] = stock[left];
+    words[1] = stock[left + 1];
+    return true;
+}
+
+static char *put_hex(char *out, uint64_t word)
+{
+    for (int shift = 60; shift >= 0; shift -= 4) *out++ = "0123456789abcdef"[word >> shift & 15];
+    return out;
+}
+
 const char *access_new_id(const char *prefix, char out[REQUEST_ID_BYTES])
 {
     static _Atomic uint64_t counter;
     uint64_t words[2];
-    if (getrandom(words, sizeof words, GRND_NONBLOCK) != (ssize_t)sizeof words) {
+    if (!take_random(words)) {
         words[0] = (uint64_t)clock_us(); /* unique, which is all that an id must be */
         words[1] = counter++;
     }
-    snprintf(out, REQUEST_ID_BYTES, "%s%016llx%016llx", prefix, (unsigned long long)words[0],
-             (unsigned long long)words[1]);
+    size_t n = strlen(prefix);
+    assert(n + 33 <= REQUEST_ID_BYTES);
+    memcpy(out, prefix, n);
+    *put_hex(put_hex(out + n, words[0]), words[1]) = '\0';
     return out;
 }
 

@@ -101,13 +101,10 @@ void put_close(struct writer *writer, char bracket)
 
 static void write_escaped(struct writer *writer, unsigned char c)
 {
-    static const char letters[] = "\b\f\n\r\t\"\\";
-    static const char names[] = "bfnrt\"\\";
+    static const char letters[] = "\b\f\n\r\t\"\\", names[] = "bfnrt\"\\", hex[] = "0123456789abcdef";
     const char *letter = c ? strchr(letters, c) : NULL;
-    char text[8];
-    int n = letter ? snprintf(text, sizeof text, "\\%c", names[letter - letters])
-                   : snprintf(text, sizeof text, "\\u%04x", c);
-    put_raw(writer, text, (size_t)n);
+    if (letter) put_raw(writer, (const char[]){'\\', names[letter - letters]}, 2);
+    else put_raw(writer, (const char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
 }
 
 void put_string_n(struct writer *writer, const char *text, size_t bytes)
@@ -152,8 +149,12 @@ static void write_text(struct writer *writer, const char *text, int n)
 
 void put_integer(struct writer *writer, int64_t value)
 {
-    char text[32];
-    write_text(writer, text, snprintf(text, sizeof text, "%lld", (long long)value));
+    char text[32], *end = text + sizeof text, *at = end;
+    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    do *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (value < 0) *--at = '-';
+    write_text(writer, at, (int)(end - at));
 }
 
 void put_null(struct writer *writer)
