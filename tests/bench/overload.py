@@ -7,8 +7,9 @@ client, with an address of its own (127.0.0.2), sends one request a second: what
 burst of three queues' worth is sent at once, and who is refused comes back exactly when Retry-After says.
 
 The load comes from the same machine and takes processor time from the server; `load_cpu` says how much, in parts of one
-processor. To take little, the open loop looks and sends every 2 ms only: no time below that means anything. Where others use the machine too, compare served_per_cpu_s: served for each second of the server's own
-processor time. Needs build/carousel, and Python's standard library only.
+processor. To take little, the open loop looks and sends every 2 ms only: no time below that means anything. Where others
+use the machine too, compare served_per_cpu_s: served for each second of the server's own processor time. Needs
+build/carousel, and Python's standard library only.
 """
 import argparse
 import heapq
