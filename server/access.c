@@ -13,7 +13,7 @@
 #include "server/log.h"
 #include "server/router.h"
 
-enum { LINE_BYTES = 4096 };
+enum { LINE_BYTES = 4096, REFUSAL_BYTES = 1 << 16 };
 
 /* 16 random bytes. The system is asked for many at a time. */
 static bool take_random(uint64_t words[2])
@@ -111,28 +111,23 @@ char *request_error_body(const struct problem *problem, const char *request_id, 
     return writer_take(&out, bytes);
 }
 
-char *request_refusal(const struct problem *problem, const char *request_id, bool plain, double total_ms,
-                      size_t *bytes, uint64_t *body_bytes)
+char *request_refusal(const struct head *head, const char *body, size_t body_bytes, size_t *bytes)
 {
-    enum { HEAD_BYTES = 512 };
-    size_t n_body = 0;
-    char *body = request_error_body(problem, request_id, plain, &n_body), *answer = malloc(HEAD_BYTES + n_body);
-    unsigned status = fault_http_status(problem->fault);
-    if (body && answer) {
-        int n = snprintf(answer, HEAD_BYTES,
-                         "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-                         "X-Request-Id: %s\r\nServer-Timing: queue;dur=0, compute;dur=0, total;dur=%.3f\r\n"
-                         "Connection: close\r\n\r\n",
-                         status, status == 408 ? "Request Timeout" : "Content Too Large", n_body, request_id, total_ms);
-        memcpy(answer + n, body, n_body);
-        *bytes = (size_t)n + n_body;
-        *body_bytes = n_body;
-    } else {
-        free(answer);
-        answer = NULL;
+    struct writer out;
+    char line[80];
+    writer_init(&out, REFUSAL_BYTES);
+    snprintf(line, sizeof line, "HTTP/1.1 %u %s\r\nContent-Length: %zu\r\n", head->status,
+             head->status == 408 ? "Request Timeout" : "Content Too Large", body_bytes);
+    put_raw(&out, line, strlen(line));
+    for (size_t i = 0; i < head->n; i++) {
+        put_raw(&out, head->headers[i].name, strlen(head->headers[i].name));
+        put_raw(&out, ": ", 2);
+        put_raw(&out, head->headers[i].value, strlen(head->headers[i].value));
+        put_raw(&out, "\r\n", 2);
     }
-    free(body);
-    return answer;
+    put_raw(&out, "\r\n", 2);
+    put_raw(&out, body, body_bytes);
+    return writer_take(&out, bytes);
 }
 
 void access_write(const struct access *access)

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "server/connection.h"
 #include "server/request.h"
 
 enum { REQUEST_ID_BYTES = 129, TRACE_ID_BYTES = 33 };
@@ -28,9 +29,9 @@ void access_take_trace(const char *traceparent, char out[TRACE_ID_BYTES]);
 /* The body of an error answer, from malloc, or NULL without memory. plain: in the form of the routes of /v2. */
 char *request_error_body(const struct problem *problem, const char *request_id, bool plain, size_t *bytes);
 
-/* A whole HTTP/1.1 answer that refuses and closes, for a client whose body has not ended; from malloc, or NULL. */
-char *request_refusal(const struct problem *problem, const char *request_id, bool plain, double total_ms,
-                      size_t *bytes, uint64_t *body_bytes);
+/* A whole HTTP/1.1 answer, a 408 or 413 of this head and body, for a client whose own body has not ended; from malloc, or
+ * NULL without memory. *bytes is its length. */
+char *request_refusal(const struct head *head, const char *body, size_t body_bytes, size_t *bytes);
 
 /* What the line tells beside the request's own record. Borrowed for the call; `status` 499 stands for a client who
  * left before there was an answer. Times are milliseconds from the arrival of the headers. */

@@ -2,10 +2,12 @@
 
 void answer_writer(struct writer *out, struct reply *reply)
 {
+    bool is_over = out->is_over;
     reply->body = writer_take(out, &reply->body_bytes);
-    if (!reply->body)
-        problem_set(&reply->problem, FAULT_NO_MEMORY, NULL,
-                    "the answer does not fit (limits.reply_bytes is %zu) or there is no memory for it", out->limit);
+    if (reply->body) return;
+    if (!is_over) problem_set(&reply->problem, FAULT_NO_MEMORY, NULL, NULL);
+    else problem_set(&reply->problem, FAULT_INPUT_TOO_LONG, NULL, "the answer is longer than %zu bytes (limits.reply_bytes); "
+                     "ask for less in one request", out->limit);
 }
 
 void answer_timings(struct writer *out, const struct job_timings *timings)

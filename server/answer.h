@@ -11,7 +11,7 @@
 #include "server/request.h"
 
 /* The writer's text becomes the reply's body; the writer is released. A writer that has failed becomes a
- * problem: over limits.reply_bytes, or no memory. */
+ * problem: over limits.reply_bytes (a 400, for coming back would not help), or no memory (503). */
 void answer_writer(struct writer *out, struct reply *reply);
 
 /* "timings":{...}: what a job took, for tasks that are not streamed. */

@@ -45,3 +45,16 @@ const char *cors_allow(const char *list, const char *origin)
     }
     return NULL;
 }
+
+void cors_write(struct head *head, const char *allowed, const char *methods)
+{
+    head_add(head, "Vary", "Origin");
+    if (!allowed) return;
+    head_add(head, "Access-Control-Allow-Origin", allowed);
+    head_add(head, "Access-Control-Expose-Headers", "X-Request-Id, Server-Timing, Retry-After, WWW-Authenticate");
+    if (!methods) return;
+    head_add(head, "Access-Control-Allow-Methods", methods);
+    /* * does not mean Authorization */
+    head_add(head, "Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-Id, traceparent, *");
+    head_add(head, "Access-Control-Max-Age", "600");
+}

@@ -9,11 +9,15 @@
 #include <stdbool.h>
 
 #include "core/status.h"
+#include "server/connection.h"
 
 /* Whether every word of the list is an origin or "*". */
 MUST_CHECK enum status cors_check(const char *list, struct error *err);
 /* The value of Access-Control-Allow-Origin for a request of this origin (NULL: none was sent): "*", the origin itself, or
  * NULL where it may not. */
 const char *cors_allow(const char *list, const char *origin);
+/* The headers that tell a browser so, with a list: `allowed` is what cors_allow said. `methods` answers its preflight; NULL:
+ * this is no answer to one. */
+void cors_write(struct head *head, const char *allowed, const char *methods);
 
 #endif

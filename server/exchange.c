@@ -50,6 +50,7 @@ struct exchange {
     struct match match;
     struct problem early; /* found before any work was done; told when the body has been read away */
     struct body body;
+    const char *page;     /* the origin of a web page that may read the answer, or "*"; NULL: none, or it may not */
     bool preflight;       /* a browser asks whether a page may ask */
     struct client *client; /* whose key it came with, acquired; NULL: no key is needed */
     uint64_t charged_steps;
@@ -188,25 +189,9 @@ struct texts {
     char timing[160], retry_after[16];
 };
 
-/* What a browser must be told before it shows the answer to a page, or sends what the page asks for. */
-static void write_cors(const struct exchange *exchange, struct head *head)
-{
-    const char *origins = exchange->service->server->config->http_cors_origins;
-    if (!*origins) return;
-    const char *allowed = cors_allow(origins, connection_header(exchange->connection, "Origin"));
-    head_add(head, "Vary", "Origin");
-    if (!allowed) return;
-    head_add(head, "Access-Control-Allow-Origin", allowed);
-    head_add(head, "Access-Control-Expose-Headers", "X-Request-Id, Server-Timing, Retry-After, WWW-Authenticate");
-    if (!exchange->preflight) return;
-    head_add(head, "Access-Control-Allow-Methods", exchange->match.allow);
-    /* * does not mean Authorization */
-    head_add(head, "Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-Id, traceparent, *");
-    head_add(head, "Access-Control-Max-Age", "600");
-}
-
-/* The head of every answer. */
-static void write_head(const struct exchange *exchange, const struct reply *reply, struct texts *texts, struct head *head)
+/* The head of every answer; the attendant writes one too (expire). */
+static void write_head(const struct exchange *exchange, const struct reply *reply, bool closes, struct texts *texts,
+                       struct head *head)
 {
     const struct record *record = &exchange->request.record;
     *head = (struct head){.status = exchange->status};
@@ -223,10 +208,12 @@ static void write_head(const struct exchange *exchange, const struct reply *repl
         head_add(head, "Retry-After", texts->retry_after);
     }
     if (exchange->status == 401) head_add(head, "WWW-Authenticate", "Bearer realm=\"carousel\"");
-    write_cors(exchange, head);
+    if (*exchange->service->server->config->http_cors_origins)
+        cors_write(head, exchange->page, exchange->preflight ? exchange->match.allow : NULL);
     if (reply->stream) head_add(head, "Cache-Control", "no-cache");
     if (reply->stream) head_add(head, "X-Accel-Buffering", "no");
-    if (atomic_load(&exchange->service->server->phase) >= SERVER_DRAINING) head_add(head, "Connection", "close");
+    closes |= atomic_load(&exchange->service->server->phase) >= SERVER_DRAINING;
+    if (closes) head_add(head, "Connection", "close");
 }
 
 /* The next bytes of a stream are wanted. */
@@ -270,7 +257,7 @@ static bool respond(struct exchange *exchange, struct reply *reply)
     if (reply->problem.fault != FAULT_NONE) take_error_body(exchange, reply);
     exchange->status = reply->status ? reply->status : 200;
     settle_steps(exchange);
-    write_head(exchange, reply, &texts, &head);
+    write_head(exchange, reply, false, &texts, &head);
     pthread_mutex_lock(&exchange->mu);
     exchange->phase = reply->stream ? PHASE_STREAMING : PHASE_REPLIED;
     pthread_mutex_unlock(&exchange->mu);
@@ -293,13 +280,20 @@ static bool respond_early(struct exchange *exchange)
 /* An answer while the body still comes; the caller closes. */
 static void refuse(struct exchange *exchange, const struct problem *problem)
 {
+    struct reply reply = {.problem = *problem};
+    struct head head;
+    struct texts texts;
     size_t n = 0;
-    char *answer = request_refusal(problem, exchange->id, exchange->match.is_v2,
-                                   ms_since(exchange->request.began_us), &n, &exchange->bytes_out);
-    if (answer) connection_blurt(exchange->connection, answer, n);
+    take_error_body(exchange, &reply);
+    exchange->status = reply.status;
+    write_head(exchange, &reply, true, &texts, &head);
+    char *answer = reply.body ? request_refusal(&head, reply.body, reply.body_bytes, &n) : NULL;
+    if (answer) {
+        connection_blurt(exchange->connection, answer, n);
+        exchange->bytes_out = reply.body_bytes;
+    }
     free(answer);
-    exchange->status = fault_http_status(problem->fault);
-    metrics_count_fault(exchange->service->server->metrics, problem->fault);
+    free(reply.body);
 }
 
 static void refuse_late(struct exchange *exchange)
@@ -360,7 +354,7 @@ static bool is_preflight(const struct exchange *exchange, struct problem *proble
     if (!*origins || !origin || strcmp(exchange->method, "OPTIONS") || exchange->match.route == ROUTE_NONE ||
         !connection_header(exchange->connection, "Access-Control-Request-Method"))
         return false;
-    if (!cors_allow(origins, origin))
+    if (!exchange->page)
         problem_set(problem, FAULT_PERMISSION_DENIED, NULL, "the origin %.100s is none of http.cors_origins", origin);
     return true;
 }
@@ -379,7 +373,8 @@ static bool check_headers(struct exchange *exchange, const char *path)
         return false;
     exchange->request.caller = client_caller(exchange->client);
     if (!route_is_post(exchange->match.route) || atomic_load(&exchange->service->server->phase) == SERVER_READY) return true;
-    return problem_set(&exchange->early, FAULT_DRAINING, NULL, NULL);
+    bool loading = atomic_load(&exchange->service->server->phase) == SERVER_LOADING;
+    return problem_set(&exchange->early, loading ? FAULT_LOADING : FAULT_DRAINING, NULL, NULL);
 }
 
 static struct exchange *exchange_new(struct service *service, struct connection *connection, const char *method,
@@ -395,6 +390,7 @@ static struct exchange *exchange_new(struct service *service, struct connection 
     snprintf(exchange->method, sizeof exchange->method, "%s", method);
     access_take_id(connection_header(connection, "X-Request-Id"), exchange->id);
     access_take_trace(connection_header(connection, "traceparent"), exchange->trace_id);
+    exchange->page = cors_allow(service->server->config->http_cors_origins, connection_header(connection, "Origin"));
     route_find(method, path, &exchange->match);
     exchange->request = (struct request){.server = service->server, .route = exchange->match.route, .id = exchange->id,
                                          .tail = exchange->match.tail, .began_us = clock_us(),

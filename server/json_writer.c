@@ -24,7 +24,7 @@ void writer_release(struct writer *writer)
 void writer_clear(struct writer *writer)
 {
     writer->n = 0;
-    writer->need_comma = writer->failed = false;
+    writer->need_comma = writer->failed = writer->is_over = false;
 }
 
 bool writer_failed(const struct writer *writer)
@@ -42,7 +42,7 @@ static bool reserve(struct writer *writer, size_t bytes)
 {
     if (writer->failed) return false;
     if (bytes > writer->limit || writer->n > writer->limit - bytes) {
-        writer->failed = true;
+        writer->failed = writer->is_over = true;
         return false;
     }
     size_t needed = writer->n + bytes + 1;

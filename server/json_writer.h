@@ -18,7 +18,7 @@ struct writer {
     char *text;      /* owned */
     size_t n;        /* bytes written */
     size_t capacity, limit;
-    bool need_comma, failed;
+    bool need_comma, failed, is_over; /* is_over: it failed for its limit */
 };
 
 /* At most `limit` bytes. */

@@ -32,22 +32,24 @@ static void check_body(const char *body, size_t bytes, const char *id, bool plai
 
 static void check_refusal(const struct problem *problem, const char *id, bool plain)
 {
-    size_t bytes = 0, told = 0;
-    uint64_t body_bytes = 0;
-    char head[1024];
+    size_t bytes = 0, body_bytes = 0, told = 0;
+    char text[1024], line[REQUEST_ID_BYTES + 32];
+    struct head head = {.status = 413};
     assert(problem->fault != FAULT_NONE && problem->message[0]);
-    char *body = request_error_body(problem, id, plain, &bytes);
+    char *body = request_error_body(problem, id, plain, &body_bytes);
     assert(body);
-    check_body(body, bytes, id, plain);
-    free(body);
-    char *answer = request_refusal(problem, id, plain, 1, &bytes, &body_bytes);
+    check_body(body, body_bytes, id, plain);
+    head_add(&head, "X-Request-Id", id);
+    char *answer = request_refusal(&head, body, body_bytes, &bytes);
     assert(answer && body_bytes + 4 < bytes);
-    snprintf(head, sizeof head, "%.*s", (int)(bytes - body_bytes), answer);
-    const char *length = strstr(head, "\r\nContent-Length: ");
+    snprintf(text, sizeof text, "%.*s", (int)(bytes - body_bytes), answer);
+    const char *length = strstr(text, "\r\nContent-Length: ");
     assert(length && sscanf(length, "\r\nContent-Length: %zu\r\n", &told) == 1 && told == body_bytes);
-    assert(!memcmp(answer + bytes - body_bytes - 4, "\r\n\r\n", 4));
-    check_body(answer + bytes - body_bytes, body_bytes, id, plain);
+    snprintf(line, sizeof line, "\r\nX-Request-Id: %s\r\n", id);
+    assert(strstr(text, line) && !memcmp(answer + bytes - body_bytes - 4, "\r\n\r\n", 4));
+    assert(!memcmp(answer + bytes - body_bytes, body, body_bytes));
     free(answer);
+    free(body);
 }
 
 /* The route's path with the tail in its hole is the path that came. */

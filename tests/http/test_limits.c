@@ -68,6 +68,24 @@ START_TEST(steps_that_wait_are_bounded_too)
 }
 END_TEST
 
+/* Asking again would not help, so it is the client's to ask for less. */
+START_TEST(an_answer_that_is_too_long_is_a_400)
+{
+    const char *const settings[] = {"CAROUSEL_LIMITS_REPLY_BYTES=64KiB", NULL};
+    static char body[24000];
+    server_start(&server, settings);
+    for (int n = 1000; n <= 20000; n *= 20) {
+        int at = snprintf(body, sizeof body, "{\"model\":\"tiny-characters\",\"input\":\"");
+        memset(body + at, 'a', (size_t)n);
+        snprintf(body + at + n, sizeof body - (size_t)(at + n), "\"}");
+        struct reply *found = ask(&server, "POST", "/v1/tokenize", body);
+        if (n == 1000) expect_ok(found);
+        else expect_error(found, 400, "input_too_long", "");
+    }
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
 START_TEST(a_deadline_that_passes_is_a_504)
 {
     const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1", "CAROUSEL_SCHEDULER_MAX_BATCH=1",
@@ -199,6 +217,7 @@ Suite *limits_suite(void)
     tcase_set_timeout(cases, 25);
     tcase_add_test(cases, a_full_queue_is_a_429_at_once);
     tcase_add_test(cases, steps_that_wait_are_bounded_too);
+    tcase_add_test(cases, an_answer_that_is_too_long_is_a_400);
     tcase_add_test(cases, a_deadline_that_passes_is_a_504);
     tcase_add_test(cases, the_configured_deadline_holds_for_all);
     tcase_add_test(cases, hundreds_of_connections_are_served);

@@ -270,6 +270,32 @@ START_TEST(pages_of_listed_origins_may_read)
 }
 END_TEST
 
+/* These are written past libmicrohttpd, while the body still comes. */
+START_TEST(pages_may_read_why_a_body_was_cut_off)
+{
+    const char *const settings[] = {cors_settings[0], "CAROUSEL_LIMITS_BODY_BYTES=1024", "CAROUSEL_TIMEOUTS_BODY_S=1", NULL};
+    static char block[1100];
+    memset(block, ' ', sizeof block);
+    server_start(&server, settings);
+    for (int late = 0; late < 2; late++) {
+        client_open(&client, &server);
+        client_say(&client, "POST /v1/forecast HTTP/1.1\r\nHost: t\r\n" ORIGIN("https://a.example") "Transfer-Encoding: chunked\r\n\r\n");
+        if (late) client_say(&client, "1\r\n{\r\n");
+        else client_say(&client, "44c\r\n%.1100s\r\n", block);
+        ck_assert(client_read(&client, &reply));
+        if (late) expect_error(&reply, 408, "request_timeout", "");
+        else expect_error(&reply, 413, "payload_too_large", "");
+        ck_assert_str_eq(reply_header(&reply, "Access-Control-Allow-Origin"), "https://a.example");
+        ck_assert_str_eq(reply_header(&reply, "Vary"), "Origin");
+        ck_assert_str_eq(reply_header(&reply, "Connection"), "close");
+        ck_assert_uint_gt(strlen(reply_header(&reply, "X-Request-Id")), 0);
+        ck_assert_uint_gt(strlen(reply_header(&reply, "Server-Timing")), 0);
+        client_close(&client);
+    }
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
 START_TEST(a_preflight_needs_no_key_and_asks_no_model)
 {
     const char *const settings[] = {cors_settings[0], keys_setting(), NULL};
@@ -318,6 +344,7 @@ Suite *listen_suite(void)
     tcase_add_test(cases, on_a_public_address_one_client_has_a_quarter_of_the_connections);
     tcase_add_test(cases, a_unix_socket_serves_and_is_removed);
     tcase_add_test(cases, pages_of_listed_origins_may_read);
+    tcase_add_test(cases, pages_may_read_why_a_body_was_cut_off);
     tcase_add_test(cases, a_preflight_needs_no_key_and_asks_no_model);
     tcase_add_test(cases, without_a_list_there_is_no_cors);
     suite_add_tcase(suite, cases);
