@@ -189,7 +189,7 @@ enum status arguments_parse(int argc, char **argv, struct arguments *out, struct
     return status;
 }
 
-/* Who names bundles need not have the default folder: it is there in the repository only. */
+/* Who names bundles, and no folder by flag, need not have the default one: it is there in the repository only. */
 static void forget_default_folder(struct config *config)
 {
     static struct config defaults;
@@ -210,6 +210,6 @@ enum status arguments_config(const struct arguments *arguments, struct config *c
                             arguments->settings[i].value, err);
     if (status == STATUS_OK && *arguments->folders) status = config_set(config, "models", "folders", arguments->folders, err);
     if (status == STATUS_OK && *arguments->bundles) status = config_set(config, "models", "bundles", arguments->bundles, err);
-    if (status == STATUS_OK) forget_default_folder(config);
+    if (status == STATUS_OK && !*arguments->folders) forget_default_folder(config);
     return status;
 }

@@ -47,7 +47,11 @@ static enum status load_models(struct server *server, repository_listener *liste
     };
     enum status status = repository_new(&options, &server->repository);
     if (status != STATUS_OK) return error_set(err, status, "no memory for the models");
-    return repository_sync(server->repository, err);
+    status = repository_sync(server->repository, err);
+    if (status != STATUS_NOT_FOUND) return status;
+    const struct error why = *err;
+    return error_set(err, status, "%s; name a folder of bundles by --models DIR or models.folders, or a bundle by "
+                     "--model NAME=PATH", why.message);
 }
 
 /* ---- everything but HTTP -------------------------------------------------------------------- */
@@ -203,7 +207,8 @@ static void warn_of_none(struct server *server)
     struct model **models;
     size_t n;
     if (registry_list(server->registry, &models, &n) != STATUS_OK) return;
-    if (!n) log_line(LOG_WARNING, "no model is served: models.folders is '%s'", server->config->models_folders);
+    if (!n) log_line(LOG_WARNING, "no model is served: models.folders is '%s', models.bundles is '%s'",
+                     server->config->models_folders, server->config->models_bundles);
     while (n) model_drop(models[--n]);
     memory_free(models);
 }

@@ -260,7 +260,20 @@ cd "$scratch" || exit 1
 run 0 generate --model "m=$here/$bundles/tiny-characters" --max-tokens 3 --seed 1 hello
 is_silent "$err"
 run 1 generate --model m --max-tokens 3 hello
-complains 'zoo'
+complains "folder 'zoo': .*; name a folder of bundles by --models DIR"
+run 1 serve --port 0
+complains "folder 'zoo'"
+run 1 serve --port 0 --models zoo --model "m=$here/$bundles/tiny-characters" # asked for
+complains "folder 'zoo'"
+last="carousel serve --model m=PATH" checks=$((checks + 2))
+timeout 60 "$program" serve --port 0 --model "m=$here/$bundles/tiny-characters" >"$out" 2>"$err" &
+for _ in {1..300}; do
+    [ ! -s "$out" ] && kill -0 $! 2>/dev/null || break
+    sleep 0.1
+done
+kill $! 2>/dev/null
+wait $! || [ $? = 124 ] || bad "ended badly"
+grep -q '^carousel: listening on http' "$out" && grep -q 'model m:1 .* loaded' "$err" || bad "does not serve m"
 cd "$here" || exit 1
 run 1 serve --port 0 --models "$scratch/nowhere"
 complains 'nowhere'
