@@ -74,6 +74,16 @@ def warm_cosine(optimizer, total, warm=100):
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
+def descend(loss, model, optimizer, schedule, clip=1.0):
+    """One step of training, down the gradient of the loss, which is cut to the norm `clip` (None: as it is)."""
+    optimizer.zero_grad()
+    loss.backward()
+    if clip:
+        torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+    optimizer.step()
+    schedule.step()
+
+
 def save_checkpoint(path, epoch, *parts):
     """Save everything that has a state_dict(); written beside and renamed, so that it is whole or absent."""
     if path:

@@ -87,11 +87,7 @@ def train(model, images, labels, args):
             chosen = order[step * BATCH:(step + 1) * BATCH]
             outputs = model((distort(images[chosen]) - MEAN) / SCALE)
             loss = functional.cross_entropy(outputs, labels[chosen])
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
+            recipe.descend(loss, model, optimizer, schedule)
             progress.step(epoch, step, loss.item())
         progress.epoch(epoch)
         recipe.save_checkpoint(args.checkpoint, epoch + 1, model, optimizer, schedule)

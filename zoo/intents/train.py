@@ -83,10 +83,7 @@ def train(model, sequences, labels, args):
             ids = torch.tensor([sequences[i] for i in indices])
             ids[torch.rand(ids.shape) < WORD_DROPOUT] = 0  # <unk>: be prepared for words never seen
             loss = functional.cross_entropy(model(ids), torch.tensor([labels[i] for i in indices]))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
+            recipe.descend(loss, model, optimizer, schedule, clip=None)
             progress.step(epoch, step, loss.item())
         progress.epoch(epoch)
         recipe.save_checkpoint(args.checkpoint, epoch + 1, model, optimizer, schedule)

@@ -145,11 +145,7 @@ def train(number, words, sequences, labels, args):
             folds = torch.tensor([fold[i] for i in indices])
             loss = functional.cross_entropy(model(ids, without[folds[:, None], ids]),
                                             torch.tensor([labels[i] for i in indices]), label_smoothing=SOFTEN)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
+            recipe.descend(loss, model, optimizer, schedule)
             average.update(model)
             progress.step(epoch, step, loss.item())
         fix_favours(model, average.weights["embedding.weight"], sequences, labels)

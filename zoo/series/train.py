@@ -96,11 +96,7 @@ def train(model, real, args):
         for step in range(STEPS):
             length = random.choice([24, 36, 48, 72, 96, 120, LONGEST])
             loss = loss_of(model, batch(real, length), length)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
+            recipe.descend(loss, model, optimizer, schedule)
             average.update(model)
             progress.step(epoch, step, loss.item())
         progress.epoch(epoch)
