@@ -7,24 +7,10 @@ cd "$(dirname "$0")/.."
 LIMIT_MB=80
 base=$(sed -n 's/^FROM \(debian:[^ ]*\).*/\1/p' docker/Dockerfile)
 work=$(mktemp -d)
-checks=0 failures=0 server=0 container=
+server=0 container=
 trap 'finish' EXIT
 
-say() { echo "  $*"; }
-
-# expect TEXT COMMAND...: one check.
-expect() {
-    local text=$1
-    shift
-    checks=$((checks + 1))
-    if "$@" >"$work/output" 2>&1; then
-        say "ok: $text"
-    else
-        failures=$((failures + 1))
-        say "FAILED: $text"
-        tail -c 2000 "$work/output" "$work/server" 2>/dev/null
-    fi
-}
+. docker/checks.sh
 
 finish() {
     if [ "$engine" = docker ]; then
@@ -98,11 +84,9 @@ else
     has_base() { buildah inspect --type image "$base" >/dev/null 2>&1 || timeout 120 buildah pull -q "$base"; }
     # Debian's packages as the slim image has them: the essential ones, without manuals.
     make_base() {
-        local options=() from
-        while IFS= read -r line; do options+=(--aptopt="$line"); done \
-            < <(apt-config dump | grep -E '^Acquire::(Check-|http|Retries)')
+        local options=() path from
         for path in doc man info locale; do options+=(--dpkgopt="path-exclude=/usr/share/$path/*"); done
-        mmdebstrap --quiet --variant=minbase "${options[@]}" bookworm "$work/base.tar" &&
+        bootstrap "${options[@]}" bookworm "$work/base.tar" &&
             from=$(buildah from scratch) && buildah add -q "$from" "$work/base.tar" / &&
             buildah config --cmd /bin/bash "$from" &&
             buildah commit -q "$from" "docker.io/library/$base" && buildah rm "$from"
@@ -111,14 +95,14 @@ else
         return $code
     }
     if ! has_base >/dev/null 2>&1; then
-        say "no registry answers: making $base from Debian's packages"
+        echo "  no registry answers: making $base from Debian's packages"
         expect "the base image is made" make_base
     fi
 fi
 
 version=$(git describe --tags --always --dirty 2>/dev/null || echo unversioned)
 began=$SECONDS
-say "building with $engine"
+echo "  building with $engine"
 expect "the image without the zoo builds" build bare carousel:bare
 expect "the image builds" build "" carousel:latest
 [ $failures = 0 ] || { cat "$work/output"; }
@@ -151,5 +135,4 @@ if [ $failures = 0 ]; then
     expect "at most $LIMIT_MB MB without the zoo" is_small "$bare"
     echo "docker: $bare MB without the zoo, $whole MB with it, in $((SECONDS - began)) s"
 fi
-echo "docker: $((checks ? (checks - failures) * 100 / checks : 0))%: Checks: $checks, Failures: $failures, Errors: 0"
-[ $failures = 0 ]
+sum_up docker

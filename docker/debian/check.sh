@@ -4,23 +4,12 @@
 # allows. Needs root (or sudo) for mmdebstrap. Ends with a line like the one that check prints.
 set -u
 cd "$(dirname "$0")/../.."
-folder=$1 checks=0 failures=0 unit=docker/systemd/carousel.service
+folder=$1 unit=docker/systemd/carousel.service
 package=$(ls "$folder"/carousel_*.deb)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-expect() {
-    local text=$1
-    shift
-    checks=$((checks + 1))
-    if "$@" >"$work/output" 2>&1; then
-        echo "  ok: $text"
-    else
-        failures=$((failures + 1))
-        echo "  FAILED: $text"
-        tail -c 2000 "$work/output"
-    fi
-}
+. docker/checks.sh
 
 # Nobody maintains this package in Debian, so the maintainer's address is this machine's.
 reads_well() { lintian --allow-root --fail-on error,warning --suppress-tags \
@@ -38,9 +27,9 @@ calls_are_allowed() {
         [ -n "$url" ] && break
         sleep 0.1
     done
-    curl -fsS "$url/v1/completions" -H 'Content-Type: application/json' -d '{"model":"shakespeare","prompt":"a","stream":true}' &&
-        curl -fsS "$url/v1/forecast" -H 'Content-Type: application/json' -d '{"model":"numbers","series":[1,2],"horizon":2}' &&
-        curl -fsS "$url/metrics" || return
+    post() { curl -fsS "$url$1" -H 'Content-Type: application/json' -d "$2"; }
+    post /v1/completions '{"model":"shakespeare","prompt":"a","stream":true}' &&
+        post /v1/forecast '{"model":"numbers","series":[1,2],"horizon":2}' && curl -fsS "$url/metrics" || return
     pkill -TERM -P $server
     wait $server
     # strace's own execve of the program is systemd's, not the service's.
@@ -71,9 +60,7 @@ expect "the unit's exposure is at most 1.5 of 10" is_tight
 expect "the unit allows the system calls of a run" calls_are_allowed
 expect "a newer package" make_newer
 cp "$package" "$work/1.deb"
-options=()
-while IFS= read -r line; do options+=(--aptopt="$line"); done < <(apt-config dump | grep -E '^Acquire::(Check-|http|Retries)')
-mmdebstrap --quiet --variant=minbase --format=null "${options[@]}" \
+bootstrap --format=null \
     --customize-hook="copy-in $work/1.deb $work/2.deb docker/debian/chroot.sh /" \
     --customize-hook='chroot "$1" /chroot.sh' bookworm - >"$work/chroot.log" 2>&1 || cat "$work/chroot.log"
 while IFS= read -r line; do
@@ -81,6 +68,6 @@ while IFS= read -r line; do
     [ "${line%%:*}" = ok ] || failures=$((failures + 1))
     echo "  $line"
 done < <(grep -E '^(ok|FAILED): ' "$work/chroot.log")
-expect "all of it was checked" [ "$(grep -cE '^(ok|FAILED): ' "$work/chroot.log")" = "$(grep -c '^expect "' docker/debian/chroot.sh)" ]
-echo "deb: $(((checks - failures) * 100 / checks))%: Checks: $checks, Failures: $failures, Errors: 0"
-[ $failures = 0 ]
+expect "all of it was checked" \
+    [ "$(grep -cE '^(ok|FAILED): ' "$work/chroot.log")" = "$(grep -c '^expect "' docker/debian/chroot.sh)" ]
+sum_up deb

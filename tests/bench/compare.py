@@ -1,7 +1,7 @@
 """Carousel against ONNX Runtime and PyTorch: same weights, same tokens, one machine, one run.
 
     make bench-compare
-    build/compare/bin/python tests/bench/compare.py [--threads 1] [--rounds 5] [--shapes 1x1,4x1,...]
+    build/compare/venv/bin/python tests/bench/compare.py [--threads 1] [--rounds 5] [--shapes 1x1,4x1,...]
 
 The network: embedding 100x64 -> 2 x LSTM 512 -> linear 100, weights by PyTorch from a fixed seed. A shape BxT is one
 call: B sequences of T steps from a carried state, the linear layer on the last step. Each contestant answers

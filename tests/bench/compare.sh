@@ -6,11 +6,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 programs=$1
 shift
-if ! [ -e build/compare/ready ]; then
-    python3 -m venv build/compare
-    build/compare/bin/pip install --quiet -r tests/bench/requirements.txt
-    touch build/compare/ready
-fi
+tests/venv.sh build/compare tests/bench/requirements.txt
 for threads in 1 2; do
-    build/compare/bin/python tests/bench/compare.py --programs "$programs" --threads $threads "$@"
+    build/compare/venv/bin/python tests/bench/compare.py --programs "$programs" --threads $threads "$@"
 done

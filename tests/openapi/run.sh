@@ -7,44 +7,25 @@ cd "$(dirname "$0")/../.."
 here=tests/openapi
 mkdir -p "$1" && folder=$(cd "$1" && pwd) || exit
 
-if ! cmp -s $here/requirements.txt "$folder/requirements.txt"; then
-    echo "  installing schemathesis into $folder/venv"
-    rm -rf "$folder/venv"
-    python3 -m venv "$folder/venv" &&
-        "$folder/venv/bin/pip" install -q --disable-pip-version-check -r $here/requirements.txt &&
-        cp $here/requirements.txt "$folder/" || exit
-fi
-
-failures=0 checks=0 server=0 url=
-trap '[ $server = 0 ] || kill $server 2>/dev/null' EXIT
+tests/venv.sh "$folder" $here/requirements.txt || exit
+. tests/server.sh
+failures=0 checks=0
 
 # start SETTING...: a server on the zoo whose deadlines are short.
 start() {
-    rm -f "$folder/server.out"
-    env CAROUSEL_TIMEOUTS_REQUEST_MS=2000 "CAROUSEL_HTTP_CORS_ORIGINS=*" "$@" "${CAROUSEL_PROGRAM:-build/carousel}" serve --models zoo \
-        --host 127.0.0.1 --port 0 >"$folder/server.out" 2>>"$folder/server.log" &
-    server=$!
-    for _ in {1..300}; do
-        url=$(sed -n 's/^carousel: listening on //p' "$folder/server.out" 2>/dev/null)
-        [ -z "$url" ] || return 0
-        sleep 0.1
-    done
-    echo "the server did not start:"
-    cat "$folder/server.log"
-    exit 1
+    server_start --models zoo --set timeouts.request_ms=2000 --set "http.cors_origins=*" "$@"
 }
-
 stop() {
-    kill $server && wait $server || { echo "the server ended badly:"; tail -20 "$folder/server.log"; failures=$((failures + 1)); }
-    checks=$((checks + 1)) server=0
+    checks=$((checks + 1))
+    server_stop || failures=$((failures + 1))
 }
 
 # attempt NAME OPTION...: let the tool try it. Its own folder is what it writes to, and where it finds the hooks.
 attempt() {
     local log=$folder/$1.log code cases found
     shift
-    (cd "$folder" && PYTHONPATH=. venv/bin/schemathesis --no-color --config-file schemathesis.toml run "$url/openapi.json" \
-        --checks all --phases examples,coverage,fuzzing --request-timeout 30 --continue-on-failure --seed "${SEED:-1}" \
+    (cd "$folder" && PYTHONPATH=. venv/bin/schemathesis --no-color --config-file schemathesis.toml \
+        run "$url/openapi.json" --checks all --phases examples,coverage,fuzzing --request-timeout 30 --continue-on-failure --seed "${SEED:-1}" \
         --generation-database none "$@") >"$log" 2>&1
     code=$?
     cases=$(sed -n 's/^  \([0-9]*\) generated.*/\1/p' "$log")
@@ -70,7 +51,7 @@ attempt without-keys --max-examples "${EXAMPLES:-100}" --exclude-path-regex 'rep
 stop
 # Where there are keys: with one that may do everything, administration too, which comes last, for it unloads models.
 echo "all sha256:$(printf ck_openapi | sha256sum | cut -d' ' -f1) scopes=infer,metrics,admin" >"$folder/keys"
-start CAROUSEL_AUTH_KEYS_FILE="$folder/keys"
+start --set auth.keys_file="$folder/keys"
 attempt with-key --max-examples 10 -H "Authorization: Bearer ck_openapi" --exclude-path-regex 'repository|reload'
 attempt administration --max-examples 50 -H "Authorization: Bearer ck_openapi" --include-path-regex 'repository|reload'
 stop

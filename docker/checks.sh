@@ -1,0 +1,30 @@
+# checks.sh: what docker/check.sh and docker/debian/check.sh share. To be sourced; wants a folder in $work.
+checks=0 failures=0
+
+# expect TEXT COMMAND...: one check. Where it fails, the end of what it wrote, and of what the server did.
+expect() {
+    local text=$1
+    shift
+    checks=$((checks + 1))
+    if "$@" >"$work/output" 2>&1; then
+        echo "  ok: $text"
+    else
+        failures=$((failures + 1))
+        echo "  FAILED: $text"
+        tail -c 2000 "$work/output" "$work/server" 2>/dev/null
+    fi
+}
+
+# sum_up NAME: a line like the one that check prints; fails where a check has failed.
+sum_up() {
+    echo "$1: $((checks ? (checks - failures) * 100 / checks : 0))%: Checks: $checks, Failures: $failures, Errors: 0"
+    [ $failures = 0 ]
+}
+
+# bootstrap ARGUMENT...: Debian's essential packages, with this machine's settings of apt.
+bootstrap() {
+    local options=() line
+    while IFS= read -r line; do options+=(--aptopt="$line"); done \
+        < <(apt-config dump | grep -E '^Acquire::(Check-|http|Retries)')
+    mmdebstrap --quiet --variant=minbase "${options[@]}" "$@"
+}
