@@ -218,7 +218,7 @@ FORCE:
 # ---------------------------------------------------------------------------------------------
 # The tests. A tier is a folder: unit, golden, http. Each test_<suite>.c in it exports
 # `Suite *<suite>_suite(void)`; tests/unit/main.c runs the suites that its tier lists. The http tier
-# sees the server from outside only, so nothing of it is linked.
+# sees the server from outside only, so nothing of it is linked, and of tests/support/ only what knows nothing of it.
 
 SUPPORT := $(patsubst %.c,$O/%.o,$(wildcard tests/support/*.c))
 TIERS   := unit golden http
@@ -238,7 +238,7 @@ $O/tests/$(1)/suites.def: FORCE
 $O/tests/$(1)/main.o: tests/unit/main.c $O/tests/$(1)/suites.def $O/flags
 	$$(call say,CC,"$$< ($(1))") $$(CC) $$(ALL_CFLAGS) $$(CHECK_CFLAGS) -I$O/tests/$(1) -MMD -MP -c $$< -o $$@
 
-$O/tests/test_$(1): $$($(1)_OBJECTS) $(if $(filter http,$(1)),,$(SUPPORT) $(LIBRARY))
+$O/tests/test_$(1): $$($(1)_OBJECTS) $(if $(filter http,$(1)),$O/tests/support/await.o,$(SUPPORT) $(LIBRARY))
 	$$(call say,LD,$$@) $$(CC) $$(ALL_LDFLAGS) $(if $(filter unit,$(1)),$(WRAPPED)) $$^ $$(ALL_LIBS) $$(CHECK_LIBS) -o $$@
 endef
 $(foreach t,$(TIERS),$(eval $(call tier,$(t))))

@@ -404,3 +404,9 @@ void expect_ok(struct reply *reply)
     ck_assert_msg(reply->status == 200, "%d: %s", reply->status, reply->body);
     reply_json(reply);
 }
+
+void expect_retry_after(const struct reply *reply, int most_s)
+{
+    const char *text = reply_header(reply, "Retry-After");
+    ck_assert_msg(atoi(text) >= 1 && atoi(text) <= most_s, "Retry-After: '%s', expected 1 to %d", text, most_s);
+}

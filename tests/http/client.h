@@ -77,5 +77,7 @@ int length_at(struct reply *reply, const char *path);
 void expect_error(struct reply *reply, int status, const char *code, const char *param);
 /* The status is 200 and the body is JSON; else fails with the body. */
 void expect_ok(struct reply *reply);
+/* Retry-After is there and says 1 to most_s seconds. */
+void expect_retry_after(const struct reply *reply, int most_s);
 
 #endif

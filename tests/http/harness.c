@@ -13,30 +13,9 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client.h"
-
-double now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
-}
-
-void sleep_ms(int ms)
-{
-    struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-    while (nanosleep(&pause, &pause) != 0 && errno == EINTR)
-        ;
-}
-
-int patience_ms(int ms)
-{
-    const char *multiplier = getenv("CK_TIMEOUT_MULTIPLIER");
-    return ms * (multiplier != NULL ? atoi(multiplier) : 1);
-}
 
 const char *scratch_path(const char *name)
 {
@@ -236,9 +215,26 @@ double metric(const struct server *server, const char *name)
     return 0;
 }
 
+static int times_in(const char *log, const char *text)
+{
+    int n = 0;
+    for (const char *at = strstr(log, text); at != NULL; at = strstr(at + 1, text))
+        n++;
+    return n;
+}
+
+void await_log(const struct server *server, const char *text, int n)
+{
+    double end = now_ms() + patience_ms(AWAIT_MS);
+    while (times_in(server_log(server), text) < n) {
+        ck_assert_msg(now_ms() < end, "'%s' is not %d times in its log:\n%s", text, n, server_log(server));
+        sleep_ms(10);
+    }
+}
+
 bool metric_becomes(const struct server *server, const char *name, double value)
 {
-    double end = now_ms() + patience_ms(10000), found = 0;
+    double end = now_ms() + patience_ms(AWAIT_MS), found = 0;
     while ((found = metric(server, name)) != value && now_ms() < end)
         sleep_ms(10);
     return found == value;

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "tests/support/await.h"
+
 struct server {
     pid_t pid; /* 0: not running */
     int port;  /* 0: a Unix socket */
@@ -31,6 +33,8 @@ int server_wait(struct server *server);
 void server_signal(const struct server *server, int signal);
 /* What it has written on stderr so far; valid until the next call. */
 const char *server_log(const struct server *server);
+/* Wait until it holds the text n times. */
+void await_log(const struct server *server, const char *text, int n);
 
 /* One line of GET /metrics: the value behind `name`, labels included as they are printed, or 0
  * where the line is not there. */
@@ -52,12 +56,6 @@ const char *keys_file(const char *name, const char *lines);
     "admin sha256:219cc41786bc0b13ba7709aa15b4e802ef6f5fc7e6c554f97ff799c6936bfca3 scopes=admin\n"             \
     "all sha256:255e55b3b533765ecdb96d61469c8d64faaaba4e9768f01e06653726d57bf47b scopes=infer,metrics,admin\n"
 #define BEARER(key) "Authorization: Bearer " key "\r\n"
-
-/* Monotonic milliseconds; and a pause. */
-double now_ms(void);
-void sleep_ms(int ms);
-/* ms, times CK_TIMEOUT_MULTIPLIER: what sanitizers and coverage slow down. */
-int patience_ms(int ms);
 
 /* A copy of one of the small bundles in the folder `to` under CAROUSEL_SCRATCH. */
 void bundle_copy(const char *bundle, const char *to);

@@ -17,34 +17,18 @@ static struct reply reply;
 #define FEW "few sha256:08bcaba2cd7805f9d13062798b13a2baf692d7341e60fcaaba585bb89999d49c requests_per_minute=3\n"
 #define STEPS "steps sha256:8574a2a2cb1a6d055c8427aac011f9689a360c4b0255aaabfd81d22c3df6601e steps_per_minute=200\n"
 
+/* The file of this process; gives the setting that takes it. */
+static const char *write_keys(const char *lines)
+{
+    char name[64];
+    snprintf(name, sizeof name, "keys-%d", (int)getpid());
+    return keys_file(name, lines);
+}
+
 static void start_with(const char *lines)
 {
-    char name[64];
-    snprintf(name, sizeof name, "keys-%d", (int)getpid());
-    const char *const settings[] = {keys_file(name, lines), NULL};
+    const char *const settings[] = {write_keys(lines), NULL};
     server_start(&server, settings);
-}
-
-static void write_keys(const char *lines)
-{
-    char name[64];
-    snprintf(name, sizeof name, "keys-%d", (int)getpid());
-    keys_file(name, lines);
-}
-
-/* Until its log holds a text for the nth time. */
-static void wait_log(const char *text, int times)
-{
-    double end = now_ms() + patience_ms(10000);
-    for (;;) {
-        int n = 0;
-        for (const char *at = strstr(server_log(&server), text); at; at = strstr(at + 1, text))
-            n++;
-        if (n >= times)
-            return;
-        ck_assert_msg(now_ms() < end, "'%s' is not in its log:\n%s", text, server_log(&server));
-        sleep_ms(10);
-    }
 }
 
 static int status_as(const char *headers, const char *path, const char *body)
@@ -150,8 +134,7 @@ START_TEST(requests_a_minute_are_bounded_for_each_key)
     struct reply *found = ask_as(&server, BEARER("ck_few"), "POST", "/v1/forecast", FORECAST);
     expect_error(found, 429, "rate_limited", "");
     /* one every 20 seconds */
-    int wait_s = atoi(reply_header(found, "Retry-After"));
-    ck_assert_msg(wait_s >= 1 && wait_s <= 20, "Retry-After: %d", wait_s);
+    expect_retry_after(found, 20);
     ck_assert_int_eq(status_as(BEARER("ck_infer"), "/v1/forecast", FORECAST), 200);
     ck_assert_int_eq(status_as(BEARER("ck_few"), "/health", NULL), 200);
     ck_assert_int_eq(server_stop(&server), 0);
@@ -173,8 +156,7 @@ START_TEST(steps_a_minute_are_charged_and_what_is_not_used_comes_back)
     struct reply *found = ask_as(&server, BEARER("ck_steps"), "POST", "/v1/completions",
                                  "{\"model\":\"tiny-characters\",\"prompt\":\"a\",\"max_tokens\":150}");
     expect_error(found, 429, "rate_limited", "");
-    int wait_s = atoi(reply_header(found, "Retry-After"));
-    ck_assert_msg(wait_s >= 1 && wait_s <= 60, "Retry-After: %d", wait_s);
+    expect_retry_after(found, 60);
     ck_assert_int_eq(status_as(BEARER("ck_infer"), "/v1/forecast", FORECAST), 200);
     ck_assert_int_eq(server_stop(&server), 0);
 }
@@ -230,14 +212,14 @@ START_TEST(sighup_rereads_the_keys_and_keeps_what_was_used)
     /* One goes, one comes, and the quota does not begin anew. */
     write_keys("# changed\n" FEW STEPS);
     server_signal(&server, SIGHUP);
-    wait_log("API keys", 2);
+    await_log(&server, "API keys", 2);
     ck_assert_int_eq(status_as(BEARER("ck_infer"), "/v1/forecast", FORECAST), 401);
     ck_assert_int_eq(status_as(BEARER("ck_steps"), "/v1/forecast", FORECAST), 200);
     ck_assert_int_eq(status_as(BEARER("ck_few"), "/v1/forecast", FORECAST), 429);
     /* A broken file changes nothing, and says where it is broken. */
     write_keys(KEY_LINES "broken\n");
     server_signal(&server, SIGHUP);
-    wait_log("stay as they were", 1);
+    await_log(&server, "stay as they were", 1);
     ck_assert_ptr_nonnull(strstr(server_log(&server), ":5: expected NAME sha256:HASH"));
     ck_assert_int_eq(status_as(BEARER("ck_infer"), "/v1/forecast", FORECAST), 401);
     ck_assert_int_eq(status_as(BEARER("ck_steps"), "/v1/forecast", FORECAST), 200);
@@ -249,24 +231,18 @@ END_TEST
 START_TEST(a_request_outlives_its_key)
 {
     static char path[600];
-    char name[64];
-    snprintf(name, sizeof name, "keys-%d", (int)getpid());
-    snprintf(path, sizeof path, "%s", keys_file(name, KEY_LINES));
+    snprintf(path, sizeof path, "%s", write_keys(KEY_LINES));
     const char *const settings[] = {path, slow_setting(), NULL};
     server_start(&server, settings);
     client_open(&client, &server);
     static const char body[] = "{\"model\":\"slow\",\"prompt\":\"a\",\"max_tokens\":60}";
     client_say(&client, "POST /v1/completions HTTP/1.1\r\nHost: t\r\n" BEARER("ck_infer") "Content-Length: %zu\r\n\r\n%s",
                sizeof body - 1, body);
-    double end = now_ms() + patience_ms(10000);
-    while (!strstr(ask_as(&server, BEARER("ck_metrics"), "GET", "/metrics", NULL)->body, "sequences_active 1\n")) {
-        ck_assert_double_lt(now_ms(), end);
-        sleep_ms(5);
-    }
+    AWAIT(strstr(ask_as(&server, BEARER("ck_metrics"), "GET", "/metrics", NULL)->body, "sequences_active 1\n"));
     write_keys(STEPS);
     for (int i = 2; i < 5; i++) {
         server_signal(&server, SIGHUP);
-        wait_log("API keys", i);
+        await_log(&server, "API keys", i);
     }
     ck_assert(client_read(&client, &reply));
     expect_ok(&reply);
@@ -281,7 +257,7 @@ START_TEST(the_log_names_keys_and_never_shows_them)
     start_with(KEY_LINES);
     ck_assert_int_eq(status_as(BEARER("ck_infer"), "/v1/forecast", FORECAST), 200);
     ck_assert_int_eq(status_as(BEARER("ck_mistyped"), "/v1/forecast", FORECAST), 401);
-    wait_log("\"status\":401", 1);
+    await_log(&server, "\"status\":401", 1);
     ck_assert_ptr_nonnull(strstr(server_log(&server), "\"key\":\"infer\"}"));
     ck_assert_ptr_nonnull(strstr(server_log(&server), "\"key\":\"\"}"));
     ck_assert_ptr_null(strstr(server_log(&server), "ck_"));

@@ -70,14 +70,6 @@ static bool is_ready(const char *name, const char *version, bool ready)
     return metric_becomes(&server, line, ready);
 }
 
-/* Wait until the log says so. */
-static bool says(const char *text)
-{
-    double end = now_ms() + patience_ms(10000);
-    while (!strstr(server_log(&server), text) && now_ms() < end) sleep_ms(10);
-    return strstr(server_log(&server), text) != NULL;
-}
-
 static const char *description(const char *id)
 {
     char path[200];
@@ -107,7 +99,7 @@ START_TEST(sighup_rereads_the_folders)
     ck_assert_int_ne(strncmp(description("same"), "Anew: ", 6), 0);
     expect_ok(post(&server, "/v1/completions", "{'model':'comes','prompt':'the','max_tokens':3}"));
     expect_error(post(&server, "/v1/classify", "{'model':'goes','input':'good'}"), 404, "model_not_found", "model");
-    ck_assert(says("model goes:1 is no longer served"));
+    await_log(&server, "model goes:1 is no longer served", 1);
     ck_assert_ptr_null(strstr(strstr(server_log(&server), "SIGHUP"), "model same:1"));
     ck_assert_int_eq(server_stop(&server), 0);
 }
@@ -120,7 +112,7 @@ START_TEST(a_broken_change_leaves_what_was_served)
     server_start(&server, settings);
     edit("m", "golden.json", "\"output\": [", "\"output\": [9");
     server_signal(&server, SIGHUP);
-    ck_assert(says("model m: a bundle is refused, what was served before still is: golden.json: "));
+    await_log(&server, "model m: a bundle is refused, what was served before still is: golden.json: ", 1);
     expect_ok(post(&server, "/v1/forecast", "{'model':'m','series':[1,2],'horizon':1}"));
     ck_assert(is_ready("m", "1", true));
     ck_assert_int_eq(server_stop(&server), 0);
@@ -136,7 +128,7 @@ START_TEST(sighup_without_the_folder_changes_nothing)
     snprintf(away, sizeof away, "%s-away", scratch_path(folder));
     ck_assert_int_eq(rename(scratch_path(folder), away), 0);
     server_signal(&server, SIGHUP);
-    ck_assert(says("the models stay as they are: cannot open folder '"));
+    await_log(&server, "the models stay as they are: cannot open folder '", 1);
     expect_ok(post(&server, "/v1/forecast", "{'model':'m','series':[1,2],'horizon':1}"));
     ck_assert_int_eq(server_stop(&server), 0);
 }
@@ -191,9 +183,7 @@ START_TEST(a_stream_finishes_on_the_model_it_began_with)
     move("m", ".old");
     move(".new", "m");
     server_signal(&server, SIGHUP);
-    double end = now_ms() + patience_ms(10000);
-    while (strcmp(text_at(ask(&server, "GET", "/v1/models/m", NULL), "tokenizer"), "words") && now_ms() < end) sleep_ms(10);
-    ck_assert_str_eq(text_at(ask(&server, "GET", "/v1/models/m", NULL), "tokenizer"), "words");
+    AWAIT(strcmp(text_at(ask(&server, "GET", "/v1/models/m", NULL), "tokenizer"), "words") == 0);
     ck_assert(metric(&server, "carousel_sequences_active") == 1);
     expect_ok(post(&server, "/v1/completions", "{'model':'m','prompt':'the','max_tokens':3}"));
     ck_assert(client_read(&client, &reply));
@@ -219,9 +209,7 @@ START_TEST(no_request_fails_while_models_are_swapped)
         for (int k = 0; k < 10; k++)
             expect_ok(post(&server, "/v1/forecast", "{'model':'m','series':[1,2],'horizon':2}"));
     }
-    double end = now_ms() + patience_ms(10000);
-    while (description("m")[0] != 't' && now_ms() < end) sleep_ms(10);
-    ck_assert_int_eq(description("m")[0], 't');
+    AWAIT(description("m")[0] == 't');
     ck_assert_int_eq(server_stop(&server), 0);
 }
 END_TEST
@@ -302,6 +290,12 @@ static const char *state_in(struct reply *index, const char *name, const char *v
     return "";
 }
 
+/* The same in the index as it is now. */
+static const char *state_of(const char *name, const char *version, const char **reason)
+{
+    return state_in(admin("/v2/repository/index", NULL), name, version, reason);
+}
+
 static void expect_plain(struct reply *answer, int status, const char *part)
 {
     ck_assert_msg(answer->status == status, "%d: %s", answer->status, answer->body);
@@ -344,8 +338,8 @@ START_TEST(models_are_loaded_and_unloaded_by_request)
     start_with_keys(NULL);
     put("tiny-series", ".n");
     move(".n", "n");
-    ck_assert_str_eq(state_in(admin("/v2/repository/index", NULL), "m", "1", NULL), "READY");
-    ck_assert_str_eq(state_in(admin("/v2/repository/index", NULL), "n", "1", NULL), ""); /* nobody has looked */
+    ck_assert_str_eq(state_of("m", "1", NULL), "READY");
+    ck_assert_str_eq(state_of("n", "1", NULL), ""); /* nobody has looked */
     ck_assert_int_eq(forecasts(FORECAST("n")), 404);
 
     struct reply *loaded = admin("/v2/repository/models/n/load", "{}");
@@ -359,7 +353,7 @@ START_TEST(models_are_loaded_and_unloaded_by_request)
     ck_assert_str_eq(reason, "unloaded by request");
     ck_assert_int_eq(forecasts(FORECAST("m")), 404);
     server_signal(&server, SIGHUP);
-    ck_assert(says("SIGHUP"));
+    await_log(&server, "SIGHUP", 1);
     ck_assert_str_eq(state_in(admin("/v2/repository/models/n/load", NULL), "n", "1", NULL), "READY"); /* after the SIGHUP */
     ck_assert_int_eq(forecasts(FORECAST("m")), 404); /* a SIGHUP does not bring it back */
     struct reply *index = admin("/v2/repository/index", "{\"ready\":true}");
@@ -387,13 +381,13 @@ START_TEST(a_reload_answers_with_the_new_model_or_the_fault)
     expect_error(refused, 422, "bundle_refused", NULL);
     ck_assert_ptr_nonnull(strstr(text_at(refused, "error.message"), "config.json: forecast: "));
     expect_plain(admin("/v2/repository/models/m/load", NULL), 422, "config.json: forecast: ");
-    ck_assert_str_eq(state_in(admin("/v2/repository/index", NULL), "m", "1", &reason), "READY");
+    ck_assert_str_eq(state_of("m", "1", &reason), "READY");
     ck_assert_ptr_nonnull(strstr(reason, "context_lenght"));
     ck_assert_int_eq(forecasts(FORECAST("m")), 200);
 
     edit("m", "config.json", "context_lenght", "context_length");
     expect_ok(admin("/v1/models/m/reload", NULL));
-    ck_assert_str_eq(state_in(admin("/v2/repository/index", NULL), "m", "1", &reason), "READY");
+    ck_assert_str_eq(state_of("m", "1", &reason), "READY");
     ck_assert_str_eq(reason, "");
 
     expect_error(admin("/v1/models/nobody/reload", NULL), 404, "model_not_found", NULL);
@@ -474,7 +468,7 @@ START_TEST(who_asks_for_a_load_may_leave)
         else client_close(&client);
     }
     double end = now_ms() + patience_ms(10000);
-    while (strcmp(state_in(admin("/v2/repository/index", NULL), "n", "1", NULL), "READY") && now_ms() < end) {
+    while (strcmp(state_of("n", "1", NULL), "READY") && now_ms() < end) {
         expect_ok(admin("/v2/repository/models/m/load", NULL));
         admin("/v2/repository/models/n/load", NULL);
     }

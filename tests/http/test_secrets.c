@@ -74,22 +74,6 @@ static void ask_with_key(const char *key, const char *method, const char *patter
                   method, path, reply->body);
 }
 
-/* Until the lines of n requests are there. */
-static const char *wait_lines(int n)
-{
-    double end = now_ms() + patience_ms(10000);
-    for (;;) {
-        const char *log = server_log(&server);
-        int found = 0;
-        for (const char *at = log; (at = strstr(at, REQUEST_ID)) != NULL; at++)
-            found++;
-        if (found >= n)
-            return log;
-        ck_assert_msg(now_ms() < end, "the access log has %d of %d lines", found, n);
-        sleep_ms(10);
-    }
-}
-
 START_TEST(nothing_that_a_client_sends_is_logged)
 {
     const char *key = runs[_i].key;
@@ -106,7 +90,8 @@ START_TEST(nothing_that_a_client_sends_is_logged)
         n++;
     }
     ask_with_key(key, "GET", "/" CANARY, "");
-    const char *log = wait_lines(n + 1), *found = strstr(log, CANARY);
+    await_log(&server, REQUEST_ID, n + 1);
+    const char *log = server_log(&server), *found = strstr(log, CANARY);
     ck_assert_msg(found == NULL, "the log has what a client sent: %.300s", found);
     for (int i = 0; i < 2; i++) {
         found = strstr(log, runs[_i].secrets[i]);

@@ -94,7 +94,7 @@ static enum verdict gate_take(struct sequence *sequence, struct worker *worker,
     (void)worker, (void)ride;
     struct gate *g = (struct gate *)sequence;
     atomic_store(&g->inside, true);
-    while (!atomic_load(&g->open)) await_a_millisecond();
+    while (!atomic_load(&g->open)) sleep_ms(1);
     return LEAVE;
 }
 
