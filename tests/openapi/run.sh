@@ -25,8 +25,8 @@ attempt() {
     local log=$folder/$1.log code cases found
     shift
     (cd "$folder" && PYTHONPATH=. venv/bin/schemathesis --no-color --config-file schemathesis.toml \
-        run "$url/openapi.json" --checks all --phases examples,coverage,fuzzing --request-timeout 30 --continue-on-failure --seed "${SEED:-1}" \
-        --generation-database none "$@") >"$log" 2>&1
+        run "$url/openapi.json" --checks all --phases examples,coverage,fuzzing --request-timeout 30 \
+        --continue-on-failure --seed "${SEED:-1}" --generation-database none "$@") >"$log" 2>&1
     code=$?
     cases=$(sed -n 's/^  \([0-9]*\) generated.*/\1/p' "$log")
     found=$(sed -n 's/^  [0-9]* generated.* found \([0-9]*\) .*/\1/p' "$log")
