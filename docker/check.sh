@@ -120,8 +120,8 @@ has_no_shell() { ! inside /bin/sh -c true; }
 [ $failures != 0 ] || expect "the server in it starts" run carousel:latest
 if [ $failures = 0 ]; then
     expect "it is ready" is_ready
-    expect "the health check agrees" inside /usr/bin/carousel-health "$(inner_port)"
-    expect "the health check notices a dead port" eval '! inside /usr/bin/carousel-health 9'
+    expect "the health check agrees" inside /usr/bin/carousel health --port "$(inner_port)"
+    expect "the health check notices a dead port" eval '! inside /usr/bin/carousel health --port 9'
     expect "POST /v1/completions answers" post /v1/completions \
         '{"model":"shakespeare","prompt":"ROMEO:","max_tokens":16,"seed":1}' '"text_completion"'
     expect "POST /v1/forecast answers" post /v1/forecast \

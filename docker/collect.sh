@@ -1,15 +1,11 @@
 #!/bin/sh
 # collect.sh FOLDER: complete FOLDER, which holds usr/bin/carousel, to the root of a file system that runs
-# it: the health check, the shared libraries, a user, and the folder where models are mounted.
+# it: the shared libraries, a user, and the folder where models are mounted.
 set -eu
 root=$1
 
-cc -std=c11 -D_POSIX_C_SOURCE=200809L -O2 -Wall -Wextra -s -o "$root/usr/bin/carousel-health" docker/health.c
-
 # The library of the loader under the name by which it is looked for, whatever it links to.
-for program in carousel carousel-health; do
-    ldd "$root/usr/bin/$program"
-done | grep -o '/[^ ]*' | sort -u | while read -r library; do
+ldd "$root/usr/bin/carousel" | grep -o '/[^ ]*' | sort -u | while read -r library; do
     mkdir -p "$root$(dirname "$library")"
     cp -L "$library" "$root$library"
 done

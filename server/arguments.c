@@ -11,7 +11,7 @@
 static const char *const command_names[] = {
     [COMMAND_SERVE] = "serve",       [COMMAND_INSPECT] = "inspect",   [COMMAND_GENERATE] = "generate",
     [COMMAND_FORECAST] = "forecast", [COMMAND_CLASSIFY] = "classify",
-    [COMMAND_KEYS] = "keys",
+    [COMMAND_KEYS] = "keys",         [COMMAND_HEALTH] = "health",
 };
 
 enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_INTEGER, OPTION_NUMBER, OPTION_KEY, OPTION_SET, OPTION_FOLDER,
@@ -184,8 +184,8 @@ enum status arguments_parse(int argc, char **argv, struct arguments *out, struct
                 return error_set(err, STATUS_BAD_VALUE, "there is no command %.80s; see carousel --help", argument);
         }
     }
-    if (status == STATUS_OK && out->command == COMMAND_SERVE && out->n_values)
-        return error_set(err, STATUS_BAD_VALUE, "serve takes no %.80s", out->values[0]);
+    if (status == STATUS_OK && (out->command == COMMAND_SERVE || out->command == COMMAND_HEALTH) && out->n_values)
+        return error_set(err, STATUS_BAD_VALUE, "%s takes no %.80s", command_names[out->command], out->values[0]);
     return status;
 }
 

@@ -12,6 +12,7 @@
 #include "models/per_model.h"
 #include "server/arguments.h"
 #include "server/cli.h"
+#include "server/health.h"
 #include "server/keys_command.h"
 #include "server/serve.h"
 
@@ -31,6 +32,7 @@ static const char help[] =
     "                     [--steps-per-minute N] [--weight N] [--max-priority N]\n"
     "                                          print a new API key, keep its hash\n"
     "  carousel keys      list                  names and terms of the API keys (both: --keys FILE)\n"
+    "  carousel health    [--host H] [--port P]  0 where the server of these settings is ready, else 1\n"
     "\n"
     "Every command takes --config FILE, --models DIR, --model NAME=PATH and --set section.key=value.\n"
     "\n"
@@ -99,6 +101,7 @@ static int run(int argc, char **argv, char **original)
     if (arguments.print_config || arguments.check_config) return 0;
     if (arguments.command == COMMAND_INSPECT) return inspect(&arguments, &config);
     if (arguments.command == COMMAND_KEYS) return keys_command(&arguments, &config);
+    if (arguments.command == COMMAND_HEALTH) return health_run(&config);
     if (arguments.command == COMMAND_NONE) {
         fputs(help, stderr);
         return EXIT_USAGE;

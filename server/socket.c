@@ -37,16 +37,27 @@ static bool is_loopback(const struct sockaddr_storage *address)
     return address->ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
 }
 
+enum { HOST_BYTES = SOCKET_URL_BYTES - 32, SERVICE_BYTES = 16 };
+
+/* The addresses of server.host, from getaddrinfo; and both as they are printed, without brackets. */
+static enum status look_up(const char *text, int64_t port, char host[HOST_BYTES], char service[SERVICE_BYTES],
+                           struct addrinfo **list, struct error *err)
+{
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    snprintf(host, HOST_BYTES, "%.255s", *text == '[' ? text + 1 : text);
+    if (*text == '[') host[strcspn(host, "]")] = '\0';
+    snprintf(service, SERVICE_BYTES, "%lld", (long long)port);
+    int failure = getaddrinfo(host, service, &hints, list);
+    if (!failure) return STATUS_OK;
+    return error_set_param(err, STATUS_BAD_VALUE, "server.host", "server.host is '%s': %s", host, gai_strerror(failure));
+}
+
 enum status socket_listen(const char *scheme, const char *text, int64_t port, struct listener *out, struct error *err)
 {
-    char service[16], host[SOCKET_URL_BYTES - 32];
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list;
-    snprintf(host, sizeof host, "%.255s", *text == '[' ? text + 1 : text);
-    if (*text == '[') host[strcspn(host, "]")] = '\0';
-    snprintf(service, sizeof service, "%lld", (long long)port);
-    int failure = getaddrinfo(host, service, &hints, &list);
-    if (failure)
-        return error_set_param(err, STATUS_BAD_VALUE, "server.host", "server.host is '%s': %s", host, gai_strerror(failure));
+    char service[SERVICE_BYTES], host[HOST_BYTES];
+    struct addrinfo *list;
+    enum status status = look_up(text, port, host, service, &list, err);
+    if (status != STATUS_OK) return status;
     int descriptor = -1;
     for (struct addrinfo *info = list; info && descriptor < 0; info = info->ai_next) descriptor = listen_on(info);
     freeaddrinfo(list);
@@ -124,4 +135,44 @@ void socket_unlink(const struct listener *listener)
     if (*listener->path && lstat(listener->path, &found) == 0 && found.st_dev == listener->device &&
         found.st_ino == listener->inode)
         unlink(listener->path);
+}
+
+/* ---- the other end -------------------------------------------------------------------------- */
+
+static int connect_to(int family, const struct sockaddr *address, socklen_t n, unsigned timeout_s)
+{
+    struct timeval limit = {.tv_sec = (time_t)timeout_s};
+    int descriptor = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -1;
+    if (setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0 &&
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 && connect(descriptor, address, n) == 0)
+        return descriptor;
+    int reason = errno;
+    close(descriptor);
+    errno = reason;
+    return -1;
+}
+
+/* Linux takes the address of no interface (0.0.0.0, ::), where one connects to it, for the loopback one. */
+enum status socket_connect(const char *text, int64_t port, unsigned timeout_s, int *descriptor, struct error *err)
+{
+    char service[SERVICE_BYTES], host[HOST_BYTES];
+    struct addrinfo *list;
+    enum status status = look_up(text, port, host, service, &list, err);
+    if (status != STATUS_OK) return status;
+    *descriptor = -1;
+    for (struct addrinfo *info = list; info && *descriptor < 0; info = info->ai_next)
+        *descriptor = connect_to(info->ai_family, info->ai_addr, info->ai_addrlen, timeout_s);
+    freeaddrinfo(list);
+    if (*descriptor >= 0) return STATUS_OK;
+    return error_set(err, STATUS_IO, "cannot connect to %s port %s: %s", host, service, strerror(errno));
+}
+
+enum status socket_connect_unix(const char *path, unsigned timeout_s, int *descriptor, struct error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    *descriptor = connect_to(AF_UNIX, (const struct sockaddr *)&address, sizeof address, timeout_s);
+    if (*descriptor >= 0) return STATUS_OK;
+    return error_set(err, STATUS_IO, "cannot connect to %s: %s", path, strerror(errno));
 }

@@ -1,4 +1,4 @@
-/* socket: the listening socket.
+/* socket: the listening socket, and for the health check the other end.
  *
  * We open it ourselves, because then a failure can be told in a sentence that names host, port
  * and reason, and the port that was found for 0 is known before anybody is told.
@@ -34,5 +34,10 @@ MUST_CHECK enum status socket_listen(const char *scheme, const char *host, int64
 MUST_CHECK enum status socket_listen_unix(const char *path, const char *mode, struct listener *out, struct error *err);
 /* Remove the Unix socket's file, if it is still the one that was made. The descriptor is left alone. */
 void socket_unlink(const struct listener *listener);
+
+/* Connect to where socket_listen and socket_listen_unix would listen; every address of this machine (0.0.0.0, ::) is the
+ * loopback one. The descriptor blocks for at most timeout_s at each call. */
+MUST_CHECK enum status socket_connect(const char *host, int64_t port, unsigned timeout_s, int *descriptor, struct error *err);
+MUST_CHECK enum status socket_connect_unix(const char *path, unsigned timeout_s, int *descriptor, struct error *err);
 
 #endif

@@ -173,3 +173,36 @@ void tls_unload(void)
     identity_clear(&in_force);
     pthread_mutex_unlock(&mu);
 }
+
+/* ---- the other end -------------------------------------------------------------------------- */
+
+static int ask(gnutls_session_t session, const char *request, char *answer, size_t bytes)
+{
+    int code;
+    do code = gnutls_handshake(session);
+    while (code < 0 && code != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(code));
+    if (code < 0) return code;
+    ssize_t n = gnutls_record_send(session, request, strlen(request));
+    for (size_t had = 0; n > 0 && had < bytes; had += n > 0 ? (size_t)n : 0)
+        n = gnutls_record_recv(session, answer + had, bytes - had);
+    gnutls_bye(session, GNUTLS_SHUT_WR);
+    return n < 0 ? (int)n : 0;
+}
+
+enum status tls_ask(int descriptor, const char *request, char *answer, size_t bytes, struct error *err)
+{
+    gnutls_session_t session;
+    gnutls_certificate_credentials_t nobody; /* shows no certificate, trusts no other */
+    int code = gnutls_certificate_allocate_credentials(&nobody);
+    if (code < 0) return error_set(err, STATUS_NO_MEMORY, "no memory for TLS");
+    code = gnutls_init(&session, GNUTLS_CLIENT);
+    if (code >= 0) {
+        code = gnutls_set_default_priority(session);
+        if (code >= 0) code = gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, nobody);
+        gnutls_transport_set_int(session, descriptor);
+        if (code >= 0) code = ask(session, request, answer, bytes);
+        gnutls_deinit(session);
+    }
+    gnutls_certificate_free_credentials(nobody);
+    return code >= 0 ? STATUS_OK : error_set(err, STATUS_IO, "it does not answer by TLS: %s", gnutls_strerror(code));
+}

@@ -153,6 +153,15 @@ complains 'keys:4: expected'
 run 1 serve --port 0 --models "$bundles" --keys "$scratch/nowhere"
 complains 'cannot open keys'
 
+# --- health
+run 1 health --port 1
+complains 'not healthy: cannot connect to 127.0.0.1 port 1: '
+run 1 health --port 0
+complains 'by --port'
+run 1 health --set server.unix_socket="$scratch/no-socket"
+complains 'cannot connect to .*no-socket'
+run 2 health now
+
 # --- inspect
 for bundle in "$bundles"/tiny-*; do
     run 0 inspect "$bundle"
