@@ -41,8 +41,8 @@ void memory_free(void *block)
     free(block);
 }
 
-/* Setting the threshold fixes it: by itself malloc would raise it to the size of the largest block freed so far, and
- * keep what comes after. */
+/* Setting the threshold fixes it: by itself malloc would raise it to the size of the largest block freed so
+ * far, and keep what comes after. */
 void memory_return_from(size_t bytes)
 {
     mallopt(M_MMAP_THRESHOLD, (int)bytes);

@@ -17,8 +17,8 @@ enum { MEMORY_ALIGNMENT = 64 }; /* bytes: one cache line, one AVX-512 register *
 void *memory_new(size_t count, size_t size);
 void memory_free(void *block); /* takes NULL */
 
-/* From now on, blocks of at least so many bytes go back to the system as soon as they are freed, by whichever thread, so
- * that a model that has been unloaded no longer counts. Before other threads start. */
+/* From now on, blocks of at least so many bytes go back to the system as soon as they are freed, by whichever
+ * thread, so that a model that has been unloaded no longer counts. Before other threads start. */
 void memory_return_from(size_t bytes);
 
 /* A copy of `bytes` bytes with a zero byte after them; NULL where there is no memory. */

@@ -1,10 +1,10 @@
 /* pace: how fast what waits for a network is worked off, measured.
  *
  * Only time in which somebody waits because there is no room aboard counts, and only those who board in that
- * time: what boards at once says nothing of how much could. The measure is therefore unknown until a queue has
- * been seen, and is the throughput of the loaded server, whatever bounds it: arithmetic, other networks' turns, or how
- * early sequences leave. Steps are those that a sequence was said to take at most, so that the early leavers are in the
- * measure too, and a step of one network is never compared with one of another.
+ * time: what boards at once says nothing of how much could. The measure is therefore unknown until a queue
+ * has been seen, and is the throughput of the loaded server, whatever bounds it: arithmetic, other networks'
+ * turns, or how early sequences leave. Steps are those that a sequence was said to take at most, so that the
+ * early leavers are in the measure too, and a step of one network is never compared with one of another.
  *
  * The window forgets: once it holds WINDOW_US of waiting and enough boardings, what is in it counts half.
  *
@@ -30,13 +30,13 @@ void pace_board(struct pace *pace, uint64_t steps); /* one boards */
 /* A turn of so many steps, in the sum over its riders, took `us`. */
 void pace_turn(struct pace *pace, int64_t us, uint64_t steps);
 
-/* Microseconds until so many waiting steps are worked off; 0 while nobody waits for room, or as long as nothing is
- * known. */
+/* Microseconds until so many waiting steps are worked off; 0 while nobody waits for room, or as long as
+ * nothing is known. */
 int64_t pace_wait_us(struct pace *pace, uint64_t steps, int64_t now);
 /* Microseconds from one boarding to the next; 0: unknown. */
 int64_t pace_each_us(struct pace *pace, int64_t now);
-/* Microseconds that so many steps, one after the other, have never been faster than: a step's part of the fastest
- * turn, which many sequences shared. 0 before the first turn. */
+/* Microseconds that so many steps, one after the other, have never been faster than: a step's part of the
+ * fastest turn, which many sequences shared. 0 before the first turn. */
 int64_t pace_least_us(const struct pace *pace, uint64_t steps);
 
 #endif

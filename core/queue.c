@@ -1,8 +1,8 @@
 /* See core/queue.h for the discipline.
  *
- * Invariants. flow.n, flow.steps, line.n, line.steps, queue.n and queue.steps are sums of what waits in the levels; a bit of
- * flow.used is set where its level is not empty. Only an empty flow (nobody waits, nobody is aboard) is used again for
- * another share, and only an empty line for another network. */
+ * Invariants. flow.n, flow.steps, line.n, line.steps, queue.n and queue.steps are sums of what waits in the
+ * levels; a bit of flow.used is set where its level is not empty. Only an empty flow (nobody waits, nobody is
+ * aboard) is used again for another share, and only an empty line for another network. */
 #include "core/queue.h"
 
 #include <assert.h>
@@ -101,8 +101,8 @@ static struct queue_flow *flow_find(const struct queue_line *line, uint32_t shar
     return NULL;
 }
 
-/* An empty flow that has nothing to remember, for its tag is no later than the clock; or the one with the earliest tag
- * where many remember; or NULL. */
+/* An empty flow that has nothing to remember, for its tag is no later than the clock; or the one with the
+ * earliest tag where many remember; or NULL. */
 static struct queue_flow *flow_reuse(const struct queue_line *line)
 {
     struct queue_flow *earliest = NULL;
@@ -143,9 +143,10 @@ static size_t level_of(int priority)
     return (size_t)(priority - SEQUENCE_PRIORITY_MIN);
 }
 
-/* Steps that board before the offer's first: in its own flow those of its priority and higher ones; of each other flow
- * as many as its own has then had. Who has nobody aboard boards as a guest, ahead of all who have. Lower levels that
- * have waited long are left out, and so is what is aboard: the estimate is rather too low. */
+/* Steps that board before the offer's first: in its own flow those of its priority and higher ones; of each
+ * other flow as many as its own has then had. Who has nobody aboard boards as a guest, ahead of all who have.
+ * Lower levels that have waited long are left out, and so is what is aboard: the estimate is rather too
+ * low. */
 static uint64_t steps_ahead(const struct queue_line *line, const struct queue_flow *own, const struct queue_offer *offer)
 {
     bool guest = !own || (!own->n && !own->n_aboard);

@@ -1,22 +1,24 @@
 /* queue: who waits to board, and who is next.
  *
- * Everyone waits in the line of their network, because room aboard is room beside riders of the same network, and in it
- * in the flow of their share, the number of the client whose work they are. Who is next in a line:
+ * Everyone waits in the line of their network, because room aboard is room beside riders of the same network,
+ * and in it in the flow of their share, the number of the client whose work they are. Who is next in a line:
  *
  * - Between flows: start-time fair queueing (Goyal, Vin, Cheng, "Start-time Fair Queuing", SIGCOMM 1996), in
  *   steps. Each flow has a start tag; the flow with the smallest one is served, its tag grows by the cost of
- *   who boarded over the flow's weight, and a flow that comes back begins no earlier than the line's clock, the tag
- *   last served. So among clients with work to do each gets steps in proportion to its weight, and a newcomer is next.
- * - Within a flow: who came first, where a level of priority counts as having come priority_us earlier. So a low
- *   priority waits longer, but not for ever, and one client's priority takes nothing from another.
+ *   who boarded over the flow's weight, and a flow that comes back begins no earlier than the line's clock,
+ *   the tag last served. So among clients with work to do each gets steps in proportion to its weight, and a
+ *   newcomer is next.
+ * - Within a flow: who came first, where a level of priority counts as having come priority_us earlier. So a
+ *   low priority waits longer, but not for ever, and one client's priority takes nothing from another.
  *
- * A line is bounded for everybody by `sequences` and `steps` of the whole queue, and for a flow by eight times what is still
- * free (dynamic thresholds: Choudhury, Hahne, IEEE/ACM Transactions on Networking 6(2), 1998): one client alone gets
- * eight ninths, and others always find some room. An empty queue takes whatever comes, or what is larger
- * than the bounds would be refused for ever.
+ * A line is bounded for everybody by `sequences` and `steps` of the whole queue, and for a flow by eight
+ * times what is still free (dynamic thresholds: Choudhury, Hahne, IEEE/ACM Transactions on Networking 6(2),
+ * 1998): one client alone gets eight ninths, and others always find some room. An empty queue takes whatever
+ * comes, or what is larger than the bounds would be refused for ever.
  *
- * What is expected of the wait comes from core/pace.h. Flows and lines are found by linear search: there are as many as
- * clients and models that wait at one time. Not locked: scheduler.mu guards it. Only queue_push allocates. */
+ * What is expected of the wait comes from core/pace.h. Flows and lines are found by linear search: there are
+ * as many as clients and models that wait at one time. Not locked: scheduler.mu guards it. Only queue_push
+ * allocates. */
 #ifndef CAROUSEL_CORE_QUEUE_H
 #define CAROUSEL_CORE_QUEUE_H
 
@@ -87,8 +89,8 @@ struct queue_offer {
 };
 
 /* STATUS_OK, or why not:
- * - STATUS_QUEUE_FULL: no room, or the expected wait is over the bound or clearly over the deadline. Coming back
- *   helps: *retry_us is when, counted from now, as if all that were refused before came back first.
+ * - STATUS_QUEUE_FULL: no room, or the expected wait is over the bound or clearly over the deadline. Coming
+ *   back helps: *retry_us is when, counted from now, as if all that were refused before came back first.
  * - STATUS_DEADLINE: the deadline has passed, or the network has never been fast enough to keep it. */
 enum status queue_judge(struct queue *queue, const struct queue_offer *offer, int64_t now,
                         int64_t *retry_us) MUST_CHECK;
@@ -96,7 +98,8 @@ enum status queue_judge(struct queue *queue, const struct queue_offer *offer, in
 /* Take in all, or none: STATUS_NO_MEMORY. They have one network, share, weight and priority. */
 enum status queue_push(struct queue *queue, struct sequence *const *sequences, size_t n, int64_t now) MUST_CHECK;
 
-/* The next of the line, who is then aboard until queue_left; or NULL. With `guests`: only of flows that have nobody aboard. */
+/* The next of the line, who is then aboard until queue_left; or NULL. With `guests`: only of flows that have
+ * nobody aboard. */
 struct sequence *queue_take(struct queue *queue, struct queue_line *line, bool guests, int64_t now);
 /* A fork boards, beside its parent. */
 void queue_board(struct queue *queue, struct sequence *child);

@@ -1,9 +1,10 @@
 /* catalogue: the bundles that lie on disk where the configuration says, at one moment.
  *
- * A folder of models holds NAME/config.json, a single bundle, which is version 1, or NAME/VERSION/config.json, where VERSION
- * is a number of 1 to 9 digits without a leading zero; other names are no versions and are passed over, as is what begins
- * with a dot. A name belongs to one place: single bundles win over folders, and later folders over earlier
- * ones. Nothing but names and facts of files is read here. One thread; the caller owns what is read. */
+ * A folder of models holds NAME/config.json, a single bundle, which is version 1, or
+ * NAME/VERSION/config.json, where VERSION is a number of 1 to 9 digits without a leading zero; other names
+ * are no versions and are passed over, as is what begins with a dot. A name belongs to one place: single
+ * bundles win over folders, and later folders over earlier ones. Nothing but names and facts of files is read
+ * here. One thread; the caller owns what is read. */
 #ifndef CAROUSEL_MODELS_CATALOGUE_H
 #define CAROUSEL_MODELS_CATALOGUE_H
 
@@ -31,8 +32,8 @@ struct catalogue {
     size_t n, _room;
 };
 
-/* STATUS_BAD_VALUE (param "models.bundles") where a single bundle is not NAME=PATH; STATUS_NOT_FOUND, STATUS_IO where
- * a folder of models cannot be read; STATUS_NO_MEMORY. */
+/* STATUS_BAD_VALUE (param "models.bundles") where a single bundle is not NAME=PATH; STATUS_NOT_FOUND,
+ * STATUS_IO where a folder of models cannot be read; STATUS_NO_MEMORY. */
 MUST_CHECK enum status catalogue_read(const struct catalogue_sources *sources, struct catalogue *out,
                                       struct error *err);
 void catalogue_release(struct catalogue *catalogue);
@@ -40,12 +41,12 @@ void catalogue_release(struct catalogue *catalogue);
 /* Orders versions as numbers: negative, 0 or positive. */
 int catalogue_compare_versions(const char *a, const char *b);
 
-/* A number that changes whenever a file of the bundle is written, replaced, added or removed: of the name, size, inode and
- * time of each. 0 where the folder cannot be read. */
+/* A number that changes whenever a file of the bundle is written, replaced, added or removed: of the name,
+ * size, inode and time of each. 0 where the folder cannot be read. */
 uint64_t catalogue_stamp(const char *path);
 
-/* STATUS_OK where the three files of a bundle are all there and the weights are as long as their header says. What is
- * still being copied is not. */
+/* STATUS_OK where the three files of a bundle are all there and the weights are as long as their header says.
+ * What is still being copied is not. */
 MUST_CHECK enum status catalogue_is_whole(const char *path, struct error *err);
 
 #endif

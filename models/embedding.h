@@ -1,5 +1,5 @@
-/* embedding: the hidden vector that enters a network's head, as a representation of a sequence. Any task that reads
- * tokens or features. */
+/* embedding: the hidden vector that enters a network's head, as a representation of a sequence. Any task that
+ * reads tokens or features. */
 #ifndef CAROUSEL_MODELS_EMBEDDING_H
 #define CAROUSEL_MODELS_EMBEDDING_H
 

@@ -1,8 +1,9 @@
 /* forecasting: the next values of a univariate series. Task forecasting.
  *
- * docs/bundle-format.md, "forecast", says how values become steps and outputs a distribution. Each series rides once to read
- * its context; then a mean path and num_samples sampled paths go on from copies of that state, feeding back their own values.
- * A path's draws depend on (seed, series index, path index) alone. Sampling by ancestral sampling as in DeepAR (Salinas et al. 2020). */
+ * docs/bundle-format.md, "forecast", says how values become steps and outputs a distribution. Each series
+ * rides once to read its context; then a mean path and num_samples sampled paths go on from copies of that
+ * state, feeding back their own values. A path's draws depend on (seed, series index, path index) alone.
+ * Sampling by ancestral sampling as in DeepAR (Salinas et al. 2020). */
 #ifndef CAROUSEL_MODELS_FORECASTING_H
 #define CAROUSEL_MODELS_FORECASTING_H
 
@@ -29,7 +30,8 @@ struct forecast_request {
     uint64_t seed;
 };
 
-/* One series' answer, once finished; pointers are the job's. A path whose values leave the range of float is an error of its series. */
+/* One series' answer, once finished; pointers are the job's. A path whose values leave the range of float is
+ * an error of its series. */
 struct forecast_result {
     const double *mean;      /* [horizon] */
     const double *quantiles; /* [n_quantiles, horizon] */

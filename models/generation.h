@@ -1,9 +1,10 @@
 /* generation: prompts to text, one token a step, fed back. Task text-generation.
  *
- * Sampling, in this order (the names are OpenAI's and Hugging Face's): repetition_penalty (Keskar et al. 2019,
- * over prompt and output), presence_penalty and frequency_penalty (over the output), logit_bias, temperature, top_k, top_p (Holtzman
- * et al. 2020), min_p (Nguyen et al. 2024), then one draw. temperature 0 is greedy. Reported log-probabilities are of the
- * model's own distribution, before any of these. A choice's draws depend on (seed, choice index) alone. */
+ * Sampling, in this order (the names are OpenAI's and Hugging Face's): repetition_penalty (Keskar et al.
+ * 2019, over prompt and output), presence_penalty and frequency_penalty (over the output), logit_bias,
+ * temperature, top_k, top_p (Holtzman et al. 2020), min_p (Nguyen et al. 2024), then one draw. temperature 0
+ * is greedy. Reported log-probabilities are of the model's own distribution, before any of these. A choice's
+ * draws depend on (seed, choice index) alone. */
 #ifndef CAROUSEL_MODELS_GENERATION_H
 #define CAROUSEL_MODELS_GENERATION_H
 
@@ -21,7 +22,8 @@ struct logit_bias {
     float bias; /* [-100, 100] */
 };
 
-/* Borrowed for the call of generation_new, which copies what it needs. Ranges are those of docs/http-api.md. */
+/* Borrowed for the call of generation_new, which copies what it needs. Ranges are those of
+ * docs/http-api.md. */
 struct generation_request {
     const struct token_span *prompts; /* without bos, which is put before each where the model has one */
     size_t n_prompts;
@@ -68,11 +70,12 @@ enum status generation_new(struct model *model, const struct generation_request 
                            struct error *err) MUST_CHECK;
 struct job *generation_job(struct generation *generation);
 
-/* Choices 0..n_prompts*n, prompt by prompt. While running, readable for a consistent prefix of the output (best_of > n:
- * only once finished). Any one thread. */
+/* Choices 0..n_prompts*n, prompt by prompt. While running, readable for a consistent prefix of the output
+ * (best_of > n: only once finished). Any one thread. */
 size_t generation_n_choices(const struct generation *generation);
 void generation_read(struct generation *generation, size_t choice, struct generation_choice *out);
-/* The reader has taken the first n_tokens of the choice: lets it go on where it was paused. Only while running. */
+/* The reader has taken the first n_tokens of the choice: lets it go on where it was paused. Only while
+ * running. */
 void generation_consumed(struct generation *generation, size_t choice, size_t n_tokens);
 
 size_t generation_prompt_tokens(const struct generation *generation);

@@ -1,5 +1,5 @@
-/* hash: SHA-256, which is how a model's weights are told apart, and how API keys are kept. By nettle, which the
- * HTTP library brings along; models/hash.c alone includes it. Any thread. */
+/* hash: SHA-256, which is how a model's weights are told apart, and how API keys are kept. By nettle, which
+ * the HTTP library brings along; models/hash.c alone includes it. Any thread. */
 #ifndef CAROUSEL_MODELS_HASH_H
 #define CAROUSEL_MODELS_HASH_H
 

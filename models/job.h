@@ -23,8 +23,8 @@ struct rider;
 /* The most memory that one job may take; X_new refuses more with STATUS_TOO_LONG. */
 enum { JOB_MAX_MEBIBYTES = 256 };
 
-/* What all jobs of the process may take together; X_new refuses more with STATUS_NO_MEMORY. No limit unless set.
- * And what they take now. Any thread. */
+/* What all jobs of the process may take together; X_new refuses more with STATUS_NO_MEMORY. No limit unless
+ * set. And what they take now. Any thread. */
 void job_total_limit(size_t bytes);
 size_t job_total_bytes(void);
 
@@ -73,8 +73,8 @@ struct job {
 
 /* The most steps that it can take, all sequences and forks together. Any time before it is freed. */
 uint64_t job_cost_steps(const struct job *job);
-/* Submit. Where that fails (scheduler_submit says how) the job is as new and finished() will not be called. On success
- * finished() is called exactly once, perhaps before this returns. */
+/* Submit. Where that fails (scheduler_submit says how) the job is as new and finished() will not be called.
+ * On success finished() is called exactly once, perhaps before this returns. */
 enum status job_start(struct job *job, struct scheduler *scheduler) MUST_CHECK;
 /* Ask it to end soon (the client left); finished() still comes. Only between job_start and finished(). */
 void job_cancel(struct job *job);

@@ -1,7 +1,8 @@
 /* loader: the thread that loads models while others are served.
  *
- * It runs at the lowest priority, so that it takes what the workers leave, and it alone changes the repository once it has
- * been started. What it is asked for waits in a short queue and is done one after the other:
+ * It runs at the lowest priority, so that it takes what the workers leave, and it alone changes the
+ * repository once it has been started. What it is asked for waits in a short queue and is done one after the
+ * other:
  *
  *   struct loader_task (caller's) -loader_submit-> queued -> done -> finished(context), once, on the loader's thread
  *
@@ -36,8 +37,8 @@ struct loader_options {
     size_t queue;                  /* tasks that may wait */
     unsigned percent;              /* of one processor: models/pace.h */
     int64_t poll_s;                /* between two looks at the folders (repository_poll); 0: none */
-    /* A look that nobody waits for found a folder that cannot be read; nothing has changed. On the loader's thread; of one
-     * reason after the other the first time alone. */
+    /* A look that nobody waits for found a folder that cannot be read; nothing has changed. On the loader's
+     * thread; of one reason after the other the first time alone. */
     void (*failed)(void *context, const struct error *err);
     void *context;
 };

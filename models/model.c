@@ -252,7 +252,8 @@ static void drop_network(struct model *model)
     model->network = NULL;
 }
 
-/* What the bundle's author measured may not hold for its golden vectors here: better served in full than not at all. */
+/* What the bundle's author measured may not hold for its golden vectors here: better served in full than not
+ * at all. */
 static enum status assemble_recommended(const struct bundle *bundle, struct model *model,
                                         struct error *err)
 {

@@ -12,14 +12,14 @@ struct registry;
 enum status registry_new(struct registry **out) MUST_CHECK;
 void registry_free(struct registry *registry); /* drops its references; takes NULL */
 
-/* Takes the caller's reference, on success. A model of the same name and version is replaced in one step, and lives on
- * with those who hold it. STATUS_NO_MEMORY, which replacing never gives. */
+/* Takes the caller's reference, on success. A model of the same name and version is replaced in one step, and
+ * lives on with those who hold it. STATUS_NO_MEMORY, which replacing never gives. */
 enum status registry_put(struct registry *registry, struct model *model) MUST_CHECK;
 /* Take a model out; its reference is the caller's to model_drop. NULL where it is not there. */
 struct model *registry_take(struct registry *registry, const char *name, const char *version);
 
-/* "name" or "name:latest" (its highest version), or "name:version": one reference, the caller's to model_drop; NULL if
- * unknown. */
+/* "name" or "name:latest" (its highest version), or "name:version": one reference, the caller's to
+ * model_drop; NULL if unknown. */
 struct model *registry_acquire(struct registry *registry, const char *id);
 /* The only model that serves one of the tasks in the mask (bit 1 << task): NULL where none or several do;
  * *n says how many. */

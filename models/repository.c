@@ -1,6 +1,6 @@
-/* One pass over the catalogue serves every purpose; struct pass says which. Of each name the versions are visited from
- * the highest down, so that "latest" can stop at the first that is served. Nothing is taken out before what replaces it
- * has come. */
+/* One pass over the catalogue serves every purpose; struct pass says which. Of each name the versions are
+ * visited from the highest down, so that "latest" can stop at the first that is served. Nothing is taken out
+ * before what replaces it has come. */
 #include "models/repository.h"
 
 #include <pthread.h>

@@ -1,11 +1,11 @@
 /* repository: what should be served, what is, and how the one becomes the other.
  *
- * It compares the catalogue of bundles on disk with the registry and loads, replaces and takes out models until they
- * agree. A bundle that fails leaves what was served before it in its place. Who holds a model keeps it: the
- * registry's reference goes, the model with the last one.
+ * It compares the catalogue of bundles on disk with the registry and loads, replaces and takes out models
+ * until they agree. A bundle that fails leaves what was served before it in its place. Who holds a model
+ * keeps it: the registry's reference goes, the model with the last one.
  *
- * With versions "all" every version of a name is served; with "latest" the highest that loads, and the lower ones go
- * when it has come. A name that was unloaded by request stays out until it is loaded by request.
+ * With versions "all" every version of a name is served; with "latest" the highest that loads, and the lower
+ * ones go when it has come. A name that was unloaded by request stays out until it is loaded by request.
  *
  * One thread at a time brings about changes: main at start, then the loader (models/loader.h).
  * repository_list may be called by any thread: repository.mu guards the states it shows; no other lock
@@ -41,17 +41,19 @@ struct repository_options {
 enum status repository_new(const struct repository_options *options, struct repository **out) MUST_CHECK;
 void repository_free(struct repository *repository); /* takes NULL; the registry keeps its models */
 
-/* Load what is new, load anew what has changed, try again what has failed, take out what has vanished. A broken bundle
- * is told to the listener and no failure. Fails, and changes nothing, where the catalogue cannot be read. */
+/* Load what is new, load anew what has changed, try again what has failed, take out what has vanished. A
+ * broken bundle is told to the listener and no failure. Fails, and changes nothing, where the catalogue
+ * cannot be read. */
 enum status repository_sync(struct repository *repository, struct error *err) MUST_CHECK;
 
-/* The same for what has been still: a bundle whose files were just as they are when this was called last, whose
- * weights are as long as they say, and which has not been tried so; or one that was not there the last time either. */
+/* The same for what has been still: a bundle whose files were just as they are when this was called last,
+ * whose weights are as long as they say, and which has not been tried so; or one that was not there the last
+ * time either. */
 enum status repository_poll(struct repository *repository, struct error *err) MUST_CHECK;
 
-/* Load "name" (as many of its versions as are to be served) or "name:version", changed or not. The sentence of the first
- * bundle that fails; STATUS_NOT_FOUND where no such bundle lies on disk; STATUS_UNSUPPORTED for a version
- * that is not to be served. */
+/* Load "name" (as many of its versions as are to be served) or "name:version", changed or not. The sentence
+ * of the first bundle that fails; STATUS_NOT_FOUND where no such bundle lies on disk; STATUS_UNSUPPORTED for
+ * a version that is not to be served. */
 enum status repository_load(struct repository *repository, const char *id, struct error *err) MUST_CHECK;
 
 /* Take all versions of `name` out. STATUS_NOT_FOUND where it is not known. */

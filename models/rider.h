@@ -42,8 +42,8 @@ void job_plan(struct job *job, struct model *model, size_t n_riders, size_t n_su
 /* Cut the job's own parts. The model must be set (job_plan). */
 void job_lay_out(struct job *job, struct arena *arena);
 /* After measuring: a zeroed block of that size becomes the arena's, which begins again. Fails with
- * STATUS_TOO_LONG over JOB_MAX_MEBIBYTES, or STATUS_NO_MEMORY; the block is the caller's until job_init, and given back
- * with job_release where it does not come to that. */
+ * STATUS_TOO_LONG over JOB_MAX_MEBIBYTES, or STATUS_NO_MEMORY; the block is the caller's until job_init, and
+ * given back with job_release where it does not come to that. */
 enum status job_allocate(struct arena *arena, struct error *err) MUST_CHECK;
 void job_release(void *block);
 /* All riders ready for `driver`, with the options of the job; one reference to the model. */

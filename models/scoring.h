@@ -1,7 +1,7 @@
 /* scoring: how likely a model finds a given text. Task text-generation.
  *
- * The log-likelihood is the sum of ln p(token t | tokens before t). Without a bos_token the first token of a text has
- * nothing before it and is not scored. */
+ * The log-likelihood is the sum of ln p(token t | tokens before t). Without a bos_token the first token of a
+ * text has nothing before it and is not scored. */
 #ifndef CAROUSEL_MODELS_SCORING_H
 #define CAROUSEL_MODELS_SCORING_H
 

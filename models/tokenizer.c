@@ -304,7 +304,8 @@ const char *tokenizer_piece(const struct tokenizer *t, int32_t id, size_t *bytes
     return t->pieces[id].text;
 }
 
-/* bos or eos by a name of its own. One that is a single character may come from a text, and must come out as it went in. */
+/* bos or eos by a name of its own. One that is a single character may come from a text, and must come out as
+ * it went in. */
 bool tokenizer_is_silent(const struct tokenizer *t, int32_t id)
 {
     if (id == TOKEN_NONE) return true;

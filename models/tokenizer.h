@@ -47,7 +47,8 @@ enum status tokenizer_encode(const struct tokenizer *tokenizer, const char *text
 const char *tokenizer_piece(const struct tokenizer *tokenizer, int32_t id, size_t *bytes);
 
 /* The bytes that token `id` adds to a text when it follows `previous` (TOKEN_NONE: begins it): words put
- * a space between. bos and eos add nothing, unless they are a single character: those may be part of a text. Writes at most tokenizer_max_piece bytes, returns how many. */
+ * a space between. bos and eos add nothing, unless they are a single character: those may be part of a text.
+ * Writes at most tokenizer_max_piece bytes, returns how many. */
 size_t tokenizer_append(const struct tokenizer *tokenizer, int32_t previous, int32_t id, char *out);
 /* true for what tokenizer_append would add nothing for. */
 bool tokenizer_is_silent(const struct tokenizer *tokenizer, int32_t id);

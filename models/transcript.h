@@ -43,9 +43,9 @@ void transcript_init(struct transcript *transcript);
 void transcript_follow(struct transcript *transcript, const struct tokenizer *tokenizer,
                        int32_t id);
 
-/* A token is written. `stops` may be NULL: none are looked for (in the echo of a prompt). `piece` is scratch of
- * tokenizer_max_piece bytes. true where a stop string is complete: the text is cut before
- * it, and the transcript must be closed. */
+/* A token is written. `stops` may be NULL: none are looked for (in the echo of a prompt). `piece` is scratch
+ * of tokenizer_max_piece bytes. true where a stop string is complete: the text is cut before it, and the
+ * transcript must be closed. */
 bool transcript_append(struct transcript *transcript, const struct tokenizer *tokenizer,
                        const struct stops *stops, int32_t id, char *piece);
 

@@ -26,8 +26,8 @@ static size_t count_characters(const char *text, size_t bytes)
     return n;
 }
 
-/* A piece that is no text by itself, as half of a character is, goes by its bytes, as OpenAI writes it: so that no two
- * pieces have one name. */
+/* A piece that is no text by itself, as half of a character is, goes by its bytes, as OpenAI writes it: so
+ * that no two pieces have one name. */
 static void put_piece(struct writer *out, const struct completion *completion, int32_t id)
 {
     size_t bytes, offset;

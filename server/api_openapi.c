@@ -1,5 +1,5 @@
-/* GET /openapi.json: docs/openapi.yaml as it stands, for it is written in JSON, which is YAML too. So there is one
- * document, no parser at run time, and nothing to be built but this: the assembler copies the file. */
+/* GET /openapi.json: docs/openapi.yaml as it stands, for it is written in JSON, which is YAML too. So there
+ * is one document, no parser at run time, and nothing to be built but this: the assembler copies the file. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
-/* Models on the move: what lies on disk and what of it is served, loading, unloading and loading anew. Administration
- * alone may. The loader's thread does the work (models/loader.h) while the connection is suspended. */
+/* Models on the move: what lies on disk and what of it is served, loading, unloading and loading anew.
+ * Administration alone may. The loader's thread does the work (models/loader.h) while the connection is
+ * suspended. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,8 @@ static bool read_index(const struct value *root, bool *ready, struct problem *pr
     return field_boolean(root, "ready", ready, problem);
 }
 
-/* Parameters would say something else than the bundle does; the one that clients send unasked says nothing here. */
+/* Parameters would say something else than the bundle does; the one that clients send unasked says nothing
+ * here. */
 static bool check_parameters(const struct value *root, struct problem *problem)
 {
     const struct value *parameters = value_get(root, "parameters");

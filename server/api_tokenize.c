@@ -1,4 +1,5 @@
-/* POST /v1/tokenize and /v1/detokenize: what a model's tokenizer makes of a text, and back. No worker is needed. */
+/* POST /v1/tokenize and /v1/detokenize: what a model's tokenizer makes of a text, and back. No worker is
+ * needed. */
 #include <string.h>
 
 #include "core/memory.h"

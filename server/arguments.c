@@ -1,4 +1,5 @@
-/* The command line. One table says which option sets what; a value follows as the next argument or after '='. */
+/* The command line. One table says which option sets what; a value follows as the next argument or after
+ * '='. */
 #define _GNU_SOURCE /* environ */
 #include "server/arguments.h"
 
@@ -189,7 +190,8 @@ enum status arguments_parse(int argc, char **argv, struct arguments *out, struct
     return status;
 }
 
-/* Who names bundles, and no folder by flag, need not have the default one: it is there in the repository only. */
+/* Who names bundles, and no folder by flag, need not have the default one: it is there in the repository
+ * only. */
 static void forget_default_folder(struct config *config)
 {
     static struct config defaults;

@@ -32,8 +32,8 @@ bool frequency_parse(const char *text, struct frequency *frequency);
 /* The names, for a sentence. */
 extern const char frequency_names[];
 
-/* The instant `n` steps after `start`, as text in the form that `start` had (with a time where steps are shorter
- * than a day). false past the year 9999. */
+/* The instant `n` steps after `start`, as text in the form that `start` had (with a time where steps are
+ * shorter than a day). false past the year 9999. */
 bool instant_print(const struct instant *start, const struct frequency *frequency, int64_t n,
                    char out[CALENDAR_TEXT_BYTES]);
 

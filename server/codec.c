@@ -73,8 +73,8 @@ static bool refuse_sessions(struct call *call)
                                   "'return_state': sessions are not built into this version");
 }
 
-/* Who has no ceiling of his own finds limits.max_priority the end of the field's range; a key's own ceiling is a matter of
- * what the key may do. Who names no priority has 0, or what he may have where that is less. */
+/* Who has no ceiling of his own finds limits.max_priority the end of the field's range; a key's own ceiling
+ * is a matter of what the key may do. Who names no priority has 0, or what he may have where that is less. */
 static bool read_priority(struct call *call)
 {
     const struct caller *caller = &call->request->caller;

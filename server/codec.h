@@ -2,7 +2,8 @@
  *
  * A call is a body while it is read: its document, the model that it means, and what every task
  * may say (timeout_ms, priority). It lives on the handler's stack and owns what it holds until call_close;
- * jobs copy what they need. All functions return false with the call's problem filled, which is the reply's. */
+ * jobs copy what they need. All functions return false with the call's problem filled, which is the
+ * reply's. */
 #ifndef CAROUSEL_SERVER_CODEC_H
 #define CAROUSEL_SERVER_CODEC_H
 

@@ -15,7 +15,8 @@ struct http;
 
 /* Listen, by TLS where tls.certificate is set, and serve. `server` must outlive *out. */
 MUST_CHECK enum status http_start(struct server *server, struct http **out, struct error *err);
-/* "http://127.0.0.1:8080", "https://..." or "unix:PATH": the port is the one that was found where 0 was asked for. */
+/* "http://127.0.0.1:8080", "https://..." or "unix:PATH": the port is the one that was found where 0 was asked
+ * for. */
 const char *http_address(const struct http *http);
 /* Read the certificate and its key again, where there is TLS. On failure the old ones stay. */
 MUST_CHECK enum status http_reload(struct http *http, struct error *err);

@@ -2,8 +2,8 @@
  *
  * A writer puts the commas itself and remembers its first failure (no memory, over the limit), after
  * which every call does nothing; look at writer_failed once, at the end. Texts that are not UTF-8 get
- * U+FFFD for each bad byte, so that an answer is always valid JSON. Numbers are printed in the shortest form that
- * reads back as the same double or float; NaN and infinity become null.
+ * U+FFFD for each bad byte, so that an answer is always valid JSON. Numbers are printed in the shortest form
+ * that reads back as the same double or float; NaN and infinity become null.
  *
  * Caller's storage, one thread. writer_init (cannot fail) -> writes -> writer_take, which
  * hands the text over, or writer_release. */

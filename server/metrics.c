@@ -15,7 +15,8 @@
 
 enum { MAX_BOUNDS = 24, FIRST_STATUS = 100, N_STATUSES = 500 };
 
-/* Buckets are counted apart and summed when printed; the sum is in nanounits, so that it can be an integer. */
+/* Buckets are counted apart and summed when printed; the sum is in nanounits, so that it can be an
+ * integer. */
 struct histogram_counts {
     atomic_uint_fast64_t bucket[MAX_BOUNDS + 1], sum_nano;
 };

@@ -4,9 +4,9 @@
  * fails, except metrics_print, which allocates. Labels are few and bounded: they come from the tables
  * of routes, faults and reasons, and from the models being served, never from what a client sent.
  *
- * A request is counted when its answer is handed to the connection (a stream: when it has ended), so that whoever has
- * read an answer finds it counted. Gauges and the scheduler's counters are read when they are printed.
- * The numbers are since start; each is right by itself, two of them may be an instant apart. */
+ * A request is counted when its answer is handed to the connection (a stream: when it has ended), so that
+ * whoever has read an answer finds it counted. Gauges and the scheduler's counters are read when they are
+ * printed. The numbers are since start; each is right by itself, two of them may be an instant apart. */
 #ifndef CAROUSEL_SERVER_METRICS_H
 #define CAROUSEL_SERVER_METRICS_H
 
@@ -56,8 +56,9 @@ void metrics_observe(struct metrics *metrics, enum histogram histogram, double v
 /* A request was answered; HISTOGRAM_DURATION gets its seconds. */
 void metrics_count_request(struct metrics *metrics, enum route_id route, unsigned http_status, double seconds);
 void metrics_count_end(struct metrics *metrics, enum end end);
-/* A request was answered with `fault` without having been started: counted where the server refused for want of room or
- * time. So the requests on a route that computes are those finished, those rejected, and the client's errors. */
+/* A request was answered with `fault` without having been started: counted where the server refused for want
+ * of room or time. So the requests on a route that computes are those finished, those rejected, and the
+ * client's errors. */
 void metrics_count_fault(struct metrics *metrics, enum fault fault);
 
 /* Everything, as text/plain; version=0.0.4. server->scheduler and server->registry may be NULL.

@@ -1,9 +1,10 @@
-/* peer: a number for whoever is at the other end of a connection, so that the queue can serve clients without a key
- * alike (core/queue.h).
+/* peer: a number for whoever is at the other end of a connection, so that the queue can serve clients without
+ * a key alike (core/queue.h).
  *
- * Clients with one IPv4 address, or in one /64 of IPv6, which is what one subscriber is given, have one number. So have
- * all who come through one proxy, and all of a Unix socket. Numbers are never those of API keys, and a hash: two clients may
- * have one by chance, and then share. What a client writes in a header counts for nothing here. */
+ * Clients with one IPv4 address, or in one /64 of IPv6, which is what one subscriber is given, have one
+ * number. So have all who come through one proxy, and all of a Unix socket. Numbers are never those of API
+ * keys, and a hash: two clients may have one by chance, and then share. What a client writes in a header
+ * counts for nothing here. */
 #ifndef CAROUSEL_SERVER_PEER_H
 #define CAROUSEL_SERVER_PEER_H
 

@@ -10,8 +10,8 @@
  *                              -failed-> answer is the failure          (streams) -> read() ...
  *
  * All of an errand's calls come on the connection's HTTP thread, one at a time, except: cancel comes on any
- * thread, between start and request_finished only; free comes last, on any thread, once request_finished has been
- * called or if the errand was never started. */
+ * thread, between start and request_finished only; free comes last, on any thread, once request_finished has
+ * been called or if the errand was never started. */
 #ifndef CAROUSEL_SERVER_REQUEST_H
 #define CAROUSEL_SERVER_REQUEST_H
 
@@ -108,8 +108,8 @@ struct reply {
     struct problem problem;
 };
 
-/* An errand's work has news (wakes the connection where request->eager is set), or has ended (the errand's last
- * call; the request may be gone when it returns). Any thread; the parameter is a struct request. */
+/* An errand's work has news (wakes the connection where request->eager is set), or has ended (the errand's
+ * last call; the request may be gone when it returns). Any thread; the parameter is a struct request. */
 void request_progressed(void *request);
 void request_finished(void *request);
 /* true once request_finished has been called. */

@@ -1,8 +1,8 @@
 /* router: which route a request means, by routes.def.
  *
- * A path that no row has is a 404; a path that a row has, with another method, is a 405 that lists the methods. Paths
- * are compared byte by byte after unescaping: no trailing slash, no doubled slash, no change of case is
- * forgiven, so that each resource has one name. Pure; any thread. */
+ * A path that no row has is a 404; a path that a row has, with another method, is a 405 that lists the
+ * methods. Paths are compared byte by byte after unescaping: no trailing slash, no doubled slash, no change
+ * of case is forgiven, so that each resource has one name. Pure; any thread. */
 #ifndef CAROUSEL_SERVER_ROUTER_H
 #define CAROUSEL_SERVER_ROUTER_H
 

@@ -109,7 +109,8 @@ void server_close(struct server *server)
     server->keys = NULL;
 }
 
-/* Connections, those that linger, the workers' and libraries' own: ask for as many descriptors as that takes. */
+/* Connections, those that linger, the workers' and libraries' own: ask for as many descriptors as that
+ * takes. */
 static void raise_descriptors(const struct config *config)
 {
     enum { OURS = 256 };
@@ -262,8 +263,9 @@ static bool drain(struct server *server, struct http *http)
     return scheduler_wait_idle(server->scheduler, ENDING_MS);
 }
 
-/* Signals are blocked in main and in every thread of ours, and main waits for them. Libraries may have started threads
- * before main (OpenBLAS does), where they are not blocked: there this handler passes them on. */
+/* Signals are blocked in main and in every thread of ours, and main waits for them. Libraries may have
+ * started threads before main (OpenBLAS does), where they are not blocked: there this handler passes them
+ * on. */
 static pthread_t main_thread;
 
 static void pass_on(int signal)

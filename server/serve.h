@@ -3,10 +3,11 @@
  * struct server is what handlers share: read-only once the server listens, except `phase` and
  * `working`, which are atomic. It is main's, and outlives every request.
  *
- * Start: kernels -> scheduler -> models -> metrics -> loader -> http. Stop, after SIGTERM: phase DRAINING (readiness says
- * 503, new work is refused) -> requests in flight finish, or are cancelled when the drain's time is over ->
- * the loader stops -> http stops -> scheduler -> models. HTTP stops before the scheduler because its threads may submit until
- * then; it can, because nothing is parked any more once no request is in flight. */
+ * Start: kernels -> scheduler -> models -> metrics -> loader -> http. Stop, after SIGTERM: phase DRAINING
+ * (readiness says 503, new work is refused) -> requests in flight finish, or are cancelled when the drain's
+ * time is over -> the loader stops -> http stops -> scheduler -> models. HTTP stops before the scheduler
+ * because its threads may submit until then; it can, because nothing is parked any more once no request is in
+ * flight. */
 #ifndef CAROUSEL_SERVER_SERVE_H
 #define CAROUSEL_SERVER_SERVE_H
 

@@ -3,8 +3,8 @@
  * We open it ourselves, because then a failure can be told in a sentence that names host, port
  * and reason, and the port that was found for 0 is known before anybody is told.
  *
- * A Unix socket is made under another name, given its permissions, and renamed, so that nobody connects too early. One that
- * stands in its place is replaced only if it is a socket and nobody listens there.
+ * A Unix socket is made under another name, given its permissions, and renamed, so that nobody connects too
+ * early. One that stands in its place is replaced only if it is a socket and nobody listens there.
  *
  * main only; nothing is kept between calls. */
 #ifndef CAROUSEL_SERVER_SOCKET_H
@@ -27,7 +27,8 @@ struct listener {
     ino_t inode;
 };
 
-/* Listen on a name or address ("[::1]" may keep its brackets) and port (0: a free one). `scheme` begins the url. */
+/* Listen on a name or address ("[::1]" may keep its brackets) and port (0: a free one). `scheme` begins the
+ * url. */
 MUST_CHECK enum status socket_listen(const char *scheme, const char *host, int64_t port, struct listener *out,
                                      struct error *err);
 /* Listen on a path; mode is "660" or the like. */

@@ -1,11 +1,12 @@
-/* tls: the certificate that the server shows, by GnuTLS, which libmicrohttpd brings along. The only file that knows it.
+/* tls: the certificate that the server shows, by GnuTLS, which libmicrohttpd brings along. The only file that
+ * knows it.
  *
- * libmicrohttpd does the handshakes and asks at each one which certificate to show (tls_retriever). So a certificate can be
- * replaced while connections are open: they go on with the old one, new ones get the new. Each handshake takes copies
- * of its own, which GnuTLS frees.
+ * libmicrohttpd does the handshakes and asks at each one which certificate to show (tls_retriever). So a
+ * certificate can be replaced while connections are open: they go on with the old one, new ones get the new.
+ * Each handshake takes copies of its own, which GnuTLS frees.
  *
- * The question comes without a context, so there is one certificate a process. It is guarded by a lock of its own,
- * never held together with another. tls_load and tls_unload are main's; the rest any thread's. */
+ * The question comes without a context, so there is one certificate a process. It is guarded by a lock of its
+ * own, never held together with another. tls_load and tls_unload are main's; the rest any thread's. */
 #ifndef CAROUSEL_SERVER_TLS_H
 #define CAROUSEL_SERVER_TLS_H
 
@@ -14,8 +15,8 @@
 
 #include "core/status.h"
 
-/* Take a chain of certificates, the server's own first, and its private key without a passphrase, both PEM files. They
- * must belong together. On failure what was in force stays. *expires_s: Unix seconds. */
+/* Take a chain of certificates, the server's own first, and its private key without a passphrase, both PEM
+ * files. They must belong together. On failure what was in force stays. *expires_s: Unix seconds. */
 MUST_CHECK enum status tls_load(const char *certificate, const char *private_key, int64_t *expires_s, struct error *err);
 /* Forget them. No handshake may be under way. */
 void tls_unload(void);

@@ -4,8 +4,8 @@
  * owner's functions run. A slot is `busy` during such a call; release and close wait for its end. Events
  * carry slot and generation, so that one fetched before its slot was closed finds nobody.
  *
- * Instants are few and mostly far away, so there is no heap: next_due_us is a lower bound of all of them, and the
- * table is searched when it has passed. */
+ * Instants are few and mostly far away, so there is no heap: next_due_us is a lower bound of all of them, and
+ * the table is searched when it has passed. */
 #define _GNU_SOURCE /* EPOLLRDHUP */
 #include "server/watch.h"
 

@@ -8,10 +8,12 @@
  *
  * - due passes with an owner: due(owner) is called. Without one: the connection is shut down, for it has
  *   been idle, or has been sending headers, for too long.
- * - the peer closes its side: hangup(owner) is called, once, an owner that comes later included. Without an owner the connection is shut down soon, for libmicrohttpd may have missed it.
+ * - the peer closes its side: hangup(owner) is called, once, an owner that comes later included. Without an
+ *   owner the connection is shut down soon, for libmicrohttpd may have missed it.
  * Both calls come on the attendant's thread, without its lock, and must not block. watch_release and
- * watch_close wait until a call under way has returned: after them the owner may be freed and the descriptor closed.
- * A descriptor stands in the attendant's epoll set only between open and close, while it cannot be reused.
+ * watch_close wait until a call under way has returned: after them the owner may be freed and the descriptor
+ * closed. A descriptor stands in the attendant's epoll set only between open and close, while it cannot be
+ * reused.
  *
  * Besides, the attendant frees what a worker must not free itself (watch_bury), and reads the rest of
  * bodies that were refused (watch_linger), so that the refusal is not lost in a reset.

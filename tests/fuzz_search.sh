@@ -1,8 +1,8 @@
 #!/bin/bash
-# fuzz_search.sh FOLDER TARGET SECONDS: let FOLDER/tests/fuzz_TARGET look for inputs that break it. It starts from
-# tests/fuzz/corpus/TARGET and from what earlier runs have learnt (FOLDER/corpus/TARGET), with the words of
-# tests/fuzz/TARGET.dict where there is one. What it finds lies in FOLDER/found/ and makes this fail. FOLDER/runs.csv gets a line a
-# run; the sum of a target's lines is printed.
+# fuzz_search.sh FOLDER TARGET SECONDS: let FOLDER/tests/fuzz_TARGET look for inputs that break it. It starts
+# from tests/fuzz/corpus/TARGET and from what earlier runs have learnt (FOLDER/corpus/TARGET), with the words
+# of tests/fuzz/TARGET.dict where there is one. What it finds lies in FOLDER/found/ and makes this fail.
+# FOLDER/runs.csv gets a line a run; the sum of a target's lines is printed.
 set -u
 folder=$1 target=$2 seconds=$3
 learnt=$folder/corpus/$target found=$folder/found log=$folder/$target.log

@@ -29,7 +29,8 @@ refuse "no search path of its own" 'RPATH|RUNPATH' "$dynamic"
 expect "frames with arrays are watched (-fstack-protector-strong)" '__stack_chk_fail' "$symbols"
 expect "copies know their room (_FORTIFY_SOURCE)" '__(memcpy|snprintf|vsnprintf)_chk' "$symbols"
 refuse "no function that cannot be told how much room there is" ' (gets|strcpy|strcat|sprintf|vsprintf|tmpnam|mktemp)@' "$symbols"
-# The mark in the notes is lost where the system's start files lack it (Debian 12), so the code itself is looked at.
+# The mark in the notes is lost where the system's start files lack it (Debian 12), so the code itself is
+# looked at.
 if grep -q 'X86-64' <<<"$header"; then
     expect "indirect calls may land on marks only (-fcf-protection)" '^[0-9]{3,}$' "$(objdump -d "$program" | grep -c endbr64)"
 fi

@@ -1,8 +1,10 @@
-# server.sh: a server for a script of tests. To be sourced; wants a folder in $folder, whose server.log it adds to.
+# server.sh: a server for a script of tests. To be sourced; wants a folder in $folder, whose server.log it
+# adds to.
 server=0 url=
 trap '[ $server = 0 ] || kill $server 2>/dev/null' EXIT
 
-# server_start OPTION...: `carousel serve` on a free port, whose URL is then $url. Ends the script where it does not start.
+# server_start OPTION...: `carousel serve` on a free port, whose URL is then $url. Ends the script where it
+# does not start.
 server_start() {
     rm -f "$folder/server.out"
     "${CAROUSEL_PROGRAM:-build/carousel}" serve --host 127.0.0.1 --port 0 "$@" \

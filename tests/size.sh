@@ -1,6 +1,6 @@
 #!/bin/bash
-# size.sh: no function over 80 lines (40 is the habit), no file over 600. A function is what lies between a line that
-# begins with "{" and the next that begins with "}". The whole counts as one check.
+# size.sh: no function over 80 lines (40 is the habit), no file over 600. A function is what lies between a
+# line that begins with "{" and the next that begins with "}". The whole counts as one check.
 set -u
 cd "$(dirname "$0")/.."
 awk '

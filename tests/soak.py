@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
-"""A long time of everything at once: tests/soak.py [--minutes 20] [--clients 10] [--program build/carousel] [--seed 1].
+"""A long time of everything at once: tests/soak.py [--minutes 20] [--clients 10] [--program build/carousel]
+[--seed 1].
 
-Starts the server on the zoo with API keys and lets clients do, in random order: every task, streams, clients who leave at
-a random moment, bad input of every kind, wrong keys, late and endless bodies, deadlines that cannot be kept, scrapes, and an
-administrator who reloads, unloads and loads models and rereads files. At the end it holds that
+Starts the server on the zoo with API keys and lets clients do, in random order: every task, streams, clients
+who leave at a random moment, bad input of every kind, wrong keys, late and endless bodies, deadlines that
+cannot be kept, scrapes, and an administrator who reloads, unloads and loads models and rereads files. At the
+end it holds that
 
 - every answer had a status that was asked for, and the server ended with 0 and logged no error;
-- /metrics has counted exactly what the clients have: requests by route and code, ends by reason, refusals by reason. Of a
-  client who left, only how many there were is known: they are counted as 200 or 499, and end in any way;
+- /metrics has counted exactly what the clients have: requests by route and code, ends by reason, refusals by
+  reason. Of a client who left, only how many there were is known: they are counted as 200 or 499, and end in
+  any way;
 - nothing waits, nothing is computed, no memory of jobs and bodies is held;
-- descriptors and threads are as many as at the beginning, and the resident memory has not grown: the median of the last fifth of the
-  time is at most MARGIN above that of the second fifth. That is judged from ten minutes on: it takes some to settle.
+- descriptors and threads are as many as at the beginning, and the resident memory has not grown: the median
+  of the last fifth of the time is at most MARGIN above that of the second fifth. That is judged from ten
+  minutes on: it takes some to settle.
 
 Needs a built server and Python's standard library only. Exit code 0 where all held.
 """
@@ -43,7 +47,8 @@ TEXTS = ["ROMEO:", "To be, or not to be", "A film to fall in love with.", "play 
 
 
 class Tally:
-    """What the clients know. requests[route, code]; ends[reason]; refusals[code]; left[route]: who left, however it ended."""
+    """What the clients know. requests[route, code]; ends[reason]; refusals[code]; left[route]: who left,
+    however it ended."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -365,7 +370,8 @@ class Soak:
     # ---- clients who leave ----
 
     def leave(self):
-        """After the whole request: with an end, or a reset once the server has read it, which an answer's first byte proves."""
+        """After the whole request: with an end, or a reset once the server has read it, which an answer's
+        first byte proves."""
         path, body = self.rng.choice([
             ("/v1/completions", dict(self.completion_body(), max_tokens=3000, stream=True)),
             ("/v1/completions", dict(self.completion_body(), max_tokens=3000)), ("/v1/score", {"model": "shakespeare", "input": "b" * 3000}),

@@ -1,7 +1,7 @@
 #!/bin/bash
-# suites.sh TIER PROGRAM FOLDER: run the suites of a test program side by side, a process each, as many at a time as
-# there are processors, the largest sources first. Prints what each says once it has ended; each ends with check's line.
-# SUITE names some of them. FOLDER is for what they print.
+# suites.sh TIER PROGRAM FOLDER: run the suites of a test program side by side, a process each, as many at a
+# time as there are processors, the largest sources first. Prints what each says once it has ended; each ends
+# with check's line. SUITE names some of them. FOLDER is for what they print.
 set -u
 tier=$1 program=$2 folder=$3
 mkdir -p "$folder"

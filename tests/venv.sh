@@ -1,5 +1,6 @@
 #!/bin/bash
-# venv.sh FOLDER REQUIREMENTS: FOLDER/venv is a Python with these packages (pip). Made anew where they have changed.
+# venv.sh FOLDER REQUIREMENTS: FOLDER/venv is a Python with these packages (pip). Made anew where they have
+# changed.
 set -u
 folder=$1 requirements=$2
 mkdir -p "$folder"

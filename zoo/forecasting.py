@@ -1,7 +1,7 @@
 """The forecasting part of docs/bundle-format.md in PyTorch: scaling, inputs, basis, and paths.
 
-A recipe writes the `forecast` object of its config.json; Forecaster reads the same object, so that training and
-serving cannot disagree. Series are [B, T] tensors, in float32, NaN where a value is missing.
+A recipe writes the `forecast` object of its config.json; Forecaster reads the same object, so that training
+and serving cannot disagree. Series are [B, T] tensors, in float32, NaN where a value is missing.
 """
 
 import torch
@@ -110,7 +110,8 @@ class Forecaster(nn.Module):
         return torch.distributions.StudentT(2 + functional.softplus(rest[..., 1]), location, scale)
 
     def walk(self, context, horizon, sample=False):
-        """Go on from the context with the model's own means or draws: [B, horizon], in the units of the series."""
+        """Go on from the context with the model's own means or draws: [B, horizon], in the units of the
+        series."""
         context = context[:, -self.forecast["context_length"]:]
         mean, scale = self.scaling(context)
         z, missing = fill((context - mean) / scale)

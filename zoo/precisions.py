@@ -2,14 +2,16 @@
 
     python3 zoo/precisions.py --data data [--models shakespeare,digits]
 
-Runs each recipe's own --evaluate (PyTorch), then starts build/carousel on a free port once a precision, asks it over HTTP
-about the same held-out data, which the recipes themselves read and split, and prints a table in Markdown. --data is the
-folder in which the recipes' data lie under the names that their cards give them; where each comes from stands there.
+Runs each recipe's own --evaluate (PyTorch), then starts build/carousel on a free port once a precision, asks
+it over HTTP about the same held-out data, which the recipes themselves read and split, and prints a table in
+Markdown. --data is the folder in which the recipes' data lie under the names that their cards give them;
+where each comes from stands there.
 
-A precision is accepted where each figure of the model stays within its bound of float32's, either way. A bundle should
-recommend int8 where that is accepted, else float16 where that is and the weights take more than 1 MB as float32, for only
-then do bytes bound. Ends with 1 where a config.json recommends something else, or where float32 over HTTP is not what
-PyTorch prints (but for the cover of the intervals, whose paths are drawn with other random numbers).
+A precision is accepted where each figure of the model stays within its bound of float32's, either way. A
+bundle should recommend int8 where that is accepted, else float16 where that is and the weights take more than
+1 MB as float32, for only then do bytes bound. Ends with 1 where a config.json recommends something else, or
+where float32 over HTTP is not what PyTorch prints (but for the cover of the intervals, whose paths are drawn
+with other random numbers).
 """
 
 import argparse
@@ -105,9 +107,9 @@ class Server:
 # Each of these returns how many things were asked about, and the figures in the order of MODELS.
 
 def measure_perplexity(recipe, data, server):
-    """The recipe reads the held-out text in one pass. Pieces of it side by side are several times faster and come to the same,
-    where each is read from BEFORE characters earlier on, whose own likelihood is then taken off: by the end of those an
-    LSTM has long forgotten that it began there."""
+    """The recipe reads the held-out text in one pass. Pieces of it side by side are several times faster and
+    come to the same, where each is read from BEFORE characters earlier on, whose own likelihood is then taken
+    off: by the end of those an LSTM has long forgotten that it began there."""
     text, cut = recipe.read(data)
     text = text[cut:]
     texts, signs = [], []

@@ -75,7 +75,8 @@ def warm_cosine(optimizer, total, warm=100):
 
 
 def descend(loss, model, optimizer, schedule, clip=1.0):
-    """One step of training, down the gradient of the loss, which is cut to the norm `clip` (None: as it is)."""
+    """One step of training, down the gradient of the loss, which is cut to the norm `clip` (None: as it
+    is)."""
     optimizer.zero_grad()
     loss.backward()
     if clip:
@@ -104,7 +105,8 @@ def load_checkpoint(path, *parts):
 
 
 class Average:
-    """Moving average of a model's weights over the last steps; usually a little better than the weights themselves."""
+    """Moving average of a model's weights over the last steps; usually a little better than the weights
+    themselves."""
 
     def __init__(self, model, decay=0.999):
         self.decay, self.step = decay, 0
@@ -124,8 +126,9 @@ class Average:
 
 
 def words(text, lowercase=True):
-    """Split like the server's `words` tokenizer (docs/bundle-format.md): runs of ASCII letters, digits, apostrophes
-    and everything beyond ASCII are words; any other character that is not white space stands alone."""
+    """Split like the server's `words` tokenizer (docs/bundle-format.md): runs of ASCII letters, digits,
+    apostrophes and everything beyond ASCII are words; any other character that is not white space stands
+    alone."""
     out, run = [], ""
     for ch in text:
         if lowercase and "A" <= ch <= "Z":
@@ -162,9 +165,9 @@ def load_bundle(model, path):
 def write_bundle(path, model, config, cases, tolerance=1e-4, dtype=torch.float16):
     """Write config.json, model.safetensors and golden.json, and leave the rounded weights in the model.
 
-    cases: pairs (input, steps); input is what a request would hold, steps the token ids or feature rows that the
-    network is fed for it. The model is called with one sequence [1, T] or [1, T, features] and must give the
-    raw output vector after the last step as the last row of its result."""
+    cases: pairs (input, steps); input is what a request would hold, steps the token ids or feature rows that
+    the network is fed for it. The model is called with one sequence [1, T] or [1, T, features] and must give
+    the raw output vector after the last step as the last row of its result."""
     path = pathlib.Path(path)
     weights = {k: v.detach().to(dtype).contiguous() for k, v in model.state_dict().items()}
     save_file(weights, path / "model.safetensors")
@@ -185,7 +188,8 @@ def write_bundle(path, model, config, cases, tolerance=1e-4, dtype=torch.float16
 
 
 def batches_of_one_length(sequences, size):
-    """Shuffled lists of indices; the sequences of a list have equal lengths, so that nothing needs padding."""
+    """Shuffled lists of indices; the sequences of a list have equal lengths, so that nothing needs
+    padding."""
     by_length = {}
     for i in random.sample(range(len(sequences)), len(sequences)):
         by_length.setdefault(len(sequences[i]), []).append(i)

@@ -1,6 +1,6 @@
 #!/bin/bash
-# build.sh FOLDER: make FOLDER/carousel_VERSION_ARCHITECTURE.deb of the program in build/, with debhelper, and print
-# its path. The version is the commit's date and name, where no DEB_VERSION is given.
+# build.sh FOLDER: make FOLDER/carousel_VERSION_ARCHITECTURE.deb of the program in build/, with debhelper, and
+# print its path. The version is the commit's date and name, where no DEB_VERSION is given.
 set -eu
 cd "$(dirname "$0")/../.."
 folder=$1

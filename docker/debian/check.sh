@@ -1,7 +1,7 @@
 #!/bin/bash
-# check.sh FOLDER: the package in FOLDER, as Debian would look at it, and in a system of its own: installed, started,
-# upgraded, removed. The unit's sandbox is weighed, and the system calls of a run are compared with those that it
-# allows. Needs root (or sudo) for mmdebstrap. Ends with a line like the one that check prints.
+# check.sh FOLDER: the package in FOLDER, as Debian would look at it, and in a system of its own: installed,
+# started, upgraded, removed. The unit's sandbox is weighed, and the system calls of a run are compared with
+# those that it allows. Needs root (or sudo) for mmdebstrap. Ends with a line like the one that check prints.
 set -u
 cd "$(dirname "$0")/../.."
 folder=$1 unit=docker/systemd/carousel.service

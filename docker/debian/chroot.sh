@@ -1,7 +1,7 @@
 #!/bin/bash
-# chroot.sh: runs as root in a system that holds nothing but Debian's essential packages, /1.deb and /2.deb, which
-# is the same with a higher version. Installs, serves as the package's user, upgrades, removes, purges. Prints one line
-# a check, "ok: ..." or "FAILED: ...".
+# chroot.sh: runs as root in a system that holds nothing but Debian's essential packages, /1.deb and /2.deb,
+# which is the same with a higher version. Installs, serves as the package's user, upgrades, removes, purges.
+# Prints one line a check, "ok: ..." or "FAILED: ...".
 set -u
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 ini=/etc/carousel/carousel.ini

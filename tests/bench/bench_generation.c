@@ -1,9 +1,10 @@
-/* Usage: bench_generation [--workers N] [--precision P] [--tokens N] [--chunk C] [--prompt L] BUNDLE [STREAMS ...]
+/* Usage: bench_generation [--workers N] [--precision P] [--tokens N] [--chunk C] [--prompt L] BUNDLE
+ *                         [STREAMS ...]
  *
- * Generation without HTTP: so many streams at once, each from a prompt of one token to --tokens tokens (256), and
- * none ends before the others are done beside it. With --prompt L a further client reads one prompt of L tokens after
- * the other meanwhile: what that costs the streams is what chunk_steps bounds. CSV, one row a number of streams, the
- * median run of RUNS by its speed:
+ * Generation without HTTP: so many streams at once, each from a prompt of one token to --tokens tokens (256),
+ * and none ends before the others are done beside it. With --prompt L a further client reads one prompt of L
+ * tokens after the other meanwhile: what that costs the streams is what chunk_steps bounds. CSV, one row a
+ * number of streams, the median run of RUNS by its speed:
  *
  *     precision,workers,chunk_steps,streams,tokens_per_s,gap_p50_ms,gap_p99_ms,prompt_tokens_per_s
  *

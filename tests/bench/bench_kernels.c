@@ -163,7 +163,8 @@ struct stream {
     size_t bytes;
 };
 
-/* With loads as wide as the machine has: narrower ones would meet the limit of loads before that of the cache. */
+/* With loads as wide as the machine has: narrower ones would meet the limit of loads before that of the
+ * cache. */
 #define STREAM(NAME, BYTES, ATTRIBUTES) \
     ATTRIBUTES static void NAME(void *argument) \
     { \

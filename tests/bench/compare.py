@@ -3,15 +3,16 @@
     make bench-compare
     build/compare/venv/bin/python tests/bench/compare.py [--threads 1] [--rounds 5] [--shapes 1x1,4x1,...]
 
-The network: embedding 100x64 -> 2 x LSTM 512 -> linear 100, weights by PyTorch from a fixed seed. A shape BxT is one
-call: B sequences of T steps from a carried state, the linear layer on the last step. Each contestant answers
-the same tokens first and is left out where its answer is wrong: float32 within 1e-4 of PyTorch, int8 within 0.3 on
-logits. Then rounds: every contestant in turn, a median per round; the table gives the median over rounds.
+The network: embedding 100x64 -> 2 x LSTM 512 -> linear 100, weights by PyTorch from a fixed seed. A shape BxT
+is one call: B sequences of T steps from a carried state, the linear layer on the last step. Each contestant
+answers the same tokens first and is left out where its answer is wrong: float32 within 1e-4 of PyTorch, int8
+within 0.3 on logits. Then rounds: every contestant in turn, a median per round; the table gives the median
+over rounds.
 
-The roofline: what this machine was measured to do beside the contest (bench_kernels ceilings), and from it the least time of
-each shape on one core: all products at the arithmetic peak, or the weights that must come again, once a step for U and once a
-call for W, at the speed of the outer cache, whichever is longer. Where a core's own cache keeps a part of
-the weights, more than 100 % is possible.
+The roofline: what this machine was measured to do beside the contest (bench_kernels ceilings), and from it
+the least time of each shape on one core: all products at the arithmetic peak, or the weights that must come
+again, once a step for U and once a call for W, at the speed of the outer cache, whichever is longer. Where a
+core's own cache keeps a part of the weights, more than 100 % is possible.
 """
 import argparse
 import csv

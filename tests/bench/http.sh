@@ -1,6 +1,7 @@
 #!/bin/bash
-# Requests a second and latency over HTTP: numbers forecasts, completions of 64 tokens, and streams of 256, from 1, 16
-# and 64 connections that are kept alive. Needs wrk (Debian) and build/carousel; the load runs on the same machine.
+# Requests a second and latency over HTTP: numbers forecasts, completions of 64 tokens, and streams of 256,
+# from 1, 16 and 64 connections that are kept alive. Needs wrk (Debian) and build/carousel; the load runs on
+# the same machine.
 #
 #   tests/bench/http.sh [SECONDS] [SERVER OPTION...]      e.g. 10 --set models.precision=int8
 #

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """What a flood does to the server: tests/bench/overload.py [--seconds 15] [--set section.key=value]...
 
-Measures the capacity in a closed loop, then offers 0.5 to 10 times as much in an open one, whatever the server answers,
-and tells what was served and refused, how long the served ones took, and what it cost in memory. At each level a second
-client, with an address of its own (127.0.0.2), sends one request a second: what the flood does to others. At the end a
-burst of three queues' worth is sent at once, and who is refused comes back exactly when Retry-After says.
+Measures the capacity in a closed loop, then offers 0.5 to 10 times as much in an open one, whatever the
+server answers, and tells what was served and refused, how long the served ones took, and what it cost in
+memory. At each level a second client, with an address of its own (127.0.0.2), sends one request a second:
+what the flood does to others. At the end a burst of three queues' worth is sent at once, and who is refused
+comes back exactly when Retry-After says.
 
-The load comes from the same machine and takes processor time from the server; `load_cpu` says how much, in parts of one
-processor. To take little, the open loop looks and sends every 2 ms only: no time below that means anything. Where others
-use the machine too, compare served_per_cpu_s: served for each second of the server's own processor time. Needs
-build/carousel, and Python's standard library only.
+The load comes from the same machine and takes processor time from the server; `load_cpu` says how much, in
+parts of one processor. To take little, the open loop looks and sends every 2 ms only: no time below that
+means anything. Where others use the machine too, compare served_per_cpu_s: served for each second of the
+server's own processor time. Needs build/carousel, and Python's standard library only.
 """
 import argparse
 import heapq
@@ -136,8 +137,8 @@ def percentile(values, part):
 
 
 def closed_loop(server, request, connections, seconds):
-    """Served a second, and for each second of the server's processor time, by so many clients who each wait for their
-    answer."""
+    """Served a second, and for each second of the server's processor time, by so many clients who each wait
+    for their answer."""
     load = Load(server.port, request)
     begin = now() + WARM_S
     end, cpu = begin + seconds, None

@@ -2,11 +2,11 @@
 
     python3 tests/bench/reload.py [--model shakespeare] [--loads sentiment] [--clients 1] [--rounds 10] [--seconds 4]
 
-Starts build/carousel on a free port with the zoo and an administrator's key. Clients ask one model for short completions
-(or forecasts, or classes) on kept-alive connections, one after the other. Rounds of two halves alternate, so that the
-machine's moods fall on both alike: in one half nothing else happens, in the other the second model is reloaded without
-a pause. Prints a CSV: half, requests, p50, p90, p99 and the largest latency in milliseconds, loads and their median
-time; and last the ratios. Needs nothing but Python.
+Starts build/carousel on a free port with the zoo and an administrator's key. Clients ask one model for short
+completions (or forecasts, or classes) on kept-alive connections, one after the other. Rounds of two halves
+alternate, so that the machine's moods fall on both alike: in one half nothing else happens, in the other the
+second model is reloaded without a pause. Prints a CSV: half, requests, p50, p90, p99 and the largest latency
+in milliseconds, loads and their median time; and last the ratios. Needs nothing but Python.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Every benchmark of ours, one after the other: fixed work, warm-up, medians. CSV in build/bench/, with the machine and the
-# commit in machine.txt. docs/benchmarks.md says how to read them.
+# Every benchmark of ours, one after the other: fixed work, warm-up, medians. CSV in build/bench/, with the
+# machine and the commit in machine.txt. docs/benchmarks.md says how to read them.
 #
 #   tests/bench/run.sh PROGRAMS [SECONDS]      PROGRAMS: the folder of the built benchmarks; make bench calls this
 set -eu

@@ -1,5 +1,5 @@
-/* Any bytes as a request body: the JSON reader and its getters. Whatever is taken must be walkable and bounded; what
- * is refused must say why, in a message that can be put into an answer. */
+/* Any bytes as a request body: the JSON reader and its getters. Whatever is taken must be walkable and
+ * bounded; what is refused must say why, in a message that can be put into an answer. */
 #include "server/json.h"
 #include "server/json_writer.h"
 

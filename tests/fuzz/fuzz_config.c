@@ -1,5 +1,5 @@
-/* Any bytes as a configuration file. What is taken must print and read back as the same; what is refused must name
- * the file and a line. */
+/* Any bytes as a configuration file. What is taken must print and read back as the same; what is refused must
+ * name the file and a line. */
 #include "server/config.h"
 
 #include <assert.h>
@@ -30,7 +30,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     config_defaults(&again);
     status = config_read(&again, printed, n, "file", &err);
     free(printed);
-    /* a text of the file may be longer than a line, or hold what begins a comment, only where it came from elsewhere */
+    /* a text of the file may be longer than a line, or hold what begins a comment, only where it came from
+     * elsewhere */
     assert(status == STATUS_OK && !memcmp(&config, &again, sizeof config));
     return 0;
 }

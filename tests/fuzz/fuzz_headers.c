@@ -1,6 +1,6 @@
-/* Any bytes as what comes before a body: method, path, and the headers that we read, a line each, the last one the
- * configured origins. What matches a route must be its path; what is refused must be told in JSON; an id, a trace and an
- * origin must be the client's own or none. */
+/* Any bytes as what comes before a body: method, path, and the headers that we read, a line each, the last
+ * one the configured origins. What matches a route must be its path; what is refused must be told in JSON; an
+ * id, a trace and an origin must be the client's own or none. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Any bytes as a file of API keys, and as an Authorization header. Lines that are taken must print and read back as the
- * same; a refusal must name the file and a line; a key found in a header must lie in it. */
+/* Any bytes as a file of API keys, and as an Authorization header. Lines that are taken must print and read
+ * back as the same; a refusal must name the file and a line; a key found in a header must lie in it. */
 #include "server/keys.h"
 
 #include <assert.h>

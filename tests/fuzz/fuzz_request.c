@@ -1,9 +1,10 @@
-/* Any bytes as a whole request: "METHOD path", headers, an empty line, the body, through everything between the HTTP library and
- * the workers. This program is the HTTP library (server/connection.h): the linker gives it the exchange's calls, --wrap in
- * the Makefile. A header "Leave: x" is a client who goes once the work has begun.
+/* Any bytes as a whole request: "METHOD path", headers, an empty line, the body, through everything between
+ * the HTTP library and the workers. This program is the HTTP library (server/connection.h): the linker gives
+ * it the exchange's calls, --wrap in the Makefile. A header "Leave: x" is a client who goes once the work has
+ * begun.
  *
- * Each request must be answered once, with a documented status that is not our own fault, and with JSON where the head says
- * so; a stream must end with [DONE] or an error; and afterwards nothing may be held. */
+ * Each request must be answered once, with a documented status that is not our own fault, and with JSON where
+ * the head says so; a stream must end with [DONE] or an error; and afterwards nothing may be held. */
 #include <assert.h>
 #include <pthread.h>
 #include <stdint.h>

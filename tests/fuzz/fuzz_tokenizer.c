@@ -1,5 +1,5 @@
-/* Any bytes as a vocabulary and a text. The first byte chooses the type and what is special; entries follow, each
- * ended by a newline; after an empty entry comes the text. Ids must be of the vocabulary, and what was
+/* Any bytes as a vocabulary and a text. The first byte chooses the type and what is special; entries follow,
+ * each ended by a newline; after an empty entry comes the text. Ids must be of the vocabulary, and what was
  * tokenised without loss must come back: byte for byte, or, for words, as the same words. */
 #include <assert.h>
 #include <stdint.h>

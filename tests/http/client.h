@@ -28,7 +28,8 @@ struct reply {
     cJSON *json;    /* of the body, once reply_json was called */
 };
 
-/* Connect, by TLS where the server speaks it. Reads and writes give up after some patience, which fails the test. */
+/* Connect, by TLS where the server speaks it. Reads and writes give up after some patience, which fails the
+ * test. */
 void client_open(struct client *client, const struct server *server);
 /* The same from another address of this machine, "127.0.0.2". */
 void client_open_from(struct client *client, const struct server *server, const char *address);
@@ -63,7 +64,8 @@ struct reply *postf(const struct server *server, const char *path, const char *f
 /* A header's value, "" where absent; valid until the fourth next call. */
 const char *reply_header(const struct reply *reply, const char *name);
 
-/* The body as JSON, which it must be; and a value in it by a path like "choices.0.text": NULL where absent. */
+/* The body as JSON, which it must be; and a value in it by a path like "choices.0.text": NULL where
+ * absent. */
 cJSON *reply_json(struct reply *reply);
 cJSON *reply_at(struct reply *reply, const char *path);
 cJSON *json_at(cJSON *json, const char *path);

@@ -240,8 +240,8 @@ bool metric_becomes(const struct server *server, const char *name, double value)
     return found == value;
 }
 
-/* The slow bundle: one-hot of 32 characters, a large LSTM, a linear layer, all zero; so every output is zero and
- * every token is as likely as any other. */
+/* The slow bundle: one-hot of 32 characters, a large LSTM, a linear layer, all zero; so every output is zero
+ * and every token is as likely as any other. */
 
 enum { SLOW_HIDDEN = 1536, SLOW_VOCABULARY = 32 };
 

@@ -46,8 +46,9 @@ bool metric_becomes(const struct server *server, const char *name, double value)
  * whose steps take milliseconds, since it is large, and whose outputs are known, since it is all zero. */
 const char *slow_setting(void);
 
-/* Write a file of API keys and return the setting that takes it: ck_infer, ck_metrics, ck_admin, and ck_all, which has
- * all scopes. The second takes a file of these lines of its own making. Valid until the next call. */
+/* Write a file of API keys and return the setting that takes it: ck_infer, ck_metrics, ck_admin, and ck_all,
+ * which has all scopes. The second takes a file of these lines of its own making. Valid until the next
+ * call. */
 const char *keys_setting(void);
 const char *keys_file(const char *name, const char *lines);
 #define KEY_LINES                                                                                              \

@@ -1,5 +1,5 @@
-/* Everything that can be wrong with a request's JSON, row by row: each is a 400 (or 422) that names the field.
- * One server answers all rows, and must still be well at the end. */
+/* Everything that can be wrong with a request's JSON, row by row: each is a 400 (or 422) that names the
+ * field. One server answers all rows, and must still be well at the end. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>

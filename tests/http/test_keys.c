@@ -162,7 +162,8 @@ START_TEST(steps_a_minute_are_charged_and_what_is_not_used_comes_back)
 }
 END_TEST
 
-/* Who may ask for which priority: with a ceiling of its own, below or above that of all others, and without one. */
+/* Who may ask for which priority: with a ceiling of its own, below or above that of all others, and without
+ * one. */
 START_TEST(priority_ends_at_the_ceiling)
 {
     static const struct {

@@ -232,7 +232,8 @@ static const char *const cors_settings[] = {"CAROUSEL_HTTP_CORS_ORIGINS=https://
 #define ORIGIN(origin) "Origin: " origin "\r\n"
 #define ASKS "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization,x-other\r\n"
 
-/* The page of this origin may read the answer; "": no page may. Caches are told that it depends on the origin. */
+/* The page of this origin may read the answer; "": no page may. Caches are told that it depends on the
+ * origin. */
 static void expect_readable(const struct reply *found, const char *origin)
 {
     ck_assert_str_eq(reply_header(found, "Access-Control-Allow-Origin"), origin);

@@ -1,5 +1,5 @@
-/* GET /openapi.json is the document docs/openapi.yaml, and it describes what the tables hold: every route, every
- * error, every default limit. What answers look like is compared by `make check-openapi`. */
+/* GET /openapi.json is the document docs/openapi.yaml, and it describes what the tables hold: every route,
+ * every error, every default limit. What answers look like is compared by `make check-openapi`. */
 #include <check.h>
 #include <ctype.h>
 #include <stdio.h>

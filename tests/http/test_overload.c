@@ -38,7 +38,8 @@ static bool descriptors_become(int n)
     return open_descriptors() <= n;
 }
 
-/* Client i in its manner: some who stay until they compute, are queued or stream, some in the middle of sending. */
+/* Client i in its manner: some who stay until they compute, are queued or stream, some in the middle of
+ * sending. */
 static void begin(struct client *client, int i)
 {
     client_open(client, &server);
@@ -106,8 +107,8 @@ START_TEST(hundreds_of_clients_who_vanish_leave_nothing_behind)
         if (round == 0)
             resident = metric(&server, "carousel_resident_memory_bytes");
     }
-    /* The allocator keeps much of what one round took, and two more rounds take no more, but for its disorder.
-     * Sanitizers keep what was freed. */
+    /* The allocator keeps much of what one round took, and two more rounds take no more, but for its
+     * disorder. Sanitizers keep what was freed. */
     double grown = metric(&server, "carousel_resident_memory_bytes") - resident;
     ck_assert_msg(patience_ms(1) > 1 || grown < bytes * 0.75, "%.0f bytes more than after the first round of %.0f", grown, bytes);
     ck_assert_double_eq(metric(&server, "carousel_requests_finished_total{reason=\"cancelled\"}"), ROUNDS * VANISHING * 4 / 6);
@@ -203,8 +204,8 @@ START_TEST(a_higher_priority_boards_before_what_came_earlier)
 }
 END_TEST
 
-/* Once it is known how fast the queue is worked off, who would come too late is told so at once; and all that was asked is
- * found again in the counters. */
+/* Once it is known how fast the queue is worked off, who would come too late is told so at once; and all that
+ * was asked is found again in the counters. */
 START_TEST(what_cannot_be_in_time_is_refused_at_once)
 {
     enum { N = 300, LONG = 60000 };

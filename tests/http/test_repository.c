@@ -164,8 +164,8 @@ START_TEST(polling_waits_for_the_whole_of_a_bundle)
 }
 END_TEST
 
-/* A reader who does not read holds a stream up for as long as one likes: its events are more than the sockets' buffers
- * take. Meanwhile its model is replaced by another one. */
+/* A reader who does not read holds a stream up for as long as one likes: its events are more than the
+ * sockets' buffers take. Meanwhile its model is replaced by another one. */
 START_TEST(a_stream_finishes_on_the_model_it_began_with)
 {
     enum { TOKENS = 12000 };

@@ -1,5 +1,5 @@
-/* What clients send stays out of the log, at every level, and their credentials out of the answers too: a word that
- * stands nowhere else goes through every route, in every place where a client can put one. */
+/* What clients send stays out of the log, at every level, and their credentials out of the answers too: a
+ * word that stands nowhere else goes through every route, in every place where a client can put one. */
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,7 +30,8 @@ static const struct {
 
 enum { N_ROUTES = sizeof routes / sizeof *routes };
 
-/* Bodies with the word in every kind of place: good ones, wrong types, fields that are unknown, JSON that is broken. */
+/* Bodies with the word in every kind of place: good ones, wrong types, fields that are unknown, JSON that is
+ * broken. */
 static const char *const bodies[] = {
     "{'model':'tiny-characters','prompt':'" CANARY "','input':'" CANARY "','max_tokens':4,'echo':true,'user':'" CANARY "'}",
     "{'model':'tiny-characters','input':['" CANARY "'],'choices':['" CANARY "'],'prompt':['" CANARY "'],'max_tokens':2,"

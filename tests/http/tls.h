@@ -4,8 +4,8 @@
 
 #include "harness.h"
 
-/* Speak TLS on a connected socket, which is taken: returns a plain one that stands for it. A process between them carries
- * the bytes, and closes what the other side closes. */
+/* Speak TLS on a connected socket, which is taken: returns a plain one that stands for it. A process between
+ * them carries the bytes, and closes what the other side closes. */
 int tls_wrap(int tcp);
 /* The common name of the certificate that the server shows to a new connection. Valid until the next call. */
 const char *tls_name(const struct server *server);

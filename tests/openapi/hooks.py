@@ -1,5 +1,5 @@
-"""Lead generated requests to models that are served, and keep their work short; else most would end with 404, and
-some would compute for minutes. What is generated to be wrong stays as it is."""
+"""Lead generated requests to models that are served, and keep their work short; else most would end with 404,
+and some would compute for minutes. What is generated to be wrong stays as it is."""
 
 import json
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # run.sh FOLDER: install schemathesis under FOLDER where it is missing, and let it try the live server against
-# docs/openapi.yaml: every route with examples, with every boundary of the schemas and with random bodies, right
-# and wrong ones. Ends with a line like the one that check prints.
+# docs/openapi.yaml: every route with examples, with every boundary of the schemas and with random bodies,
+# right and wrong ones. Ends with a line like the one that check prints.
 set -u
 cd "$(dirname "$0")/../.."
 here=tests/openapi
@@ -20,7 +20,8 @@ stop() {
     server_stop || failures=$((failures + 1))
 }
 
-# attempt NAME OPTION...: let the tool try it. Its own folder is what it writes to, and where it finds the hooks.
+# attempt NAME OPTION...: let the tool try it. Its own folder is what it writes to, and where it finds the
+# hooks.
 attempt() {
     local log=$folder/$1.log code cases found
     shift
@@ -49,7 +50,8 @@ sys.exit("docs/openapi.yaml and /openapi.json differ" if served != yaml.safe_loa
 EOF
 attempt without-keys --max-examples "${EXAMPLES:-100}" --exclude-path-regex 'repository|reload'
 stop
-# Where there are keys: with one that may do everything, administration too, which comes last, for it unloads models.
+# Where there are keys: with one that may do everything, administration too, which comes last, for it unloads
+# models.
 echo "all sha256:$(printf ck_openapi | sha256sum | cut -d' ' -f1) scopes=infer,metrics,admin" >"$folder/keys"
 start --set auth.keys_file="$folder/keys"
 attempt with-key --max-examples 10 -H "Authorization: Bearer ck_openapi" --exclude-path-regex 'repository|reload'

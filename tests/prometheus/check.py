@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""check.py FOLDER: a real Prometheus scrapes a real server with the configuration that docker/prometheus holds, and
-answers every query of the Grafana dashboard and of the alerts; the sums are those of what was asked. Needs
-prometheus and promtool (Debian: prometheus), and nothing but Python's own library. Ends with a line like the one that
-check prints."""
+"""check.py FOLDER: a real Prometheus scrapes a real server with the configuration that docker/prometheus
+holds, and answers every query of the Grafana dashboard and of the alerts; the sums are those of what was
+asked. Needs prometheus and promtool (Debian: prometheus), and nothing but Python's own library. Ends with a
+line like the one that check prints."""
 
 import json
 import math

@@ -14,7 +14,8 @@ int patience_ms(int ms);
 
 enum { AWAIT_MS = 20000 };
 
-/* Looks at the condition again and again; fails the test where it has not come true after patience_ms(AWAIT_MS). */
+/* Looks at the condition again and again; fails the test where it has not come true after
+ * patience_ms(AWAIT_MS). */
 #define AWAIT(condition)                                                                           \
     do {                                                                                           \
         double end_ = now_ms() + patience_ms(AWAIT_MS);                                            \

@@ -1,5 +1,5 @@
-/* riders: sequences made by hand for the tests of the scheduler, and schedulers for them. They have nothing to do
- * with the riders of models/rider.h, which belong to a job. What fails here fails the test. */
+/* riders: sequences made by hand for the tests of the scheduler, and schedulers for them. They have nothing
+ * to do with the riders of models/rider.h, which belong to a job. What fails here fails the test. */
 #ifndef CAROUSEL_TESTS_SUPPORT_RIDERS_H
 #define CAROUSEL_TESTS_SUPPORT_RIDERS_H
 
@@ -11,8 +11,9 @@
 enum { RIDERS_V = 11, RIDERS_H = 9 };
 enum { RIDER_STEPS = 1500, RIDER_CHILDREN = 8 };
 
-/* A rider that reads a prompt and then feeds back the largest output, so that every output matters to all later
- * ones. With its first output its children board, each with a copy of its state and its own number as its token. */
+/* A rider that reads a prompt and then feeds back the largest output, so that every output matters to all
+ * later ones. With its first output its children board, each with a copy of its state and its own number as
+ * its token. */
 struct rider {
     struct sequence sequence;
     struct rider *children[RIDER_CHILDREN];
@@ -28,13 +29,14 @@ struct rider {
     float *state;
 };
 
-/* So many steps of a prompt that depends on the seed; leaves after `target` steps in all. Borrows the network. */
+/* So many steps of a prompt that depends on the seed; leaves after `target` steps in all. Borrows the
+ * network. */
 struct rider *rider_new(const struct network *network, size_t seed, size_t prompt, size_t target);
 void rider_free(struct rider *rider); /* takes NULL */
 enum status rider_submit(struct scheduler *scheduler, struct rider *rider);
 
-/* A sequence that is fed the same token at each turn. Its driver holds the worker inside take() until the gate is
- * open, and then leaves: what is submitted meanwhile stays in the queue. */
+/* A sequence that is fed the same token at each turn. Its driver holds the worker inside take() until the
+ * gate is open, and then leaves: what is submitted meanwhile stays in the queue. */
 struct gate {
     struct sequence sequence;
     float *state;

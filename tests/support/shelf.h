@@ -19,8 +19,8 @@ struct shelf {
 void shelf_make(struct shelf *shelf);
 void shelf_remove(struct shelf *shelf);
 
-/* The registry and the repository alone, with models.versions; nothing is heard yet. Where opening fails, closing
- * cleans up. */
+/* The registry and the repository alone, with models.versions; nothing is heard yet. Where opening fails,
+ * closing cleans up. */
 enum status shelf_open(struct shelf *shelf, const char *versions);
 void shelf_close(struct shelf *shelf);
 

@@ -1,4 +1,5 @@
-/* Counters and their text; and the small pure parts of the server that need no socket: routes, dates, events. */
+/* Counters and their text; and the small pure parts of the server that need no socket: routes, dates,
+ * events. */
 #include "server/metrics.h"
 
 #include <check.h>

@@ -290,7 +290,8 @@ START_TEST(who_cannot_board_in_time_is_told_when_to_come_back)
 }
 END_TEST
 
-/* Those who are refused are told instants one after the other, as far apart as boardings are, and at most a minute. */
+/* Those who are refused are told instants one after the other, as far apart as boardings are, and at most a
+ * minute. */
 START_TEST(places_are_promised_one_after_the_other)
 {
     int64_t now = 1, retry_us = 0, last_us = 0;
@@ -396,7 +397,8 @@ START_TEST(who_is_cancelled_late_or_closed_out_leaves_the_queue)
 }
 END_TEST
 
-/* Thousands of clients and models, one after the other, take no more memory than those who wait at one time. */
+/* Thousands of clients and models, one after the other, take no more memory than those who wait at one
+ * time. */
 START_TEST(what_is_remembered_is_bounded)
 {
     for (uint32_t share = 0; share < 5000; share++) {

@@ -358,8 +358,8 @@ START_TEST(a_poll_reads_what_has_been_still)
 }
 END_TEST
 
-/* Copied file by file, in any order, with weights that come in two halves and a pause in each place: every poll
- * sees what is there stay the same for a while, and none may read it. */
+/* Copied file by file, in any order, with weights that come in two halves and a pause in each place: every
+ * poll sees what is there stay the same for a while, and none may read it. */
 START_TEST(a_half_written_bundle_is_never_read)
 {
     static const char *const orders[][3] = {{"config.json", "golden.json", "model.safetensors"},

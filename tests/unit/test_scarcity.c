@@ -1,7 +1,7 @@
-/* A whole server in this process, whose every allocation fails once: each request is repeated with its first, its second,
- * ... its last allocation failing. It must be answered with an error, in the form of all errors, or served
- * all the same, or find its connection closed; the next one must be served; and nothing may be held. (Leaks are
- * the sanitizer's and valgrind's to find.) */
+/* A whole server in this process, whose every allocation fails once: each request is repeated with its first,
+ * its second, ... its last allocation failing. It must be answered with an error, in the form of all errors,
+ * or served all the same, or find its connection closed; the next one must be served; and nothing may be
+ * held. (Leaks are the sanitizer's and valgrind's to find.) */
 #include <arpa/inet.h>
 #include <check.h>
 #include <dirent.h>
@@ -213,8 +213,8 @@ static int descriptors(void)
     return n;
 }
 
-/* One request while memory fails: whether allocation `nth` was still made. Errors told and connections closed are
- * counted. */
+/* One request while memory fails: whether allocation `nth` was still made. Errors told and connections closed
+ * are counted. */
 static bool starve(size_t i, uint64_t nth, bool for_good, int *n_errors, int *n_closed)
 {
     allocations_fail_at(nth, for_good);

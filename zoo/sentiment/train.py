@@ -6,14 +6,14 @@ https://raw.githubusercontent.com/nltk/nltk_data/gh-pages/packages/corpora/sente
 
 words -> embedding 256 -> BiLSTM 256 -> mean over the steps -> linear
 
-That is four small networks (embedding 64, BiLSTM 64) which are trained apart, each from a seed of its own, and then folded into
-one: their embeddings side by side, their LSTMs on the diagonal of one LSTM, their last layers averaged. It gives the mean
-of their answers, in which much of what each has learned amiss cancels out.
+That is four small networks (embedding 64, BiLSTM 64) which are trained apart, each from a seed of its own,
+and then folded into one: their embeddings side by side, their LSTMs on the diagonal of one LSTM, their last
+layers averaged. It gives the mean of their answers, in which much of what each has learned amiss cancels out.
 
-Ten thousand sentences are few, and without pretrained word vectors an LSTM learns them by heart. So sixteen columns of each
-embedding are counted rather than learned: the favour of a word, as naive Bayes has it. While training, a
-sentence sees favours counted without its own tenth of the data, or it would trust words that occur in it alone. Dropout,
-dropped words, softened labels and a moving average of the weights do the rest.
+Ten thousand sentences are few, and without pretrained word vectors an LSTM learns them by heart. So sixteen
+columns of each embedding are counted rather than learned: the favour of a word, as naive Bayes has it. While
+training, a sentence sees favours counted without its own tenth of the data, or it would trust words that
+occur in it alone. Dropout, dropped words, softened labels and a moving average of the weights do the rest.
 """
 
 import pathlib
@@ -55,8 +55,9 @@ class Model(nn.Module):
 
 @torch.no_grad()
 def fold(members):
-    """One network that gives the mean of the members' outputs. A weight of an LSTM holds four gates one above the other, and
-    the output of a bidirectional one is forward, then reverse; so the members are joined gate by gate and side by side."""
+    """One network that gives the mean of the members' outputs. A weight of an LSTM holds four gates one above
+    the other, and the output of a bidirectional one is forward, then reverse; so the members are joined gate
+    by gate and side by side."""
     whole = Model(members[0].embedding.num_embeddings, len(members))
     whole.embedding.weight.copy_(torch.cat([m.embedding.weight for m in members], 1))
     for name, weight in whole.lstm.named_parameters():
@@ -91,7 +92,8 @@ def config(words):
 
 
 def decode(line):
-    """The file mixes UTF-8 and latin-1, and holds Windows punctuation (dashes, quotes) as control characters."""
+    """The file mixes UTF-8 and latin-1, and holds Windows punctuation (dashes, quotes) as control
+    characters."""
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
@@ -112,8 +114,8 @@ def read(path):
 
 
 def favour(sequences, labels, words):
-    """How much more often each word stands in favourable sentences: the logarithm of the ratio, with one added to
-    each count, which is also what naive Bayes goes by. <unk> has none."""
+    """How much more often each word stands in favourable sentences: the logarithm of the ratio, with one
+    added to each count, which is also what naive Bayes goes by. <unk> has none."""
     counts = torch.ones(2, words)
     for sequence, label in zip(sequences, labels):
         counts[label, list(set(sequence))] += 1

@@ -6,8 +6,8 @@ Data: most of it is generated (synthetic.py). Real series, one folder for --data
 The first 80 % of the sunspots and of four columns of the Beijing table are trained on. Their last 20 %, the
 passengers and the temperatures as a whole, and six kinds of generated series are held out.
 
-16 inputs a step -> 2 x LSTM 80 -> linear: coefficients for the values of 0, 1, ... 24 steps ago and for a constant, and
-the scale and the degrees of freedom of a Student t distribution of the next value.
+16 inputs a step -> 2 x LSTM 80 -> linear: coefficients for the values of 0, 1, ... 24 steps ago and for a
+constant, and the scale and the degrees of freedom of a Student t distribution of the next value.
 """
 
 import csv
@@ -131,8 +131,9 @@ def forecast(model, contexts, samples=100):
 
 
 def figures(ask, season, windows, holes=0.0):
-    """Mean absolute scaled errors of the answers that ask(contexts) gives, as forecast() does, and of seasonal naive; the
-    coverage of 80 % intervals; and how many windows there are. A share of each context, holes, is made missing."""
+    """Mean absolute scaled errors of the answers that ask(contexts) gives, as forecast() does, and of
+    seasonal naive; the coverage of 80 % intervals; and how many windows there are. A share of each context,
+    holes, is made missing."""
     contexts, truths, units, naive = [], [], [], []
     for window in windows:
         context, truth = window[:-AHEAD].copy(), window[-AHEAD:]

@@ -4,9 +4,9 @@ Data: text/tinyshakespeare.txt, 1.1 MB of Shakespeare's plays (public-domain tex
 https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt
 The first 90 % of the characters train the model, the last 10 % are held out and touched only by --evaluate.
 
-characters -> embedding 64 -> 2 x LSTM 512 -> linear. The text is cut into 64 streams that are read side by side,
-64 characters at a time; the state is carried from one piece to the next but gradients are not.
-On glibc, training is up to twice as fast when freed memory is kept:
+characters -> embedding 64 -> 2 x LSTM 512 -> linear. The text is cut into 64 streams that are read side by
+side, 64 characters at a time; the state is carried from one piece to the next but gradients are not. On
+glibc, training is up to twice as fast when freed memory is kept:
     export MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=8000000000
 """
 
@@ -66,7 +66,8 @@ def config(vocabulary):
 
 @torch.no_grad()
 def loss_of(model, ids, piece=1000):
-    """Mean loss in nats a character over the whole text in one pass with carried state, as the server runs."""
+    """Mean loss in nats a character over the whole text in one pass with carried state, as the server
+    runs."""
     model.eval()
     total, state = 0.0, None
     for at in range(0, len(ids) - 1, piece):

@@ -85,7 +85,8 @@ def write(name, config, tensors, cases):
 
 
 def generation(name, seed, vocabulary, tokenizer, texts, hidden=16, favour=None):
-    """A one-hot LSTM with a linear output over the vocabulary; favour: a token to be likelier than the others."""
+    """A one-hot LSTM with a linear output over the vocabulary; favour: a token to be likelier than the
+    others."""
     rng = random.Random(seed)
     n = len(vocabulary)
     tensors = lstm_weights(rng, "lstm", n, hidden)
