@@ -147,7 +147,8 @@ static size_t level_of(int priority)
  * other flow as many as its own has then had. Who has nobody aboard boards as a guest, ahead of all who have.
  * Lower levels that have waited long are left out, and so is what is aboard: the estimate is rather too
  * low. */
-static uint64_t steps_ahead(const struct queue_line *line, const struct queue_flow *own, const struct queue_offer *offer)
+static uint64_t steps_ahead(const struct queue_line *line, const struct queue_flow *own,
+                            const struct queue_offer *offer)
 {
     bool guest = !own || (!own->n && !own->n_aboard);
     uint64_t mine = 0, others = 0;
@@ -236,7 +237,8 @@ enum status queue_push(struct queue *queue, struct sequence *const *sequences, s
         flow->steps += sequence->cost_steps;
         line->steps += sequence->cost_steps;
         queue->steps += sequence->cost_steps;
-        if (sequence->deadline_us && sequence->deadline_us < queue->deadline_us) queue->deadline_us = sequence->deadline_us;
+        if (sequence->deadline_us && sequence->deadline_us < queue->deadline_us)
+            queue->deadline_us = sequence->deadline_us;
     }
     flow->used |= (uint32_t)1 << i;
     flow->n += n;
@@ -246,7 +248,8 @@ enum status queue_push(struct queue *queue, struct sequence *const *sequences, s
 }
 
 /* Out of level i of its flow. */
-static void take_out(struct queue *queue, struct sequence *before, struct sequence *sequence, size_t i, int64_t now)
+static void take_out(struct queue *queue, struct sequence *before, struct sequence *sequence, size_t i,
+                     int64_t now)
 {
     struct queue_flow *flow = sequence->_flow;
     struct queue_line *line = flow->line;
@@ -338,7 +341,8 @@ static void level_sweep(struct queue *queue, struct queue_flow *flow, size_t i, 
             continue;
         }
         before = sequence;
-        if (sequence->deadline_us && sequence->deadline_us < queue->deadline_us) queue->deadline_us = sequence->deadline_us;
+        if (sequence->deadline_us && sequence->deadline_us < queue->deadline_us)
+            queue->deadline_us = sequence->deadline_us;
     }
 }
 

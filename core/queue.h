@@ -96,7 +96,8 @@ enum status queue_judge(struct queue *queue, const struct queue_offer *offer, in
                         int64_t *retry_us) MUST_CHECK;
 
 /* Take in all, or none: STATUS_NO_MEMORY. They have one network, share, weight and priority. */
-enum status queue_push(struct queue *queue, struct sequence *const *sequences, size_t n, int64_t now) MUST_CHECK;
+enum status queue_push(struct queue *queue, struct sequence *const *sequences, size_t n,
+                       int64_t now) MUST_CHECK;
 
 /* The next of the line, who is then aboard until queue_left; or NULL. With `guests`: only of flows that have
  * nobody aboard. */

@@ -237,7 +237,8 @@ static void keep_last_sources(struct catalogue *catalogue)
     if (catalogue->n > 0) qsort(catalogue->entries, catalogue->n, sizeof *catalogue->entries, by_place);
     for (size_t i = 0; i < catalogue->n; i++) {
         struct catalogue_entry *entry = &catalogue->entries[i], *last = n ? &catalogue->entries[n - 1] : NULL;
-        if (last && strcmp(last->name, entry->name) == 0 && last->_source != entry->_source) entry_release(entry);
+        if (last && strcmp(last->name, entry->name) == 0 && last->_source != entry->_source)
+            entry_release(entry);
         else catalogue->entries[n++] = *entry;
     }
     catalogue->n = n;
@@ -325,7 +326,8 @@ enum status catalogue_is_whole(const char *path, struct error *err)
     enum status status = folder_open(path, &folder, err);
     if (status != STATUS_OK) return status;
     const char *missing = !folder_has(folder, CONFIG) ? CONFIG : !folder_has(folder, GOLDEN) ? GOLDEN : NULL;
-    status = missing ? error_set(err, STATUS_NOT_FOUND, "%s is not there yet", missing) : check_weights(folder, err);
+    status = missing ? error_set(err, STATUS_NOT_FOUND, "%s is not there yet", missing)
+                     : check_weights(folder, err);
     close(folder);
     return status;
 }

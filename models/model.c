@@ -82,8 +82,8 @@ static enum status check_inputs(const struct bundle *bundle, const struct networ
         if (vocabulary == 0)
             return error_set(err, STATUS_BAD_VALUE, "the network reads numbers, task '%s' needs a "
                              "first layer that reads tokens", task_name(bundle->task));
-        return error_set(err, STATUS_BAD_SHAPE, "the network reads %zu different tokens, the tokenizer has %zu", vocabulary,
-                         n);
+        return error_set(err, STATUS_BAD_SHAPE,
+                         "the network reads %zu different tokens, the tokenizer has %zu", vocabulary, n);
     }
     if (vocabulary > 0)
         return error_set(err, STATUS_BAD_VALUE, "the network reads tokens, task '%s' needs a first "

@@ -93,7 +93,8 @@ static struct record *record_of(struct repository *repository, const char *name,
 {
     size_t i = 0;
     while (i < repository->n && compare(&repository->records[i], name, version) < 0) i++;
-    if (i < repository->n && compare(&repository->records[i], name, version) == 0) return &repository->records[i];
+    if (i < repository->n && compare(&repository->records[i], name, version) == 0)
+        return &repository->records[i];
     if (make_room(repository) != STATUS_OK) return NULL;
     pthread_mutex_lock(&repository->mu);
     struct record *at = repository->records + i;
@@ -136,7 +137,8 @@ static enum status read_model(const struct repository *repository, const struct 
     enum precision precision;
     struct model *model;
     enum status status = per_model_precision(repository->options.precisions, entry->name, &precision, err);
-    if (status == STATUS_OK) status = model_load(entry->path, entry->name, entry->version, precision, &model, err);
+    if (status == STATUS_OK)
+        status = model_load(entry->path, entry->name, entry->version, precision, &model, err);
     if (status != STATUS_OK) return status;
     if (catalogue_stamp(entry->path) == stamp) return *out = model, STATUS_OK;
     model_drop(model);
@@ -144,8 +146,8 @@ static enum status read_model(const struct repository *repository, const struct 
 }
 
 /* Sentences of a model that has several versions name the version. */
-static enum status load(struct repository *repository, struct record *record, const struct catalogue_entry *entry,
-                        bool several, struct error *err)
+static enum status load(struct repository *repository, struct record *record,
+                        const struct catalogue_entry *entry, bool several, struct error *err)
 {
     struct model *model = NULL;
     struct error told;
@@ -237,13 +239,14 @@ static void keep_all(struct repository *repository, const char *name)
 static bool is_withheld(const struct repository *repository, const char *name)
 {
     for (size_t i = 0; i < repository->n; i++)
-        if (repository->records[i].withheld && strcmp(repository->records[i].entry.name, name) == 0) return true;
+        if (repository->records[i].withheld && strcmp(repository->records[i].entry.name, name) == 0)
+            return true;
     return false;
 }
 
 /* *enough: a higher version is served and no other is to be. */
-static void visit(struct repository *repository, const struct catalogue_entry *entry, bool latest, bool *enough,
-                  struct pass *pass)
+static void visit(struct repository *repository, const struct catalogue_entry *entry, bool latest,
+                  bool *enough, struct pass *pass)
 {
     struct error told;
     struct record *record = record_of(repository, entry->name, entry->version);
@@ -257,8 +260,8 @@ static void visit(struct repository *repository, const struct catalogue_entry *e
     bool asked = pass->kind == PASS_LOAD && pass->version && strcmp(pass->version, entry->version) == 0;
     pass->found = pass->found || !pass->version || asked;
     if (*enough) {
-        error_set(&told, STATUS_UNSUPPORTED, "version %s is not served: models.versions keeps the latest alone",
-                  entry->version);
+        error_set(&told, STATUS_UNSUPPORTED,
+                  "version %s is not served: models.versions keeps the latest alone", entry->version);
         take_out(repository, record, told.message);
         if (asked) fail(pass, STATUS_UNSUPPORTED, &told);
         return;

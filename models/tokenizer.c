@@ -193,7 +193,8 @@ static enum status build(struct tokenizer *t, const struct tokenizer_spec *spec,
         return error_set(err, STATUS_BAD_VALUE, "'vocabulary' %s for type '%s'",
                          spec->vocabulary ? "has no place" : "is missing", t->type->name);
     if (spec->lowercase && !t->type->may_lower)
-        return error_set(err, STATUS_BAD_VALUE, "'lowercase' has no place for type '%s', only for 'words'", t->type->name);
+        return error_set(err, STATUS_BAD_VALUE, "'lowercase' has no place for type '%s', only for 'words'",
+                         t->type->name);
     t->lowercase = spec->lowercase;
     enum status status = t->type->fill ? t->type->fill(t, err) : copy_vocabulary(t, spec, err);
     if (status == STATUS_OK) status = index_vocabulary(t, err);

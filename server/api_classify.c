@@ -111,7 +111,8 @@ void api_classify(struct request *request, struct reply *reply)
     struct inputs inputs;
     if (!call_open(&call, request, reply, fields, tasks, "classify")) return;
     size_t top_k = call.model->n_labels;
-    if (field_size(call.root, "top_k", 1, (size_t)1 << 20, &top_k, call.problem) && inputs_read(&call, "input", TEXTS_ONE, &inputs)) {
+    if (field_size(call.root, "top_k", 1, (size_t)1 << 20, &top_k, call.problem) &&
+        inputs_read(&call, "input", TEXTS_ONE, &inputs)) {
         call_record(&call, inputs.n_steps);
         submit(&call, &inputs, top_k < call.model->n_labels ? top_k : call.model->n_labels);
         inputs_free(&inputs);

@@ -42,7 +42,8 @@ static void put_piece(struct writer *out, const struct completion *completion, i
     put_string_n(out, name, strlen(name));
 }
 
-static void put_top(struct writer *out, const struct completion *completion, const struct generation_choice *choice, size_t token)
+static void put_top(struct writer *out, const struct completion *completion,
+                    const struct generation_choice *choice, size_t token)
 {
     if (isnan(choice->logprobs[token])) {
         put_null(out);
@@ -61,8 +62,8 @@ static void put_top(struct writer *out, const struct completion *completion, con
 }
 
 /* Tokens told->tokens .. choice->n_tokens, in OpenAI's four parallel arrays. */
-static void put_logprobs(struct writer *out, const struct completion *completion, const struct generation_choice *choice,
-                         const struct told *told)
+static void put_logprobs(struct writer *out, const struct completion *completion,
+                         const struct generation_choice *choice, const struct told *told)
 {
     put_open(out, '{');
     put_name(out, "tokens");
@@ -124,7 +125,8 @@ void completion_put_head(struct writer *out, const struct completion *completion
 
 void completion_put_usage(struct writer *out, const struct completion *completion)
 {
-    size_t prompt = generation_prompt_tokens(completion->job), made = generation_completion_tokens(completion->job);
+    size_t prompt = generation_prompt_tokens(completion->job),
+           made = generation_completion_tokens(completion->job);
     put_name(out, "usage");
     put_open(out, '{');
     put_named_integer(out, "prompt_tokens", (int64_t)prompt);
@@ -219,12 +221,14 @@ static bool read_stop(struct call *call, struct generation_request *r)
     for (const struct value *item = list ? value_first(stop) : stop; item; item = list ? value_next(item) : NULL) {
         if (list) snprintf(param, sizeof param, "stop[%zu]", r->n_stops);
         if (value_kind(item) != JSON_STRING || !value_text(item)[0])
-            return field_expected(item, param, list ? "a string that is not empty" : "a string that is not empty, or an array of those",
+            return field_expected(item, param,
+                                  list ? "a string that is not empty"
+                                       : "a string that is not empty, or an array of those",
                                   call->problem);
         size_t bytes = strlen(value_text(item));
         if (bytes > max)
-            return problem_set(call->problem, FAULT_INVALID_VALUE, param, "'%s' is %zu bytes long; expected at most %zu",
-                               param, bytes, max);
+            return problem_set(call->problem, FAULT_INVALID_VALUE, param,
+                               "'%s' is %zu bytes long; expected at most %zu", param, bytes, max);
         r->stops[r->n_stops] = value_text(item);
         r->stop_bytes[r->n_stops++] = bytes;
     }
@@ -251,8 +255,9 @@ static bool read_biases(struct call *call, struct generation_request *r, struct 
     if (value_kind(field) != JSON_OBJECT)
         return field_expected(field, "logit_bias", "an object of token ids and biases", call->problem);
     if (n > (size_t)call->config->limits_logit_biases)
-        return problem_set(call->problem, FAULT_INVALID_VALUE, "logit_bias", "'logit_bias' has %zu entries; expected at most %lld",
-                           n, (long long)call->config->limits_logit_biases);
+        return problem_set(call->problem, FAULT_INVALID_VALUE, "logit_bias",
+                           "'logit_bias' has %zu entries; expected at most %lld", n,
+                           (long long)call->config->limits_logit_biases);
     *biases = memory_new(n, sizeof **biases);
     if (!*biases) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
     for (const struct value *item = value_first(field); item; item = value_next(item)) {
@@ -324,14 +329,16 @@ static bool read_amounts(struct call *call, struct generation_request *r, struct
     return true;
 }
 
-static bool read_stream(struct call *call, struct generation_request *r, struct completion *completion, bool *stream)
+static bool read_stream(struct call *call, struct generation_request *r, struct completion *completion,
+                        bool *stream)
 {
     const struct value *options = value_get(call->root, "stream_options");
     if (!field_boolean(call->root, "stream", stream, call->problem)) return false;
     if (options && value_kind(options) != JSON_OBJECT)
         return field_expected(options, "stream_options", "an object", call->problem);
     if (options && !*stream)
-        return problem_set(call->problem, FAULT_INVALID_VALUE, "stream_options", "'stream_options' goes with 'stream': true only");
+        return problem_set(call->problem, FAULT_INVALID_VALUE, "stream_options",
+                           "'stream_options' goes with 'stream': true only");
     if (options && !field_boolean(options, "include_usage", &completion->include_usage, call->problem)) {
         snprintf(call->problem->param, sizeof call->problem->param, "stream_options.include_usage");
         return false;
@@ -351,12 +358,13 @@ static bool refuse_suffix(struct call *call)
 }
 
 /* The prompts are the last thing read, because they take the most work. */
-static bool read_request(struct call *call, struct generation_request *r, struct completion *completion, bool *stream,
-                         struct logit_bias **biases, struct spans *prompts)
+static bool read_request(struct call *call, struct generation_request *r, struct completion *completion,
+                         bool *stream, struct logit_bias **biases, struct spans *prompts)
 {
     static const struct token_span nothing;
-    if (!read_sampling(call, r) || !read_amounts(call, r, completion) || !read_stream(call, r, completion, stream) ||
-        !refuse_suffix(call) || !read_stop(call, r) || !read_biases(call, r, biases))
+    if (!read_sampling(call, r) || !read_amounts(call, r, completion) ||
+        !read_stream(call, r, completion, stream) || !refuse_suffix(call) || !read_stop(call, r) ||
+        !read_biases(call, r, biases))
         return false;
     if (!value_get(call->root, "prompt") && tokenizer_bos(call->model->tokenizer) != TOKEN_NONE) {
         r->prompts = &nothing;
@@ -373,7 +381,8 @@ static bool read_request(struct call *call, struct generation_request *r, struct
 }
 
 /* `completion` is taken where this succeeds. */
-static bool submit(struct call *call, const struct generation_request *r, struct completion *completion, bool stream)
+static bool submit(struct call *call, const struct generation_request *r, struct completion *completion,
+                   bool stream)
 {
     struct error err = {0};
     completion->created_s = (int64_t)time(NULL);

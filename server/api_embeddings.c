@@ -86,7 +86,8 @@ static void release(struct work *work)
     free(work);
 }
 
-static bool submit(struct call *call, const struct inputs *inputs, enum embedding_pooling pooling, bool base64)
+static bool submit(struct call *call, const struct inputs *inputs, enum embedding_pooling pooling,
+                   bool base64)
 {
     struct server *server = call->request->server;
     struct error err = {0};
@@ -116,7 +117,8 @@ static bool read_choice(struct call *call, const char *name, const char *a, cons
     if (!word || !strcmp(word, a)) return true;
     if (!strcmp(word, b)) return *second = true;
     snprintf(expected, sizeof expected, "'%s' or '%s'", a, b);
-    return problem_set(call->problem, FAULT_INVALID_VALUE, name, "'%s' is an unknown word; expected %s", name, expected);
+    return problem_set(call->problem, FAULT_INVALID_VALUE, name, "'%s' is an unknown word; expected %s", name,
+                       expected);
 }
 
 static bool check_dimensions(struct call *call)

@@ -79,7 +79,8 @@ static void put_timestamps(struct writer *out, const struct predict *task, const
     put_name(out, "timestamps");
     put_open(out, '[');
     for (size_t t = 0; t < task->horizon; t++)
-        if (instant_print(&label->start, &label->frequency, (int64_t)(label->n + t), text)) put_string(out, text);
+        if (instant_print(&label->start, &label->frequency, (int64_t)(label->n + t), text))
+            put_string(out, text);
     put_close(out, ']');
 }
 
@@ -98,7 +99,8 @@ static void put_forecast(struct writer *out, const struct predict *task, size_t 
         if (task->num_samples) {
             put_name(out, "samples");
             put_open(out, '[');
-            for (size_t s = 0; s < task->num_samples; s++) put_values(out, result.samples + s * task->horizon, task->horizon);
+            for (size_t s = 0; s < task->num_samples; s++)
+                put_values(out, result.samples + s * task->horizon, task->horizon);
             put_close(out, ']');
         }
         if (label->has_dates) put_timestamps(out, task, label);
@@ -158,7 +160,8 @@ static bool read_values(struct reading *reading, size_t i, const struct value *a
     size_t n = value_count(array), max = (size_t)call->config->limits_series_values, t = 0;
     char at[ERROR_PARAM_BYTES + 24];
     if (n > max)
-        return problem_set(call->problem, FAULT_INPUT_TOO_LONG, param, "'%s' has %zu values; expected at most %zu", param, n, max);
+        return problem_set(call->problem, FAULT_INPUT_TOO_LONG, param,
+                           "'%s' has %zu values; expected at most %zu", param, n, max);
     double *values = memory_new(n + 1, sizeof *values);
     if (!values) return no_memory(reading);
     reading->values[i] = values;
@@ -190,16 +193,19 @@ static bool read_dates(struct reading *reading, size_t i, const struct value *ob
     if (!field_string(object, "freq", 16, &freq, problem)) return blame(reading, i, "freq");
     if (!start && !freq) return true;
     if (!start || !freq) {
-        problem_set(problem, FAULT_INVALID_VALUE, NULL, "series[%zu] has '%s' without '%s'; expected both or neither", i,
+        problem_set(problem, FAULT_INVALID_VALUE, NULL,
+                    "series[%zu] has '%s' without '%s'; expected both or neither", i,
                     start ? "start" : "freq", start ? "freq" : "start");
         return blame(reading, i, start ? "freq" : "start");
     }
     if (!instant_parse(start, &label->start)) {
-        problem_set(problem, FAULT_INVALID_VALUE, NULL, "series[%zu].start is no date of the form 2026-01-31 or 2026-01-31T22:00:00Z", i);
+        problem_set(problem, FAULT_INVALID_VALUE, NULL,
+                    "series[%zu].start is no date of the form 2026-01-31 or 2026-01-31T22:00:00Z", i);
         return blame(reading, i, "start");
     }
     if (!frequency_parse(freq, &label->frequency)) {
-        problem_set(problem, FAULT_INVALID_VALUE, NULL, "series[%zu].freq is unknown; expected %s", i, frequency_names);
+        problem_set(problem, FAULT_INVALID_VALUE, NULL, "series[%zu].freq is unknown; expected %s", i,
+                    frequency_names);
         return blame(reading, i, "freq");
     }
     label->n = reading->series[i].n;
@@ -217,7 +223,8 @@ static bool read_object(struct reading *reading, size_t i, const struct value *o
     const struct value *target = value_get(object, "target");
     const char *id = NULL;
     char param[ERROR_PARAM_BYTES];
-    if (call->config->http_strict_json && !field_check_known(object, fields, NULL, call->problem)) return blame(reading, i, "");
+    if (call->config->http_strict_json && !field_check_known(object, fields, NULL, call->problem))
+        return blame(reading, i, "");
     if (!field_string(object, "id", ID_BYTES, &id, call->problem)) return blame(reading, i, "id");
     if (id) snprintf(reading->task->labels[i].id, sizeof reading->task->labels[i].id, "%s", id);
     snprintf(param, sizeof param, "series[%zu].target", i);
@@ -231,7 +238,9 @@ static bool read_element(struct reading *reading, size_t i, const struct value *
     char param[ERROR_PARAM_BYTES];
     snprintf(param, sizeof param, "series[%zu]", i);
     if (value_kind(element) != kind)
-        return field_expected(element, param, kind == JSON_ARRAY ? "an array of numbers, as before it" : "an object, as before it",
+        return field_expected(element, param,
+                              kind == JSON_ARRAY ? "an array of numbers, as before it"
+                                                 : "an object, as before it",
                               reading->call->problem);
     return kind == JSON_ARRAY ? read_values(reading, i, element, param) : read_object(reading, i, element);
 }
@@ -251,7 +260,8 @@ static bool read_series(struct reading *reading)
     size_t max = (size_t)call->config->limits_series, i = 0;
     task->n = single ? 1 : value_count(field);
     if (task->n > max)
-        return problem_set(call->problem, FAULT_INPUT_TOO_LONG, "series", "'series' has %zu series; expected at most %zu", task->n, max);
+        return problem_set(call->problem, FAULT_INPUT_TOO_LONG, "series",
+                           "'series' has %zu series; expected at most %zu", task->n, max);
     task->labels = memory_new(task->n, sizeof *task->labels);
     reading->series = memory_new(task->n, sizeof *reading->series);
     reading->values = memory_new(task->n, sizeof *reading->values);
@@ -271,18 +281,22 @@ static bool read_quantiles(struct reading *reading)
     const struct value *field = value_get(call->root, "quantiles");
     size_t max = (size_t)call->config->limits_quantiles, n = value_count(field);
     if (!field) return true;
-    if (value_kind(field) != JSON_ARRAY) return field_expected(field, "quantiles", "an array of numbers between 0 and 1", call->problem);
+    if (value_kind(field) != JSON_ARRAY)
+        return field_expected(field, "quantiles", "an array of numbers between 0 and 1", call->problem);
     if (n > max)
-        return problem_set(call->problem, FAULT_INVALID_VALUE, "quantiles", "'quantiles' has %zu levels; expected at most %zu", n, max);
+        return problem_set(call->problem, FAULT_INVALID_VALUE, "quantiles",
+                           "'quantiles' has %zu levels; expected at most %zu", n, max);
     task->quantiles = memory_new(n + 1, sizeof *task->quantiles);
     if (!task->quantiles) return no_memory(reading);
     for (const struct value *level = value_first(field); level; level = value_next(level)) {
         char param[ERROR_PARAM_BYTES];
         double number = value_kind(level) == JSON_NUMBER ? value_number(level) : NAN;
         snprintf(param, sizeof param, "quantiles[%zu]", task->n_quantiles);
-        if (!(number > 0 && number < 1)) return field_expected(level, param, "a number between 0 and 1, without these", call->problem);
+        if (!(number > 0 && number < 1))
+            return field_expected(level, param, "a number between 0 and 1, without these", call->problem);
         for (size_t i = 0; i < task->n_quantiles; i++)
-            if (task->quantiles[i] == number) return field_expected(level, param, "each level once", call->problem);
+            if (task->quantiles[i] == number)
+                return field_expected(level, param, "each level once", call->problem);
         task->quantiles[task->n_quantiles++] = number;
     }
     return true;
@@ -312,7 +326,8 @@ static bool count_paths(struct reading *reading, size_t *paths)
     size_t each = *paths ? *paths : 1;
     if (task->n <= max / task->horizon / each) return true;
     return problem_set(reading->call->problem, FAULT_INPUT_TOO_LONG, *paths ? "num_samples" : "horizon",
-                       "%zu series x %zu paths x %zu steps; expected at most %zu values", task->n, each, task->horizon, max);
+                       "%zu series x %zu paths x %zu steps; expected at most %zu values", task->n, each,
+                       task->horizon, max);
 }
 
 static bool submit(struct reading *reading)

@@ -68,7 +68,8 @@ static void put_layers(struct writer *out, const struct network *network)
     for (size_t i = 0; (layer = network_layer(network, i)); i++) {
         put_open(out, '{');
         put_named_string(out, "type", layer->type->name);
-        put_named_integer(out, "input_size", (int64_t)(layer->input_size ? layer->input_size : layer->vocabulary_size));
+        put_named_integer(out, "input_size",
+                          (int64_t)(layer->input_size ? layer->input_size : layer->vocabulary_size));
         put_named_integer(out, "output_size", (int64_t)layer->output_size);
         put_close(out, '}');
     }
@@ -103,7 +104,8 @@ static void put_details(struct writer *out, const struct model *model)
     put_named_integer(out, "hidden_size", (int64_t)network_hidden_size(network));
     put_named_integer(out, "output_size", (int64_t)network_output_size(network));
     put_vocabulary(out, model);
-    if (model->task == TASK_FORECASTING) put_named_integer(out, "context_length", (int64_t)model->forecast.context_length);
+    if (model->task == TASK_FORECASTING)
+        put_named_integer(out, "context_length", (int64_t)model->forecast.context_length);
     put_named_string(out, "precision", precision_name(network_precision(network)));
     put_name(out, "recommended_precision");
     if (model->recommended == PRECISION_AUTO) put_null(out);

@@ -57,7 +57,8 @@ static bool read_body(const struct request *request, bool *ready, struct problem
     const struct value *root = document_root(document);
     bool good = value_kind(root) == JSON_OBJECT ||
                 problem_set(problem, FAULT_INVALID_JSON, NULL, "the body is not a JSON object");
-    if (good && config->http_strict_json) good = field_check_known(root, ready ? index_fields : load_fields, none, problem);
+    if (good && config->http_strict_json)
+        good = field_check_known(root, ready ? index_fields : load_fields, none, problem);
     if (good) good = ready ? read_index(root, ready, problem) : check_parameters(root, problem);
     document_free(document);
     return good;
@@ -76,7 +77,8 @@ static void put_entry(struct writer *out, const struct repository_entry *entry)
 }
 
 /* The entries of one name, or of all (NULL). */
-static void answer_index(const struct request *request, const char *name, bool only_ready, struct reply *reply)
+static void answer_index(const struct request *request, const char *name, bool only_ready,
+                         struct reply *reply)
 {
     struct repository_entry *entries;
     struct writer out;
@@ -88,7 +90,8 @@ static void answer_index(const struct request *request, const char *name, bool o
     writer_init(&out, REPLY_BYTES);
     put_open(&out, '[');
     for (size_t i = 0; i < n; i++)
-        if ((!name || !strcmp(entries[i].name, name)) && (!only_ready || entries[i].state == REPOSITORY_READY))
+        if ((!name || !strcmp(entries[i].name, name)) &&
+            (!only_ready || entries[i].state == REPOSITORY_READY))
             put_entry(&out, &entries[i]);
     put_close(&out, ']');
     memory_free(entries);
@@ -114,7 +117,8 @@ static bool change_start(void *work, struct problem *problem)
     struct change *change = work;
     enum status status = loader_submit(change->loader, &change->task);
     if (status == STATUS_QUEUE_FULL)
-        return problem_set(problem, FAULT_QUEUE_FULL, NULL, "too many models wait to be loaded (models.queue); try again soon");
+        return problem_set(problem, FAULT_QUEUE_FULL, NULL,
+                           "too many models wait to be loaded (models.queue); try again soon");
     return status == STATUS_OK || problem_from(problem, status, NULL, NULL);
 }
 

@@ -37,7 +37,8 @@ static int compare_ranked(const void *a, const void *b)
 }
 
 /* In code points of the text that the tokens make. */
-static struct length measure_text(const struct tokenizer *tokenizer, const struct token_span *span, char *piece)
+static struct length measure_text(const struct tokenizer *tokenizer, const struct token_span *span,
+                                  char *piece)
 {
     struct length length = {.tokens = span->n};
     for (size_t i = 0; i < span->n; i++) {
@@ -122,7 +123,8 @@ static bool measure(struct score *task, const struct model *model, const struct 
     char *piece = memory_new(tokenizer_max_piece(model->tokenizer) + 1, 1);
     task->lengths = memory_new(n, sizeof *task->lengths);
     bool good = piece && task->lengths;
-    for (size_t i = 0; i < n && good; i++) task->lengths[i] = measure_text(model->tokenizer, &items[i].text, piece);
+    for (size_t i = 0; i < n && good; i++)
+        task->lengths[i] = measure_text(model->tokenizer, &items[i].text, piece);
     memory_free(piece);
     return good;
 }
@@ -138,7 +140,8 @@ static bool submit(struct call *call, const struct scoring_item *items, size_t n
     task->work.print = print;
     task->work.release = release;
     enum status status = STATUS_NO_MEMORY;
-    if (measure(task, call->model, items, n)) status = scoring_new(call->model, items, n, &call->options, &task->job, &err);
+    if (measure(task, call->model, items, n))
+        status = scoring_new(call->model, items, n, &call->options, &task->job, &err);
     if (status != STATUS_OK) {
         release(&task->work);
         return problem_from(call->problem, status, &err, n_choices ? "choices" : "input");

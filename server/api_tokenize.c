@@ -85,7 +85,8 @@ void api_detokenize(struct request *request, struct reply *reply)
         put_name(&out, "text");
         bool good = true;
         if (!spans.single) put_open(&out, '[');
-        for (size_t i = 0; i < spans.n && good; i++) good = put_text(&out, call.model->tokenizer, &spans.spans[i]);
+        for (size_t i = 0; i < spans.n && good; i++)
+            good = put_text(&out, call.model->tokenizer, &spans.spans[i]);
         if (!spans.single) put_close(&out, ']');
         put_close(&out, '}');
         answer_writer(&out, reply);

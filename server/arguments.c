@@ -67,14 +67,16 @@ static enum status join(char list[CONFIG_TEXT_BYTES], const char *part, struct e
     size_t n = strlen(list);
     int more = snprintf(list + n, CONFIG_TEXT_BYTES - n, "%s%s", n ? ":" : "", part);
     if (more < 0 || (size_t)more >= CONFIG_TEXT_BYTES - n)
-        return error_set(err, STATUS_TOO_LONG, "the paths together are longer than %d bytes", CONFIG_TEXT_BYTES - 1);
+        return error_set(err, STATUS_TOO_LONG, "the paths together are longer than %d bytes",
+                         CONFIG_TEXT_BYTES - 1);
     return STATUS_OK;
 }
 
-static enum status add_setting(struct arguments *out, const char *section, size_t n_section, const char *key, size_t n_key,
-                               const char *value, struct error *err)
+static enum status add_setting(struct arguments *out, const char *section, size_t n_section, const char *key,
+                               size_t n_key, const char *value, struct error *err)
 {
-    if (out->n_settings == MAX_SETTINGS || n_section >= sizeof out->settings->section || n_key >= sizeof out->settings->key)
+    if (out->n_settings == MAX_SETTINGS || n_section >= sizeof out->settings->section ||
+        n_key >= sizeof out->settings->key)
         return error_set(err, STATUS_TOO_LONG, "too many settings, or one too long, on the command line");
     memcpy(out->settings[out->n_settings].section, section, n_section);
     memcpy(out->settings[out->n_settings].key, key, n_key);
@@ -95,13 +97,15 @@ static enum status take_set(struct arguments *out, const char *text, struct erro
 static enum status take_model(struct arguments *out, const char *text, struct error *err)
 {
     size_t n = strcspn(text, "=");
-    if (!n || n >= sizeof out->model) return error_set(err, STATUS_BAD_VALUE, "--model %.80s: expected NAME or NAME=PATH", text);
+    if (!n || n >= sizeof out->model)
+        return error_set(err, STATUS_BAD_VALUE, "--model %.80s: expected NAME or NAME=PATH", text);
     memcpy(out->model, text, n);
     out->model[n] = '\0';
     return text[n] ? join(out->bundles, text, err) : STATUS_OK;
 }
 
-static enum status take_value(const struct option *option, const char *value, struct arguments *out, struct error *err)
+static enum status take_value(const struct option *option, const char *value, struct arguments *out,
+                              struct error *err)
 {
     void *target = (char *)out + option->offset;
     char *end;
@@ -114,7 +118,8 @@ static enum status take_value(const struct option *option, const char *value, st
     case OPTION_INTEGER: {
         int64_t number = strtoll(value, &end, 10);
         if (errno || end == value || *end || number < 0)
-            return error_set(err, STATUS_BAD_VALUE, "%s %.80s: expected an integer of at least 0", option->name, value);
+            return error_set(err, STATUS_BAD_VALUE, "%s %.80s: expected an integer of at least 0",
+                             option->name, value);
         memcpy(target, &number, sizeof number);
         break;
     }
@@ -126,12 +131,14 @@ static enum status take_value(const struct option *option, const char *value, st
         break;
     }
     case OPTION_KEY:
-        return add_setting(out, option->section, strlen(option->section), option->key, strlen(option->key), value, err);
+        return add_setting(out, option->section, strlen(option->section), option->key, strlen(option->key),
+                           value, err);
     case OPTION_SET: return take_set(out, value, err);
     case OPTION_FOLDER: return join(out->folders, value, err);
     case OPTION_MODEL: return take_model(out, value, err);
     case OPTION_STOP:
-        if (out->n_stops == MAX_CLI_STOPS) return error_set(err, STATUS_TOO_LONG, "more than %d times --stop", MAX_CLI_STOPS);
+        if (out->n_stops == MAX_CLI_STOPS)
+            return error_set(err, STATUS_TOO_LONG, "more than %d times --stop", MAX_CLI_STOPS);
         out->stops[out->n_stops++] = value;
         break;
     }
@@ -141,7 +148,8 @@ static enum status take_value(const struct option *option, const char *value, st
 /* A value although it begins with '-': a number, or stdin. */
 static bool is_value(const char *argument)
 {
-    return argument[0] != '-' || !argument[1] || (argument[1] >= '0' && argument[1] <= '9') || argument[1] == '.';
+    return argument[0] != '-' || !argument[1] || (argument[1] >= '0' && argument[1] <= '9') ||
+           argument[1] == '.';
 }
 
 /* argv[*i] is an option; *i moves to the last argument it takes. */
@@ -182,7 +190,8 @@ enum status arguments_parse(int argc, char **argv, struct arguments *out, struct
             for (int c = COMMAND_SERVE; c < N_COMMANDS; c++)
                 if (!strcmp(argument, command_names[c])) out->command = (enum command)c;
             if (out->command == COMMAND_NONE)
-                return error_set(err, STATUS_BAD_VALUE, "there is no command %.80s; see carousel --help", argument);
+                return error_set(err, STATUS_BAD_VALUE, "there is no command %.80s; see carousel --help",
+                                 argument);
         }
     }
     if (status == STATUS_OK && (out->command == COMMAND_SERVE || out->command == COMMAND_HEALTH) && out->n_values)
@@ -210,8 +219,10 @@ enum status arguments_config(const struct arguments *arguments, struct config *c
     for (size_t i = 0; i < arguments->n_settings && status == STATUS_OK; i++)
         status = config_set(config, arguments->settings[i].section, arguments->settings[i].key,
                             arguments->settings[i].value, err);
-    if (status == STATUS_OK && *arguments->folders) status = config_set(config, "models", "folders", arguments->folders, err);
-    if (status == STATUS_OK && *arguments->bundles) status = config_set(config, "models", "bundles", arguments->bundles, err);
+    if (status == STATUS_OK && *arguments->folders)
+        status = config_set(config, "models", "folders", arguments->folders, err);
+    if (status == STATUS_OK && *arguments->bundles)
+        status = config_set(config, "models", "bundles", arguments->bundles, err);
     if (status == STATUS_OK && !*arguments->folders) forget_default_folder(config);
     return status;
 }

@@ -45,6 +45,7 @@ struct arguments {
 MUST_CHECK enum status arguments_parse(int argc, char **argv, struct arguments *out, struct error *err);
 
 /* Defaults, file, environment and flags, in this order. */
-MUST_CHECK enum status arguments_config(const struct arguments *arguments, struct config *config, struct error *err);
+MUST_CHECK enum status arguments_config(const struct arguments *arguments, struct config *config,
+                                        struct error *err);
 
 #endif

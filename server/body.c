@@ -40,6 +40,7 @@ void body_release(struct body *body, struct body_total *total)
 
 bool body_too_large(const struct config *config, struct problem *problem)
 {
-    return problem_set(problem, FAULT_PAYLOAD_TOO_LARGE, NULL, "the body is longer than %lld bytes (limits.body_bytes)",
+    return problem_set(problem, FAULT_PAYLOAD_TOO_LARGE, NULL,
+                       "the body is longer than %lld bytes (limits.body_bytes)",
                        (long long)config->limits_body_bytes);
 }

@@ -85,7 +85,8 @@ static bool take_offset(const char **text, struct instant *instant)
         return true;
     }
     if (!take_char(text, '+') && !take_char(text, '-')) return false;
-    if (!take_digits(text, 2, &hours) || !take_char(text, ':') || !take_digits(text, 2, &minutes)) return false;
+    if (!take_digits(text, 2, &hours) || !take_char(text, ':') || !take_digits(text, 2, &minutes))
+        return false;
     if (hours > 23 || minutes > 59) return false;
     memcpy(instant->offset, begin, 6);
     return true;
@@ -98,7 +99,8 @@ bool instant_parse(const char *text, struct instant *out)
     if (!take_digits(&text, 4, &date.year) || !take_char(&text, '-') || !take_digits(&text, 2, &date.month) ||
         !take_char(&text, '-') || !take_digits(&text, 2, &date.day))
         return false;
-    if (!date.year || date.month < 1 || date.month > 12 || date.day < 1 || date.day > month_length(date.year, date.month))
+    if (!date.year || date.month < 1 || date.month > 12 || date.day < 1 ||
+        date.day > month_length(date.year, date.month))
         return false;
     instant.days = days_of(date);
     if (*text) {
@@ -122,7 +124,8 @@ bool frequency_parse(const char *text, struct frequency *out)
                  {"A", {.months = 12, .at_end = true}}, {"YS", {.months = 12}}};
     int64_t count = 1;
     if (*text >= '0' && *text <= '9')
-        for (count = 0; *text >= '0' && *text <= '9' && count <= MAX_COUNT; text++) count = count * 10 + (*text - '0');
+        for (count = 0; *text >= '0' && *text <= '9' && count <= MAX_COUNT; text++)
+            count = count * 10 + (*text - '0');
     if (count < 1 || count > MAX_COUNT) return false;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (!strcmp(text, units[i].name)) {
@@ -156,7 +159,7 @@ bool instant_print(const struct instant *start, const struct frequency *frequenc
     seconds %= 86400;
     int length = snprintf(out, CALENDAR_TEXT_BYTES, "%04d-%02d-%02d", (int)date.year, (int)date.month, (int)date.day);
     if (has_time)
-        snprintf(out + length, CALENDAR_TEXT_BYTES - (size_t)length, "T%02d:%02d:%02d%s", (int)(seconds / 3600),
-                 (int)(seconds / 60 % 60), (int)(seconds % 60), start->offset);
+        snprintf(out + length, CALENDAR_TEXT_BYTES - (size_t)length, "T%02d:%02d:%02d%s",
+                 (int)(seconds / 3600), (int)(seconds / 60 % 60), (int)(seconds % 60), start->offset);
     return true;
 }

@@ -155,7 +155,8 @@ static int generate(struct cli *cli)
     const struct generation_defaults *defaults = &cli->model->generation;
     char *input = NULL;
     const char *text = a->prompt ? a->prompt : a->n_values ? a->values[0] : "";
-    if (a->n_values + (a->prompt != NULL) > 1) return fprintf(stderr, "carousel: generate takes one prompt; put it in quotes\n"), 2;
+    if (a->n_values + (a->prompt != NULL) > 1)
+        return fprintf(stderr, "carousel: generate takes one prompt; put it in quotes\n"), 2;
     if (!strcmp(text, "-") && !(text = input = read_input())) return 1;
     struct token_span prompt;
     bool good = encode(cli, text, &prompt);
@@ -168,7 +169,8 @@ static int generate(struct cli *cli)
         .top_p = a->top_p >= 0 ? a->top_p : defaults->top_p, .min_p = a->min_p >= 0 ? a->min_p : defaults->min_p,
         .top_k = a->top_k >= 0 ? (size_t)a->top_k : (size_t)defaults->top_k,
         .repetition_penalty = defaults->repetition_penalty,
-        .seed = a->seed >= 0 ? (uint64_t)a->seed : (uint64_t)time(NULL), .n_stops = a->n_stops};
+        .seed = a->seed >= 0 ? (uint64_t)a->seed : (uint64_t)time(NULL),
+        .n_stops = a->n_stops};
     request.best_of = request.n;
     for (size_t i = 0; i < a->n_stops; i++) {
         request.stops[i] = a->stops[i];
@@ -176,7 +178,9 @@ static int generate(struct cli *cli)
     }
     struct generation *generation;
     struct error err;
-    int code = generation_new(cli->model, &request, &cli->options, &generation, &err) == STATUS_OK ? -1 : complain(&err);
+    int code = generation_new(cli->model, &request, &cli->options, &generation, &err) == STATUS_OK
+                   ? -1
+                   : complain(&err);
     memory_free((void *)(size_t)prompt.ids);
     if (code >= 0) return code;
     code = tell_generation(cli, generation);
@@ -207,7 +211,8 @@ static bool parse_value(const char *text, double *value)
     return end != text && !*end && isfinite(*value);
 }
 
-static void tell_forecast(const struct forecast_result *result, size_t horizon, const double *levels, size_t n_levels)
+static void tell_forecast(const struct forecast_result *result, size_t horizon, const double *levels,
+                          size_t n_levels)
 {
     if (n_levels) {
         printf("mean");
@@ -245,13 +250,16 @@ static int forecast(struct cli *cli)
     double levels[MAX_QUANTILES];
     size_t n_levels, n = a->n_values;
     if (!parse_quantiles(a->quantiles, levels, &n_levels))
-        return fprintf(stderr, "carousel: --quantiles %s: expected numbers between 0 and 1, with commas\n", a->quantiles), 2;
+        return fprintf(stderr, "carousel: --quantiles %s: expected numbers between 0 and 1, with commas\n",
+                       a->quantiles),
+               2;
     if (!n) return fprintf(stderr, "carousel: forecast needs the values of a series\n"), 2;
     double *values = memory_new(n, sizeof *values);
     if (!values) return complain_status(STATUS_NO_MEMORY);
     for (size_t i = 0; i < n; i++)
         if (!parse_value(a->values[i], &values[i])) {
-            fprintf(stderr, "carousel: '%s' is no number; expected numbers, or null for a missing one\n", a->values[i]);
+            fprintf(stderr, "carousel: '%s' is no number; expected numbers, or null for a missing one\n",
+                    a->values[i]);
             memory_free(values);
             return 2;
         }
@@ -286,7 +294,8 @@ static int run_classification(struct cli *cli, const struct classification_input
     struct classification *job;
     struct error err;
     size_t top = cli->arguments->top_k > 0 ? (size_t)cli->arguments->top_k : cli->model->n_labels;
-    if (classification_new(cli->model, inputs, n, scheduler_max_rows(cli->server.scheduler), &cli->options, &job, &err) != STATUS_OK)
+    if (classification_new(cli->model, inputs, n, scheduler_max_rows(cli->server.scheduler), &cli->options,
+                           &job, &err) != STATUS_OK)
         return complain(&err);
     enum status status = run(cli, classification_job(job));
     for (size_t i = 0; status == STATUS_OK && i < n; i++)
@@ -315,7 +324,8 @@ static int classify_rows(struct cli *cli, const char *text)
     float *values = memory_new(room, sizeof *values);
     if (!values) return complain_status(STATUS_NO_MEMORY);
     char *end;
-    for (double value = strtod(text, &end); end != text && n < room; value = strtod(text = end, &end)) values[n++] = (float)value;
+    for (double value = strtod(text, &end); end != text && n < room; value = strtod(text = end, &end))
+        values[n++] = (float)value;
     int code;
     if (text[strspn(text, " \t\r\n")] || !n || n % width)
         code = (fprintf(stderr, "carousel: %zu numbers on standard input; expected steps of %zu numbers each\n", n, width), 2);

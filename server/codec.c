@@ -24,7 +24,8 @@ static const char *list_models(const struct server *server, unsigned tasks, char
     for (size_t i = 0; i < n; i++) {
         bool again = i && !strcmp(models[i]->name, models[i - 1]->name);
         if ((tasks >> models[i]->task & 1) && !again && length + MODEL_NAME_BYTES + 2 < NAMES_BYTES)
-            length += (size_t)snprintf(out + length, NAMES_BYTES - length, "%s%s", length ? ", " : "", models[i]->name);
+            length += (size_t)snprintf(out + length, NAMES_BYTES - length, "%s%s", length ? ", " : "",
+                                       models[i]->name);
     }
     for (size_t i = 0; i < n; i++) model_drop(models[i]);
     memory_free(models);
@@ -37,17 +38,19 @@ static bool find_model(struct call *call, unsigned tasks, const char *what)
     const char *name = NULL;
     char names[NAMES_BYTES], shown[QUOTE_BYTES];
     size_t n = 0;
-    if (!field_string(call->root, "model", MODEL_NAME_BYTES + MODEL_VERSION_BYTES + 1, &name, call->problem)) return false;
+    if (!field_string(call->root, "model", MODEL_NAME_BYTES + MODEL_VERSION_BYTES + 1, &name, call->problem))
+        return false;
     call->model = name ? registry_acquire(server->registry, name)
                        : registry_acquire_only(server->registry, tasks, &n);
     if (!call->model && name)
-        return problem_set(call->problem, FAULT_MODEL_NOT_FOUND, "model", "model %s is not served; served for this task: %s",
+        return problem_set(call->problem, FAULT_MODEL_NOT_FOUND, "model",
+                           "model %s is not served; served for this task: %s",
                            sentence_quote(shown, name, strlen(name)), list_models(server, tasks, names));
     if (!call->model && !n)
         return problem_set(call->problem, FAULT_MODEL_NOT_FOUND, "model", "no model is served for this task");
     if (!call->model)
-        return problem_set(call->problem, FAULT_INVALID_VALUE, "model", "'model' is missing; expected one of: %s",
-                           list_models(server, tasks, names));
+        return problem_set(call->problem, FAULT_INVALID_VALUE, "model",
+                           "'model' is missing; expected one of: %s", list_models(server, tasks, names));
     if (tasks >> call->model->task & 1) return true;
     return problem_set(call->problem, FAULT_UNSUPPORTED_FOR_MODEL, "model",
                        "model '%s' (%s) cannot %s; models that can: %s", call->model->name,
@@ -80,8 +83,8 @@ static bool read_priority(struct call *call)
     const struct caller *caller = &call->request->caller;
     int64_t most = caller->has_max_priority ? caller->max_priority : call->config->limits_max_priority;
     int64_t priority = most < 0 ? most : 0;
-    if (!field_integer(call->root, "priority", SEQUENCE_PRIORITY_MIN, caller->has_max_priority ? SEQUENCE_PRIORITY_MAX : most,
-                       &priority, call->problem))
+    if (!field_integer(call->root, "priority", SEQUENCE_PRIORITY_MIN,
+                       caller->has_max_priority ? SEQUENCE_PRIORITY_MAX : most, &priority, call->problem))
         return false;
     call->options.priority = (int)priority;
     return priority <= most || problem_set(call->problem, FAULT_PERMISSION_DENIED, "priority", "'priority' is %lld; this API key "
@@ -93,7 +96,8 @@ static bool read_options(struct call *call)
     const struct config *config = call->config;
     int64_t timeout_ms = config->timeouts_request_ms;
     const char *user = NULL;
-    if (!field_integer(call->root, "timeout_ms", 1, config->timeouts_request_max_ms, &timeout_ms, call->problem) ||
+    if (!field_integer(call->root, "timeout_ms", 1, config->timeouts_request_max_ms, &timeout_ms,
+                       call->problem) ||
         !read_priority(call) || !field_string(call->root, "user", 512, &user, call->problem))
         return false;
     const struct request *request = call->request;
@@ -111,7 +115,8 @@ static bool find_room(struct call *call)
     enum route_id route = call->request->route;
     int64_t retry_us = 0;
     if (route == ROUTE_TOKENIZE || route == ROUTE_DETOKENIZE) return true;
-    enum status status = scheduler_judge(call->request->server->scheduler, call->model->network, call->options.share, &retry_us);
+    enum status status = scheduler_judge(call->request->server->scheduler, call->model->network,
+                                         call->options.share, &retry_us);
     if (status == STATUS_OK) return true;
     problem_from(call->problem, status, NULL, NULL);
     if (status == STATUS_QUEUE_FULL) call->problem->retry_after_s = work_retry_after_s(retry_us);
@@ -129,7 +134,8 @@ bool call_open(struct call *call, struct request *request, struct reply *reply,
     call->root = document_root(call->document);
     bool good = value_kind(call->root) == JSON_OBJECT ||
                 problem_set(call->problem, FAULT_INVALID_JSON, NULL, "the body is not a JSON object");
-    if (good && call->config->http_strict_json) good = field_check_known(call->root, fields, common_fields, call->problem);
+    if (good && call->config->http_strict_json)
+        good = field_check_known(call->root, fields, common_fields, call->problem);
     if (good) good = read_options(call) && find_model(call, tasks, what) && find_room(call);
     if (!good) call_close(call);
     return good;
@@ -160,7 +166,8 @@ static bool no_memory(struct call *call)
 
 static bool too_many(struct call *call, const char *name, size_t n, size_t max)
 {
-    return problem_set(call->problem, FAULT_INPUT_TOO_LONG, name, "'%s' has %zu elements; expected at most %zu", name, n, max);
+    return problem_set(call->problem, FAULT_INPUT_TOO_LONG, name,
+                       "'%s' has %zu elements; expected at most %zu", name, n, max);
 }
 
 /* "name[i]", or "name" where the field is the element itself. */
@@ -213,7 +220,8 @@ static bool add_ids(struct call *call, const char *name, const struct value *val
     return true;
 }
 
-static bool add_element(struct call *call, const char *name, const struct value *value, enum json_kind kind, struct spans *out)
+static bool add_element(struct call *call, const char *name, const struct value *value, enum json_kind kind,
+                        struct spans *out)
 {
     char at[ERROR_PARAM_BYTES];
     if (value_kind(value) == kind)
@@ -225,7 +233,8 @@ static bool add_element(struct call *call, const char *name, const struct value 
 bool spans_read(struct call *call, const char *name, unsigned texts, struct spans *out)
 {
     static const char *const expected[] = {
-        [TEXTS_LIST] = "an array of strings", [TEXTS_ONE] = "a string or an array of strings",
+        [TEXTS_LIST] = "an array of strings",
+        [TEXTS_ONE] = "a string or an array of strings",
         [TEXTS_IDS] = "an array of token ids or an array of those",
         [TEXTS_ONE | TEXTS_IDS] = "a string, an array of strings, an array of token ids or an array of those"};
     const struct value *field = value_get(call->root, name), *first = value_kind(field) == JSON_ARRAY ? value_first(field) : NULL;
@@ -258,7 +267,8 @@ void spans_free(struct spans *spans)
 /* ---- features ------------------------------------------------------------------------------- */
 
 /* One step's numbers. */
-static bool read_row(struct call *call, const char *param, size_t step, const struct value *row, size_t width, float *out)
+static bool read_row(struct call *call, const char *param, size_t step, const struct value *row, size_t width,
+                     float *out)
 {
     char at[ERROR_PARAM_BYTES + 48];
     bool scalar = value_kind(row) == JSON_NUMBER && width == 1;
@@ -309,9 +319,12 @@ static size_t array_depth(const struct value *value)
 static bool read_features(struct call *call, const char *name, struct inputs *out)
 {
     const struct value *field = value_get(call->root, name);
-    size_t depth = array_depth(field), one = network_input_size(call->model->network) == 1 && depth == 1 ? 1 : 2;
+    size_t depth = array_depth(field),
+           one = network_input_size(call->model->network) == 1 && depth == 1 ? 1 : 2;
     if (depth < one || depth > 3 || !value_first(field))
-        return field_expected(field, name, "an array of steps (each an array of numbers), or an array of such arrays", call->problem);
+        return field_expected(field, name,
+                              "an array of steps (each an array of numbers), or an array of such arrays",
+                              call->problem);
     size_t n = depth > one ? value_count(field) : 1, max = (size_t)call->config->limits_inputs;
     if (n > max) return too_many(call, name, n, max);
     out->inputs = memory_new(n, sizeof *out->inputs);

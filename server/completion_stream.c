@@ -13,7 +13,8 @@
 #include "server/metrics.h"
 #include "server/serve.h"
 
-static void put_event(struct completion *completion, size_t index, const struct generation_choice *choice, bool last)
+static void put_event(struct completion *completion, size_t index, const struct generation_choice *choice,
+                      bool last)
 {
     struct writer *out = &completion->sse.out;
     sse_begin(&completion->sse);
@@ -106,14 +107,16 @@ static bool refill(struct completion *completion, struct request *request, int64
             sse_ping(&completion->sse);
         } else {
             request->eager = false;
-            if (!(request->record.first_ms > 0)) request->record.first_ms = (double)(now - request->began_us) * 1e-3;
+            if (!(request->record.first_ms > 0))
+                request->record.first_ms = (double)(now - request->began_us) * 1e-3;
         }
     }
     completion->last_us = now;
     return true;
 }
 
-static enum stream_step read(void *work, struct request *request, char *out, size_t room, size_t *n, int64_t *due_us)
+static enum stream_step read(void *work, struct request *request, char *out, size_t room, size_t *n,
+                             int64_t *due_us)
 {
     struct completion *completion = work;
     struct problem problem;

@@ -298,7 +298,8 @@ enum status config_load(struct config *config, const char *path, struct error *e
     text = malloc(CONFIG_FILE_BYTES + 2);
     if (!text) goto out;
     size_t n = fread(text, 1, CONFIG_FILE_BYTES + 2, file);
-    if (ferror(file)) status = error_set(err, STATUS_IO, "cannot read configuration %s: %s", path, strerror(errno));
+    if (ferror(file))
+        status = error_set(err, STATUS_IO, "cannot read configuration %s: %s", path, strerror(errno));
     else status = config_read(config, text, n, path, err);
 out:
     free(text);
@@ -381,7 +382,8 @@ static void print_row(const struct config *config, const struct config_row *row,
                 (const char *)value);
         break;
     case CONFIG_PER_MODEL:
-        fprintf(out, "; %s, and NAME=one of them for single models, with commas between; default %s\n%s = %s\n\n",
+        fprintf(out,
+                "; %s, and NAME=one of them for single models, with commas between; default %s\n%s = %s\n\n",
                 row->choices, row->fallback, row->key, (const char *)value);
         break;
     case CONFIG_TEXT:

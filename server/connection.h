@@ -48,6 +48,7 @@ bool connection_answer(struct connection *connection, const struct head *head, c
 /* Answer with what `read` gives: bytes written (at least 1), 0 where the connection has been suspended, -1 at
  * the end. It is called on the connection's thread, until the request ends. */
 typedef ssize_t connection_reader(void *context, char *out, size_t room);
-bool connection_stream(struct connection *connection, const struct head *head, connection_reader *read, void *context);
+bool connection_stream(struct connection *connection, const struct head *head, connection_reader *read,
+                       void *context);
 
 #endif

@@ -51,10 +51,12 @@ void cors_write(struct head *head, const char *allowed, const char *methods)
     head_add(head, "Vary", "Origin");
     if (!allowed) return;
     head_add(head, "Access-Control-Allow-Origin", allowed);
-    head_add(head, "Access-Control-Expose-Headers", "X-Request-Id, Server-Timing, Retry-After, WWW-Authenticate");
+    head_add(head, "Access-Control-Expose-Headers",
+             "X-Request-Id, Server-Timing, Retry-After, WWW-Authenticate");
     if (!methods) return;
     head_add(head, "Access-Control-Allow-Methods", methods);
     /* * does not mean Authorization */
-    head_add(head, "Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-Id, traceparent, *");
+    head_add(head, "Access-Control-Allow-Headers",
+             "Authorization, Content-Type, X-Request-Id, traceparent, *");
     head_add(head, "Access-Control-Max-Age", "600");
 }

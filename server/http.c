@@ -121,7 +121,8 @@ static ssize_t on_stream(void *context, uint64_t position, char *out, size_t roo
     return n < 0 ? MHD_CONTENT_READER_END_OF_STREAM : n;
 }
 
-bool connection_stream(struct connection *connection, const struct head *head, connection_reader *read, void *context)
+bool connection_stream(struct connection *connection, const struct head *head, connection_reader *read,
+                       void *context)
 {
     connection->read = read;
     connection->read_context = context;
@@ -160,8 +161,9 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
     *socket_context = NULL;
 }
 
-static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *path, const char *method,
-                                  const char *version, const char *upload, size_t *upload_bytes, void **state)
+static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *path,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_bytes, void **state)
 {
     struct http *http = context;
     struct exchange *exchange = *state;
@@ -177,7 +179,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
     return (n ? exchange_take(exchange, upload, n) : exchange_go(exchange)) ? MHD_YES : MHD_NO;
 }
 
-static void on_completed(void *context, struct MHD_Connection *mhd, void **state, enum MHD_RequestTerminationCode code)
+static void on_completed(void *context, struct MHD_Connection *mhd, void **state,
+                         enum MHD_RequestTerminationCode code)
 {
     (void)context, (void)mhd;
     if (*state) exchange_end(*state, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
@@ -222,11 +225,11 @@ static struct MHD_Daemon *start_daemon(struct http *http)
         {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, tls_retriever()},
         {MHD_OPTION_END, 0, NULL}};
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-    return MHD_start_daemon(flags | (http->is_secure ? MHD_USE_TLS : 0), 0, NULL,
-                            NULL, on_request, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
-                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
-                            MHD_OPTION_ARRAY, options, MHD_OPTION_ARRAY, http->is_secure ? tls : &tls[2], MHD_OPTION_END);
+    return MHD_start_daemon(flags | (http->is_secure ? MHD_USE_TLS : 0), 0, NULL, NULL, on_request, http,
+                            MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+                            on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
+                            MHD_OPTION_ARRAY, options, MHD_OPTION_ARRAY, http->is_secure ? tls : &tls[2],
+                            MHD_OPTION_END);
 }
 
 enum status http_reload(struct http *http, struct error *err)
@@ -255,7 +258,8 @@ static enum status open_listener(struct http *http, struct error *err)
     if (status != STATUS_OK) return status;
     if (*config->server_unix_socket)
         return socket_listen_unix(config->server_unix_socket, config->server_unix_mode, &http->listener, err);
-    return socket_listen(http->is_secure ? "https" : "http", config->server_host, config->server_port, &http->listener, err);
+    return socket_listen(http->is_secure ? "https" : "http", config->server_host, config->server_port,
+                         &http->listener, err);
 }
 
 /* All but the daemon, which has closed the socket. */

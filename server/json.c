@@ -37,13 +37,15 @@ static bool fault_at(struct scan *scan, const char *expected)
 {
     if (scan->at >= scan->bytes)
         return problem_set(scan->problem, FAULT_INVALID_JSON, NULL,
-                           "the body is not valid JSON: it ends at byte %zu; expected %s", scan->bytes, expected);
+                           "the body is not valid JSON: it ends at byte %zu; expected %s", scan->bytes,
+                           expected);
     char shown[QUOTE_BYTES];
     uint32_t code;
     size_t n = utf8_decode(scan->text + scan->at, scan->bytes - scan->at, &code);
     sentence_quote(shown, scan->text + scan->at, n ? n : 1);
     return problem_set(scan->problem, FAULT_INVALID_JSON, NULL,
-                       "the body is not valid JSON: found %s at byte %zu; expected %s", shown, scan->at, expected);
+                       "the body is not valid JSON: found %s at byte %zu; expected %s", shown, scan->at,
+                       expected);
 }
 
 static int peek(const struct scan *scan)
@@ -419,7 +421,8 @@ bool field_integer(const struct value *object, const char *name, int64_t minimum
     const struct value *field = value_get(object, name);
     if (!field || value_is_integer(field, minimum, maximum, value)) return true;
     char expected[96];
-    snprintf(expected, sizeof expected, "an integer from %lld to %lld", (long long)minimum, (long long)maximum);
+    snprintf(expected, sizeof expected, "an integer from %lld to %lld", (long long)minimum,
+             (long long)maximum);
     return field_expected(field, name, expected, problem);
 }
 
@@ -464,8 +467,9 @@ bool field_string(const struct value *object, const char *name, size_t max_bytes
     if (!field) return true;
     if (value_kind(field) != JSON_STRING) return field_expected(field, name, "a string", problem);
     if (strlen(value_text(field)) > max_bytes)
-        return problem_set(problem, FAULT_INPUT_TOO_LONG, name, "'%s' is %zu bytes long; expected at most %zu",
-                           name, strlen(value_text(field)), max_bytes);
+        return problem_set(problem, FAULT_INPUT_TOO_LONG, name,
+                           "'%s' is %zu bytes long; expected at most %zu", name, strlen(value_text(field)),
+                           max_bytes);
     *value = value_text(field);
     return true;
 }

@@ -162,7 +162,8 @@ static void print_series(struct printing *p, enum histogram histogram, const str
     }
     total += load(&counts->bucket[i]);
     print(p, "carousel_%s_bucket{%s%sle=\"+Inf\"} %llu\n", name, label, comma, total);
-    print(p, "carousel_%s_sum%s%s%s %.9g\n", name, open, label, close, (double)load(&counts->sum_nano) * 1e-9);
+    print(p, "carousel_%s_sum%s%s%s %.9g\n", name, open, label, close,
+          (double)load(&counts->sum_nano) * 1e-9);
     print(p, "carousel_%s_count%s%s%s %llu\n", name, open, label, close, total);
 }
 
@@ -217,7 +218,8 @@ static void print_models(struct printing *p, const char *name, bool memory)
 static void print_batches(struct printing *p, const char *name)
 {
     for (unsigned i = 0; i + 1 < SCHEDULER_BATCH_BUCKETS; i++)
-        print(p, "carousel_%s_bucket{le=\"%u\"} %llu\n", name, 1u << i, (unsigned long long)p->stats.batch[i]);
+        print(p, "carousel_%s_bucket{le=\"%u\"} %llu\n", name, 1u << i,
+              (unsigned long long)p->stats.batch[i]);
     unsigned long long all = p->stats.batch[SCHEDULER_BATCH_BUCKETS - 1];
     print(p, "carousel_%s_bucket{le=\"+Inf\"} %llu\ncarousel_%s_sum %llu\ncarousel_%s_count %llu\n", name,
           all, name, (unsigned long long)p->stats.rows, name, all);
@@ -258,7 +260,8 @@ static void print_computed(struct printing *p, enum computed which, const char *
     const struct scheduler_stats *stats = &p->stats;
     switch (which) {
     case COMPUTED_BUILD_INFO:
-        print(p, "carousel_%s{version=\"%s\",kernels=\"%s\"} 1\n", name, server_version(), kernels_active()->name);
+        print(p, "carousel_%s{version=\"%s\",kernels=\"%s\"} 1\n", name, server_version(),
+              kernels_active()->name);
         break;
     case COMPUTED_STARTED: print_number(p, name, "", (uint64_t)p->server->started_s); break;
     case COMPUTED_RESIDENT: print_resident(p, name); break;
@@ -276,7 +279,9 @@ static void print_computed(struct printing *p, enum computed which, const char *
     case COMPUTED_TURNS: print_number(p, name, "", stats->turns); break;
     case COMPUTED_ROWS: print_number(p, name, "", stats->rows); break;
     case COMPUTED_COMPUTE: print(p, "carousel_%s %.6f\n", name, (double)stats->compute_us * 1e-6); break;
-    case COMPUTED_BODY_BYTES: print_number(p, name, "", (uint64_t)atomic_load(&p->server->bodies.bytes)); break;
+    case COMPUTED_BODY_BYTES:
+        print_number(p, name, "", (uint64_t)atomic_load(&p->server->bodies.bytes));
+        break;
     case COMPUTED_JOB_BYTES: print_number(p, name, "", job_total_bytes()); break;
     case COMPUTED_QUEUED_STEPS: print_number(p, name, "", stats->queued_steps); break;
     case COMPUTED_QUEUE_DEPTH: print_number(p, name, "", stats->queued); break;

@@ -54,7 +54,8 @@ void metrics_add(struct metrics *metrics, enum counter counter, uint64_t n);
 /* Not for HISTOGRAM_DURATION. */
 void metrics_observe(struct metrics *metrics, enum histogram histogram, double value);
 /* A request was answered; HISTOGRAM_DURATION gets its seconds. */
-void metrics_count_request(struct metrics *metrics, enum route_id route, unsigned http_status, double seconds);
+void metrics_count_request(struct metrics *metrics, enum route_id route, unsigned http_status,
+                           double seconds);
 void metrics_count_end(struct metrics *metrics, enum end end);
 /* A request was answered with `fault` without having been started: counted where the server refused for want
  * of room or time. So the requests on a route that computes are those finished, those rejected, and the

@@ -77,7 +77,8 @@ static bool is_json(const char *type)
     if (!*type) return true;
     if (*type++ != ';') return false;
     type += strspn(type, " \t");
-    return strncasecmp(type, "charset=", 8) || !strcasecmp(type + 8, "utf-8") || !strcasecmp(type + 8, "\"utf-8\"");
+    return strncasecmp(type, "charset=", 8) || !strcasecmp(type + 8, "utf-8") ||
+           !strcasecmp(type + 8, "\"utf-8\"");
 }
 
 bool route_check(const struct match *match, const struct arrival *arrival, struct problem *problem)
@@ -86,8 +87,8 @@ bool route_check(const struct match *match, const struct arrival *arrival, struc
     if (match->route == ROUTE_NONE)
         return problem_set(problem, FAULT_NOT_FOUND, NULL, "there is no route %.100s", arrival->path);
     if (!match->has_method)
-        return problem_set(problem, FAULT_METHOD_NOT_ALLOWED, NULL, "%s is not a method of this route; it has %s",
-                           arrival->method, match->allow);
+        return problem_set(problem, FAULT_METHOD_NOT_ALLOWED, NULL,
+                           "%s is not a method of this route; it has %s", arrival->method, match->allow);
     if (!route_is_post(match->route)) return true;
     if (type && !is_json(type))
         return problem_set(problem, FAULT_UNSUPPORTED_MEDIA_TYPE, NULL,

@@ -34,7 +34,8 @@ const char *server_version(void)
 
 /* ---- models --------------------------------------------------------------------------------- */
 
-static enum status load_models(struct server *server, repository_listener *listener, void *context, struct error *err)
+static enum status load_models(struct server *server, repository_listener *listener, void *context,
+                               struct error *err)
 {
     const struct config *config = server->config;
     const struct repository_options options = {
@@ -116,23 +117,27 @@ static void raise_descriptors(const struct config *config)
     enum { OURS = 256 };
     struct rlimit limit;
     rlim_t wanted = (rlim_t)config->limits_connections + OURS;
-    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= wanted) return;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= wanted)
+        return;
     limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max > wanted ? wanted : limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur < wanted)
         log_line(LOG_WARNING, "only %llu open files are allowed; limits.connections (%lld) needs %llu",
-                 (unsigned long long)limit.rlim_cur, (long long)config->limits_connections, (unsigned long long)wanted);
+                 (unsigned long long)limit.rlim_cur, (long long)config->limits_connections,
+                 (unsigned long long)wanted);
 }
 
 /* ---- serving -------------------------------------------------------------------------------- */
 
 static void on_loaded(const struct model *model)
 {
-    log_line(LOG_INFO, "model %s:%s (%s, %zu bytes of weights, %s) loaded in %.1f ms; %zu golden cases within %.2g",
+    log_line(LOG_INFO,
+             "model %s:%s (%s, %zu bytes of weights, %s) loaded in %.1f ms; %zu golden cases within %.2g",
              model->name, model->version, task_name(model->task), network_bytes(model->network),
-             precision_name(network_precision(model->network)), model->load_ms, model->n_golden, model->golden_error);
+             precision_name(network_precision(model->network)), model->load_ms, model->n_golden,
+             model->golden_error);
     if (model->precision_refused)
-        log_line(LOG_WARNING, "model %s:%s recommends %s and is served in float32, for it fails: %s", model->name,
-                 model->version, precision_name(model->recommended), model->precision_refused);
+        log_line(LOG_WARNING, "model %s:%s recommends %s and is served in float32, for it fails: %s",
+                 model->name, model->version, precision_name(model->recommended), model->precision_refused);
 }
 
 static void on_model(void *context, enum repository_event event, const char *name, const struct model *model,
@@ -141,10 +146,14 @@ static void on_model(void *context, enum repository_event event, const char *nam
     struct server *server = context;
     switch (event) {
     case REPOSITORY_LOADED: on_loaded(model); break;
-    case REPOSITORY_UNLOADED: log_line(LOG_INFO, "model %s:%s is no longer served", name, model->version); break;
+    case REPOSITORY_UNLOADED:
+        log_line(LOG_INFO, "model %s:%s is no longer served", name, model->version);
+        break;
     case REPOSITORY_REFUSED: {
         struct model *old = registry_acquire(server->registry, name);
-        if (old) log_line(LOG_ERROR, "model %s: a bundle is refused, what was served before still is: %s", name, err->message);
+        if (old)
+            log_line(LOG_ERROR, "model %s: a bundle is refused, what was served before still is: %s", name,
+                     err->message);
         else log_line(LOG_ERROR, "model %s is not served: %s", name, err->message);
         model_drop(old);
     }
@@ -187,7 +196,8 @@ static void reload(struct server *server, struct http *http)
     struct error err;
     log_line(LOG_INFO, "SIGHUP: rereading models, keys and certificates");
     reload_keys(server);
-    if (http_reload(http, &err) != STATUS_OK) log_line(LOG_ERROR, "the certificate stays as it was: %s", err.message);
+    if (http_reload(http, &err) != STATUS_OK)
+        log_line(LOG_ERROR, "the certificate stays as it was: %s", err.message);
     loader_sync(server->loader);
 }
 
@@ -299,7 +309,8 @@ static void wait_for_stop(struct server *server, struct http *http, const sigset
 }
 
 /* On failure all is stopped. */
-static enum status start(struct server *server, const struct config *config, struct http **http, struct error *err)
+static enum status start(struct server *server, const struct config *config, struct http **http,
+                         struct error *err)
 {
     size_t n_keys = 0;
     enum status status = server_open(server, config, on_model, server, err);
@@ -314,7 +325,8 @@ static enum status start(struct server *server, const struct config *config, str
     if (status == STATUS_OK) status = http_start(server, http, err);
     if (status != STATUS_OK) server_close(server);
     else if (http_is_public(*http) && !keys_are_needed(server->keys))
-        log_line(LOG_WARNING, "everybody who reaches %s may use it: auth.keys_file is not set", http_address(*http));
+        log_line(LOG_WARNING, "everybody who reaches %s may use it: auth.keys_file is not set",
+                 http_address(*http));
     return status;
 }
 

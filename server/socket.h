@@ -32,7 +32,8 @@ struct listener {
 MUST_CHECK enum status socket_listen(const char *scheme, const char *host, int64_t port, struct listener *out,
                                      struct error *err);
 /* Listen on a path; mode is "660" or the like. */
-MUST_CHECK enum status socket_listen_unix(const char *path, const char *mode, struct listener *out, struct error *err);
+MUST_CHECK enum status socket_listen_unix(const char *path, const char *mode, struct listener *out,
+                                          struct error *err);
 /* Remove the Unix socket's file, if it is still the one that was made. The descriptor is left alone. */
 void socket_unlink(const struct listener *listener);
 

@@ -49,13 +49,15 @@ static bool copy_key(const struct identity *identity, gnutls_privkey_t *out)
 {
     gnutls_privkey_t key;
     if (!identity->key || gnutls_privkey_init(&key) < 0) return false;
-    if (gnutls_privkey_import_x509(key, identity->key, GNUTLS_PRIVKEY_IMPORT_COPY) >= 0) return *out = key, true;
+    if (gnutls_privkey_import_x509(key, identity->key, GNUTLS_PRIVKEY_IMPORT_COPY) >= 0)
+        return *out = key, true;
     gnutls_privkey_deinit(key);
     return false;
 }
 
-static int retrieve(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **chain, unsigned *n,
-                    gnutls_ocsp_data_st **ocsp, unsigned *n_ocsp, gnutls_privkey_t *key, unsigned *flags)
+static int retrieve(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **chain,
+                    unsigned *n, gnutls_ocsp_data_st **ocsp, unsigned *n_ocsp, gnutls_privkey_t *key,
+                    unsigned *flags)
 {
     (void)session, (void)info;
     pthread_mutex_lock(&mu);
@@ -82,7 +84,8 @@ void *tls_retriever(void)
 
 const char *tls_priorities(const char *minimum_version)
 {
-    return !strcmp(minimum_version, "1.3") ? "NORMAL:-VERS-ALL:+VERS-TLS1.3" : "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+    return !strcmp(minimum_version, "1.3") ? "NORMAL:-VERS-ALL:+VERS-TLS1.3"
+                                           : "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 }
 
 void tls_send(void *session, const char *bytes, size_t n)
@@ -99,7 +102,8 @@ static enum status read_pem(const char *path, const char *param, gnutls_datum_t 
     FILE *file = *path ? fopen(path, "rb") : NULL;
     if (!file)
         return error_set_param(err, STATUS_IO, param, "%s: cannot open '%s': %s", param, path,
-                               *path ? strerror(errno) : "both tls.certificate and tls.private_key are needed");
+                               *path ? strerror(errno)
+                                     : "both tls.certificate and tls.private_key are needed");
     char *text = memory_new(PEM_BYTES + 1, 1);
     size_t n = text ? fread(text, 1, PEM_BYTES, file) : 0;
     bool broken = ferror(file) || n == PEM_BYTES;
@@ -107,7 +111,8 @@ static enum status read_pem(const char *path, const char *param, gnutls_datum_t 
     if (text && !broken) return *out = (gnutls_datum_t){(unsigned char *)text, (unsigned)n}, STATUS_OK;
     memory_free(text);
     if (!text) return error_set(err, STATUS_NO_MEMORY, "%s: no memory", path);
-    return error_set_param(err, STATUS_IO, param, "%s: cannot read %s, or it is longer than %d bytes", param, path, PEM_BYTES);
+    return error_set_param(err, STATUS_IO, param, "%s: cannot read %s, or it is longer than %d bytes", param,
+                           path, PEM_BYTES);
 }
 
 static enum status load_chain(const char *path, struct identity *identity, struct error *err)
@@ -142,8 +147,8 @@ static bool belong_together(const struct identity *identity)
     unsigned char ids[2][KEY_ID_BYTES];
     size_t n[2] = {KEY_ID_BYTES, KEY_ID_BYTES};
     return gnutls_x509_crt_get_key_id(identity->chain[0], GNUTLS_KEYID_USE_SHA256, ids[0], &n[0]) >= 0 &&
-           gnutls_x509_privkey_get_key_id(identity->key, GNUTLS_KEYID_USE_SHA256, ids[1], &n[1]) >= 0 && n[0] == n[1] &&
-           !memcmp(ids[0], ids[1], n[0]);
+           gnutls_x509_privkey_get_key_id(identity->key, GNUTLS_KEYID_USE_SHA256, ids[1], &n[1]) >= 0 &&
+           n[0] == n[1] && !memcmp(ids[0], ids[1], n[0]);
 }
 
 enum status tls_load(const char *certificate, const char *private_key, int64_t *expires_s, struct error *err)
@@ -152,8 +157,8 @@ enum status tls_load(const char *certificate, const char *private_key, int64_t *
     enum status status = load_chain(certificate, &fresh, err);
     if (status == STATUS_OK) status = load_key(private_key, &fresh, err);
     if (status == STATUS_OK && !belong_together(&fresh))
-        status = error_set_param(err, STATUS_BAD_VALUE, "tls.private_key", "the key %s is not that of the certificate %s",
-                                 private_key, certificate);
+        status = error_set_param(err, STATUS_BAD_VALUE, "tls.private_key",
+                                 "the key %s is not that of the certificate %s", private_key, certificate);
     if (status != STATUS_OK) {
         identity_clear(&fresh);
         return status;

@@ -17,7 +17,8 @@
 
 /* Take a chain of certificates, the server's own first, and its private key without a passphrase, both PEM
  * files. They must belong together. On failure what was in force stays. *expires_s: Unix seconds. */
-MUST_CHECK enum status tls_load(const char *certificate, const char *private_key, int64_t *expires_s, struct error *err);
+MUST_CHECK enum status tls_load(const char *certificate, const char *private_key, int64_t *expires_s,
+                                struct error *err);
 /* Forget them. No handshake may be under way. */
 void tls_unload(void);
 

@@ -64,7 +64,8 @@ bool work_settle(struct work *work, struct request *request, struct problem *pro
     metrics_observe(request->server->metrics, HISTOGRAM_QUEUE, timings->queue_ms * 1e-3);
     enum status status = job_status(work->job);
     /* at the end of a drain the server cancels, not the client */
-    if (status == STATUS_CANCELLED && atomic_load(&request->server->phase) == SERVER_ENDING) status = STATUS_CLOSING;
+    if (status == STATUS_CANCELLED && atomic_load(&request->server->phase) == SERVER_ENDING)
+        status = STATUS_CLOSING;
     enum end end = status == STATUS_OK          ? END_COMPLETE
                    : status == STATUS_CANCELLED ? END_CANCELLED
                    : status == STATUS_DEADLINE  ? END_DEADLINE

@@ -26,7 +26,8 @@ static void check_body(const char *body, size_t bytes, const char *id, bool plai
     assert(document);
     const struct value *error = value_get(document_root(document), "error");
     assert(error && value_kind(error) == (plain ? JSON_STRING : JSON_OBJECT));
-    if (!plain) assert(field_string(error, "request_id", REQUEST_ID_BYTES, &text, &problem) && !strcmp(text, id));
+    if (!plain)
+        assert(field_string(error, "request_id", REQUEST_ID_BYTES, &text, &problem) && !strcmp(text, id));
     document_free(document);
 }
 
@@ -58,7 +59,8 @@ static void check_match(const struct match *match, const char *path)
     char whole[ROUTE_TAIL_BYTES + 64];
     const char *pattern = route_path(match->route), *hole = strstr(pattern, "{id}");
     assert(match->allow[0] && !strchr(match->tail, '/'));
-    if (hole) snprintf(whole, sizeof whole, "%.*s%s%s", (int)(hole - pattern), pattern, match->tail, hole + 4);
+    if (hole)
+        snprintf(whole, sizeof whole, "%.*s%s%s", (int)(hole - pattern), pattern, match->tail, hole + 4);
     else snprintf(whole, sizeof whole, "%s", pattern);
     assert(!strcmp(whole, path) && !hole == !match->tail[0]);
 }
@@ -69,7 +71,8 @@ static void try_route(char *const *lines, const char *id)
     struct problem problem = {0};
     const struct arrival arrival = {lines[METHOD], lines[PATH], lines[TYPE], lines[CODING]};
     route_find(lines[METHOD], lines[PATH], &match);
-    assert((match.route != ROUTE_NONE) == (match.allow[0] != '\0') && (match.route != ROUTE_NONE || !match.has_method));
+    assert((match.route != ROUTE_NONE) == (match.allow[0] != '\0') &&
+           (match.route != ROUTE_NONE || !match.has_method));
     if (match.route != ROUTE_NONE) check_match(&match, lines[PATH]);
     if (!route_check(&match, &arrival, &problem)) check_refusal(&problem, id, match.is_v2);
     else assert(match.has_method);
@@ -80,14 +83,17 @@ static void try_trace(const char *theirs)
     char trace[TRACE_ID_BYTES];
     access_take_trace(theirs, trace);
     if (!trace[0]) return;
-    assert(strspn(trace, "0123456789abcdef") == 32 && strspn(trace, "0") < 32 && !strncmp(theirs + 3, trace, 32));
+    assert(strspn(trace, "0123456789abcdef") == 32 && strspn(trace, "0") < 32 &&
+           !strncmp(theirs + 3, trace, 32));
 }
 
 static void try_origin(const char *origin, const char *origins)
 {
     struct error err = {.message = ""};
     const char *allowed = cors_allow(origins, origin);
-    if (allowed) assert(origin && (allowed == origin ? strstr(origins, origin) != NULL : !strcmp(allowed, "*") && strchr(origins, '*')));
+    if (allowed)
+        assert(origin && (allowed == origin ? strstr(origins, origin) != NULL
+                                            : !strcmp(allowed, "*") && strchr(origins, '*')));
     /* what may stand in a header of the answer cannot end it */
     if (cors_check(origins, &err) != STATUS_OK) assert(err.message[0]);
     else if (allowed) assert(!strpbrk(allowed, "\r\n \t,"));

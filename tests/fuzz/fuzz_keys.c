@@ -21,7 +21,8 @@ static void check_line(const struct key *key)
     enum status status = keys_parse(line, (size_t)length, "line", &again, &n, &err);
     assert(status == STATUS_OK && n == 1 && !memcmp(key->hash, again->hash, sizeof key->hash));
     assert(!strcmp(key->name, again->name) && key->scopes == again->scopes && key->weight == again->weight);
-    assert(key->requests_per_minute == again->requests_per_minute && key->steps_per_minute == again->steps_per_minute);
+    assert(key->requests_per_minute == again->requests_per_minute &&
+           key->steps_per_minute == again->steps_per_minute);
     memory_free(again);
 }
 

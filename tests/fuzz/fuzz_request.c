@@ -53,7 +53,8 @@ void WIRE(resume)(struct connection *connection);
 void WIRE(time_out)(struct connection *connection, int64_t seconds);
 void WIRE(blurt)(struct connection *connection, const char *bytes, size_t n);
 bool WIRE(answer)(struct connection *connection, const struct head *head, char *body, size_t bytes);
-bool WIRE(stream)(struct connection *connection, const struct head *head, connection_reader *read, void *context);
+bool WIRE(stream)(struct connection *connection, const struct head *head, connection_reader *read,
+                  void *context);
 
 const char *WIRE(header)(const struct connection *connection, const char *name)
 {
@@ -126,11 +127,13 @@ static void check_json(char *body, size_t bytes)
 /* Nothing in a header may end it. */
 static void check_head(struct connection *connection, const struct head *head)
 {
-    assert(!connection->status && !connection->blurted && head->status >= 200 && head->status != 500 && head->status <= 504);
+    assert(!connection->status && !connection->blurted && head->status >= 200 && head->status != 500 &&
+           head->status <= 504);
     connection->status = head->status;
     for (size_t i = 0; i < head->n; i++) {
         assert(head->headers[i].value && !strpbrk(head->headers[i].value, "\r\n"));
-        if (!strcmp(head->headers[i].name, "Content-Type")) connection->json = !strcmp(head->headers[i].value, "application/json");
+        if (!strcmp(head->headers[i].name, "Content-Type"))
+            connection->json = !strcmp(head->headers[i].value, "application/json");
     }
 }
 
@@ -143,7 +146,8 @@ bool WIRE(answer)(struct connection *connection, const struct head *head, char *
     return true;
 }
 
-bool WIRE(stream)(struct connection *connection, const struct head *head, connection_reader *read, void *context)
+bool WIRE(stream)(struct connection *connection, const struct head *head, connection_reader *read,
+                  void *context)
 {
     check_head(connection, head);
     assert(head->status == 200);
@@ -158,7 +162,8 @@ static struct config config;
 static struct server server;
 static struct service service;
 
-static void on_model(void *context, enum repository_event event, const char *name, const struct model *model, const struct error *err)
+static void on_model(void *context, enum repository_event event, const char *name, const struct model *model,
+                     const struct error *err)
 {
     (void)context, (void)name, (void)model;
     if (event == REPOSITORY_REFUSED) fprintf(stderr, "%s\n", err->message);
@@ -225,13 +230,15 @@ static void leave(struct connection *connection)
 }
 
 /* As server/http.c does: the body in two parts, the end of the body, and again after each resume. */
-static void serve(struct connection *connection, const char *method, const char *path, const char *body, size_t bytes)
+static void serve(struct connection *connection, const char *method, const char *path, const char *body,
+                  size_t bytes)
 {
     bool good = false;
     struct exchange *exchange = exchange_begin(&service, connection, method, path, &good);
     assert(exchange);
     if (good && !connection->status && bytes) good = exchange_take(exchange, body, bytes / 2);
-    if (good && !connection->status && bytes) good = exchange_take(exchange, body + bytes / 2, bytes - bytes / 2);
+    if (good && !connection->status && bytes)
+        good = exchange_take(exchange, body + bytes / 2, bytes - bytes / 2);
     while (good && !connection->status) {
         good = exchange_go(exchange);
         if (WIRE(header)(connection, "Leave")) leave(connection);

@@ -116,7 +116,8 @@ static void read_port(struct server *server)
     }
     line[n] = '\0';
     ck_assert_msg(strncmp(line, prefix, sizeof prefix - 1) == 0, "it said: %s", line);
-    snprintf(server->url, sizeof server->url, "%.*s", (int)strcspn(line + sizeof prefix - 1, "\n"), line + sizeof prefix - 1);
+    snprintf(server->url, sizeof server->url, "%.*s", (int)strcspn(line + sizeof prefix - 1, "\n"),
+             line + sizeof prefix - 1);
     const char *port = strstr(server->url, "://") != NULL ? strrchr(server->url, ':') : NULL;
     server->port = port != NULL ? atoi(port + 1) : 0;
     ck_assert_msg(server->port > 0 || strncmp(server->url, "unix:", 5) == 0, "it said: %s", line);

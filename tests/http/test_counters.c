@@ -78,19 +78,23 @@ START_TEST(every_path_counts_what_hit_it)
     server_start(&server, settings);
     for (size_t i = 0; i < N; i++) {
         const char *hole = strstr(routes[i].path, "{id}");
-        if (hole) snprintf(path, sizeof path, "%.*stiny-series%s", (int)(hole - routes[i].path), routes[i].path, hole + 4);
+        if (hole)
+            snprintf(path, sizeof path, "%.*stiny-series%s", (int)(hole - routes[i].path), routes[i].path,
+                     hole + 4);
         else snprintf(path, sizeof path, "%s", routes[i].path);
         struct reply *found = ask_as(&server, page, "OPTIONS", path, NULL);
         ck_assert_msg(found->status == 204 && !found->body_bytes, "OPTIONS %s: %d", path, found->status);
         ck_assert_str_eq(reply_header(found, "Access-Control-Allow-Origin"), "https://a.example");
-        ck_assert_str_eq(reply_header(found, "Access-Control-Allow-Methods"), strcmp(routes[i].method, "GET") ? "POST" : "GET, HEAD");
+        ck_assert_str_eq(reply_header(found, "Access-Control-Allow-Methods"),
+                         strcmp(routes[i].method, "GET") ? "POST" : "GET, HEAD");
         ck_assert_int_eq(ask_as(&server, page, "PATCH", path, "{}")->status, 405);
     }
     ck_assert_int_eq(ask_as(&server, page, "OPTIONS", "/nowhere", NULL)->status, 404);
     char *text = strdup(ask_as(&server, BEARER("ck_metrics"), "GET", "/metrics", NULL)->body);
     for (size_t i = 0; i < N; i++)
         for (int code = 204; code <= 405; code += 405 - 204) {
-            snprintf(path, sizeof path, "carousel_requests_total{route=\"%s\",code=\"%d\"} 1\n", routes[i].path, code);
+            snprintf(path, sizeof path, "carousel_requests_total{route=\"%s\",code=\"%d\"} 1\n",
+                     routes[i].path, code);
             ck_assert_msg(strstr(text, path) != NULL, "no %s", path);
         }
     ck_assert_ptr_nonnull(strstr(text, "carousel_requests_total{route=\"none\",code=\"404\"} 1\n"));

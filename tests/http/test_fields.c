@@ -319,8 +319,8 @@ START_TEST(strict_json_refuses_unknown_fields)
     static const char *const strict[] = {"CAROUSEL_HTTP_STRICT_JSON=true", NULL};
     struct server other;
     server_start(&other, strict);
-    expect_error(post(&other, "/v1/forecast", "{" SERIES ",'horizon':1,'colour':'red'}"), 400, "invalid_value",
-                 "colour");
+    expect_error(post(&other, "/v1/forecast", "{" SERIES ",'horizon':1,'colour':'red'}"), 400,
+                 "invalid_value", "colour");
     expect_ok(post(&other, "/v1/forecast", "{" SERIES ",'horizon':1}"));
     ck_assert_int_eq(server_stop(&other), 0);
 }
@@ -360,12 +360,14 @@ START_TEST(limits_of_the_config_are_kept)
         struct reply *reply = post(&other, rows[i].path, rows[i].body);
         ck_assert_msg(reply->status == 400, "%s: %d %s", rows[i].body, reply->status, reply->body);
         const char *code = text_at(reply, "error.code");
-        ck_assert_msg(rows[i].code != NULL ? strcmp(code, rows[i].code) == 0
-                                           : strcmp(code, "invalid_value") == 0 || strcmp(code, "input_too_long") == 0,
+        ck_assert_msg(rows[i].code != NULL
+                          ? strcmp(code, rows[i].code) == 0
+                          : strcmp(code, "invalid_value") == 0 || strcmp(code, "input_too_long") == 0,
                       "%s: %s", rows[i].body, reply->body);
         expect_error(reply, 400, code, rows[i].param);
     }
-    expect_ok(post(&other, "/v1/completions", "{'model':'tiny-characters','prompt':'abcdefgh','max_tokens':16,'n':2}"));
+    expect_ok(post(&other, "/v1/completions",
+                   "{'model':'tiny-characters','prompt':'abcdefgh','max_tokens':16,'n':2}"));
     ck_assert_int_eq(server_stop(&other), 0);
 }
 END_TEST

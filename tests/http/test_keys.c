@@ -63,7 +63,8 @@ START_TEST(each_scope_opens_its_routes_and_no_others)
         ck_assert_int_eq(status_as(BEARER("ck_all"), rows[i].path, rows[i].body), 200);
         ck_assert_int_eq(status_as("", rows[i].path, rows[i].body), 401);
     }
-    expect_error(ask_as(&server, BEARER("ck_metrics"), "POST", "/v1/forecast", FORECAST), 403, "permission_denied", "");
+    expect_error(ask_as(&server, BEARER("ck_metrics"), "POST", "/v1/forecast", FORECAST), 403,
+                 "permission_denied", "");
     expect_error(ask(&server, "GET", "/v1/nowhere", NULL), 404, "not_found", "");
     ck_assert_int_eq(server_stop(&server), 0);
 }
@@ -191,7 +192,8 @@ START_TEST(priority_ends_at_the_ceiling)
             expect_ok(found);
             continue;
         }
-        expect_error(found, rows[i].status, rows[i].status == 403 ? "permission_denied" : "invalid_value", "priority");
+        expect_error(found, rows[i].status, rows[i].status == 403 ? "permission_denied" : "invalid_value",
+                     "priority");
         ck_assert_msg(strstr(text_at(found, "error.message"), rows[i].expected) != NULL, "%s", found->body);
     }
     expect_ok(ask_as(&server, BEARER("ck_steps"), "POST", "/v1/forecast", FORECAST)); /* names none, and has what it may */
@@ -200,7 +202,8 @@ START_TEST(priority_ends_at_the_ceiling)
     static const char *const lower[] = {"CAROUSEL_LIMITS_MAX_PRIORITY=-4", NULL};
     server_start(&server, lower);
     expect_ok(ask(&server, "POST", "/v1/forecast", FORECAST));
-    expect_error(post(&server, "/v1/forecast", "{'series':[1,2,3],'horizon':2,'priority':0}"), 400, "invalid_value", "priority");
+    expect_error(post(&server, "/v1/forecast", "{'series':[1,2,3],'horizon':2,'priority':0}"), 400,
+                 "invalid_value", "priority");
     ck_assert_int_eq(server_stop(&server), 0);
 }
 END_TEST

@@ -218,8 +218,8 @@ START_TEST(broken_bundles_are_named_and_the_others_served)
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
         ck_assert_msg(strstr(log, broken[i]) != NULL, "nothing is said of '%s':\n%s", broken[i], log);
     expect_ok(post(&server, "/v1/forecast", "{'model':'tiny-series','series':[1,2],'horizon':1}"));
-    expect_error(post(&server, "/v1/forecast", "{'model':'nan','series':[1,2],'horizon':1}"), 404, "model_not_found",
-                 "model");
+    expect_error(post(&server, "/v1/forecast", "{'model':'nan','series':[1,2],'horizon':1}"), 404,
+                 "model_not_found", "model");
     ck_assert_int_eq(server_stop(&server), 0);
 }
 END_TEST

@@ -144,7 +144,8 @@ START_TEST(hundreds_of_connections_are_served)
     }
     for (int i = 0; i < N; i++)
         client_close(&clients[i]);
-    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/forecast\",code=\"200\"}"), 3 * N);
+    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/forecast\",code=\"200\"}"),
+                        3 * N);
     ck_assert_int_eq(server_stop(&server), 0);
 }
 END_TEST
@@ -201,7 +202,8 @@ START_TEST(an_answer_over_its_limit_is_refused)
     const char *const settings[] = {"CAROUSEL_LIMITS_REPLY_BYTES=65536", NULL};
     server_start(&server, settings);
     struct reply *found = post(&server, "/v1/forecast", "{'series':[1,2,3],'horizon':500,'num_samples':500}");
-    ck_assert_msg(found->status >= 400 && found->status < 504, "%d, %zu bytes", found->status, found->body_bytes);
+    ck_assert_msg(found->status >= 400 && found->status < 504, "%d, %zu bytes", found->status,
+                  found->body_bytes);
     text_at(found, "error.message");
     expect_ok(post(&server, "/v1/forecast", "{'series':[1,2,3],'horizon':2}"));
     ck_assert_int_eq(server_stop(&server), 0);

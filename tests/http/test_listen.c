@@ -41,7 +41,8 @@ START_TEST(tls_serves_all_that_http_does)
     expect_ok(ask(&server, "POST", "/v1/forecast", FORECAST));
     client_open(&client, &server);
     for (int i = 0; i < 20; i++) {
-        client_post(&client, "/v1/completions", "{'model':'tiny-characters','prompt':'ab','max_tokens':30,'stream':true}");
+        client_post(&client, "/v1/completions",
+                    "{'model':'tiny-characters','prompt':'ab','max_tokens':30,'stream':true}");
         ck_assert(client_read(&client, &reply));
         ck_assert(reply.complete);
         ck_assert_ptr_nonnull(strstr(reply.body, "data: [DONE]"));

@@ -47,7 +47,8 @@ static void stop(void)
 static cJSON *operation(const char *method, const char *path)
 {
     char name[16] = "";
-    for (size_t i = 0; method[i] && i + 1 < sizeof name; i++) name[i] = (char)tolower((unsigned char)method[i]);
+    for (size_t i = 0; method[i] && i + 1 < sizeof name; i++)
+        name[i] = (char)tolower((unsigned char)method[i]);
     cJSON *item = cJSON_GetObjectItemCaseSensitive(json_at(document, "paths"), path);
     return cJSON_GetObjectItemCaseSensitive(item, name);
 }
@@ -72,7 +73,8 @@ START_TEST(every_route_is_described_and_nothing_else)
         ck_assert_msg(operation(routes[i].method, routes[i].path) != NULL, "docs/openapi.yaml lacks %s %s",
                       routes[i].method, routes[i].path);
         cJSON *preflight = operation("OPTIONS", routes[i].path);
-        ck_assert_msg(json_at(json_at(preflight, "responses"), "204") != NULL && !json_at(preflight, "security"),
+        ck_assert_msg(json_at(json_at(preflight, "responses"), "204") != NULL &&
+                          !json_at(preflight, "security"),
                       "docs/openapi.yaml lacks OPTIONS %s, which needs no key", routes[i].path);
     }
     const cJSON *path, *method;
@@ -101,8 +103,10 @@ static void check_enum(const char *schema, bool codes)
     }
     cJSON_ArrayForEach(item, list) {
         bool found = false;
-        for (int i = 0; i < N_FAULTS; i++) found |= !strcmp(item->valuestring, codes ? faults[i].code : faults[i].type);
-        ck_assert_msg(found, "%s of docs/openapi.yaml has '%s', which server/errors.def has not", schema, item->valuestring);
+        for (int i = 0; i < N_FAULTS; i++)
+            found |= !strcmp(item->valuestring, codes ? faults[i].code : faults[i].type);
+        ck_assert_msg(found, "%s of docs/openapi.yaml has '%s', which server/errors.def has not", schema,
+                      item->valuestring);
     }
 }
 
@@ -127,13 +131,14 @@ START_TEST(statuses_are_those_of_the_table)
         const cJSON *responses = json_at(operation(routes[i].method, routes[i].path), "responses"), *response;
         cJSON_ArrayForEach(response, responses) {
             int status = atoi(response->string);
-            ck_assert_msg(status >= 200 && status < 600 && (status < 400 || is_fault(status)), "%s %s: status %s",
-                          routes[i].method, routes[i].path, response->string);
+            ck_assert_msg(status >= 200 && status < 600 && (status < 400 || is_fault(status)),
+                          "%s %s: status %s", routes[i].method, routes[i].path, response->string);
             seen[status] = true;
         }
     }
     for (int i = 0; i < N_FAULTS; i++)
-        ck_assert_msg(seen[faults[i].status], "no route of docs/openapi.yaml has the status %d", faults[i].status);
+        ck_assert_msg(seen[faults[i].status], "no route of docs/openapi.yaml has the status %d",
+                      faults[i].status);
 }
 END_TEST
 
@@ -160,8 +165,9 @@ static int check_limits(const cJSON *node, cJSON *info)
         for (size_t i = 0; i < sizeof bounds / sizeof *bounds && !bound; i++)
             bound = cJSON_GetObjectItemCaseSensitive(node, bounds[i]);
         ck_assert_msg(cJSON_IsNumber(bound) && cJSON_IsNumber(value), "x-limit %s", limit->valuestring);
-        ck_assert_msg(bound->valuedouble == value->valuedouble, "docs/openapi.yaml says %g for %s, which is %g",
-                      bound->valuedouble, limit->valuestring, value->valuedouble);
+        ck_assert_msg(bound->valuedouble == value->valuedouble,
+                      "docs/openapi.yaml says %g for %s, which is %g", bound->valuedouble, limit->valuestring,
+                      value->valuedouble);
         n++;
     }
     cJSON_ArrayForEach(child, node) n += check_limits(child, info);

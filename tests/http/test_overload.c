@@ -103,7 +103,8 @@ START_TEST(hundreds_of_clients_who_vanish_leave_nothing_behind)
     int descriptors = open_descriptors();
     for (int round = 0; round < ROUNDS; round++) {
         bytes = come_and_go();
-        ck_assert_msg(descriptors_become(descriptors), "%d descriptors, %d at the start", open_descriptors(), descriptors);
+        ck_assert_msg(descriptors_become(descriptors), "%d descriptors, %d at the start", open_descriptors(),
+                      descriptors);
         if (round == 0)
             resident = metric(&server, "carousel_resident_memory_bytes");
     }
@@ -140,7 +141,8 @@ START_TEST(who_leaves_in_the_body_is_noticed)
     for (int i = 1; i < LEAVING; i += 2)
         client_close(&clients[i]);
     ck_assert(metric_becomes(&server, "carousel_body_bytes", 0));
-    ck_assert_msg(descriptors_become(descriptors), "%d descriptors, %d at the start", open_descriptors(), descriptors);
+    ck_assert_msg(descriptors_become(descriptors), "%d descriptors, %d at the start", open_descriptors(),
+                  descriptors);
     ck_assert_int_eq(server_stop(&server), 0);
 }
 END_TEST
@@ -234,7 +236,8 @@ START_TEST(what_cannot_be_in_time_is_refused_at_once)
                       metric(&server, "carousel_requests_finished_total{reason=\"cancelled\"}");
     ck_assert_double_eq(finished, N);
     ck_assert_double_eq(metric(&server, "carousel_queue_duration_seconds_count"), N);
-    ck_assert_double_eq(metric(&server, "carousel_request_duration_seconds_count{route=\"/v1/completions\"}"), N + 1);
+    ck_assert_double_eq(metric(&server, "carousel_request_duration_seconds_count{route=\"/v1/completions\"}"),
+                        N + 1);
     ck_assert_int_eq(server_stop(&server), 0);
 }
 END_TEST
@@ -271,7 +274,8 @@ START_TEST(sigterm_under_load_answers_everybody)
     server_signal(&server, SIGTERM);
     for (int i = 0; i < N; i++) {
         ck_assert_msg(client_read(&clients[i], &reply), "client %d got no answer", i);
-        ck_assert_msg(reply.status == 200 || reply.status == 429 || reply.status == 503, "%d: %s", reply.status, reply.body);
+        ck_assert_msg(reply.status == 200 || reply.status == 429 || reply.status == 503, "%d: %s",
+                      reply.status, reply.body);
         answers[reply.status == 200 ? 0 : reply.status == 429 ? 1 : 2]++;
         client_close(&clients[i]);
     }

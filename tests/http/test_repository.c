@@ -251,7 +251,8 @@ START_TEST(memory_returns_when_a_model_goes)
         server_signal(&server, SIGHUP);
         ck_assert(is_ready("slow", "1", false));
         double end = now_ms() + 5000, now; /* the last reference goes a little later */
-        while (((now = resident_mib()) > full - 30 || (i > 0 && now > empty + 4)) && now_ms() < end && !keeps_freed_memory())
+        while (((now = resident_mib()) > full - 30 || (i > 0 && now > empty + 4)) && now_ms() < end &&
+               !keeps_freed_memory())
             sleep_ms(10);
         if (i == 0) sleep_ms(200), now = empty = resident_mib();
         ck_assert_msg(keeps_freed_memory() || now < full - 30, "%.1f MiB with the model, %.1f without", full, now);
@@ -283,7 +284,9 @@ static const char *state_in(struct reply *index, const char *name, const char *v
     cJSON *entry;
     expect_ok(index);
     cJSON_ArrayForEach(entry, reply_json(index)) {
-        if (strcmp(json_at(entry, "name")->valuestring, name) || strcmp(json_at(entry, "version")->valuestring, version)) continue;
+        if (strcmp(json_at(entry, "name")->valuestring, name) ||
+            strcmp(json_at(entry, "version")->valuestring, version))
+            continue;
         if (reason) *reason = json_at(entry, "reason")->valuestring;
         return json_at(entry, "state")->valuestring;
     }
@@ -402,8 +405,10 @@ START_TEST(requests_that_mean_something_else_are_refused)
     char path[300];
     put("tiny-series", "m");
     start_with_keys(NULL);
-    expect_plain(admin("/v2/repository/models/m/load", "{\"parameters\":{\"config\":\"{}\"}}"), 501, "parameter 'config'");
-    expect_plain(admin("/v2/repository/models/m/load", "{\"parameters\":7}"), 400, "'parameters' is not an object");
+    expect_plain(admin("/v2/repository/models/m/load", "{\"parameters\":{\"config\":\"{}\"}}"), 501,
+                 "parameter 'config'");
+    expect_plain(admin("/v2/repository/models/m/load", "{\"parameters\":7}"), 400,
+                 "'parameters' is not an object");
     expect_plain(admin("/v2/repository/models/m/load", "[]"), 400, "not a JSON object");
     expect_plain(admin("/v2/repository/models/m/load", "{"), 400, "");
     expect_plain(admin("/v2/repository/index", "{\"ready\":1}"), 400, "'ready'");
@@ -445,7 +450,8 @@ START_TEST(versions_are_pinned_or_the_latest)
     ck_assert_str_eq(state_in(index, "m", "2", NULL), "UNAVAILABLE");
     ck_assert_int_eq(forecasts(FORECAST("m:2")), 404);
     ck_assert_int_eq(forecasts(FORECAST("m:10")), 200);
-    expect_plain(admin("/v2/repository/models/m:2/load", NULL), 422, "models.versions keeps the latest alone");
+    expect_plain(admin("/v2/repository/models/m:2/load", NULL), 422,
+                 "models.versions keeps the latest alone");
     move("m/10", "m/.10");
     ck_assert_str_eq(state_in(admin("/v2/repository/models/m/load", NULL), "m", "2", NULL), "READY");
     ck_assert_int_eq(forecasts(FORECAST("m:2")), 200);
@@ -462,7 +468,8 @@ START_TEST(who_asks_for_a_load_may_leave)
     move(".n", "n");
     for (int i = 0; i < 10; i++) {
         client_open(&client, &server);
-        client_say(&client, "POST /v2/repository/models/%s/load HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n%s\r\n",
+        client_say(&client,
+                   "POST /v2/repository/models/%s/load HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n%s\r\n",
                    i == 9 ? "n" : "m", BEARER("ck_admin"));
         if (i % 2) client_abort(&client);
         else client_close(&client);

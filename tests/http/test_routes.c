@@ -576,7 +576,8 @@ Suite *routes_suite(void)
     tcase_add_checked_fixture(common, start, stop);
     tcase_add_test(common, a_good_request_id_is_kept_and_a_bad_one_replaced);
     tcase_add_test(common, timing_is_told_in_a_header);
-    tcase_add_loop_test(common, unknown_paths_and_methods_are_told_so, 0, (int)(sizeof wrong / sizeof *wrong));
+    tcase_add_loop_test(common, unknown_paths_and_methods_are_told_so, 0,
+                        (int)(sizeof wrong / sizeof *wrong));
     tcase_add_test(common, the_content_type_must_be_json);
     suite_add_tcase(suite, common);
     return suite;

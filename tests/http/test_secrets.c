@@ -65,14 +65,15 @@ static void ask_with_key(const char *key, const char *method, const char *patter
     char headers[500], json[1000], path[300];
     snprintf(headers, sizeof headers,
              "Authorization: Bearer %s\r\nX-Api-Key: %s\r\nX-Request-Id: %s\r\nCookie: " CANARY "\r\n"
-             "User-Agent: " CANARY "\r\nReferer: " CANARY "\r\ntraceparent: " CANARY "\r\n", key, key, REQUEST_ID);
+             "User-Agent: " CANARY "\r\nReferer: " CANARY "\r\ntraceparent: " CANARY "\r\n",
+             key, key, REQUEST_ID);
     snprintf(path, sizeof path, "%s?" CANARY "=" CANARY, pattern);
     snprintf(json, sizeof json, "%s", body);
     for (char *at = json; *at; at++)
         if (*at == '\'') *at = '"';
     struct reply *reply = ask_as(&server, headers, method, path, json);
-    ck_assert_msg(strstr(reply->head, key) == NULL && strstr(reply->body, key) == NULL, "%s %s answers with the key: %s",
-                  method, path, reply->body);
+    ck_assert_msg(strstr(reply->head, key) == NULL && strstr(reply->body, key) == NULL,
+                  "%s %s answers with the key: %s", method, path, reply->body);
 }
 
 START_TEST(nothing_that_a_client_sends_is_logged)

@@ -179,7 +179,8 @@ START_TEST(events_hold_whole_code_points)
     static const char *const models[] = {"tiny-characters", "tiny-bytes"};
     for (int i = 0; i < 2; i++) {
         char body[256];
-        snprintf(body, sizeof body, "{'model':'%s','prompt':'a','max_tokens':400,'seed':4,'stream':true}", models[i]);
+        snprintf(body, sizeof body, "{'model':'%s','prompt':'a','max_tokens':400,'seed':4,'stream':true}",
+                 models[i]);
         client_post(&client, "/v1/completions", body);
         expect_stream(&story); /* cJSON takes any bytes, so look at them */
         const unsigned char *at = (const unsigned char *)reply.body;

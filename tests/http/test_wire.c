@@ -62,7 +62,8 @@ START_TEST(pipelined_requests_are_answered_in_order)
 {
     enum { N = 20 };
     for (int i = 0; i < N; i++)
-        client_say(&client, HEAD "X-Request-Id: turn-%d\r\nContent-Length: %zu\r\n\r\n" BODY, i, sizeof BODY - 1);
+        client_say(&client, HEAD "X-Request-Id: turn-%d\r\nContent-Length: %zu\r\n\r\n" BODY, i,
+                   sizeof BODY - 1);
     for (int i = 0; i < N; i++) {
         char id[32];
         snprintf(id, sizeof id, "turn-%d", i);
@@ -110,7 +111,8 @@ START_TEST(a_chunked_body_is_put_together)
         client_say(&client, "1;note=x\r\n%c\r\n", *at);
     client_say(&client, "0\r\nX-Trailer: y\r\n\r\n");
     expect_forecast();
-    client_say(&client, HEAD "Transfer-Encoding: chunked\r\n\r\n%zx\r\n" BODY "\r\n0\r\n\r\n", sizeof BODY - 1);
+    client_say(&client, HEAD "Transfer-Encoding: chunked\r\n\r\n%zx\r\n" BODY "\r\n0\r\n\r\n",
+               sizeof BODY - 1);
     expect_forecast();
 }
 END_TEST
@@ -354,7 +356,8 @@ END_TEST
 Suite *wire_suite(void);
 
 /* Each by TCP as it is, and by TLS. */
-static void add_cases(Suite *suite, const char *name, void (*begin)(void), const TTest *const *tests, size_t n)
+static void add_cases(Suite *suite, const char *name, void (*begin)(void), const TTest *const *tests,
+                      size_t n)
 {
     TCase *cases = tcase_create(name);
     tcase_add_checked_fixture(cases, begin, stop);
@@ -404,7 +407,8 @@ Suite *wire_suite(void)
     add_cases(suite, "broken, secure", start_secure, broken, sizeof broken / sizeof *broken);
     TCase *nonsense = tcase_create("nonsense");
     tcase_add_checked_fixture(nonsense, start, stop);
-    tcase_add_loop_test(nonsense, malformed_http_is_never_served, 0, (int)(sizeof malformed / sizeof *malformed));
+    tcase_add_loop_test(nonsense, malformed_http_is_never_served, 0,
+                        (int)(sizeof malformed / sizeof *malformed));
     suite_add_tcase(suite, nonsense);
     return suite;
 }

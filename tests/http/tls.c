@@ -149,7 +149,8 @@ void certificate_make(const char *name, const char *common_name)
     gnutls_x509_crt_set_serial(certificate, "\x01", 1);
     gnutls_x509_crt_set_activation_time(certificate, time(NULL) - 3600);
     gnutls_x509_crt_set_expiration_time(certificate, time(NULL) + 86400 * 30);
-    gnutls_x509_crt_set_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, common_name, (unsigned)strlen(common_name));
+    gnutls_x509_crt_set_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, common_name,
+                                  (unsigned)strlen(common_name));
     gnutls_x509_crt_set_key(certificate, key);
     ck_assert_int_ge(gnutls_x509_crt_sign2(certificate, certificate, key, GNUTLS_DIG_SHA256, 0), 0);
     ck_assert_int_ge(gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &pem), 0);

@@ -175,5 +175,6 @@ void written_too_fine(const struct tmp *tmp, const char *name)
                         " \"out.bias\": {\"dtype\": \"F32\", \"shape\": [3], \"data_offsets\": [36, 48]}}",
                         values, sizeof values);
     join(path, sizeof path, name, "golden.json");
-    tmp_write_text(tmp, path, "{\"cases\": [{\"input\": \"b\", \"tokens\": [1], \"output\": [0.3, 0.3, 0.3]}]}");
+    tmp_write_text(tmp, path,
+                   "{\"cases\": [{\"input\": \"b\", \"tokens\": [1], \"output\": [0.3, 0.3, 0.3]}]}");
 }

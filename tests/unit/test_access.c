@@ -105,7 +105,8 @@ Suite *access_suite(void)
 {
     Suite *suite = suite_create("access");
     TCase *cases = tcase_create("access");
-    tcase_add_loop_test(cases, a_traceparent_is_taken_or_ignored_as_a_whole, 0, (int)(sizeof traces / sizeof *traces));
+    tcase_add_loop_test(cases, a_traceparent_is_taken_or_ignored_as_a_whole, 0,
+                        (int)(sizeof traces / sizeof *traces));
     tcase_add_test(cases, no_beginning_of_a_traceparent_is_read_past_its_end);
     tcase_add_loop_test(cases, a_safe_id_is_kept_and_another_replaced, 0, (int)(sizeof ids / sizeof *ids));
     tcase_add_test(cases, an_id_has_a_longest_length);

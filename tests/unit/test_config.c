@@ -125,7 +125,8 @@ START_TEST(files_are_read_or_the_line_is_named)
         return;
     }
     ck_assert_msg(status != STATUS_OK, "taken: %s", files[_i].text);
-    ck_assert_msg(!strncmp(err.message, files[_i].message, strlen(files[_i].message)), "%s: %s", files[_i].text, err.message);
+    ck_assert_msg(!strncmp(err.message, files[_i].message, strlen(files[_i].message)), "%s: %s",
+                  files[_i].text, err.message);
 }
 END_TEST
 
@@ -246,7 +247,8 @@ Suite *config_suite(void)
     tcase_add_checked_fixture(line, start, NULL);
     tcase_add_test(line, flags_win);
     tcase_add_test(line, values_may_be_negative_numbers);
-    tcase_add_loop_test(line, mistakes_on_the_command_line_are_named, 0, (int)(sizeof mistakes / sizeof *mistakes));
+    tcase_add_loop_test(line, mistakes_on_the_command_line_are_named, 0,
+                        (int)(sizeof mistakes / sizeof *mistakes));
     suite_add_tcase(suite, line);
     return suite;
 }

@@ -298,7 +298,8 @@ Suite *json_suite(void)
     Suite *suite = suite_create("json");
     TCase *grammar = tcase_create("grammar");
     tcase_add_loop_test(grammar, json_is_taken, 0, (int)(sizeof good / sizeof *good));
-    tcase_add_loop_test(grammar, what_is_no_json_is_refused_with_its_place, 0, (int)(sizeof bad / sizeof *bad));
+    tcase_add_loop_test(grammar, what_is_no_json_is_refused_with_its_place, 0,
+                        (int)(sizeof bad / sizeof *bad));
     tcase_add_test(grammar, a_zero_byte_ends_nothing);
     tcase_add_test(grammar, values_are_counted);
     tcase_add_test(grammar, many_keys_are_compared_too);

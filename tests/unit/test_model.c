@@ -393,7 +393,8 @@ END_TEST
 START_TEST(auto_knows_only_real_precisions)
 {
     written_recommending(&tmp, "m", "auto");
-    expect_refusal(STATUS_BAD_VALUE, "config.json: 'precision' is 'auto', expected one of 'float32', 'float16', 'int8'");
+    expect_refusal(STATUS_BAD_VALUE,
+                   "config.json: 'precision' is 'auto', expected one of 'float32', 'float16', 'int8'");
 }
 END_TEST
 
@@ -462,7 +463,8 @@ Suite *model_suite(void)
     tcase_add_test(core, the_hash_is_sha256_of_the_weights);
     tcase_add_test(core, features_are_spread_over_the_inputs);
     tcase_add_loop_test(core, names_are_checked, 0, sizeof names / sizeof *names);
-    tcase_add_loop_test(core, auto_takes_what_the_bundle_recommends, 0, sizeof recommendations / sizeof *recommendations);
+    tcase_add_loop_test(core, auto_takes_what_the_bundle_recommends, 0,
+                        sizeof recommendations / sizeof *recommendations);
     tcase_add_test(core, auto_knows_only_real_precisions);
     tcase_add_test(core, auto_falls_back_where_the_recommended_fails);
     tcase_add_test(core, no_memory_is_survived_in_the_fallback);

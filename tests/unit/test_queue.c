@@ -306,7 +306,8 @@ START_TEST(places_are_promised_one_after_the_other)
     }
     ck_assert_int_ge(last_us, 2990000);
     ck_assert_int_le(last_us, 3010000);
-    for (size_t i = 0; i < 100000; i++) ck_assert_int_eq(queue_judge(&queue, &late, now, &retry_us), STATUS_QUEUE_FULL);
+    for (size_t i = 0; i < 100000; i++)
+        ck_assert_int_eq(queue_judge(&queue, &late, now, &retry_us), STATUS_QUEUE_FULL);
     ck_assert_int_eq(retry_us, 60000000);
 }
 END_TEST
