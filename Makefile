@@ -249,7 +249,7 @@ FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$O/tests/fuzz_%)
 $O/tests/fuzz_%: $O/tests/fuzz/fuzz_%.o $(if $(ENGINE),,$O/tests/fuzz/driver.o) $(SUPPORT) $(LIBRARY)
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) $(WIRE) $^ $(ALL_LIBS) $(CHECK_LIBS) -o $@
 # It stands in for libmicrohttpd.
-$O/tests/fuzz_request: WIRE := $(patsubst %,-Wl$(comma)--wrap=connection_%,header descriptor slot is_secure suspend \
+$O/tests/fuzz_request: WIRE := $(patsubst %,-Wl$(comma)--wrap=connection_%,header fault descriptor slot is_secure suspend \
                                  resume time_out blurt answer stream)
 
 BENCH_PROGRAMS := $(patsubst tests/bench/bench_%.c,$O/tests/bench_%,$(wildcard tests/bench/bench_*.c))

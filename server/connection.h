@@ -16,6 +16,8 @@ struct connection;
 
 /* The value of a request's header, or NULL. Names are compared without regard to case. */
 const char *connection_header(const struct connection *connection, const char *name);
+/* What is wrong with the request's headers as a whole (server/framing.h), or NULL. */
+const char *connection_fault(const struct connection *connection);
 int connection_descriptor(const struct connection *connection);
 /* Its slot with the attendant (server/watch.h). */
 int connection_slot(const struct connection *connection);

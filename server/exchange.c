@@ -213,7 +213,7 @@ static void write_head(const struct exchange *exchange, const struct reply *repl
     if (reply->stream) head_add(head, "Cache-Control", "no-cache");
     if (reply->stream) head_add(head, "X-Accel-Buffering", "no");
     closes |= atomic_load(&exchange->service->server->phase) >= SERVER_DRAINING;
-    if (closes) head_add(head, "Connection", "close");
+    if (closes || exchange->early.fault == FAULT_INVALID_HEADERS) head_add(head, "Connection", "close");
 }
 
 /* The next bytes of a stream are wanted. */
@@ -365,6 +365,8 @@ static bool check_headers(struct exchange *exchange, const char *path)
     const struct arrival arrival = {
         .method = exchange->method, .path = path, .content_type = connection_header(exchange->connection, "Content-Type"),
         .content_coding = connection_header(exchange->connection, "Content-Encoding")};
+    const char *fault = connection_fault(exchange->connection);
+    if (fault) return problem_set(&exchange->early, FAULT_INVALID_HEADERS, NULL, "%s", fault);
     exchange->preflight = is_preflight(exchange, &exchange->early);
     if (exchange->preflight) return exchange->early.fault == FAULT_NONE;
     if (!route_check(&exchange->match, &arrival, &exchange->early)) return false;
@@ -401,10 +403,11 @@ static struct exchange *exchange_new(struct service *service, struct connection 
     return exchange;
 }
 
-/* Without a key, or without one that may: nothing that he sends is read. */
-static bool is_stranger(const struct exchange *exchange)
+/* Without a key, or without one that may, nothing that he sends is read; nor what ends nobody knows where. */
+static bool is_unread(const struct exchange *exchange)
 {
-    return exchange->early.fault == FAULT_INVALID_API_KEY || exchange->early.fault == FAULT_PERMISSION_DENIED;
+    enum fault fault = exchange->early.fault;
+    return fault == FAULT_INVALID_API_KEY || fault == FAULT_PERMISSION_DENIED || fault == FAULT_INVALID_HEADERS;
 }
 
 static bool has_body(const struct connection *connection)
@@ -427,7 +430,8 @@ struct exchange *exchange_begin(struct service *service, struct connection *conn
     bool long_body = length && strtoull(length, NULL, 10) > (unsigned long long)config->limits_body_bytes;
     if (fine && long_body) fine = body_too_large(config, &exchange->early);
     *good = true;
-    bool at_once = long_body || connection_header(connection, "Expect") || (is_stranger(exchange) && has_body(connection));
+    bool at_once = long_body || connection_header(connection, "Expect") ||
+                   (is_unread(exchange) && has_body(connection));
     if (fine || !at_once) return exchange;
     watch_linger(service->watch, connection_descriptor(connection));
     *good = respond_early(exchange);

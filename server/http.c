@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "server/connection.h"
 #include "server/exchange.h"
+#include "server/framing.h"
 #include "server/log.h"
 #include "server/cors.h"
 #include "server/socket.h"
@@ -31,6 +32,7 @@ struct http {
 struct connection {
     struct MHD_Connection *mhd;
     int descriptor, slot;
+    bool is_old;             /* the request under way is of HTTP/1.0 */
     void *session;           /* GnuTLS's; NULL: no TLS */
     connection_reader *read; /* of the stream under way */
     void *read_context;
@@ -47,6 +49,21 @@ static struct connection *connection_of(struct MHD_Connection *mhd)
 const char *connection_header(const struct connection *connection, const char *name)
 {
     return MHD_lookup_connection_value(connection->mhd, MHD_HEADER_KIND, name);
+}
+
+static enum MHD_Result take_header(void *framing, enum MHD_ValueKind kind, const char *name, size_t name_bytes,
+                                   const char *value, size_t value_bytes)
+{
+    (void)kind;
+    framing_take(framing, name, name_bytes, value ? value : "", value_bytes);
+    return MHD_YES;
+}
+
+const char *connection_fault(const struct connection *connection)
+{
+    struct framing framing = {0};
+    MHD_get_connection_values_n(connection->mhd, MHD_HEADER_KIND, take_header, &framing);
+    return framing_fault(&framing, connection->is_old);
 }
 
 int connection_descriptor(const struct connection *connection)
@@ -167,10 +184,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
 {
     struct http *http = context;
     struct exchange *exchange = *state;
-    (void)version;
     if (!exchange) {
         struct connection *connection = connection_of(mhd);
         bool good = false;
+        if (connection) connection->is_old = !strcmp(version, "HTTP/1.0");
         if (connection) *state = exchange_begin(&http->service, connection, method, path, &good);
         return good ? MHD_YES : MHD_NO;
     }

@@ -19,6 +19,7 @@
 #include "core/clock.h"
 #include "models/job.h"
 #include "server/exchange.h"
+#include "server/framing.h"
 #include "server/json.h"
 #include "server/keys.h"
 #include "server/log.h"
@@ -45,6 +46,7 @@ struct connection {
 
 #define WIRE(name) __wrap_connection_##name
 const char *WIRE(header)(const struct connection *connection, const char *name);
+const char *WIRE(fault)(const struct connection *connection);
 int WIRE(descriptor)(const struct connection *connection);
 int WIRE(slot)(const struct connection *connection);
 bool WIRE(is_secure)(const struct connection *connection);
@@ -61,6 +63,15 @@ const char *WIRE(header)(const struct connection *connection, const char *name)
     for (size_t i = 0; i < connection->n_headers; i++)
         if (!strcasecmp(connection->names[i], name)) return connection->values[i];
     return NULL;
+}
+
+const char *WIRE(fault)(const struct connection *connection)
+{
+    struct framing framing = {0};
+    for (size_t i = 0; i < connection->n_headers; i++)
+        framing_take(&framing, connection->names[i], strlen(connection->names[i]), connection->values[i],
+                     strlen(connection->values[i]));
+    return framing_fault(&framing, false);
 }
 
 int WIRE(descriptor)(const struct connection *connection)

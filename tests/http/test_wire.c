@@ -310,6 +310,33 @@ START_TEST(malformed_http_is_never_served)
 }
 END_TEST
 
+/* What a proxy could take for another number of requests than we do. */
+static const char *const ambiguous[] = {
+    HEAD "Content-Length: 30\r\nTransfer-Encoding: chunked\r\n\r\n1e\r\n" BODY "\r\n0\r\n\r\n",
+    HEAD "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n1e\r\n" BODY "\r\n0\r\n\r\n",
+    HEAD "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n1e\r\n" BODY "\r\n0\r\n\r\n",
+    HEAD "Transfer-Encoding: identity\r\nContent-Length: 30\r\n\r\n" BODY,
+    HEAD "Transfer-Encoding: gzip, chunked\r\n\r\n1e\r\n" BODY "\r\n0\r\n\r\n",
+    HEAD "Transfer-Encoding : chunked\r\nContent-Length: 30\r\n\r\n" BODY,
+    HEAD "Transfer-Encoding : chunked\r\n\r\n1e\r\n" BODY "\r\n0\r\n\r\n",
+    HEAD "Content-Length: 30\r\nContent-Length: 3\r\n\r\n" BODY,
+    HEAD "Content-Length: 3\r\nContent-Length: 30\r\n\r\n" BODY,
+    HEAD "Host: u\r\nContent-Length: 30\r\n\r\n" BODY,
+    "GET /health HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: none\r\n\r\n",
+    "POST /v1/forecast HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"
+    "1e\r\n" BODY "\r\n0\r\n\r\n",
+};
+
+START_TEST(ambiguous_headers_are_refused_and_nothing_after_them_is_served)
+{
+    client_say(&client, "%sGET /health HTTP/1.1\r\nHost: t\r\n\r\n", ambiguous[_i]);
+    ck_assert(client_read(&client, &reply));
+    expect_error(&reply, 400, "invalid_headers", "");
+    ck_assert_str_eq(reply_header(&reply, "Connection"), "close");
+    ck_assert(!client_read(&client, &reply));
+}
+END_TEST
+
 START_TEST(too_long_headers_are_refused)
 {
     client_say(&client, "GET /health HTTP/1.1\r\nHost: t\r\n");
@@ -409,6 +436,8 @@ Suite *wire_suite(void)
     tcase_add_checked_fixture(nonsense, start, stop);
     tcase_add_loop_test(nonsense, malformed_http_is_never_served, 0,
                         (int)(sizeof malformed / sizeof *malformed));
+    tcase_add_loop_test(nonsense, ambiguous_headers_are_refused_and_nothing_after_them_is_served, 0,
+                        (int)(sizeof ambiguous / sizeof *ambiguous));
     suite_add_tcase(suite, nonsense);
     return suite;
 }
