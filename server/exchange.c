@@ -542,7 +542,10 @@ static bool resume(struct exchange *exchange)
 bool exchange_go(struct exchange *exchange)
 {
     assert(exchange->magic == EXCHANGE_MAGIC);
-    return exchange->phase == PHASE_WAITING ? resume(exchange) : dispatch(exchange);
+    pthread_mutex_lock(&exchange->mu);
+    bool waits = exchange->phase == PHASE_WAITING;
+    pthread_mutex_unlock(&exchange->mu);
+    return waits ? resume(exchange) : dispatch(exchange);
 }
 
 void exchange_end(struct exchange *exchange, bool well)

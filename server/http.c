@@ -6,6 +6,7 @@
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -178,6 +179,15 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
     *socket_context = NULL;
 }
 
+/* The path of a target that is a whole URI (RFC 9112, 3.2.2), else the target. */
+static const char *path_of(const char *target)
+{
+    size_t scheme = !strncasecmp(target, "http://", 7) ? 7 : !strncasecmp(target, "https://", 8) ? 8 : 0;
+    if (!scheme) return target;
+    const char *path = strchr(target + scheme, '/');
+    return path ? path : "/";
+}
+
 static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *path,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_bytes, void **state)
@@ -188,12 +198,20 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
         struct connection *connection = connection_of(mhd);
         bool good = false;
         if (connection) connection->is_old = !strcmp(version, "HTTP/1.0");
-        if (connection) *state = exchange_begin(&http->service, connection, method, path, &good);
+        if (connection) *state = exchange_begin(&http->service, connection, method, path_of(path), &good);
         return good ? MHD_YES : MHD_NO;
     }
     size_t n = *upload_bytes;
     *upload_bytes = 0;
     return (n ? exchange_take(exchange, upload, n) : exchange_go(exchange)) ? MHD_YES : MHD_NO;
+}
+
+/* In place, as libmicrohttpd does it, but that a text with %00 stays as it is: cut there, it would be another path
+ * than the one that stands in front of it has let through. */
+static size_t unescape(void *context, struct MHD_Connection *mhd, char *text)
+{
+    (void)context, (void)mhd;
+    return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
 }
 
 static void on_completed(void *context, struct MHD_Connection *mhd, void **state,
@@ -243,8 +261,10 @@ static struct MHD_Daemon *start_daemon(struct http *http)
         {MHD_OPTION_END, 0, NULL}};
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     return MHD_start_daemon(flags | (http->is_secure ? MHD_USE_TLS : 0), 0, NULL, NULL, on_request, http,
-                            MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-                            on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
+                            MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+                            MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
+                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
                             MHD_OPTION_ARRAY, options, MHD_OPTION_ARRAY, http->is_secure ? tls : &tls[2],
                             MHD_OPTION_END);
 }

@@ -365,6 +365,33 @@ START_TEST(a_query_is_not_part_of_the_path)
 }
 END_TEST
 
+static const struct {
+    const char *target;
+    int status;
+} targets[] = {
+    {"/health", 200},
+    {"/%68ealth", 200},
+    {"http://t/health", 200},
+    {"HTTPS://t:8443/health?x=y", 200},
+    {"http://t", 404},
+    {"ftp://t/health", 404},
+    {"/http://t/health", 404},
+    {"/health%00", 404},
+    {"/health%00x", 404},
+    {"/v1/models/tiny-series", 200},
+    {"/v1/models/tiny-series%00", 404},
+};
+
+START_TEST(targets_mean_what_their_bytes_say)
+{
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        client_say(&client, "GET %s HTTP/1.1\r\nHost: t\r\n\r\n", targets[i].target);
+        ck_assert(client_read(&client, &reply));
+        ck_assert_msg(reply.status == targets[i].status, "%s: %d", targets[i].target, reply.status);
+    }
+}
+END_TEST
+
 START_TEST(a_refusal_leaves_the_connection_in_step)
 {
     /* Bodies of refused requests must not be taken for the next request. */
@@ -405,7 +432,8 @@ Suite *wire_suite(void)
         a_request_may_come_byte_by_byte,
         a_chunked_body_is_put_together,
         an_expected_100_comes_before_the_body,
-        a_query_is_not_part_of_the_path};
+        a_query_is_not_part_of_the_path,
+        targets_mean_what_their_bytes_say};
     const TTest *const large[] = {
         a_huge_content_length_is_refused_before_the_body,
         a_huge_content_length_is_refused_in_place_of_a_100,
