@@ -277,7 +277,7 @@ export CAROUSEL_SCRATCH := $O/tests/scratch
 ## check: build and run every test; SAN=address,undefined or SAN=thread for the sanitizers
 check: deps-check
 	@$(MAKE) programs
-	@MAKE="$(MAKE)" tests/check.sh $(MODE) $(TIERS) fuzz cli $(if $(filter release,$(MODE)),layers headers size hardening)
+	@MAKE="$(MAKE)" tests/check.sh $(MODE) $(TIERS) fuzz cli $(if $(filter release,$(MODE)),layers headers size limits hardening)
 	@$(if $(filter release,$(MODE)),$(MAKE) -s cov)
 
 ## unit golden http: one tier of the tests; SUITE=name narrows it
@@ -309,6 +309,10 @@ headers:
 ## size: refuse functions over 80 lines, files over 600
 size:
 	@tests/size.sh
+
+## limits: refuse a list of limits in docs/operations.md that is not the program's
+limits: $(CAROUSEL)
+	@tests/limits.sh
 
 ## hardening: refuse a program without the protections of compiler and linker
 hardening: $(CAROUSEL)
@@ -360,7 +364,7 @@ docker-check:
 cov: deps-check
 	@$(MAKE) COV=1 programs
 	@tests/coverage.sh $(BUILD)/cov "$(MAKE) COV=1" $(TIERS) fuzz cli
-.PHONY: check $(TIERS) fuzz soak cli layers headers size hardening check-valgrind check-clients check-openapi check-prometheus deb check-deb docker-check cov
+.PHONY: check $(TIERS) fuzz soak cli layers headers size limits hardening check-valgrind check-clients check-openapi check-prometheus deb check-deb docker-check cov
 
 # ---------------------------------------------------------------------------------------------
 # Running, installing, keeping tidy

@@ -1,4 +1,7 @@
 /* Settings: where they come from, what is refused, and that the example file is the table. */
+#include "core/sequence.h"
+#include "models/forecasting.h"
+#include "models/generation.h"
 #include "server/arguments.h"
 #include "server/config.h"
 
@@ -26,6 +29,28 @@ static char *printed(size_t *n)
     fclose(file);
     return text;
 }
+
+/* A limit that could be set higher than the tasks go would be published, and not hold. */
+START_TEST(limits_end_where_the_tasks_do)
+{
+    static const struct {
+        const char *key;
+        int64_t most;
+    } ends[] = {
+        {"stop_bytes", GENERATION_MAX_STOP_BYTES}, {"series", FORECAST_MAX_SERIES},       {"horizon", FORECAST_MAX_HORIZON},
+        {"num_samples", FORECAST_MAX_SAMPLES},     {"quantiles", FORECAST_MAX_QUANTILES}, {"max_priority", SEQUENCE_PRIORITY_MAX},
+    };
+    const struct config_row *row;
+    size_t n = 0;
+    for (size_t i = 0; (row = config_row(i)); i++)
+        for (size_t k = 0; k < sizeof ends / sizeof *ends; k++) {
+            if (strcmp(row->section, "limits") || !row->key || strcmp(row->key, ends[k].key)) continue;
+            ck_assert_msg(row->maximum == ends[k].most, "limits.%s ends at %lld", row->key, (long long)row->maximum);
+            n++;
+        }
+    ck_assert_uint_eq(n, sizeof ends / sizeof *ends);
+}
+END_TEST
 
 START_TEST(rows_agree_with_themselves)
 {
@@ -236,6 +261,7 @@ Suite *config_suite(void)
     TCase *core = tcase_create("table");
     tcase_add_checked_fixture(core, start, NULL);
     tcase_add_test(core, rows_agree_with_themselves);
+    tcase_add_test(core, limits_end_where_the_tasks_do);
     tcase_add_test(core, the_example_is_the_table);
     tcase_add_test(core, what_is_printed_reads_back);
     tcase_add_loop_test(core, files_are_read_or_the_line_is_named, 0, (int)(sizeof files / sizeof *files));
