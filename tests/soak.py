@@ -38,12 +38,15 @@ JUDGED_MINUTES = 10
 MARGIN_PART, MARGIN_MIB = 0.03, 4  # of the resident memory; sanitizers' own memory is not ours: no check there
 PATIENCE_S = 120
 BODY_S = 2                         # timeouts.body_s of this server
-KEYS = {"infer": "scopes=infer", "metrics": "scopes=metrics", "admin": "scopes=admin", "limited": "scopes=infer requests_per_minute=60",
+KEYS = {"infer": "scopes=infer", "metrics": "scopes=metrics", "admin": "scopes=admin",
+        "limited": "scopes=infer requests_per_minute=60",
         "few-steps": "scopes=infer steps_per_minute=2000"}
 ROUTE_MODEL, ROUTE_NONE = "/v1/models/{id}", "none"
 RELOAD, LOAD, UNLOAD = "/v1/models/{id}/reload", "/v2/repository/models/{id}/load", "/v2/repository/models/{id}/unload"
-COMPUTES = {"/v1/completions", "/v1/score", "/v1/forecast", "/v1/classify", "/v1/embeddings", RELOAD, LOAD, UNLOAD}
-TEXTS = ["ROMEO:", "To be, or not to be", "A film to fall in love with.", "play some jazz", "Two hours of my life are gone.", "x" * 400]
+COMPUTES = {"/v1/completions", "/v1/score", "/v1/forecast", "/v1/classify", "/v1/embeddings", RELOAD,
+            LOAD, UNLOAD}
+TEXTS = ["ROMEO:", "To be, or not to be", "A film to fall in love with.", "play some jazz",
+         "Two hours of my life are gone.", "x" * 400]
 
 
 class Tally:
@@ -220,11 +223,14 @@ class Soak:
         return sequence if self.rng.random() < 0.5 else [sequence, sequence[:3]]
 
     def completion_body(self):
-        rng, body = self.rng, {"model": "shakespeare", "prompt": self.inputs(3), "max_tokens": self.rng.randint(1, 60)}
+        rng, body = self.rng, {"model": "shakespeare", "prompt": self.inputs(3),
+                               "max_tokens": self.rng.randint(1, 60)}
         if rng.random() < 0.5:
-            body.update(temperature=rng.random() * 2, top_p=rng.random(), top_k=rng.randint(0, 40), seed=rng.randint(0, 10**9))
+            body.update(temperature=rng.random() * 2, top_p=rng.random(), top_k=rng.randint(0, 40),
+                        seed=rng.randint(0, 10**9))
         if rng.random() < 0.3:
-            body.update(n=rng.randint(1, 3), stop=rng.choice([".", ["\n", "the"]]), logprobs=rng.randint(0, 5))
+            body.update(n=rng.randint(1, 3), stop=rng.choice([".", ["\n", "the"]]),
+                        logprobs=rng.randint(0, 5))
         if rng.random() < 0.2:
             body.update(echo=True, logit_bias={"3": -100}, presence_penalty=1, repetition_penalty=1.1)
         return body
@@ -271,7 +277,8 @@ class Soak:
 
     def classify(self):
         model = self.rng.choice(["sentiment", "intents", "digits"])
-        self.post("classify", "/v1/classify", {"model": model, "input": self.digits() if model == "digits" else self.inputs(4)})
+        self.post("classify", "/v1/classify",
+                  {"model": model, "input": self.digits() if model == "digits" else self.inputs(4)})
 
     def embeddings(self):
         body = {"model": self.rng.choice(["shakespeare", "sentiment"]), "input": self.inputs(3)}
@@ -281,15 +288,19 @@ class Soak:
 
     def tokenize(self):
         self.post("tokenize", "/v1/tokenize", {"model": "shakespeare", "input": self.inputs(4)})
-        self.post("detokenize", "/v1/detokenize", {"model": "shakespeare", "tokens": [self.rng.randint(0, 60) for _ in range(20)]})
+        self.post("detokenize", "/v1/detokenize",
+                  {"model": "shakespeare", "tokens": [self.rng.randint(0, 60) for _ in range(20)]})
 
     def look(self):
         path, route, key = self.rng.choice([
-            ("/v1/models", "/v1/models", "infer"), ("/v1/models/series", ROUTE_MODEL, "infer"), ("/v1/info", "/v1/info", "admin"),
+            ("/v1/models", "/v1/models", "infer"), ("/v1/models/series", ROUTE_MODEL, "infer"),
+            ("/v1/info", "/v1/info", "admin"),
             ("/metrics", "/metrics", "metrics"), ("/livez", "/livez", None), ("/health", "/health", None),
             ("/readyz", "/readyz", None), ("/openapi.json", "/openapi.json", None)])
         method = self.rng.choice(["GET", "GET", "HEAD"])
-        self.ask("look", request(method, path, key=key, extra=["Origin: https://a.example", "X-Request-Id: soak"]), route, (200,), method == "GET")
+        self.ask("look", request(method, path, key=key,
+                                 extra=["Origin: https://a.example", "X-Request-Id: soak"]), route, (200,),
+                 method == "GET")
 
     def pipelined(self):
         self.client.send(request("GET", "/livez", key=None) * 3)
@@ -304,22 +315,29 @@ class Soak:
     # ---- what they get wrong ----
 
     BAD_BODIES = [
-        ("/v1/completions", b"", 400), ("/v1/completions", b"{", 400), ("/v1/completions", b"[]", 400), ("/v1/completions", b"\xff\xfe", 400),
-        ("/v1/completions", b"[" * 5000, 400), ("/v1/completions", b'{"prompt":"a"} x', 400), ("/v1/score", b'{"input":1,"input":2}', 400),
-        ("/v1/completions", {"model": "shakespeare"}, 400), ("/v1/completions", {"model": "shakespeare", "prompt": 7}, 400),
+        ("/v1/completions", b"", 400), ("/v1/completions", b"{", 400), ("/v1/completions", b"[]", 400),
+        ("/v1/completions", b"\xff\xfe", 400),
+        ("/v1/completions", b"[" * 5000, 400), ("/v1/completions", b'{"prompt":"a"} x', 400),
+        ("/v1/score", b'{"input":1,"input":2}', 400),
+        ("/v1/completions", {"model": "shakespeare"}, 400),
+        ("/v1/completions", {"model": "shakespeare", "prompt": 7}, 400),
         ("/v1/completions", {"model": "shakespeare", "prompt": "a", "max_tokens": "b"}, 400),
         ("/v1/completions", {"model": "shakespeare", "prompt": "a", "temperature": 9}, 400),
         ("/v1/completions", {"model": "shakespeare", "prompt": [1, 10**6]}, 400),
         ("/v1/completions", {"model": "shakespeare", "prompt": "a", "n": 10**6}, 400),
         ("/v1/completions", {"model": "shakespeare", "prompt": "a\0b"}, 400),
-        ("/v1/completions", {"model": "none", "prompt": "a"}, 404), ("/v1/completions", {"model": "series", "prompt": "a"}, 422),
+        ("/v1/completions", {"model": "none", "prompt": "a"}, 404),
+        ("/v1/completions", {"model": "series", "prompt": "a"}, 422),
         ("/v1/completions", {"model": "shakespeare", "prompt": "a", "session": "s"}, 501),
-        ("/v1/forecast", {"model": "series", "series": [[]]}, 400), ("/v1/forecast", {"model": "series", "series": "a"}, 400),
+        ("/v1/forecast", {"model": "series", "series": [[]]}, 400),
+        ("/v1/forecast", {"model": "series", "series": "a"}, 400),
         ("/v1/forecast", {"model": "series", "series": [1, 2], "quantiles": [2]}, 400),
         ("/v1/forecast", b'{"model":"series","series":[1e999,2]}', 400),
-        ("/v1/classify", {"model": "digits", "input": [[1, 2]]}, 400), ("/v1/classify", {"model": "sentiment", "input": 3}, 400),
+        ("/v1/classify", {"model": "digits", "input": [[1, 2]]}, 400),
+        ("/v1/classify", {"model": "sentiment", "input": 3}, 400),
         ("/v1/embeddings", {"model": "sentiment", "input": "a", "dimensions": 3}, 422),
-        ("/v1/tokenize", {"model": "digits", "input": "a"}, 422), ("/v1/detokenize", {"model": "shakespeare", "tokens": [-1]}, 400)]
+        ("/v1/tokenize", {"model": "digits", "input": "a"}, 422),
+        ("/v1/detokenize", {"model": "shakespeare", "tokens": [-1]}, 400)]
 
     def bad_body(self):
         path, body, status = self.rng.choice(self.BAD_BODIES)
@@ -333,8 +351,10 @@ class Soak:
             (request("GET", "/nothing"), ROUTE_NONE, 404), (request("GET", "/%ff%00/v1"), ROUTE_NONE, 404),
             (request("POST", "/v1/models"), "/v1/models", 405), (request("DELETE", path), path, 405),
             (request("GET", "/v1/models/nobody"), ROUTE_MODEL, 404),
-            (request("POST", path, body, key="wrong"), path, 401), (request("POST", path, body, key=None), path, 401),
-            (request("POST", path, body, key="metrics"), path, 403), (request("GET", "/metrics"), "/metrics", 403),
+            (request("POST", path, body, key="wrong"), path, 401),
+            (request("POST", path, body, key=None), path, 401),
+            (request("POST", path, body, key="metrics"), path, 403),
+            (request("GET", "/metrics"), "/metrics", 403),
             (request("POST", path, body, extra=["Content-Encoding: gzip"]), path, 415),
             (request("POST", path, body).replace(b"application/json", b"text/plain"), path, 415),
             (head("POST", path, length=1 << 30), path, 413), (head("POST", path, length=1 << 60), path, 413),
@@ -351,21 +371,26 @@ class Soak:
     def not_http(self):
         """The HTTP library answers or closes by itself: such things are no requests, and are not counted."""
         self.client.close()
-        self.client.send(self.rng.choice([b"\x16\x03\x01\x02\0\1\0\1\xfc\3\3", b"GET\r\n\r\n", b"POST /v1/score HTTP/1.1\r\nContent-Len",
-                                          head("POST", "/v1/score", length=1 << 70), head("GET", "/livez", extra=["X: " + "y" * 40000]), b"\0" * 50]))
+        self.client.send(self.rng.choice([b"\x16\x03\x01\x02\0\1\0\1\xfc\3\3", b"GET\r\n\r\n",
+                                          b"POST /v1/score HTTP/1.1\r\nContent-Len",
+                                          head("POST", "/v1/score", length=1 << 70),
+                                          head("GET", "/livez", extra=["X: " + "y" * 40000]), b"\0" * 50]))
         self.tally.kinds["not http"] += 1
         time.sleep(self.rng.random() * 0.1)
         self.client.close(reset=self.rng.random() < 0.5)
 
     def too_late(self):
-        body = {"model": "shakespeare", "prompt": "a", "max_tokens": 16000, "n": 3, "timeout_ms": self.rng.randint(1, 150)}
+        body = {"model": "shakespeare", "prompt": "a", "max_tokens": 16000, "n": 3,
+                "timeout_ms": self.rng.randint(1, 150)}
         self.post("too late", "/v1/completions", body, (504, 429))
 
     def over_quota(self):
         if self.rng.random() < 0.5:
-            self.post("over quota", "/v1/tokenize", {"model": "shakespeare", "input": "a"}, (200, 429), "limited")
+            self.post("over quota", "/v1/tokenize", {"model": "shakespeare", "input": "a"}, (200, 429),
+                      "limited")
         else:
-            self.post("over quota", "/v1/score", {"model": "shakespeare", "input": "a" * 100}, (200, 429), "few-steps")
+            self.post("over quota", "/v1/score", {"model": "shakespeare", "input": "a" * 100}, (200, 429),
+                      "few-steps")
 
     # ---- clients who leave ----
 
@@ -374,8 +399,10 @@ class Soak:
         first byte proves."""
         path, body = self.rng.choice([
             ("/v1/completions", dict(self.completion_body(), max_tokens=3000, stream=True)),
-            ("/v1/completions", dict(self.completion_body(), max_tokens=3000)), ("/v1/score", {"model": "shakespeare", "input": "b" * 3000}),
-            ("/v1/forecast", {"model": "series", "series": [[1, 2, 3]] * 20, "num_samples": 50, "horizon": 12})])
+            ("/v1/completions", dict(self.completion_body(), max_tokens=3000)),
+            ("/v1/score", {"model": "shakespeare", "input": "b" * 3000}),
+            ("/v1/forecast", {"model": "series", "series": [[1, 2, 3]] * 20, "num_samples": 50,
+                              "horizon": 12})])
         self.client.close()
         self.client.send(request("POST", path, body))
         time.sleep(self.rng.choice([0, 0.001, 0.02, 0.3]))
@@ -398,8 +425,10 @@ class Soak:
         self.tally.leave("/v1/score")
         self.tally.kinds["leave in body"] += 1
 
-    KINDS = [(completion, 12), (stream, 12), (score, 8), (forecast, 10), (classify, 10), (embeddings, 6), (tokenize, 6), (look, 8),
-             (pipelined, 1), (bad_body, 12), (bad_request, 8), (late_body, 0.2), (not_http, 2), (too_late, 2), (over_quota, 2), (leave, 5),
+    KINDS = [(completion, 12), (stream, 12), (score, 8), (forecast, 10), (classify, 10), (embeddings, 6),
+             (tokenize, 6), (look, 8),
+             (pipelined, 1), (bad_body, 12), (bad_request, 8), (late_body, 0.2), (not_http, 2), (too_late, 2),
+             (over_quota, 2), (leave, 5),
              (leave_in_body, 2)]
 
     def run(self):
@@ -423,13 +452,15 @@ class Administrator(Soak):
             self.ask("administer", request("POST", path, {}, "admin"), route, expected)
 
         while not self.stop.wait(self.rng.random()):
-            change(f"/v1/models/{self.rng.choice(['series', 'numbers', 'digits', 'shakespeare'])}/reload", RELOAD, (200,))
+            change(f"/v1/models/{self.rng.choice(['series', 'numbers', 'digits', 'shakespeare'])}/reload",
+                   RELOAD, (200,))
             change("/v2/repository/models/guest/unload", UNLOAD, (200,))
             self.post("administer", "/v1/forecast", {"model": "guest", "series": [1, 2]}, (404,))
             change("/v2/repository/models/guest/load", LOAD, (200,))
             self.post("administer", "/v1/forecast", {"model": "guest", "series": [1, 2]}, (200,))
             change("/v2/repository/models/nobody/load", LOAD, (404,))
-            self.ask("administer", request("POST", "/v2/repository/index", {}, "admin"), "/v2/repository/index", (200,))
+            self.ask("administer", request("POST", "/v2/repository/index", {}, "admin"),
+                     "/v2/repository/index", (200,))
         self.client.close()
 
 
@@ -441,8 +472,10 @@ class Server:
         os.makedirs(f"{folder}/models")
         os.symlink(os.path.abspath("zoo/numbers"), f"{folder}/models/guest")
         self.log = open(f"{folder}/log", "w+", encoding="utf-8")
-        settings = {"models.folders": f"zoo:{folder}/models", "auth.keys_file": f"{folder}/keys", "timeouts.body_s": BODY_S,
-                    "limits.body_bytes": "128KiB", "http.cors_origins": "https://a.example", "models.load_percent": 50}
+        settings = {"models.folders": f"zoo:{folder}/models", "auth.keys_file": f"{folder}/keys",
+                    "timeouts.body_s": BODY_S,
+                    "limits.body_bytes": "128KiB", "http.cors_origins": "https://a.example",
+                    "models.load_percent": 50}
         command = [program, "serve", "--port", "0"]
         for key, value in settings.items():
             command += ["--set", f"{key}={value}"]
@@ -576,7 +609,8 @@ def main():
     parser.add_argument("--clients", type=int, default=10)
     parser.add_argument("--program", default="build/carousel")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--any-memory", action="store_true", help="do not judge the resident memory (sanitizers keep what was freed)")
+    parser.add_argument("--any-memory", action="store_true",
+                        help="do not judge the resident memory (sanitizers keep what was freed)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         return soak(options, Server(options.program, folder))

@@ -37,7 +37,8 @@ class Forecaster(nn.Module):
     def network(self):
         """The `network` array of config.json."""
         lstm = self.lstm
-        return [{"type": "lstm", "prefix": "lstm", "input_size": lstm.input_size, "hidden_size": lstm.hidden_size,
+        return [{"type": "lstm", "prefix": "lstm", "input_size": lstm.input_size,
+                 "hidden_size": lstm.hidden_size,
                  "num_layers": lstm.num_layers},
                 {"type": "linear", "prefix": "output", "in_features": lstm.hidden_size,
                  "out_features": self.output.out_features}]

@@ -64,7 +64,8 @@ class Server:
     """build/carousel with all models in one precision, from `with` to its end."""
 
     def __init__(self, program, folder, precision):
-        self.command = [program, "serve", "--port", "0", "--models", folder, "--set", f"models.precision={precision}",
+        self.command = [program, "serve", "--port", "0", "--models", folder, "--set",
+                        f"models.precision={precision}",
                         "--set", "log.level=error", "--set", "log.access=false"]
 
     def __enter__(self):
@@ -100,7 +101,8 @@ class Server:
         forecasts = []
         for at in range(0, len(contexts), PIECE):
             series = [[None if math.isnan(x) else float(x) for x in c] for c in contexts[at:at + PIECE]]
-            forecasts += self.ask("/v1/forecast", model=model, series=series, horizon=horizon, seed=at, **more)["forecasts"]
+            forecasts += self.ask("/v1/forecast", model=model, series=series, horizon=horizon, seed=at,
+                                  **more)["forecasts"]
         return forecasts
 
 
@@ -153,7 +155,8 @@ def measure_numbers(recipe, data, server):
 def measure_series(recipe, data, server):
     def ask(contexts):
         answers = server.forecasts("series", contexts, recipe.AHEAD, quantiles=[0.1, 0.9])
-        return [[numpy.array(x) for x in (a["mean"], a["quantiles"]["0.1"], a["quantiles"]["0.9"])] for a in answers]
+        return [[numpy.array(x) for x in (a["mean"],
+                                          a["quantiles"]["0.1"], a["quantiles"]["0.9"])] for a in answers]
     sets = recipe.held_out(recipe.read(data)).values()
     errors, _, covers, counts = zip(*(recipe.figures(ask, season, windows) for season, windows in sets))
     return sum(counts), [numpy.mean(errors), numpy.mean(covers)]
@@ -161,7 +164,8 @@ def measure_series(recipe, data, server):
 
 ACCURACY = [Metric("accuracy", "accuracy", 0.3)]
 MODELS = {
-    "shakespeare": ("text/tinyshakespeare.txt", measure_perplexity, [Metric("perplexity", "perplexity", 0.5, relative=True)]),
+    "shakespeare": ("text/tinyshakespeare.txt", measure_perplexity,
+                    [Metric("perplexity", "perplexity", 0.5, relative=True)]),
     "numbers": (".", measure_numbers, [Metric("next within 1 %", "next within 1 %", 0.3),
                                        Metric("fifth within 5 %", "fifth within 5 %", 0.3)]),
     "series": ("timeseries", measure_series, [Metric("mean MASE", "mean error", 1, relative=True),
@@ -182,7 +186,8 @@ def load_recipe(model):
 
 
 def run_recipe(model, data):
-    command = [sys.executable, str(ZOO / model / "train.py"), "--data", str(data), "--evaluate", "--threads", "1"]
+    command = [sys.executable, str(ZOO / model / "train.py"), "--data", str(data), "--evaluate",
+               "--threads", "1"]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
@@ -217,7 +222,8 @@ def report(model, metrics, measured, printed):
         print("| " + " | ".join(cells) + " |", flush=True)
         if not metric.agrees(base, figure):
             right = False
-            print(f"{model}: float32 over HTTP gives {metric.name} {base:.5f}, but the recipe {figure}", file=sys.stderr)
+            print(f"{model}: float32 over HTTP gives {metric.name} {base:.5f}, but the recipe {figure}",
+                  file=sys.stderr)
     due = recommendation(model, accepted)
     said = json.loads((ZOO / model / "config.json").read_text(encoding="utf-8")).get("precision")
     if said != due:
@@ -228,7 +234,8 @@ def report(model, metrics, measured, printed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="data", help="folder of the recipes' data (default %(default)s)")
     parser.add_argument("--models", default=",".join(MODELS), help="default %(default)s")
     parser.add_argument("--program", default="build/carousel", help="default %(default)s")

@@ -23,11 +23,13 @@ def arguments(doc, data, epochs, seed=1):
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=data, help="the training data (default %(default)s)")
     parser.add_argument("--out", help="folder that receives the bundle (default: the recipe's own folder)")
-    parser.add_argument("--checkpoint", help="file to save to after every epoch and to resume from (default: none)")
+    parser.add_argument("--checkpoint",
+                        help="file to save to after every epoch and to resume from (default: none)")
     parser.add_argument("--epochs", type=int, default=epochs, help="default %(default)s")
     parser.add_argument("--seed", type=int, default=seed, help="default %(default)s")
     parser.add_argument("--threads", type=int, default=2, help="default %(default)s")
-    parser.add_argument("--evaluate", action="store_true", help="do not train: print the figures of the bundle")
+    parser.add_argument("--evaluate", action="store_true",
+                        help="do not train: print the figures of the bundle")
     args = parser.parse_args()
     random.seed(args.seed)
     numpy.random.seed(args.seed)
@@ -55,14 +57,16 @@ class Progress:
         self.total, self.count = self.total + loss, self.count + 1
         if time.time() - self.spoke > self.every:
             self.spoke = time.time()
-            print(f"  epoch {epoch + 1}/{self.epochs} step {step + 1}/{self.steps} loss {self.mean():.4f}", flush=True)
+            print(f"  epoch {epoch + 1}/{self.epochs} step {step + 1}/{self.steps} loss {self.mean():.4f}",
+                  flush=True)
 
     def mean(self):
         return self.total / max(self.count, 1)
 
     def epoch(self, epoch, note=""):
         seconds = time.time() - self.begin
-        print(f"epoch {epoch + 1}/{self.epochs}: loss {self.mean():.4f}  {note}  [{seconds:.0f} s]", flush=True)
+        print(f"epoch {epoch + 1}/{self.epochs}: loss {self.mean():.4f}  {note}  [{seconds:.0f} s]",
+              flush=True)
         self.total = self.count = 0
 
 

@@ -93,7 +93,8 @@ def write_onnx(net, path):
         tensors.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    nodes.append(helper.make_node("Gather", [constant("table", weights["embedding.weight"]), "tokens"], ["x0"]))
+    nodes.append(helper.make_node("Gather",
+                                  [constant("table", weights["embedding.weight"]), "tokens"], ["x0"]))
     for k in range(LAYERS):
         bias = np.concatenate([iofc(weights[f"lstm.bias_ih_l{k}"]), iofc(weights[f"lstm.bias_hh_l{k}"])], 1)
         nodes.append(helper.make_node(
@@ -188,7 +189,8 @@ class Carousel:
 
     def run(self, *options):
         shape = f"{self.B}x{self.T}"
-        printed = subprocess.run([*self.command, *options, BUNDLE, shape], check=True, capture_output=True, text=True)
+        printed = subprocess.run([*self.command, *options, BUNDLE, shape], check=True, capture_output=True,
+                                 text=True)
         return next(csv.reader(io.StringIO(printed.stdout)))
 
 
@@ -203,7 +205,8 @@ def contestants_of(net, threads, program):
     write_onnx(net, f"{BUILD}/float32.onnx")
     from onnxruntime.quantization import QuantType, quantize_dynamic
     quantize_dynamic(f"{BUILD}/float32.onnx", f"{BUILD}/int8.onnx", weight_type=QuantType.QInt8)
-    quantised = torch.ao.quantization.quantize_dynamic(net, {torch.nn.LSTM, torch.nn.Linear}, dtype=torch.qint8)
+    quantised = torch.ao.quantization.quantize_dynamic(net, {torch.nn.LSTM, torch.nn.Linear},
+                                                       dtype=torch.qint8)
     return {
         "carousel float32": Carousel(program, "float32", threads),
         "onnxruntime float32": Onnx(f"{BUILD}/float32.onnx", threads),
@@ -229,7 +232,8 @@ def check_answers(contestants, net):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--shapes", default="1x1,4x1,16x1,64x1,256x1,1x128,16x128,64x128")
@@ -252,12 +256,14 @@ def main():
                 for name, contestant in contestants.items():
                     times[name][shape].append(measure(contestant, *shape))
     print_tables(times, shapes, args.threads)
-    print_roofline(times, shapes, {name: statistics.median(c[name] for c in ceilings) for name in ceilings[0]}, args.threads)
+    print_roofline(times, shapes,
+                   {name: statistics.median(c[name] for c in ceilings) for name in ceilings[0]}, args.threads)
 
 
 def ceilings_of(programs):
     """{name: 1e9 operations or bytes a second} of one core."""
-    printed = subprocess.run([f"{programs}/bench_kernels", "ceilings"], check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run([f"{programs}/bench_kernels", "ceilings"], check=True, capture_output=True,
+                             text=True).stdout
     rows = [row for row in csv.reader(io.StringIO(printed)) if row[1] in ("peak", "stream")]
     return {row[0]: float(row[7] if row[1] == "peak" else row[8]) for row in rows}
 
@@ -273,7 +279,8 @@ def least_ms(ceilings, precision, B, T, threads):
 
 def print_roofline(times, shapes, ceilings, threads):
     print("\n# roofline; one core:", ", ".join(f"{name} {value:.1f}" for name, value in ceilings.items()))
-    print("| | " + " | ".join(f"{B}x{T}" for B, T in shapes) + " |", "|---" * (len(shapes) + 1) + "|", sep="\n")
+    print("| | " + " | ".join(f"{B}x{T}" for B, T in shapes) + " |",
+          "|---" * (len(shapes) + 1) + "|", sep="\n")
     for precision in ("float32", "int8"):
         least = {s: least_ms(ceilings, precision, *s, threads) for s in shapes}
         ours = {s: statistics.median(times[f"carousel {precision}"][s]) for s in shapes}

@@ -240,7 +240,8 @@ def main():
     arguments.add_argument("--connections", type=int, default=256)
     arguments.add_argument("--burst", type=int, default=3072)
     arguments.add_argument("--path", default="/v1/completions")
-    arguments.add_argument("--body", default='{"model":"shakespeare","prompt":"ROMEO:","max_tokens":64,"seed":1}')
+    arguments.add_argument("--body",
+                           default='{"model":"shakespeare","prompt":"ROMEO:","max_tokens":64,"seed":1}')
     arguments.add_argument("--set", action="append", default=[], dest="settings")
     options = arguments.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))

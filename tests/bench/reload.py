@@ -69,7 +69,8 @@ def load(port, model, until, times):
 
 def half(port, arguments, reloads, latencies, times):
     until = time.monotonic() + arguments.seconds
-    threads = [threading.Thread(target=ask, args=(port, arguments.model, until, latencies)) for _ in range(arguments.clients)]
+    threads = [threading.Thread(target=ask, args=(port, arguments.model,
+                                                  until, latencies)) for _ in range(arguments.clients)]
     if reloads:
         threads.append(threading.Thread(target=load, args=(port, arguments.loads, until, times)))
     for thread in threads:

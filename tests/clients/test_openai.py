@@ -61,8 +61,10 @@ def completes():
 @test
 def completes_with_every_parameter():
     answer = client.completions.create(
-        model="tiny-characters", prompt=["ab", "c"], max_tokens=10, temperature=0.7, top_p=0.9, n=2, best_of=3,
-        stop=["zz", "qq"], logit_bias={"2": -100}, logprobs=3, echo=True, presence_penalty=0.5, frequency_penalty=0.5,
+        model="tiny-characters", prompt=["ab", "c"], max_tokens=10, temperature=0.7, top_p=0.9, n=2,
+        best_of=3,
+        stop=["zz", "qq"], logit_bias={"2": -100}, logprobs=3, echo=True, presence_penalty=0.5,
+        frequency_penalty=0.5,
         seed=7, user="me", extra_body={"top_k": 20, "min_p": 0.01, "repetition_penalty": 1.1})
     assert len(answer.choices) == 4 and [c.index for c in answer.choices] == [0, 1, 2, 3]
     assert answer.choices[0].text.startswith("ab") and answer.choices[3].text.startswith("c")
@@ -74,15 +76,18 @@ def completes_with_every_parameter():
 
 @test
 def completes_tokens():
-    assert client.completions.create(model="tiny-characters", prompt=[2, 3], max_tokens=3).usage.prompt_tokens == 2
-    assert len(client.completions.create(model="tiny-characters", prompt=[[2], [3, 4]], max_tokens=3).choices) == 2
+    assert client.completions.create(model="tiny-characters",
+                                     prompt=[2, 3], max_tokens=3).usage.prompt_tokens == 2
+    assert len(client.completions.create(model="tiny-characters",
+                                         prompt=[[2], [3, 4]], max_tokens=3).choices) == 2
 
 
 @test
 def streams():
     whole = client.completions.create(model="tiny-characters", prompt="ab", max_tokens=500, seed=3)
     text, finish = "", None
-    for event in client.completions.create(model="tiny-characters", prompt="ab", max_tokens=500, seed=3, stream=True):
+    for event in client.completions.create(model="tiny-characters", prompt="ab", max_tokens=500, seed=3,
+                                           stream=True):
         assert event.object == "text_completion" and event.model == "tiny-characters"
         for choice in event.choices:
             text += choice.text
@@ -100,7 +105,8 @@ def streams_usage():
 
 @test
 def leaves_a_stream():
-    with client.completions.create(model="tiny-characters", prompt="ab", max_tokens=16000, stream=True) as stream:
+    with client.completions.create(model="tiny-characters", prompt="ab", max_tokens=16000,
+                                   stream=True) as stream:
         next(iter(stream))
 
 

@@ -45,7 +45,8 @@ class OneHot(nn.Module):
 
 
 def lstm(i, h, n=1, bias=1, both=0, p=0):
-    return ("lstm", dict(input_size=i, hidden_size=h, num_layers=n, bias=bias, bidirectional=both, proj_size=p))
+    return ("lstm", dict(input_size=i, hidden_size=h, num_layers=n, bias=bias, bidirectional=both,
+                         proj_size=p))
 
 
 def linear(i, o, bias=1):
@@ -107,14 +108,16 @@ CASES = {
     "pool_last_both": ([lstm(4, 17, n=2, both=1), pool("last"), linear(34, 3)], [6, 2, 7]),
     "pool_last_both_relu": ([lstm(4, 9, both=1), RELU, DROPOUT, pool("last"), linear(18, 3)], [6, 2, 7]),
     "pool_last_both_linear": ([lstm(4, 9, both=1), linear(18, 5), pool("last")], [6, 2, 7]),
-    "pool_mean_both": ([embedding(17, 5), lstm(5, 9, both=1), DROPOUT, pool("mean"), linear(18, 4)], [6, 3, 12]),
+    "pool_mean_both": ([embedding(17, 5), lstm(5, 9, both=1), DROPOUT, pool("mean"), linear(18, 4)],
+                       [6, 3, 12]),
     "pool_max_embedding": ([embedding(17, 5), lstm(5, 9), pool("max"), SIGMOID], [6, 3, 12]),
 }
 
 
 def module(kind, keys):
     flags = {k: bool(v) if k in ("bias", "bidirectional") else v for k, v in keys.items()}
-    return {"lstm": nn.LSTM, "linear": nn.Linear, "embedding": nn.Embedding, "one_hot": OneHot, "relu": nn.ReLU,
+    return {"lstm": nn.LSTM, "linear": nn.Linear, "embedding": nn.Embedding, "one_hot": OneHot,
+            "relu": nn.ReLU,
             "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "dropout": nn.Dropout, "pooling": Pooling}[kind](**flags)
 
 
@@ -181,8 +184,10 @@ def make(index, name, layers, lengths, gain=2.0, input_gain=1.0):
     outputs = torch.cat([y for y, _ in exact])
     states = torch.cat([s for _, s in exact]) if not whole else torch.zeros(0)
     lines += [f"tensor {n} " + " ".join(map(str, t.shape)) for n, t in tensors]
-    lines += ["input tokens" if tokens else f"input features {width}", "lengths " + " ".join(map(str, lengths)),
-              f"output {outputs.shape[1]} {outputs.shape[0]}", f"state {states.numel() // len(lengths)}", "data"]
+    lines += ["input tokens" if tokens else f"input features {width}",
+              "lengths " + " ".join(map(str, lengths)),
+              f"output {outputs.shape[1]} {outputs.shape[0]}",
+              f"state {states.numel() // len(lengths)}", "data"]
     inputs = torch.cat(xs)
     path = os.path.join(HERE, "cases", name + ".gold")
     with open(path, "wb") as file:
@@ -224,7 +229,8 @@ def main():
     os.makedirs(os.path.join(HERE, "cases"), exist_ok=True)
     rows = [make(i + 1, name, *case) for i, (name, case) in enumerate(CASES.items())]
     with open(os.path.join(HERE, "MANIFEST.md"), "w") as file:
-        file.write(MANIFEST.format(version=torch.__version__.split("+")[0], tolerance=TOLERANCE, rows="\n".join(rows)))
+        file.write(MANIFEST.format(version=torch.__version__.split("+")[0], tolerance=TOLERANCE,
+                                   rows="\n".join(rows)))
 
 
 if __name__ == "__main__":

@@ -83,7 +83,8 @@ def start_server(folder):
     program = os.environ.get("CAROUSEL_PROGRAM", "build/carousel")
     log = open(f"{folder}/server.log", "w")
     server = subprocess.Popen([program, "serve", "--models", "zoo", "--host", "127.0.0.1", "--port", "0",
-                               "--set", "scheduler.queue_sequences=64"], stdout=subprocess.PIPE, stderr=log, text=True)
+                               "--set", "scheduler.queue_sequences=64"], stdout=subprocess.PIPE, stderr=log,
+                              text=True)
     for line in server.stdout:
         if line.startswith("carousel: listening on "):
             return server, line.split()[-1]
@@ -130,9 +131,11 @@ def check_files(server_url):
     expect("promtool check metrics", good and not text.strip(), text)
     expect("promtool check config", *run("promtool", "check", "config", "docker/prometheus/prometheus.yml"))
     expect("promtool test rules", *run("promtool", "test", "rules", "tests/prometheus/alerts_test.yml"))
-    metrics = set(re.findall(r'^(?:COUNTER|HISTOGRAM|COMPUTED)\(\w+, "(\w+)"', open("server/metrics.def").read(), re.M))
+    metrics = set(re.findall(r'^(?:COUNTER|HISTOGRAM|COMPUTED)\(\w+, "(\w+)"',
+                             open("server/metrics.def").read(), re.M))
     expect("the table of metrics is read", len(metrics) > 15)
-    used = set(re.findall(r"carousel_(\w+)", open("docker/grafana/carousel.json").read() + open("docker/prometheus/alerts.yml").read()))
+    used = set(re.findall(r"carousel_(\w+)",
+                          open("docker/grafana/carousel.json").read() + open("docker/prometheus/alerts.yml").read()))
     used = {re.sub(r"_bucket$", "", name) for name in used}
     expect("the dashboard and the alerts name metrics that exist", used <= metrics, used - metrics)
     told = set(re.findall(r"`carousel_(\w+)`", open("docs/operations.md").read()))
@@ -154,12 +157,14 @@ def check_dashboard(prometheus_url):
 def check_alerts(prometheus_url):
     groups = json.loads(fetch(prometheus_url + "/api/v1/rules"))["data"]["groups"]
     for rule in (rule for group in groups for rule in group["rules"]):
-        expect(f"the alert {rule['name']} is evaluated:", rule["health"] == "ok", rule.get("lastError", rule["health"]))
+        expect(f"the alert {rule['name']} is evaluated:", rule["health"] == "ok",
+               rule.get("lastError", rule["health"]))
 
 
 def check_sums(prometheus_url, asked):
     for (route, status), n in asked.counts.items():
-        found = wait_for(prometheus_url, f'sum(carousel_requests_total{{route="{route}",code="{status}"}})', n)
+        found = wait_for(prometheus_url,
+                         f'sum(carousel_requests_total{{route="{route}",code="{status}"}})', n)
         expect(f"{route} {status}: {n} requests:", found == [n], found)
     good = sum(n for (_, status), n in asked.counts.items() if status == "200")
     completions = asked.counts["/v1/completions", "200"]
@@ -208,7 +213,8 @@ def main():
         check_sums(prometheus_url, asked)
         server.send_signal(signal.SIGTERM)
         expect("the server ends well", server.wait(30) == 0)
-        expect("Prometheus notices that it is gone:", wait_for(prometheus_url, 'up{job="carousel"}', 0) == [0])
+        expect("Prometheus notices that it is gone:",
+               wait_for(prometheus_url, 'up{job="carousel"}', 0) == [0])
     finally:
         for process in (server, prometheus):
             if process and process.poll() is None:

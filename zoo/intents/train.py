@@ -109,7 +109,8 @@ def main():
         recipe.load_bundle(model, out)
     else:
         train(model, sequences[held:], labels[held:], args)
-        examples = ["Will it rain in Lisbon tomorrow?", "play some jazz by Miles Davis", "Book a table for two at eight"]
+        examples = ["Will it rain in Lisbon tomorrow?", "play some jazz by Miles Davis",
+                    "Book a table for two at eight"]
         cases = [(text, [index.get(word, 0) for word in recipe.words(text)]) for text in examples]
         recipe.write_bundle(out, model, config(len(vocabulary)), cases)
     predicted = recipe.predict(model, sequences[:held]).argmax(1).tolist()

@@ -47,7 +47,8 @@ def continuations(z):
     limit = 64 * numpy.maximum(numpy.abs(z), numpy.abs(before))
     ratio = z / numpy.where(usable, before, 1.0)
     geometric = numpy.where(usable, numpy.clip(z * ratio, -limit, limit), 0.0)
-    values = [back(k) for k in range(LAGS)] + [2 * z - before, 3 * z - 3 * before + back(2), z + before, geometric]
+    values = [back(k) for k in range(LAGS)] + [2 * z - before, 3 * z - 3 * before + back(2), z + before,
+                                               geometric]
     return numpy.stack(values, 2), [k + 1 for k in range(LAGS)] + [2, 3, 2, 2]
 
 
@@ -199,7 +200,8 @@ def held_out(each=500):
     sets = {}
     for family in FAMILIES:
         sets[f"{family}, fewest terms"] = [draw(family, True, 0)[0] for _ in range(each)]
-        sets[f"{family}, 3 to 32 terms"] = [draw(family, True, random.randint(3, LONGEST))[0] for _ in range(each)]
+        sets[f"{family}, 3 to 32 terms"] = [draw(family,
+                                                 True, random.randint(3, LONGEST))[0] for _ in range(each)]
     return sets
 
 
@@ -224,7 +226,8 @@ def evaluate(model):
         print(f"  {name}: next within 1 % {first / len(sequences):.3f}, fifth within 5 % {fifth / len(sequences):.3f}")
     print(f"held out: next within 1 % {sum(r[0] for r in rows) / total:.4f}, "
           f"fifth within 5 % {sum(r[1] for r in rows) / total:.4f}, on {total} sequences")
-    for context in ([6, 7, 8], [2, 4, 8], [1, 1, 2, 3, 5], [1, 4, 9, 16], [5, 5, 5], [3, 1, 3, 1], [10, 7, 4]):
+    for context in ([6, 7, 8], [2, 4, 8], [1, 1, 2, 3, 5], [1, 4, 9, 16], [5, 5, 5], [3, 1, 3, 1],
+                    [10, 7, 4]):
         print(f"  {context} -> {', '.join(f'{x:.4g}' for x in walk(model, context, AHEAD))}")
 
 

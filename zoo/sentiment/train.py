@@ -81,7 +81,8 @@ def config(words):
         "network": [
             {"type": "embedding", "prefix": "embedding", "num_embeddings": words, "embedding_dim": embedding},
             {"type": "dropout", "p": DROPOUT},
-            {"type": "lstm", "prefix": "lstm", "input_size": embedding, "hidden_size": hidden, "bidirectional": True},
+            {"type": "lstm", "prefix": "lstm", "input_size": embedding, "hidden_size": hidden,
+             "bidirectional": True},
             {"type": "pooling", "mode": "mean"},
             {"type": "dropout", "p": DROPOUT},
             {"type": "linear", "prefix": "output", "in_features": 2 * hidden, "out_features": len(LABELS)},
@@ -146,7 +147,8 @@ def train(number, words, sequences, labels, args):
             ids[torch.rand(ids.shape) < WORD_DROPOUT] = 0  # <unk>
             folds = torch.tensor([fold[i] for i in indices])
             loss = functional.cross_entropy(model(ids, without[folds[:, None], ids]),
-                                            torch.tensor([labels[i] for i in indices]), label_smoothing=SOFTEN)
+                                            torch.tensor([labels[i] for i in indices]),
+                                            label_smoothing=SOFTEN)
             recipe.descend(loss, model, optimizer, schedule)
             average.update(model)
             progress.step(epoch, step, loss.item())

@@ -137,4 +137,5 @@ def steps_up(n):
     return np.cumsum((np.random.rand(n) < 0.02) * np.random.uniform(1, 4)) + 0.3 * np.random.randn(n)
 
 
-HELD_OUT = {square_season: 12, sawtooth_season: 7, logistic_trend: 4, gamma_demand: 1, noisy_weekly: 7, steps_up: 1}
+HELD_OUT = {square_season: 12, sawtooth_season: 7, logistic_trend: 4, gamma_demand: 1, noisy_weekly: 7,
+            steps_up: 1}

@@ -30,7 +30,8 @@ FORECAST = {
     "scaling": {"type": "standard", "minimum": 1e-6},
     "inputs": ["value", "missing", "difference", "position"]
               + [{"lag": k} for k in (1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 23, 24)],
-    "output": {"type": "student_t", "basis": [{"lag": k} for k in (0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 23, 24)] + ["one"]},
+    "output": {"type": "student_t",
+               "basis": [{"lag": k} for k in (0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 23, 24)] + ["one"]},
     "num_samples": 100,
 }
 
@@ -163,7 +164,8 @@ def evaluate(model, real):
     for name, (season, windows) in sets.items():
         error, naive, cover, count = figures(ask, season, windows)
         better, errors, inside = better + (error < naive), errors + [error], inside + [cover]
-        print(f"  {name} ({count} windows, season {season}): {error:.3f}, {naive:.3f}, {cover:.3f}", flush=True)
+        print(f"  {name} ({count} windows, season {season}): {error:.3f}, {naive:.3f}, {cover:.3f}",
+              flush=True)
     print(f"held out: better than seasonal naive on {better} of {len(sets)}, mean error {numpy.mean(errors):.4f}, "
           f"mean cover {numpy.mean(inside):.4f}")
     error, _, cover, _ = figures(ask, *sets["minimum temperatures"], holes=0.2)
@@ -189,9 +191,11 @@ def main():
             "network": model.network(),
             "forecast": FORECAST,
         }
-        passengers = [112, 118, 132, 129, 121, 135, 148, 148, 136, 119, 104, 118, 115, 126, 141, 135, 125, 149, 170, 170,
+        passengers = [112, 118, 132, 129, 121, 135, 148, 148, 136, 119, 104, 118, 115, 126, 141, 135, 125,
+                      149, 170, 170,
                       158, 133, 114, 140]
-        examples = [passengers, [0, 0, 3, 0, 0, 0, 1, 0, None, 0, 2, 0], [0.1, None, 0.3, 0.2, None, None, 0.5, 0.4], [7]]
+        examples = [passengers, [0, 0, 3, 0, 0, 0, 1, 0, None, 0, 2, 0],
+                    [0.1, None, 0.3, 0.2, None, None, 0.5, 0.4], [7]]
         recipe.write_bundle(out, model, config, [model.golden_case(e) for e in examples])
     evaluate(model, real)
 

@@ -112,7 +112,8 @@ def main():
         recipe.load_bundle(model, out)
     else:
         train(model, ids[:cut], args)
-        prompts = ["To be, or not to be", "ROMEO:\n", "First Citizen:\nBefore we proceed any further, hear me speak."]
+        prompts = ["To be, or not to be", "ROMEO:\n",
+                   "First Citizen:\nBefore we proceed any further, hear me speak."]
         cases = [(p, [vocabulary.index(ch) for ch in p]) for p in prompts]
         recipe.write_bundle(out, model, config(vocabulary), cases)
     loss = loss_of(model, ids[cut:])

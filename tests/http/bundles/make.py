@@ -53,7 +53,8 @@ def sigmoid(x):
 
 def lstm(tensors, prefix, steps, suffix=""):
     """The hidden vector after each step; gates in the order i, f, g, o."""
-    part = [tensors[f"{prefix}.{name}_l0{suffix}"] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    part = [tensors[f"{prefix}.{name}_l0{suffix}"] for name in ("weight_ih", "weight_hh", "bias_ih",
+                                                                "bias_hh")]
     n = len(part[2]) // 4
     h, c, out = [0.0] * n, [0.0] * n, []
     for x in reversed(steps) if suffix else steps:
@@ -72,13 +73,15 @@ def write(name, config, tensors, cases):
     for key, value in tensors.items():
         numbers = flat(value)
         block = struct.pack(f"<{len(numbers)}f", *numbers)
-        header[key] = {"dtype": "F32", "shape": shape(value), "data_offsets": [len(data), len(data) + len(block)]}
+        header[key] = {"dtype": "F32", "shape": shape(value),
+                       "data_offsets": [len(data), len(data) + len(block)]}
         data += block
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
     config = {"format_version": 1, "license": "Apache-2.0", "training_data": "none: random weights", **config}
-    (folder / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n",
+                                        encoding="utf-8")
     for case in cases:
         case["output"] = [round(x, 7) for x in case["output"]]
     (folder / "golden.json").write_text(json.dumps({"tolerance": 1e-5, "cases": cases}) + "\n")
@@ -122,7 +125,8 @@ def words():
     vocabulary = ["<s>", "</s>", "the", "cat", "dog", "sat", "ran", "on", "mat", ".", ","]
     texts = ["the cat", "the dog ran .", ""]
     generation("tiny-words", 3, vocabulary,
-               {"type": "words", "vocabulary": vocabulary, "bos_token": "<s>", "eos_token": "</s>", "lowercase": True},
+               {"type": "words", "vocabulary": vocabulary, "bos_token": "<s>", "eos_token": "</s>",
+                "lowercase": True},
                [(text, [0] + [vocabulary.index(word) for word in text.split()]) for text in texts], favour=1)
 
 
@@ -143,8 +147,10 @@ def labels():
                       "output": affine(tensors["head.weight"], tensors["head.bias"], pooled)})
     write("tiny-labels", {
         "task": "text-classification", "description": "A small random judge for the tests.",
-        "network": [{"type": "embedding", "prefix": "embedding", "num_embeddings": len(vocabulary), "embedding_dim": 6},
-                    {"type": "lstm", "prefix": "lstm", "input_size": 6, "hidden_size": 8, "bidirectional": True},
+        "network": [{"type": "embedding", "prefix": "embedding", "num_embeddings": len(vocabulary),
+                     "embedding_dim": 6},
+                    {"type": "lstm", "prefix": "lstm", "input_size": 6, "hidden_size": 8,
+                     "bidirectional": True},
                     {"type": "pooling", "mode": "max"},
                     {"type": "linear", "prefix": "head", "in_features": 16, "out_features": 3}],
         "tokenizer": {"type": "words", "vocabulary": vocabulary, "unk_token": "<unk>", "lowercase": True},
@@ -162,7 +168,8 @@ def gestures():
         features = [[(x - m) / s for x, m, s in zip(row, mean, scale)] for row in rows]
         out = lstm(tensors, "rnn", features)
         pooled = [sum(column) / len(column) for column in zip(*out)]
-        cases.append({"input": rows, "features": features, "output": affine(tensors["fc.weight"], tensors["fc.bias"], pooled)})
+        cases.append({"input": rows, "features": features,
+                      "output": affine(tensors["fc.weight"], tensors["fc.bias"], pooled)})
     write("tiny-gestures", {
         "task": "sequence-classification", "description": "A small random watcher for the tests.",
         "network": [{"type": "lstm", "prefix": "rnn", "input_size": 3, "hidden_size": 8},
