@@ -14,7 +14,7 @@
 #include "server/metrics.h"
 #include "server/serve.h"
 
-enum { DEFAULT_MAX_TOKENS = 16, STREAM_BYTES = 4 << 20, PIECE_BYTES_TOLD = 16 };
+enum { STREAM_BYTES = 4 << 20, PIECE_BYTES_TOLD = 16 };
 #define MAX_SEED 9007199254740991
 
 /* ---- printing ------------------------------------------------------------------------------- */
@@ -309,8 +309,7 @@ static bool read_amounts(struct call *call, struct generation_request *r, struct
     const struct config *config = call->config;
     size_t choices = (size_t)config->limits_choices, max_tokens = (size_t)config->limits_max_tokens;
     int64_t logprobs = -1;
-    long own = call->model->generation.max_tokens;
-    r->max_tokens = own > 0 ? (size_t)own : DEFAULT_MAX_TOKENS;
+    r->max_tokens = (size_t)call->model->generation.max_tokens;
     if (r->max_tokens > max_tokens) r->max_tokens = max_tokens;
     r->n = 1;
     completion->seed = random_seed();

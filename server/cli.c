@@ -164,7 +164,7 @@ static int generate(struct cli *cli)
     if (!good) return 1;
     struct generation_request request = {
         .prompts = &prompt, .n_prompts = 1, .n = a->n >= 0 ? (size_t)a->n : 1, .logprobs = -1,
-        .max_tokens = a->max_tokens >= 0 ? (size_t)a->max_tokens : defaults->max_tokens > 0 ? (size_t)defaults->max_tokens : 200,
+        .max_tokens = a->max_tokens >= 0 ? (size_t)a->max_tokens : (size_t)defaults->max_tokens,
         .temperature = a->temperature >= 0 ? a->temperature : defaults->temperature,
         .top_p = a->top_p >= 0 ? a->top_p : defaults->top_p, .min_p = a->min_p >= 0 ? a->min_p : defaults->min_p,
         .top_k = a->top_k >= 0 ? (size_t)a->top_k : (size_t)defaults->top_k,

@@ -141,6 +141,15 @@ START_TEST(the_seed_used_is_returned_and_gives_the_same_text)
 }
 END_TEST
 
+START_TEST(max_tokens_left_out_is_the_bundles)
+{
+    struct reply *reply = post(&server, "/v1/completions",
+                               "{'model':'tiny-characters','prompt':'a','logit_bias':{'2':100}}"); /* never the end */
+    expect_ok(reply);
+    ck_assert_double_eq(number_at(reply, "usage.completion_tokens"), 256);
+}
+END_TEST
+
 START_TEST(temperature_0_is_greedy_whatever_the_seed)
 {
     char text[256];
@@ -547,6 +556,7 @@ Suite *routes_suite(void)
     tcase_add_checked_fixture(text, start, stop);
     tcase_add_test(text, a_completion_has_openais_shape);
     tcase_add_test(text, the_seed_used_is_returned_and_gives_the_same_text);
+    tcase_add_test(text, max_tokens_left_out_is_the_bundles);
     tcase_add_test(text, temperature_0_is_greedy_whatever_the_seed);
     tcase_add_test(text, prompts_times_n_choices_come_in_order);
     tcase_add_test(text, best_of_tries_more_than_it_returns);
