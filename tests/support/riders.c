@@ -146,5 +146,5 @@ struct scheduler *riders_scheduler(size_t workers, size_t batch, size_t chunk, s
 
 void riders_settle(struct scheduler *s)
 {
-    ck_assert(scheduler_wait_idle(s, 30000));
+    ck_assert(scheduler_wait_idle(s, 300000));
 }
