@@ -233,6 +233,32 @@ def burst(server, request, n):
             "retry_after_s": f"{min(told, default=0)} to {max(told, default=0)}"}
 
 
+def measure(server, request, options):
+    """Prints it all; how many requests got no answer, or were never taken in."""
+    capacity, each = closed_loop(server, request, options.connections, options.seconds)
+    print(f"# capacity: {capacity:.1f} requests/s, {each:.1f} for each second of processor time; "
+          f"{options.connections} connections, each waiting for its answer", flush=True)
+    names, unanswered = None, 0
+    for level in [float(level) for level in options.levels.split(",") if level]:
+        row = open_loop(server, request, level * capacity, options.seconds)
+        unanswered += row["hung"]
+        if not names:
+            names = list(row)
+            print("level," + ",".join(names))
+        print(f"{level:g}x," + ",".join(f"{row[n]:.1f}" if isinstance(row[n], float) and "cpu" not in n else
+                                        f"{row[n]:.2f}" if isinstance(row[n], float) else str(row[n]) for n in names),
+              flush=True)
+    if options.burst:
+        row = burst(server, request, options.burst)
+        unanswered += row["never"]
+        print(f"# burst: {row}")
+    again, each = closed_loop(server, request, options.connections, options.seconds)
+    print(f"# capacity again: {again:.1f} requests/s, {each:.1f} for each second of processor time")
+    time.sleep(1)
+    print(f"# at rest again: {server.rss_mib():.1f} MiB")
+    return unanswered
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--seconds", type=int, default=15)
@@ -249,24 +275,12 @@ def main():
     request = (f"POST {options.path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
                f"Content-Length: {len(options.body)}\r\n\r\n{options.body}").encode()
     server = Server(options.settings)
-    capacity, each = closed_loop(server, request, options.connections, options.seconds)
-    print(f"# capacity: {capacity:.1f} requests/s, {each:.1f} for each second of processor time; "
-          f"{options.connections} connections, each waiting for its answer", flush=True)
-    names = None
-    for level in [float(level) for level in options.levels.split(",") if level]:
-        row = open_loop(server, request, level * capacity, options.seconds)
-        if not names:
-            names = list(row)
-            print("level," + ",".join(names))
-        print(f"{level:g}x," + ",".join(f"{row[n]:.1f}" if isinstance(row[n], float) and "cpu" not in n else
-                                        f"{row[n]:.2f}" if isinstance(row[n], float) else str(row[n]) for n in names),
-              flush=True)
-    if options.burst:
-        print(f"# burst: {burst(server, request, options.burst)}")
-    again, each = closed_loop(server, request, options.connections, options.seconds)
-    print(f"# capacity again: {again:.1f} requests/s, {each:.1f} for each second of processor time")
-    time.sleep(1)
-    print(f"# at rest again: {server.rss_mib():.1f} MiB; exit code {server.stop()}")
+    try:
+        unanswered = measure(server, request, options)
+    finally:
+        code = server.stop()
+    print(f"# exit code {code}")
+    sys.exit(1 if code or unanswered else 0)
 
 
 if __name__ == "__main__":

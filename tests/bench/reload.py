@@ -10,6 +10,7 @@ in milliseconds, loads and their median time; and last the ratios. Needs nothing
 """
 
 import argparse
+import concurrent.futures
 import hashlib
 import http.client
 import json
@@ -17,7 +18,6 @@ import os
 import statistics
 import subprocess
 import tempfile
-import threading
 import time
 
 KEY = "bench-of-reloads"
@@ -69,14 +69,12 @@ def load(port, model, until, times):
 
 def half(port, arguments, reloads, latencies, times):
     until = time.monotonic() + arguments.seconds
-    threads = [threading.Thread(target=ask, args=(port, arguments.model,
-                                                  until, latencies)) for _ in range(arguments.clients)]
-    if reloads:
-        threads.append(threading.Thread(target=load, args=(port, arguments.loads, until, times)))
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with concurrent.futures.ThreadPoolExecutor(arguments.clients + 1) as pool:
+        jobs = [pool.submit(ask, port, arguments.model, until, latencies) for _ in range(arguments.clients)]
+        if reloads:
+            jobs.append(pool.submit(load, port, arguments.loads, until, times))
+    for job in jobs:
+        job.result()  # an answer that is none ends the program
 
 
 def quantile(values, q):

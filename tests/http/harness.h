@@ -10,6 +10,9 @@
 
 #include "tests/support/await.h"
 
+/* What ends a test that hangs, and more than any wait in it. */
+enum { TEST_TIMEOUT_S = 60 };
+
 struct server {
     pid_t pid; /* 0: not running */
     int port;  /* 0: a Unix socket */
@@ -39,7 +42,7 @@ void await_log(const struct server *server, const char *text, int n);
 /* One line of GET /metrics: the value behind `name`, labels included as they are printed, or 0
  * where the line is not there. */
 double metric(const struct server *server, const char *name);
-/* Ask for it until it equals `value`: false after 10 seconds. */
+/* Ask for it until it equals `value`: false after patience_ms(AWAIT_MS). */
 bool metric_becomes(const struct server *server, const char *name, double value);
 
 /* The setting that serves the small bundles and one called "slow", which is made for it: a generation model

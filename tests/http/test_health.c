@@ -92,7 +92,7 @@ Suite *health_suite(void)
 {
     Suite *suite = suite_create("health");
     TCase *cases = tcase_create("health");
-    tcase_set_timeout(cases, 25);
+    tcase_set_timeout(cases, TEST_TIMEOUT_S);
     tcase_add_test(cases, a_server_that_is_ready_is_healthy);
     tcase_add_test(cases, one_that_drains_is_not);
     tcase_add_test(cases, a_secure_server_is_asked_by_tls);

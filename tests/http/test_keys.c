@@ -276,7 +276,7 @@ Suite *keys_suite(void)
 {
     Suite *suite = suite_create("keys");
     TCase *cases = tcase_create("keys");
-    tcase_set_timeout(cases, 25);
+    tcase_set_timeout(cases, TEST_TIMEOUT_S);
     tcase_add_test(cases, without_a_file_nobody_needs_a_key);
     tcase_add_test(cases, each_scope_opens_its_routes_and_no_others);
     tcase_add_test(cases, health_needs_no_key);

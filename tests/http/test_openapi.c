@@ -211,7 +211,7 @@ Suite *openapi_suite(void)
     Suite *suite = suite_create("openapi");
     TCase *cases = tcase_create("openapi");
     tcase_add_checked_fixture(cases, start, stop);
-    tcase_set_timeout(cases, 20);
+    tcase_set_timeout(cases, TEST_TIMEOUT_S);
     tcase_add_test(cases, it_is_the_file_byte_by_byte);
     tcase_add_test(cases, every_route_is_described_and_nothing_else);
     tcase_add_test(cases, every_error_is_described_and_nothing_else);

@@ -164,7 +164,7 @@ START_TEST(one_client_does_not_hold_up_another)
     client_post(&other, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':3}");
     ck_assert(client_read(&other, &reply));
     expect_ok(&reply);
-    ck_assert_double_eq(metric(&server, "carousel_queue_depth"), FLOOD - 2);
+    ck_assert(metric_becomes(&server, "carousel_queue_depth", FLOOD - 2));
     for (int i = 0; i < FLOOD; i++)
         client_close(&flood[i]);
     client_close(&other);
@@ -271,6 +271,7 @@ START_TEST(sigterm_under_load_answers_everybody)
                           : "{'model':'slow','prompt':'a','max_tokens':16000}");
     }
     ck_assert(metric_becomes(&server, "carousel_sequences_active", 16));
+    AWAIT(metric(&server, "carousel_rejected_total{reason=\"queue_full\"}") > 0);
     server_signal(&server, SIGTERM);
     for (int i = 0; i < N; i++) {
         ck_assert_msg(client_read(&clients[i], &reply), "client %d got no answer", i);
@@ -292,12 +293,12 @@ Suite *overload_suite(void)
 {
     Suite *suite = suite_create("overload");
     TCase *vanishing = tcase_create("vanishing");
-    tcase_set_timeout(vanishing, 60);
+    tcase_set_timeout(vanishing, TEST_TIMEOUT_S);
     tcase_add_test(vanishing, hundreds_of_clients_who_vanish_leave_nothing_behind);
     tcase_add_test(vanishing, who_leaves_in_the_body_is_noticed);
     suite_add_tcase(suite, vanishing);
     TCase *flood = tcase_create("flood");
-    tcase_set_timeout(flood, 40);
+    tcase_set_timeout(flood, TEST_TIMEOUT_S);
     tcase_add_test(flood, one_client_does_not_hold_up_another);
     tcase_add_test(flood, a_higher_priority_boards_before_what_came_earlier);
     tcase_add_test(flood, what_cannot_be_in_time_is_refused_at_once);

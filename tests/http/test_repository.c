@@ -250,7 +250,7 @@ START_TEST(memory_returns_when_a_model_goes)
         move("slow", ".slow");
         server_signal(&server, SIGHUP);
         ck_assert(is_ready("slow", "1", false));
-        double end = now_ms() + 5000, now; /* the last reference goes a little later */
+        double end = now_ms() + patience_ms(AWAIT_MS), now; /* the last reference goes a little later */
         while (((now = resident_mib()) > full - 30 || (i > 0 && now > empty + 4)) && now_ms() < end &&
                !keeps_freed_memory())
             sleep_ms(10);
@@ -491,7 +491,7 @@ Suite *repository_suite(void)
     Suite *suite = suite_create("repository");
     TCase *moves = tcase_create("moves");
     tcase_add_checked_fixture(moves, setup, NULL);
-    tcase_set_timeout(moves, 60);
+    tcase_set_timeout(moves, TEST_TIMEOUT_S);
     tcase_add_test(moves, sighup_rereads_the_folders);
     tcase_add_test(moves, a_broken_change_leaves_what_was_served);
     tcase_add_test(moves, sighup_without_the_folder_changes_nothing);
@@ -503,7 +503,7 @@ Suite *repository_suite(void)
 
     TCase *routes = tcase_create("routes");
     tcase_add_checked_fixture(routes, setup, NULL);
-    tcase_set_timeout(routes, 60);
+    tcase_set_timeout(routes, TEST_TIMEOUT_S);
     tcase_add_test(routes, administration_needs_an_admin_key);
     tcase_add_test(routes, models_are_loaded_and_unloaded_by_request);
     tcase_add_test(routes, a_reload_answers_with_the_new_model_or_the_fault);

@@ -168,7 +168,7 @@ Suite *reproducible_suite(void)
 {
     Suite *suite = suite_create("reproducible");
     TCase *cases = tcase_create("company");
-    tcase_set_timeout(cases, 60);
+    tcase_set_timeout(cases, TEST_TIMEOUT_S);
     tcase_add_test(cases, company_changes_no_byte);
     tcase_add_test(cases, company_changes_no_byte_in_other_precisions);
     suite_add_tcase(suite, cases);

@@ -109,7 +109,7 @@ Suite *secrets_suite(void)
 {
     Suite *suite = suite_create("secrets");
     TCase *cases = tcase_create("secrets");
-    tcase_set_timeout(cases, 30);
+    tcase_set_timeout(cases, TEST_TIMEOUT_S);
     tcase_add_loop_test(cases, nothing_that_a_client_sends_is_logged, 0, (int)(sizeof runs / sizeof *runs));
     suite_add_tcase(suite, cases);
     return suite;

