@@ -261,9 +261,9 @@ START_TEST(the_log_names_keys_and_never_shows_them)
     start_with(KEY_LINES);
     ck_assert_int_eq(status_as(BEARER("ck_infer"), "/v1/forecast", FORECAST), 200);
     ck_assert_int_eq(status_as(BEARER("ck_mistyped"), "/v1/forecast", FORECAST), 401);
-    await_log(&server, "\"status\":401", 1);
-    ck_assert_ptr_nonnull(strstr(server_log(&server), "\"key\":\"infer\"}"));
-    ck_assert_ptr_nonnull(strstr(server_log(&server), "\"key\":\"\"}"));
+    /* two connections, whose lines come in any order */
+    await_log(&server, "\"key\":\"infer\"}", 1);
+    await_log(&server, "\"key\":\"\"}", 1);
     ck_assert_ptr_null(strstr(server_log(&server), "ck_"));
     ck_assert_ptr_null(strstr(server_log(&server), "926411ae"));
     ck_assert_int_eq(server_stop(&server), 0);
