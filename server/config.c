@@ -231,6 +231,9 @@ static int config_take(void *context, const char *section, const char *key, cons
     enum status status;
     if (row && reading->seen[row - rows])
         status = error_set(&reading->error, STATUS_BAD_VALUE, "%s.%s is set twice", section, key);
+    else if (*value == ';') /* to inih it is a value that, printed, would be a comment */
+        status = error_set(&reading->error, STATUS_BAD_VALUE, "the value of %s.%s begins with ';': put a space before a comment",
+                           section, key);
     else status = config_set(reading->config, section, key, value, &reading->error);
     if (row) reading->seen[row - rows] = true;
     reading->failed = status != STATUS_OK;

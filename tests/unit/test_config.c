@@ -138,6 +138,7 @@ static const struct {
     {"[models]\nprecision = a=\n", "f:2: models.precision is"},
     {"[server]\nport = 1\n\nport = 2\n", "f:4: server.port is set twice"},
     {"[server]\nhost = a\n  b\n", "f:3: server.host is set twice"},
+    {"[server]\nhost =;a\n", "f:2: the value of server.host begins with ';'"},
     {"[server\nport = 1\n", "f:1: expected [section] or key = value"},
     {"[server]\nwhat\n", "f:2: expected [section] or key = value"},
 };
