@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "core/memory.h"
+#include "tests/support/await.h"
 #include "tests/support/tiny.h"
 
 struct model *jobs_model(enum task task, struct network *network, struct tokenizer *tokenizer)
@@ -178,14 +179,14 @@ static int wait_for(struct jobs_witness *witness, const int *counter, int n)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 10;
+    until.tv_sec += patience_ms(AWAIT_MS) / 1000;
     pthread_mutex_lock(&witness->mu);
     int error = 0;
     while (*counter <= n && error == 0)
         error = pthread_cond_timedwait(&witness->changed, &witness->mu, &until);
     int now = *counter;
     pthread_mutex_unlock(&witness->mu);
-    ck_assert_msg(error == 0, "nothing happened for ten seconds");
+    ck_assert_msg(error == 0, "nothing happened for long");
     return now;
 }
 

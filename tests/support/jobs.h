@@ -37,7 +37,7 @@ struct jobs_witness {
 };
 void jobs_witness_init(struct jobs_witness *witness);
 struct job_options jobs_options(struct jobs_witness *witness);
-/* Waits until finished() was called; fails the test after ten seconds. */
+/* Waits until finished() was called; fails the test after patience_ms(AWAIT_MS). */
 void jobs_wait(struct jobs_witness *witness);
 /* Waits for more progress than n_seen; gives how much there is. */
 int jobs_wait_progress(struct jobs_witness *witness, int n_seen);

@@ -81,6 +81,16 @@ enum status rider_submit(struct scheduler *s, struct rider *r)
     return scheduler_submit(s, (struct sequence *const[]){&r->sequence}, 1, &retry_us);
 }
 
+void rider_submit_in_time(struct scheduler *s, struct rider *r, int64_t ms)
+{
+    enum status status;
+    do {
+        r->sequence.deadline_us = clock_us() + ms * 1000;
+        status = rider_submit(s, r);
+    } while (status == STATUS_DEADLINE);
+    ck_assert_int_eq(status, STATUS_OK);
+}
+
 void gate_feed(struct sequence *sequence, size_t room, struct ride *ride)
 {
     (void)room;
@@ -147,4 +157,14 @@ struct scheduler *riders_scheduler(size_t workers, size_t batch, size_t chunk, s
 void riders_settle(struct scheduler *s)
 {
     ck_assert(scheduler_wait_idle(s, 300000));
+}
+
+/* While one worker is held the other must take the second gate; and a worker is idle from when it leaves off
+ * counting its last rider. */
+void riders_await_both(struct scheduler *s, const struct network *small)
+{
+    struct gate *gates[] = {gate_shut(s, small), gate_shut(s, small)};
+    for (size_t i = 0; i < 2; i++) atomic_store(&gates[i]->open, true);
+    riders_settle(s);
+    for (size_t i = 0; i < 2; i++) gate_free(gates[i]);
 }

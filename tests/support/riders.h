@@ -34,6 +34,8 @@ struct rider {
 struct rider *rider_new(const struct network *network, size_t seed, size_t prompt, size_t target);
 void rider_free(struct rider *rider); /* takes NULL */
 enum status rider_submit(struct scheduler *scheduler, struct rider *rider);
+/* With a deadline in so many milliseconds. A machine that takes longer to submit it is given another try. */
+void rider_submit_in_time(struct scheduler *scheduler, struct rider *rider, int64_t ms);
 
 /* A sequence that is fed the same token at each turn. Its driver holds the worker inside take() until the
  * gate is open, and then leaves: what is submitted meanwhile stays in the queue. */
@@ -57,5 +59,7 @@ void gate_finish(struct sequence *sequence, enum status reason);
 struct scheduler *riders_scheduler(size_t workers, size_t batch, size_t chunk, size_t queue);
 /* Waits until nothing is in it. */
 void riders_settle(struct scheduler *scheduler);
+/* Waits until each of its two workers has begun and has nothing to do, on a network too small for a team. */
+void riders_await_both(struct scheduler *scheduler, const struct network *small);
 
 #endif

@@ -70,9 +70,8 @@ START_TEST(queued_sequences_leave_when_cancelled_or_late_and_priority_boards_fir
     struct gate *gate = gate_shut(s, network);
     struct rider *late = rider_new(network, 0, 1, 10), *gone = rider_new(network, 1, 1, 10);
     struct rider *low = rider_new(network, 2, 1, 10), *high = rider_new(network, 3, 1, 10);
-    late->sequence.deadline_us = clock_us() + 1000;
-    high->sequence.priority = 1;
-    ck_assert_int_eq(rider_submit(s, late), STATUS_OK);
+    high->sequence.priority = SEQUENCE_PRIORITY_MAX; /* worth ten seconds: more than the others are ahead */
+    rider_submit_in_time(s, late, 1);
     ck_assert_int_eq(rider_submit(s, gone), STATUS_OK);
     ck_assert_int_eq(rider_submit(s, low), STATUS_OK);
     ck_assert_int_eq(rider_submit(s, high), STATUS_OK);
@@ -122,8 +121,7 @@ START_TEST(a_thousand_of_one_client_delay_another_by_a_turn)
         ck_assert_int_eq(scheduler_submit(s, &sequence, 1, &retry_us), STATUS_OK);
     }
     struct scheduler_stats stats;
-    do scheduler_stats(s, &stats);
-    while (stats.aboard < 4);
+    AWAIT((scheduler_stats(s, &stats), stats.aboard == 4));
     struct rider *single = rider_new(network, 5, 1, 12);
     single->sequence.share = 2;
     ck_assert_int_eq(rider_submit(s, single), STATUS_OK);

@@ -6,6 +6,8 @@
 
 #include "core/memory.h"
 #include "models/utf8.h"
+#include "tests/support/await.h"
+#include "tests/support/riders.h"
 #include "tests/support/runs.h"
 
 /* ---- reading along ---- */
@@ -94,68 +96,6 @@ END_TEST
 
 /* ---- how a job ends ---- */
 
-/* A sequence that keeps a worker busy until it is let go. */
-struct blocker {
-    struct sequence sequence;
-    pthread_mutex_t mu;
-    pthread_cond_t changed;
-    bool riding, let_go, gone;
-    int32_t token;
-};
-
-static void blocker_feed(struct sequence *sequence, size_t room, struct ride *ride)
-{
-    (void)room;
-    ride->n_steps = 1;
-    ride->tokens = &((struct blocker *)sequence)->token;
-}
-
-static enum verdict blocker_take(struct sequence *sequence, struct worker *worker,
-                                 const struct ride *ride)
-{
-    (void)worker;
-    (void)ride;
-    struct blocker *blocker = (struct blocker *)sequence;
-    pthread_mutex_lock(&blocker->mu);
-    blocker->riding = true;
-    pthread_cond_broadcast(&blocker->changed);
-    while (!blocker->let_go) pthread_cond_wait(&blocker->changed, &blocker->mu);
-    pthread_mutex_unlock(&blocker->mu);
-    return LEAVE;
-}
-
-static void blocker_finish(struct sequence *sequence, enum status reason)
-{
-    (void)sequence;
-    (void)reason;
-}
-
-static void blocker_start(struct blocker *blocker, struct model *model, struct scheduler *scheduler)
-{
-    static const struct driver driver = {blocker_feed, blocker_take, blocker_finish};
-    memset(blocker, 0, sizeof *blocker);
-    pthread_mutex_init(&blocker->mu, NULL);
-    pthread_cond_init(&blocker->changed, NULL);
-    blocker->sequence.driver = &driver;
-    blocker->sequence.network = model->network;
-    blocker->sequence.state = memory_new(network_state_floats(model->network) + 1, sizeof(float));
-    blocker->sequence.cost_steps = 1;
-    struct sequence *sequence = &blocker->sequence;
-    int64_t retry_us;
-    ck_assert_int_eq(scheduler_submit(scheduler, &sequence, 1, &retry_us), STATUS_OK);
-    pthread_mutex_lock(&blocker->mu);
-    while (!blocker->riding) pthread_cond_wait(&blocker->changed, &blocker->mu);
-    pthread_mutex_unlock(&blocker->mu);
-}
-
-static void blocker_let_go(struct blocker *blocker)
-{
-    pthread_mutex_lock(&blocker->mu);
-    blocker->let_go = true;
-    pthread_cond_broadcast(&blocker->changed);
-    pthread_mutex_unlock(&blocker->mu);
-}
-
 static struct generation_request endless(void)
 {
     static const int32_t ids[] = {0, 1, 2};
@@ -170,14 +110,13 @@ START_TEST(cancelled_in_the_queue)
     struct model *model = runs_lstm_model();
     struct generation_request request = endless();
     struct scheduler *scheduler = jobs_scheduler(1, 4, 8);
-    struct blocker blocker;
     struct run run;
-    blocker_start(&blocker, model, scheduler);
+    struct gate *gate = gate_shut(scheduler, model->network);
     run_new(&run, model, &request);
     ck_assert_int_eq(job_start(run.job, scheduler), STATUS_OK);
     job_cancel(run.job);
     ck_assert_int_eq(run.witness.n_finished, 0);
-    blocker_let_go(&blocker);
+    atomic_store(&gate->open, true);
     jobs_wait(&run.witness);
     ck_assert_int_eq(job_status(run.job), STATUS_CANCELLED);
     ck_assert_uint_eq(generation_completion_tokens(run.generation), 0);
@@ -187,7 +126,7 @@ START_TEST(cancelled_in_the_queue)
     ck_assert_double_eq(timings.queue_ms, timings.total_ms);
     ck_assert_double_eq(timings.compute_ms, 0);
     scheduler_free(scheduler);
-    memory_free(blocker.sequence.state);
+    gate_free(gate);
     job_free(run.job);
     jobs_model_free(model);
 }
@@ -208,7 +147,7 @@ START_TEST(cancelled_while_running)
     struct generation_choice read;
     generation_read(run.generation, 5, &read);
     ck_assert_int_eq(read.finish, FINISH_NONE);
-    ck_assert(scheduler_wait_idle(scheduler, 1000));
+    riders_settle(scheduler);
     scheduler_free(scheduler);
     job_free(run.job);
     jobs_model_free(model);
@@ -225,7 +164,7 @@ START_TEST(cancelled_while_parked)
     run_new(&run, model, &request);
     ck_assert_int_eq(job_start(run.job, scheduler), STATUS_OK);
     struct scheduler_stats stats = {0};
-    while (stats.parked < 6) scheduler_stats(scheduler, &stats);
+    AWAIT((scheduler_stats(scheduler, &stats), stats.parked == 6));
     job_cancel(run.job);
     jobs_wait(&run.witness);
     ck_assert_int_eq(job_status(run.job), STATUS_CANCELLED);
@@ -289,14 +228,13 @@ START_TEST(refused_by_a_full_queue_and_started_again)
                                     .max_rows = 64, .queue = {.sequences = 1, .steps = 1000}};
     struct scheduler *scheduler = NULL;
     ck_assert_int_eq(scheduler_new(&few, &scheduler, NULL), STATUS_OK);
-    struct blocker blocker;
     struct run first, second;
-    blocker_start(&blocker, model, scheduler);
+    struct gate *gate = gate_shut(scheduler, model->network);
     run_new(&first, model, &request);
     run_new(&second, model, &request);
     ck_assert_int_eq(job_start(first.job, scheduler), STATUS_OK);
     ck_assert_int_eq(job_start(second.job, scheduler), STATUS_QUEUE_FULL);
-    blocker_let_go(&blocker);
+    atomic_store(&gate->open, true);
     jobs_wait(&first.witness);
     ck_assert_int_eq(second.witness.n_finished, 0);
     ck_assert_int_eq(jobs_run(second.job, scheduler, &second.witness), STATUS_OK);
@@ -305,7 +243,7 @@ START_TEST(refused_by_a_full_queue_and_started_again)
     run_text(&second, 0, b);
     ck_assert_str_eq(a, b);
     scheduler_free(scheduler);
-    memory_free(blocker.sequence.state);
+    gate_free(gate);
     job_free(first.job);
     job_free(second.job);
     jobs_model_free(model);
@@ -464,12 +402,12 @@ Suite *job_suite(void)
 {
     Suite *suite = suite_create("job");
     TCase *reader = tcase_create("reader");
-    tcase_set_timeout(reader, 20);
+    tcase_set_timeout(reader, 60);
     tcase_add_test(reader, a_slow_reader_pauses_its_choice);
     tcase_add_loop_test(reader, a_reader_always_sees_a_whole_beginning, 0, 3);
     suite_add_tcase(suite, reader);
     TCase *ends = tcase_create("ends");
-    tcase_set_timeout(ends, 20);
+    tcase_set_timeout(ends, 60);
     tcase_add_test(ends, cancelled_in_the_queue);
     tcase_add_loop_test(ends, cancelled_while_running, 0, 30);
     tcase_add_test(ends, cancelled_while_parked);
@@ -480,6 +418,7 @@ Suite *job_suite(void)
     tcase_add_test(ends, freed_at_once);
     suite_add_tcase(suite, ends);
     TCase *memory = tcase_create("memory");
+    tcase_set_timeout(memory, 60);
     tcase_add_test(memory, every_failing_allocation_is_survived);
     tcase_add_test(memory, a_running_job_allocates_nothing);
     tcase_add_test(memory, a_job_may_not_take_all_memory);

@@ -443,6 +443,7 @@ Suite *queue_suite(void)
     Suite *suite = suite_create("queue");
     TCase *order = tcase_create("order");
     tcase_add_checked_fixture(order, setup, teardown);
+    tcase_set_timeout(order, 60);
     tcase_add_test(order, one_share_is_first_come_first_served);
     tcase_add_test(order, a_newcomer_is_next_before_a_thousand_of_another);
     tcase_add_test(order, shares_get_the_same_number_of_steps);
@@ -456,6 +457,7 @@ Suite *queue_suite(void)
     suite_add_tcase(suite, order);
     TCase *limits = tcase_create("limits");
     tcase_add_checked_fixture(limits, setup, teardown);
+    tcase_set_timeout(limits, 60);
     tcase_add_test(limits, no_share_fills_the_queue_alone);
     tcase_add_test(limits, bounds_hold_to_the_last_place);
     tcase_add_test(limits, an_empty_queue_takes_what_is_larger_than_its_bounds);
