@@ -248,12 +248,11 @@ enum status queue_push(struct queue *queue, struct sequence *const *sequences, s
 }
 
 /* Out of level i of its flow. */
-static void take_out(struct queue *queue, struct sequence *before, struct sequence *sequence, size_t i,
-                     int64_t now)
+static void take_out(struct queue *queue, struct sequence *sequence, size_t i, int64_t now)
 {
     struct queue_flow *flow = sequence->_flow;
     struct queue_line *line = flow->line;
-    list_unlink(&flow->level[i].waiting, before, sequence);
+    list_remove(&flow->level[i].waiting, sequence);
     flow->level[i].steps -= sequence->cost_steps;
     flow->steps -= sequence->cost_steps;
     line->steps -= sequence->cost_steps;
@@ -301,7 +300,7 @@ struct sequence *queue_take(struct queue *queue, struct queue_line *line, bool g
     next->start += sequence->cost_steps * TAG_UNIT / next->weight;
     if (line->latest < next->start) line->latest = next->start;
     pace_board(&line->pace, sequence->cost_steps);
-    take_out(queue, NULL, sequence, i, now);
+    take_out(queue, sequence, i, now);
     next->n_aboard++;
     line->n_aboard++;
     return sequence;
@@ -329,20 +328,18 @@ void queue_left(struct sequence *sequence)
 static void level_sweep(struct queue *queue, struct queue_flow *flow, size_t i, int64_t now, bool closing,
                         struct sequence_list *out)
 {
-    struct sequence *before = NULL, *next;
+    struct sequence *next;
     for (struct sequence *sequence = flow->level[i].waiting.head; sequence; sequence = next) {
         next = sequence->_next;
         enum status reason = closing ? STATUS_CLOSING : sequence_verdict(sequence, now);
         if (reason != STATUS_OK) {
-            take_out(queue, before, sequence, i, now);
+            take_out(queue, sequence, i, now);
             sequence->_flow = NULL;
             sequence->_reason = reason;
             list_push(out, sequence);
-            continue;
-        }
-        before = sequence;
-        if (sequence->deadline_us && sequence->deadline_us < queue->deadline_us)
+        } else if (sequence->deadline_us && sequence->deadline_us < queue->deadline_us) {
             queue->deadline_us = sequence->deadline_us;
+        }
     }
 }
 

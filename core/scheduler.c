@@ -26,8 +26,6 @@
 #include "core/memory.h"
 #include "core/worker.h"
 
-enum { PARKED_CHECK_MS = 50 };
-
 enum {
     /* Riders of a lane, in turns' worth, up to which it takes in clients who have nobody aboard. */
     GUEST_TURNS = 2,
@@ -114,6 +112,13 @@ static void worker_board_queued(struct worker *worker, int64_t now)
 
 /* ---- parking -------------------------------------------------------------------------------- */
 
+/* mu is held. */
+static void scheduler_note_parked(struct scheduler *scheduler, const struct sequence *sequence)
+{
+    if (sequence->deadline_us && sequence->deadline_us < scheduler->parked_deadline_us)
+        scheduler->parked_deadline_us = sequence->deadline_us;
+}
+
 bool worker_park(struct worker *worker, struct sequence *sequence)
 {
     struct scheduler *s = worker->scheduler;
@@ -123,6 +128,7 @@ bool worker_park(struct worker *worker, struct sequence *sequence)
     if (!stay) {
         sequence->_phase = PHASE_PARKED;
         list_push(&s->parked, sequence);
+        scheduler_note_parked(s, sequence);
     }
     pthread_mutex_unlock(&s->mu);
     return !stay;
@@ -137,14 +143,17 @@ static void scheduler_unpark(struct scheduler *scheduler, struct sequence *seque
     pthread_cond_signal(&sequence->_worker->called);
 }
 
-/* Send parked sequences that must leave back to their workers. mu is held. */
+/* Send parked sequences that must leave back to their workers: who is cancelled has gone already. mu is held. */
 static void scheduler_sweep_parked(struct scheduler *scheduler, int64_t now)
 {
     struct sequence *next;
+    if (now < scheduler->parked_deadline_us && !scheduler->stopping) return;
+    scheduler->parked_deadline_us = INT64_MAX;
     for (struct sequence *sequence = scheduler->parked.head; sequence; sequence = next) {
         next = sequence->_next;
         if (scheduler->stopping || sequence_verdict(sequence, now) != STATUS_OK)
             scheduler_unpark(scheduler, sequence);
+        else scheduler_note_parked(scheduler, sequence);
     }
 }
 
@@ -250,13 +259,15 @@ static void worker_help(struct worker *worker)
     leader->n_helpers--;
 }
 
-/* mu is held. */
+/* Until called, or until a parked sequence expires: the worker that parked it waits here for that, or runs turns and
+ * sees to it between them. mu is held. */
 static void worker_wait(struct worker *worker)
 {
     struct scheduler *s = worker->scheduler;
     worker->idle = true;
-    if (s->parked.n) {
-        struct timespec until = clock_timespec_in(PARKED_CHECK_MS);
+    if (s->parked_deadline_us < INT64_MAX) {
+        int64_t left_us = s->parked_deadline_us - clock_us();
+        struct timespec until = clock_timespec_in(left_us > 0 ? left_us / 1000 + 1 : 0);
         pthread_cond_timedwait(&worker->called, &s->mu, &until);
     } else {
         pthread_cond_wait(&worker->called, &s->mu);
@@ -343,6 +354,7 @@ enum status scheduler_new(const struct scheduler_options *options, struct schedu
     struct scheduler *s = memory_new(1, sizeof *s);
     if (!s) goto out;
     s->options = *options;
+    s->parked_deadline_us = INT64_MAX;
     queue_init(&s->queue, &options->queue);
     pthread_mutex_init(&s->mu, NULL);
     condition_init(&s->emptied);

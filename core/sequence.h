@@ -66,7 +66,7 @@ struct sequence {
     enum status _reason;
     struct worker *_worker;
     struct queue_flow *_flow;      /* where it waits, or waited before it boarded; or NULL */
-    struct sequence *_next;
+    struct sequence *_next, *_previous;
 };
 
 #endif

@@ -3,32 +3,28 @@
 void list_push(struct sequence_list *list, struct sequence *sequence)
 {
     sequence->_next = NULL;
+    sequence->_previous = list->tail;
     if (list->tail) list->tail->_next = sequence;
     else list->head = sequence;
     list->tail = sequence;
     list->n++;
 }
 
-void list_unlink(struct sequence_list *list, struct sequence *before, struct sequence *sequence)
+void list_remove(struct sequence_list *list, struct sequence *sequence)
 {
-    if (before) before->_next = sequence->_next;
-    else list->head = sequence->_next;
-    if (list->tail == sequence) list->tail = before;
+    struct sequence *before = sequence->_previous, *after = sequence->_next;
+    if (before) before->_next = after;
+    else list->head = after;
+    if (after) after->_previous = before;
+    else list->tail = before;
     list->n--;
 }
 
 struct sequence *list_pop(struct sequence_list *list)
 {
     struct sequence *first = list->head;
-    if (first) list_unlink(list, NULL, first);
+    if (first) list_remove(list, first);
     return first;
-}
-
-void list_remove(struct sequence_list *list, struct sequence *sequence)
-{
-    struct sequence *before = NULL;
-    for (struct sequence *s = list->head; s != sequence; s = s->_next) before = s;
-    list_unlink(list, before, sequence);
 }
 
 enum status sequence_verdict(const struct sequence *sequence, int64_t now)

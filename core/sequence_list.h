@@ -1,4 +1,4 @@
-/* sequence_list: a singly linked list of sequences through their _next: the scheduler's queue, lanes and
+/* sequence_list: a linked list of sequences through their _next and _previous: the scheduler's queue, lanes and
  * inboxes. A sequence is in at most one list. The owner of a list says what guards it. */
 #ifndef CAROUSEL_CORE_SEQUENCE_LIST_H
 #define CAROUSEL_CORE_SEQUENCE_LIST_H
@@ -13,11 +13,8 @@ struct sequence_list {
 
 void list_push(struct sequence_list *list, struct sequence *sequence); /* at the tail */
 struct sequence *list_pop(struct sequence_list *list);                 /* the head, or NULL */
+void list_remove(struct sequence_list *list, struct sequence *sequence); /* from anywhere in it */
 
-/* Take out `sequence`, which is in the list: list_unlink where its predecessor is known (NULL: it is the
- * head), list_remove where it must be looked for. */
-void list_unlink(struct sequence_list *list, struct sequence *before, struct sequence *sequence);
-void list_remove(struct sequence_list *list, struct sequence *sequence);
 
 /* Why `sequence` must leave now, or STATUS_OK. */
 enum status sequence_verdict(const struct sequence *sequence, int64_t now);

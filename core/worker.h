@@ -51,6 +51,7 @@ struct scheduler {
     pthread_cond_t emptied;
     struct queue queue;
     struct sequence_list parked;
+    int64_t parked_deadline_us;  /* nobody who is parked expires before this */
     bool draining, stopping;
     size_t inside;
     struct counters counters;

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/memory.h"
 #include "tests/support/await.h"
@@ -202,6 +203,68 @@ START_TEST(a_parked_sequence_wakes_leaves_or_expires)
 }
 END_TEST
 
+/* Each at its own time, though nobody is aboard who runs turns, and whoever was due first has gone. */
+START_TEST(parked_sequences_expire_one_by_one)
+{
+    struct network *network = tiny_generator(RIDERS_V, RIDERS_H);
+    struct scheduler *s = riders_scheduler(2, 8, 16, 100);
+    struct rider *r[4], *patient = board_parked(s, network);
+    for (size_t i = 0; i < 4; i++) {
+        r[i] = rider_new(network, i, 2, 20);
+        atomic_store(&r[i]->park_at, 2);
+        rider_submit_in_time(s, r[i], 150 - 30 * (int64_t)i);
+    }
+    scheduler_cancel(s, &r[3]->sequence);
+    for (size_t i = 0; i < 4; i++) AWAIT(atomic_load(&r[i]->finished) == 1);
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(r[i]->reason, STATUS_DEADLINE);
+        ck_assert_int_ge(r[i]->sequence.stats.finished_us, r[i]->sequence.deadline_us);
+    }
+    ck_assert_int_eq(atomic_load(&patient->finished), 0);
+    scheduler_free(s);
+    for (size_t i = 0; i < 4; i++) rider_free(r[i]);
+    rider_free(patient);
+    network_free(network);
+}
+END_TEST
+
+/* Processor time of a ride of 1400 turns, in milliseconds. */
+static double ride_cpu_ms(struct scheduler *s, const struct network *network)
+{
+    struct rider *r = rider_new(network, 2, 1, 1400);
+    double began_ms = 1e3 * (double)clock() / CLOCKS_PER_SEC;
+    ck_assert_int_eq(rider_submit(s, r), STATUS_OK);
+    AWAIT(atomic_load(&r->finished) == 1);
+    rider_free(r);
+    return 1e3 * (double)clock() / CLOCKS_PER_SEC - began_ms;
+}
+
+/* Streams that nobody reads: a turn must not look at each of them. */
+START_TEST(thousands_who_are_parked_cost_nothing)
+{
+    enum { PARKED = 4000 };
+    struct network *network = tiny_generator(RIDERS_V, RIDERS_H);
+    struct scheduler *s = riders_scheduler(1, 64, 16, 2 * PARKED);
+    double alone_ms = ride_cpu_ms(s, network);
+    static struct rider *r[PARKED];
+    for (size_t i = 0; i < PARKED; i++) {
+        r[i] = rider_new(network, i, 1, 10);
+        atomic_store(&r[i]->park_at, 1);
+        r[i]->sequence.deadline_us = clock_us() + 3600000000;
+        ck_assert_int_eq(rider_submit(s, r[i]), STATUS_OK);
+    }
+    struct scheduler_stats stats;
+    AWAIT((scheduler_stats(s, &stats), stats.parked == PARKED));
+    ck_assert_double_lt(ride_cpu_ms(s, network), 20 * alone_ms + 50);
+    scheduler_free(s);
+    for (size_t i = 0; i < PARKED; i++) {
+        ck_assert_int_eq(r[i]->reason, STATUS_CLOSING);
+        rider_free(r[i]);
+    }
+    network_free(network);
+}
+END_TEST
+
 struct waker {
     struct scheduler *scheduler;
     struct rider *rider;
@@ -342,6 +405,8 @@ Suite *scheduler_suite(void)
     tcase_add_test(core, forks_go_on_from_a_copy_of_the_state);
     tcase_add_test(core, networks_take_turns_and_whole_sequences_ride_whole);
     tcase_add_test(core, a_parked_sequence_wakes_leaves_or_expires);
+    tcase_add_test(core, parked_sequences_expire_one_by_one);
+    tcase_add_test(core, thousands_who_are_parked_cost_nothing);
     tcase_add_test(core, no_wake_is_lost);
     suite_add_tcase(suite, core);
     TCase *limits = tcase_create("limits");
