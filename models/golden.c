@@ -9,8 +9,8 @@
 
 #include "core/memory.h"
 #include "models/json.h"
-#include "models/pace.h"
 #include "models/series.h"
+#include "models/throttle.h"
 
 static const double DEFAULT_TOLERANCE = 1e-4, FEATURE_TOLERANCE = 1e-5;
 
@@ -383,7 +383,7 @@ static enum status check_cases(const struct model *model, const struct json *roo
                          (int)GOLDEN_MAX_CASES);
     *error = 0;
     for (const struct json *v = json_first(document.cases); v; v = json_next(v), i++) {
-        pace_rest();
+        throttle_rest();
         status = check_case(model, v, document.tolerance, error, err);
         if (status == STATUS_OK) continue;
         error_prefix(err, "cases[%zu]", i);

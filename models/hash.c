@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "core/memory.h"
-#include "models/pace.h"
+#include "models/throttle.h"
 
 enum { CHUNK_BYTES = 64 * 1024 };
 
@@ -43,7 +43,7 @@ enum status hash_file(int fd, const char *name, char hex[HASH_HEX_BYTES], struct
         if (n < 0 && errno == EINTR) n = 0;
         else if (n < 0) break;
         sha256_update(&sha, (size_t)n, chunk);
-        pace_rest();
+        throttle_rest();
     }
     int problem = errno;
     memory_free(chunk);

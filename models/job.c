@@ -113,7 +113,6 @@ void rider_adopt(struct rider *parent, struct rider *children, size_t n_children
     parent->n_children = n_children;
 }
 
-/* Riders are moved before the scheduler gets them: it may finish them before it returns. */
 uint64_t job_cost_steps(const struct job *job)
 {
     uint64_t steps = 0;
@@ -121,6 +120,7 @@ uint64_t job_cost_steps(const struct job *job)
     return steps;
 }
 
+/* Riders are moved before the scheduler gets them: it may finish them before it returns. */
 enum status job_start(struct job *job, struct scheduler *scheduler)
 {
     job->_scheduler = scheduler;

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "core/memory.h"
-#include "models/pace.h"
+#include "models/throttle.h"
 
 struct loader {
     struct loader_options options;
@@ -54,14 +54,13 @@ static struct timespec after_s(int64_t seconds)
     return at;
 }
 
-/* Wait for something to do: true where it is not (only) a poll. mu held. */
-static bool wait_for_news(struct loader *loader, const struct timespec *poll_at)
+/* Until there is something to do, or a poll is due. mu held. */
+static void wait_for_news(struct loader *loader, const struct timespec *poll_at)
 {
     while (!loader->first && !loader->wants_sync && !loader->closing) {
         if (loader->options.poll_s == 0) pthread_cond_wait(&loader->news, &loader->mu);
-        else if (pthread_cond_timedwait(&loader->news, &loader->mu, poll_at) == ETIMEDOUT) return false;
+        else if (pthread_cond_timedwait(&loader->news, &loader->mu, poll_at) == ETIMEDOUT) return;
     }
-    return true;
 }
 
 static void do_task(struct loader *loader, struct loader_task *task)
@@ -71,7 +70,7 @@ static void do_task(struct loader *loader, struct loader_task *task)
     task->finished(task->context);
 }
 
-/* What nobody waits for. A folder that stays away is told once, not at every poll. */
+/* What nobody waits for. A folder that stays away is told to whoever asked, and else once, not at every poll. */
 static void look(struct loader *loader, bool sync)
 {
     struct error err;
@@ -97,11 +96,11 @@ static void *serve(void *context)
 {
     struct loader *loader = context;
     give_way();
-    pace_set(loader->options.percent);
+    throttle_set(loader->options.percent);
     struct timespec poll_at = after_s(loader->options.poll_s);
     pthread_mutex_lock(&loader->mu);
     for (;;) {
-        bool news = wait_for_news(loader, &poll_at);
+        wait_for_news(loader, &poll_at);
         if (loader->closing) break;
         struct loader_task *task = next_task(loader);
         bool sync = !task && loader->wants_sync;
@@ -109,7 +108,7 @@ static void *serve(void *context)
         pthread_mutex_unlock(&loader->mu);
         if (task) do_task(loader, task);
         else look(loader, sync);
-        if (!news) poll_at = after_s(loader->options.poll_s);
+        if (!task && !sync) poll_at = after_s(loader->options.poll_s);
         pthread_mutex_lock(&loader->mu);
     }
     for (struct loader_task *task; (task = next_task(loader));) {

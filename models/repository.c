@@ -38,8 +38,8 @@ struct pass {
     const char *name, *version; /* PASS_LOAD: version NULL for all */
     bool found;
     bool several;               /* the name being visited has more than one version */
-    enum status status;         /* PASS_LOAD: of the first failure */
-    struct error *err;
+    enum status status;         /* PASS_LOAD: of the first failure, which err tells */
+    struct error *err;          /* also of a catalogue that cannot be read */
 };
 
 enum status repository_new(const struct repository_options *options, struct repository **out)
@@ -147,19 +147,18 @@ static enum status read_model(const struct repository *repository, const struct 
 
 /* Sentences of a model that has several versions name the version. */
 static enum status load(struct repository *repository, struct record *record,
-                        const struct catalogue_entry *entry, bool several, struct error *err)
+                        const struct catalogue_entry *entry, bool several, struct error *told)
 {
     struct model *model = NULL;
-    struct error told;
     uint64_t stamp = catalogue_stamp(entry->path);
     if (!is_ready(record)) set_state(repository, record, REPOSITORY_LOADING, "");
     record->tried = record->seen = stamp;
-    enum status status = read_model(repository, entry, stamp, &model, &told);
+    enum status status = read_model(repository, entry, stamp, &model, told);
     if (status == STATUS_OK) {
         /* Our reference lets the listener look at a model that somebody may take out meanwhile. */
         status = registry_put(repository->options.registry, model_acquire(model));
         if (status != STATUS_OK) {
-            error_set(&told, status, "no memory");
+            error_set(told, status, "no memory");
             model_drop(model);
         }
         if (status == STATUS_OK) {
@@ -170,10 +169,9 @@ static enum status load(struct repository *repository, struct record *record,
         model_drop(model);
     }
     if (status == STATUS_OK) return status;
-    if (several) error_prefix(&told, "version %s", entry->version);
-    set_state(repository, record, is_ready(record) ? REPOSITORY_READY : REPOSITORY_UNAVAILABLE, told.message);
-    tell(repository, REPOSITORY_REFUSED, entry->name, NULL, &told);
-    if (err) *err = told;
+    if (several) error_prefix(told, "version %s", entry->version);
+    set_state(repository, record, is_ready(record) ? REPOSITORY_READY : REPOSITORY_UNAVAILABLE, told->message);
+    tell(repository, REPOSITORY_REFUSED, entry->name, NULL, told);
     return status;
 }
 
@@ -313,10 +311,10 @@ static void sweep(struct repository *repository, const struct pass *pass)
     }
 }
 
-static enum status run(struct repository *repository, struct pass *pass, struct error *err)
+static enum status run(struct repository *repository, struct pass *pass)
 {
     struct catalogue catalogue;
-    enum status status = catalogue_read(&repository->options.sources, &catalogue, err);
+    enum status status = catalogue_read(&repository->options.sources, &catalogue, pass->err);
     if (status != STATUS_OK) return status;
     for (size_t i = 0; i < repository->n; i++) repository->records[i].present = false;
     for (size_t i = 0, n; i < catalogue.n; i += n) {
@@ -333,12 +331,12 @@ static enum status run(struct repository *repository, struct pass *pass, struct 
 
 enum status repository_sync(struct repository *repository, struct error *err)
 {
-    return run(repository, &(struct pass){.kind = PASS_SYNC, .err = err}, err);
+    return run(repository, &(struct pass){.kind = PASS_SYNC, .err = err});
 }
 
 enum status repository_poll(struct repository *repository, struct error *err)
 {
-    return run(repository, &(struct pass){.kind = PASS_POLL, .err = err}, err);
+    return run(repository, &(struct pass){.kind = PASS_POLL, .err = err});
 }
 
 /* Withhold a name, or no longer; the number of its versions that are known. */
@@ -362,7 +360,7 @@ enum status repository_load(struct repository *repository, const char *id, struc
     bool known = bytes <= MODEL_NAME_BYTES && model_name_is_valid(name);
     bool withheld = known && is_withheld(repository, name);
     if (withheld) withhold(repository, name, false);
-    enum status status = known ? run(repository, &pass, err) : STATUS_OK;
+    enum status status = known ? run(repository, &pass) : STATUS_OK;
     if (withheld && !pass.found) withhold(repository, name, true);
     if (status != STATUS_OK || pass.found) return status;
     return error_set(err, STATUS_NOT_FOUND, "there is no bundle '%.100s' in models.folders or models.bundles", id);

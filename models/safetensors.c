@@ -8,8 +8,8 @@
 #include "core/memory.h"
 #include "models/folder.h"
 #include "models/json.h"
-#include "models/pace.h"
 #include "models/sentence.h"
+#include "models/throttle.h"
 
 static const char FILE_NAME[] = "model.safetensors";
 
@@ -362,7 +362,7 @@ static enum status read_values(const struct safetensors *file, const struct tens
         t->dtype->decode(chunk, n, out + i);
         status = check_finite(t, out + i, i, n, err);
         if (status != STATUS_OK) return status;
-        pace_rest();
+        throttle_rest();
     }
     return STATUS_OK;
 }

@@ -1,4 +1,4 @@
-#include "models/pace.h"
+#include "models/throttle.h"
 
 #include <stdint.h>
 #include <time.h>
@@ -15,18 +15,20 @@ static int64_t used_us(void)
     return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
 }
 
-void pace_set(unsigned percent)
+void throttle_set(unsigned percent)
 {
     share = percent;
     burst_at_us = used_us();
 }
 
-void pace_rest(void)
+void throttle_rest(void)
 {
     if (share >= 100) return;
     int64_t burst_us = used_us() - burst_at_us;
     if (burst_us < BURST_US) return;
     int64_t rest_us = burst_us * (100 - (int64_t)share) / (int64_t)share;
-    nanosleep(&(struct timespec){.tv_sec = (time_t)(rest_us / 1000000), .tv_nsec = (long)(rest_us % 1000000) * 1000}, NULL);
+    nanosleep(&(struct timespec){.tv_sec = (time_t)(rest_us / 1000000),
+                                 .tv_nsec = (long)(rest_us % 1000000) * 1000},
+              NULL);
     burst_at_us = used_us();
 }

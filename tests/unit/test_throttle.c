@@ -1,0 +1,65 @@
+/* throttle: a thread that may use a tenth of a processor takes ten times as long, and others do not sleep. */
+#define _GNU_SOURCE /* RUSAGE_THREAD */
+#include "models/throttle.h"
+
+#include <check.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "tests/support/await.h"
+
+Suite *throttle_suite(void);
+
+enum { WORK_MS = 20 };
+
+static double used_ms(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (double)used.tv_sec * 1e3 + (double)used.tv_nsec / 1e6;
+}
+
+/* Times that this thread gave its processor away. */
+static long sleeps(void)
+{
+    struct rusage usage;
+    ck_assert_int_eq(getrusage(RUSAGE_THREAD, &usage), 0);
+    return usage.ru_nvcsw;
+}
+
+/* Milliseconds on the wall for WORK_MS of processor time. */
+static double work(void)
+{
+    double began_ms = now_ms(), used = used_ms();
+    while (used_ms() - used < WORK_MS) throttle_rest();
+    return now_ms() - began_ms;
+}
+
+START_TEST(a_share_is_kept)
+{
+    throttle_set(10);
+    ck_assert_double_ge(work(), 8 * WORK_MS); /* the last burst is not paid for yet */
+    throttle_set(50);
+    ck_assert_double_ge(work(), 1.6 * WORK_MS);
+}
+END_TEST
+
+START_TEST(who_has_no_share_does_not_sleep)
+{
+    if (_i) throttle_set(100);
+    long before = sleeps();
+    (void)work();
+    ck_assert_int_lt(sleeps() - before, WORK_MS); /* a few for other reasons: not one a burst */
+}
+END_TEST
+
+Suite *throttle_suite(void)
+{
+    Suite *suite = suite_create("throttle");
+    TCase *core = tcase_create("core");
+    tcase_set_timeout(core, 60);
+    tcase_add_test(core, a_share_is_kept);
+    tcase_add_loop_test(core, who_has_no_share_does_not_sleep, 0, 2);
+    suite_add_tcase(suite, core);
+    return suite;
+}
