@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <time.h>
@@ -23,6 +24,7 @@ struct loader {
     struct loader_task *first, **last; /* guarded by mu, as are the rest */
     size_t n;
     bool wants_sync, closing;
+    _Atomic bool hurries; /* nobody is served any more */
 };
 
 static enum status run(struct repository *repository, const struct loader_task *task, struct error *err)
@@ -96,7 +98,7 @@ static void *serve(void *context)
 {
     struct loader *loader = context;
     give_way();
-    throttle_set(loader->options.percent);
+    throttle_set(loader->options.percent, &loader->hurries);
     struct timespec poll_at = after_s(loader->options.poll_s);
     pthread_mutex_lock(&loader->mu);
     for (;;) {
@@ -177,6 +179,7 @@ void loader_sync(struct loader *loader)
 void loader_stop(struct loader *loader)
 {
     if (!loader || loader->joined) return;
+    atomic_store(&loader->hurries, true);
     pthread_mutex_lock(&loader->mu);
     loader->closing = true;
     pthread_cond_signal(&loader->news);

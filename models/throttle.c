@@ -1,11 +1,13 @@
 #include "models/throttle.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <time.h>
 
 enum { BURST_US = 300 };
 
 static _Thread_local unsigned share = 100; /* percent */
+static _Thread_local const _Atomic bool *hurries;
 static _Thread_local int64_t burst_at_us;  /* processor time at its beginning */
 
 static int64_t used_us(void)
@@ -15,15 +17,16 @@ static int64_t used_us(void)
     return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
 }
 
-void throttle_set(unsigned percent)
+void throttle_set(unsigned percent, const _Atomic bool *hurry)
 {
     share = percent;
+    hurries = hurry;
     burst_at_us = used_us();
 }
 
 void throttle_rest(void)
 {
-    if (share >= 100) return;
+    if (share >= 100 || atomic_load(hurries)) return;
     int64_t burst_us = used_us() - burst_at_us;
     if (burst_us < BURST_US) return;
     int64_t rest_us = burst_us * (100 - (int64_t)share) / (int64_t)share;

@@ -7,8 +7,11 @@
 #ifndef CAROUSEL_MODELS_THROTTLE_H
 #define CAROUSEL_MODELS_THROTTLE_H
 
-/* From now on this thread uses about `percent` of one processor, 1 to 100; 100: all it gets. */
-void throttle_set(unsigned percent);
+#include <stdbool.h>
+
+/* From now on this thread uses about `percent` of one processor, 1 to 100; 100: all it gets. Once *hurry is true
+ * it takes all, too: borrowed for as long as the thread rests here. */
+void throttle_set(unsigned percent, const _Atomic bool *hurry);
 /* Sleeps where this thread has used more than its share. */
 void throttle_rest(void);
 

@@ -267,8 +267,9 @@ static bool drain(struct server *server, struct http *http)
         atomic_store(&server->phase, SERVER_ENDING);
         scheduler_drain(server->scheduler);
         http_cancel_all(http);
-        wait_idle(server, clock_us() + ENDING_MS * 1000);
     }
+    loader_stop(server->loader); /* who waits for a load is told before HTTP stops */
+    wait_idle(server, clock_us() + ENDING_MS * 1000);
     scheduler_drain(server->scheduler); /* jobs whose clients have left may still be aboard */
     return scheduler_wait_idle(server->scheduler, ENDING_MS);
 }
@@ -352,7 +353,6 @@ int server_run(const struct config *config)
         log_line(LOG_ERROR, "work did not end; exiting");
         _exit(1);
     }
-    loader_stop(server.loader); /* before HTTP: nobody may be told of a load any more */
     http_stop(http);
     server_close(&server);
     log_line(LOG_INFO, "stopped");

@@ -1,9 +1,9 @@
 /* serve: the running server, from configuration to the last answer.
  *
- * struct server is what handlers share: read-only once the server listens, except `phase` and
- * `working`, which are atomic. It is main's, and outlives every request.
+ * struct server is what handlers share: read-only once the server listens, except `phase`, `working` and
+ * `bodies`, which are atomic. It is main's, and outlives every request.
  *
- * Start: kernels -> scheduler -> models -> metrics -> loader -> http. Stop, after SIGTERM: phase DRAINING
+ * Start: kernels -> metrics -> scheduler -> models -> keys -> loader -> http. Stop, after SIGTERM: phase DRAINING
  * (readiness says 503, new work is refused) -> requests in flight finish, or are cancelled when the drain's
  * time is over -> the loader stops -> http stops -> scheduler -> models. HTTP stops before the scheduler
  * because its threads may submit until then; it can, because nothing is parked any more once no request is in
@@ -48,7 +48,7 @@ MUST_CHECK enum status server_open(struct server *server, const struct config *c
                                    repository_listener *listener, void *context, struct error *err);
 void server_close(struct server *server);
 
-/* Serve until a signal says stop; returns the process's exit code. All signals must be blocked. */
+/* Serve until a signal says stop; returns the process's exit code. Blocks the signals it waits for. */
 int server_run(const struct config *config);
 
 /* Processors that affinity and the cgroup's quota leave us, at least 1. */

@@ -1,8 +1,10 @@
-/* throttle: a thread that may use a tenth of a processor takes ten times as long, and others do not sleep. */
+/* throttle: a thread that may use a tenth of a processor takes ten times as long; others, and one in a hurry, do not
+ * sleep. */
 #define _GNU_SOURCE /* RUSAGE_THREAD */
 #include "models/throttle.h"
 
 #include <check.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -11,6 +13,8 @@
 Suite *throttle_suite(void);
 
 enum { WORK_MS = 20 };
+
+static _Atomic bool hurry;
 
 static double used_ms(void)
 {
@@ -37,16 +41,18 @@ static double work(void)
 
 START_TEST(a_share_is_kept)
 {
-    throttle_set(10);
+    throttle_set(10, &hurry);
     ck_assert_double_ge(work(), 8 * WORK_MS); /* the last burst is not paid for yet */
-    throttle_set(50);
+    throttle_set(50, &hurry);
     ck_assert_double_ge(work(), 1.6 * WORK_MS);
 }
 END_TEST
 
-START_TEST(who_has_no_share_does_not_sleep)
+START_TEST(who_has_no_share_or_no_time_does_not_sleep)
 {
-    if (_i) throttle_set(100);
+    if (_i == 1) throttle_set(100, &hurry);
+    if (_i == 2) throttle_set(10, &hurry);
+    atomic_store(&hurry, _i == 2);
     long before = sleeps();
     (void)work();
     ck_assert_int_lt(sleeps() - before, WORK_MS); /* a few for other reasons: not one a burst */
@@ -59,7 +65,7 @@ Suite *throttle_suite(void)
     TCase *core = tcase_create("core");
     tcase_set_timeout(core, 60);
     tcase_add_test(core, a_share_is_kept);
-    tcase_add_loop_test(core, who_has_no_share_does_not_sleep, 0, 2);
+    tcase_add_loop_test(core, who_has_no_share_or_no_time_does_not_sleep, 0, 3);
     suite_add_tcase(suite, core);
     return suite;
 }
