@@ -413,13 +413,6 @@ lint: size layers
 	@cppcheck --std=c11 --quiet --enable=warning,performance,portability --inline-suppr \
 	  --suppress=missingIncludeSystem --error-exitcode=1 -I. -D_POSIX_C_SOURCE=200809L $(SOURCES)
 
-## format: clang-format over sources and tests
-FORMATTED = $(wildcard core/*.[ch] models/*.[ch] server/*.[ch] tests/*/*.[ch] docker/*.c)
-format:
-	@clang-format -i $(FORMATTED)
-format-check:
-	@clang-format --dry-run --Werror $(FORMATTED)
-
 ## install uninstall: the program, its configuration and the zoo under PREFIX (/usr/local)
 install: all
 	install -D -m 755 -s $(BUILD)/carousel $(DESTDIR)$(PREFIX)/bin/carousel
@@ -438,6 +431,6 @@ clean:
 help:
 	@sed -n 's/^## \([a-z -]*\): \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r target text; do \
 	  printf '  %-20s %s\n' "$$target" "$$text"; done
-.PHONY: all run deps bench bench-programs bench-compare lint format format-check install uninstall clean help
+.PHONY: all run deps bench bench-programs bench-compare lint install uninstall clean help
 
 -include $(shell find $O -name '*.d' 2>/dev/null)

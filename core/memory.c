@@ -21,10 +21,21 @@ bool size_multiply(size_t a, size_t b, size_t *product)
     return true;
 }
 
-void *memory_new(size_t count, size_t size)
+/* Count an allocation; true where a test wants it to fail. */
+static bool fails(void)
 {
     uint64_t nth = atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed) + 1;
-    if (nth == atomic_load_explicit(&failing, memory_order_relaxed)) return NULL;
+    return nth == atomic_load_explicit(&failing, memory_order_relaxed);
+}
+
+void *memory_raw(size_t bytes)
+{
+    return fails() ? NULL : malloc(bytes ? bytes : 1);
+}
+
+void *memory_new(size_t count, size_t size)
+{
+    if (fails()) return NULL;
     size_t bytes;
     if (!size_multiply(count, size, &bytes) || bytes > SIZE_MAX - MEMORY_ALIGNMENT) return NULL;
     bytes = (bytes + MEMORY_ALIGNMENT) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;

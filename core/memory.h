@@ -15,6 +15,8 @@ enum { MEMORY_ALIGNMENT = 64 }; /* bytes: one cache line, one AVX-512 register *
  * product overflows. A count or size of 0 gives a pointer that may be freed. The caller owns
  * the block and frees it with memory_free. */
 void *memory_new(size_t count, size_t size);
+/* The same for a few bytes that are written at once: not zeroed, aligned as malloc aligns. */
+void *memory_raw(size_t bytes);
 void memory_free(void *block); /* takes NULL */
 
 /* From now on, blocks of at least so many bytes go back to the system as soon as they are freed, by whichever

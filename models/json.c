@@ -30,7 +30,7 @@ static _Thread_local bool starved;
 
 static void *allocate(size_t bytes)
 {
-    void *block = memory_new(bytes, 1);
+    void *block = memory_raw(bytes);
     if (!block) starved = true;
     return block;
 }
