@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/throttle.h"
 
 enum { INPUT_SIZE, HIDDEN_SIZE, NUM_LAYERS, HAS_BIAS, BIDIRECTIONAL, PROJ_SIZE }; /* keys' order */
 
@@ -84,6 +85,7 @@ static void regroup(size_t H, size_t K, const float *from, float *to)
         size_t units = lstm_units(H, first / PANEL_UNITS);
         for (size_t gate = 0; gate < 4; gate++, to += units * K)
             memcpy(to, from + (gate * H + first) * K, units * K * sizeof *to);
+        throttle_rest();
     }
 }
 
@@ -173,6 +175,7 @@ static void table_fill(const struct layer *before, const struct matrix *W, float
         before->type->run(before, &(struct turn){.R = n, .tokens = tokens}, NULL, x, NULL);
         matrix_multiply(W, n, &(struct operand){.values = x, .values_stride = I},
                         &(struct target){.C = table + v * N, .stride = N});
+        throttle_rest();
     }
 }
 

@@ -4,6 +4,7 @@
 #include "core/matrix.h"
 
 #include "core/memory.h"
+#include "core/throttle.h"
 
 #include <assert.h>
 #include <math.h>
@@ -48,10 +49,18 @@ static size_t quad_index(size_t K, size_t n, size_t k)
     return panel_index((K + 3) / 4, n, k / 4) * 4 + k % 4;
 }
 
+/* Before row n is packed: a loader rests here at every panel. */
+static void rest_at(size_t n)
+{
+    if (n % PANEL_COLUMNS == 0)
+        throttle_rest();
+}
+
 static void pack_float32(struct matrix *m, const float *W)
 {
     float *to = m->weights;
     for (size_t n = 0; n < m->N; n++) {
+        rest_at(n);
         for (size_t k = 0; k < m->K; k++)
             to[panel_index(m->K, n, k)] = W[n * m->K + k];
     }
@@ -78,6 +87,7 @@ static void pack_float16(struct matrix *m, const float *W)
 {
     uint16_t *to = m->weights;
     for (size_t n = 0; n < m->N; n++) {
+        rest_at(n);
         for (size_t k = 0; k < m->K; k++)
             to[panel_index(m->K, n, k)] = half_of(W[n * m->K + k]);
     }
@@ -90,6 +100,7 @@ static void pack_int8(struct matrix *m, const float *W)
         const float *row = W + n * m->K;
         float largest = 0;
         int32_t sum = 0;
+        rest_at(n);
         for (size_t k = 0; k < m->K; k++)
             largest = fmaxf(largest, fabsf(row[k]));
         for (size_t k = 0; k < m->K && largest > 0; k++) {

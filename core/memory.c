@@ -7,12 +7,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/throttle.h"
+
 static atomic_uint_fast64_t allocations;
 static atomic_uint_fast64_t failing; /* the value of `allocations` that fails; 0: none */
 
 /* A page of 2 MiB where Linux has them. Weights are streamed: in pages of 4 KiB every fourth page of a large
  * network is one that the processor has to look up again. */
-enum { LARGE_PAGE = 2 << 20 };
+enum { LARGE_PAGE = 2 << 20, CLEARED_BYTES = 256 << 10 };
 
 bool size_multiply(size_t a, size_t b, size_t *product)
 {
@@ -33,6 +35,16 @@ void *memory_raw(size_t bytes)
     return fails() ? NULL : malloc(bytes ? bytes : 1);
 }
 
+/* The pages of a large block come from the system as they are written, which takes a while. */
+static void clear(char *block, size_t bytes)
+{
+    for (size_t n; bytes; block += n, bytes -= n) {
+        n = bytes < CLEARED_BYTES ? bytes : CLEARED_BYTES;
+        memset(block, 0, n);
+        if (n == CLEARED_BYTES) throttle_rest();
+    }
+}
+
 void *memory_new(size_t count, size_t size)
 {
     if (fails()) return NULL;
@@ -44,7 +56,8 @@ void *memory_new(size_t count, size_t size)
 #ifdef MADV_HUGEPAGE
     if (bytes >= LARGE_PAGE) madvise(block, bytes, MADV_HUGEPAGE); /* advice: nothing depends on it */
 #endif
-    return memset(block, 0, bytes);
+    clear(block, bytes);
+    return block;
 }
 
 void memory_free(void *block)

@@ -10,7 +10,7 @@
 #include "core/memory.h"
 #include "models/json.h"
 #include "models/series.h"
-#include "models/throttle.h"
+#include "core/throttle.h"
 
 static const double DEFAULT_TOLERANCE = 1e-4, FEATURE_TOLERANCE = 1e-5;
 

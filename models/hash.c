@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "core/memory.h"
-#include "models/throttle.h"
+#include "core/throttle.h"
 
 enum { CHUNK_BYTES = 64 * 1024 };
 

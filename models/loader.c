@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "core/memory.h"
-#include "models/throttle.h"
+#include "core/throttle.h"
 
 struct loader {
     struct loader_options options;

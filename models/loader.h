@@ -36,7 +36,7 @@ struct loader_task {
 struct loader_options {
     struct repository *repository; /* borrowed until loader_free */
     size_t queue;                  /* tasks that may wait */
-    unsigned percent;              /* of one processor: models/throttle.h */
+    unsigned percent;              /* of one processor: core/throttle.h */
     int64_t poll_s;                /* between two looks at the folders (repository_poll); 0: none */
     /* A look that nobody waits for found a folder that cannot be read; nothing has changed. On the loader's
      * thread. A poll does not tell what the look before it has told. */

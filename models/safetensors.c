@@ -9,7 +9,7 @@
 #include "models/folder.h"
 #include "models/json.h"
 #include "models/sentence.h"
-#include "models/throttle.h"
+#include "core/throttle.h"
 
 static const char FILE_NAME[] = "model.safetensors";
 

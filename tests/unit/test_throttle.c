@@ -1,7 +1,7 @@
 /* throttle: a thread that may use a tenth of a processor takes ten times as long; others, and one in a hurry, do not
  * sleep. */
 #define _GNU_SOURCE /* RUSAGE_THREAD */
-#include "models/throttle.h"
+#include "core/throttle.h"
 
 #include <check.h>
 #include <stdatomic.h>

@@ -1,4 +1,4 @@
-#include "models/throttle.h"
+#include "core/throttle.h"
 
 #include <stdatomic.h>
 #include <stdint.h>

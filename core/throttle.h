@@ -4,8 +4,8 @@
  * So the loader works in short bursts: long loops under it call throttle_rest() again and again, which sleeps
  * once a burst has used some of the processor's time, and long enough to keep to the share. The share is the
  * thread's own; a thread that has set none, as main at start, never sleeps. */
-#ifndef CAROUSEL_MODELS_THROTTLE_H
-#define CAROUSEL_MODELS_THROTTLE_H
+#ifndef CAROUSEL_CORE_THROTTLE_H
+#define CAROUSEL_CORE_THROTTLE_H
 
 #include <stdbool.h>
 
