@@ -366,6 +366,13 @@ static void print_comment(FILE *out, const char *text)
     }
 }
 
+/* What fits a line of a file, fits one here. */
+static void print_text(const char *key, const char *value, FILE *out)
+{
+    bool wide = strlen(key) + strlen(" = ") + strlen(value) <= LINE_BYTES;
+    fprintf(out, "%s%s%s\n\n", key, wide ? " = " : "=", value);
+}
+
 static void print_row(const struct config *config, const struct config_row *row, FILE *out)
 {
     const void *value = value_of(config, row);
@@ -385,13 +392,13 @@ static void print_row(const struct config *config, const struct config_row *row,
                 (const char *)value);
         break;
     case CONFIG_PER_MODEL:
-        fprintf(out,
-                "; %s, and NAME=one of them for single models, with commas between; default %s\n%s = %s\n\n",
-                row->choices, row->fallback, row->key, (const char *)value);
+        fprintf(out, "; %s, and NAME=one of them for single models, with commas between; default %s\n",
+                row->choices, row->fallback);
+        print_text(row->key, value, out);
         break;
     case CONFIG_TEXT:
-        fprintf(out, "; text; default %s\n%s = %s\n\n", *row->fallback ? row->fallback : "empty",
-                row->key, (const char *)value);
+        fprintf(out, "; text; default %s\n", *row->fallback ? row->fallback : "empty");
+        print_text(row->key, value, out);
         break;
     case CONFIG_SECTION: break;
     }
