@@ -51,6 +51,13 @@ void client_open(struct client *client, const struct server *server)
     client_open_from(client, server, "127.0.0.1");
 }
 
+void client_occupy(struct client *client, const struct server *server)
+{
+    client_open(client, server);
+    client_post(client, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}");
+    ck_assert(metric_becomes(server, "carousel_sequences_active", 1));
+}
+
 void client_open_from(struct client *client, const struct server *server, const char *from)
 {
     struct timeval limit = {.tv_sec = patience_ms(20000) / 1000};

@@ -51,12 +51,9 @@ START_TEST(one_that_drains_is_not)
     const char *const settings[] = {slow_setting(), NULL};
     static struct client client;
     server_start(&server, settings);
-    client_open(&client, &server);
-    client_post(&client, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}");
-    ck_assert(metric_becomes(&server, "carousel_sequences_active", 1));
+    client_occupy(&client, &server);
     server_signal(&server, SIGTERM);
-    double end = now_ms() + patience_ms(10000);
-    while (health_on_port("", "127.0.0.1") == 0) ck_assert_double_lt(now_ms(), end);
+    AWAIT(health_on_port("", "127.0.0.1") != 0);
     client_close(&client);
     ck_assert_int_eq(server_wait(&server), 0);
 }

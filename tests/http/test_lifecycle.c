@@ -78,9 +78,7 @@ START_TEST(a_second_sigterm_ends_it_now)
     const char *const settings[] = {slow_setting(), NULL};
     static struct client client;
     server_start(&server, settings);
-    client_open(&client, &server);
-    client_post(&client, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}");
-    ck_assert(metric_becomes(&server, "carousel_sequences_active", 1));
+    client_occupy(&client, &server);
     server_signal(&server, SIGTERM);
     await_log(&server, "draining", 1);
     server_signal(&server, SIGTERM);

@@ -16,9 +16,7 @@ START_TEST(a_full_queue_is_a_429_at_once)
                                     "CAROUSEL_SCHEDULER_QUEUE_SEQUENCES=3", NULL};
     static struct client clients[N];
     server_start(&server, settings);
-    client_open(&clients[0], &server);
-    client_post(&clients[0], "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}");
-    ck_assert(metric_becomes(&server, "carousel_sequences_active", 1));
+    client_occupy(&clients[0], &server);
     for (int i = 1; i < N; i++) {
         client_open(&clients[i], &server);
         client_post(&clients[i], "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}");
@@ -53,9 +51,7 @@ START_TEST(steps_that_wait_are_bounded_too)
                                     "CAROUSEL_SCHEDULER_QUEUE_STEPS=20000", NULL};
     static struct client one, two;
     server_start(&server, settings);
-    client_open(&one, &server);
-    client_post(&one, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}");
-    ck_assert(metric_becomes(&server, "carousel_sequences_active", 1));
+    client_occupy(&one, &server);
     client_open(&two, &server);
     client_post(&two, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}");
     ck_assert(metric_becomes(&server, "carousel_queue_depth", 1));
@@ -100,9 +96,7 @@ START_TEST(a_deadline_that_passes_is_a_504)
     ck_assert_double_lt(now_ms() - began, patience_ms(10000));
     ck_assert(metric_becomes(&server, "carousel_sequences_active", 0));
     /* queued */
-    client_open(&aboard, &server);
-    client_post(&aboard, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}");
-    ck_assert(metric_becomes(&server, "carousel_sequences_active", 1));
+    client_occupy(&aboard, &server);
     began = now_ms();
     expect_error(post(&server, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':5,'timeout_ms':200}"),
                  504, "deadline_exceeded", NULL);

@@ -180,9 +180,7 @@ START_TEST(a_higher_priority_boards_before_what_came_earlier)
                                     "CAROUSEL_SCHEDULER_PRIORITY_MS=3600000", NULL};
     static struct client aboard, low[LOW], high;
     server_start(&server, settings);
-    client_open(&aboard, &server);
-    client_post(&aboard, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}");
-    ck_assert(metric_becomes(&server, "carousel_sequences_active", 1));
+    client_occupy(&aboard, &server);
     for (int i = 0; i < LOW; i++) {
         client_open(&low[i], &server);
         client_post(&low[i], "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':40}");

@@ -274,9 +274,7 @@ END_TEST
 START_TEST(who_leaves_while_a_whole_answer_is_computed_frees_his_row)
 {
     struct client other = {0};
-    client_open(&other, &server);
-    client_post(&other, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}");
-    ck_assert(metric_becomes(&server, "carousel_sequences_active", 1));
+    client_occupy(&other, &server);
     client_close(&other);
     ck_assert(metric_becomes(&server, "carousel_sequences_active", 0));
     ck_assert(metric_becomes(&server, "carousel_requests_finished_total{reason=\"cancelled\"}", 1));
@@ -290,9 +288,7 @@ START_TEST(who_leaves_the_queue_is_forgotten)
     struct server other;
     struct client one = {0}, two = {0};
     server_start(&other, settings);
-    client_open(&one, &other);
-    client_post(&one, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}");
-    ck_assert(metric_becomes(&other, "carousel_sequences_active", 1));
+    client_occupy(&one, &other);
     client_open(&two, &other);
     client_post(&two, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000}");
     ck_assert(metric_becomes(&other, "carousel_queue_depth", 1));
