@@ -392,12 +392,10 @@ static enum status scheduler_consider(struct scheduler *scheduler, const struct 
     return queue_judge(&scheduler->queue, offer, now, retry_us);
 }
 
-enum status scheduler_judge(struct scheduler *scheduler, const struct network *network, uint32_t share,
-                            int64_t *retry_us)
+enum status scheduler_judge(struct scheduler *scheduler, const struct queue_offer *offer, int64_t *retry_us)
 {
-    const struct queue_offer offer = {.network = network, .share = share, .n = 1, .steps = 1};
     pthread_mutex_lock(&scheduler->mu);
-    enum status status = scheduler_consider(scheduler, &offer, clock_us(), retry_us);
+    enum status status = scheduler_consider(scheduler, offer, clock_us(), retry_us);
     pthread_mutex_unlock(&scheduler->mu);
     return status;
 }

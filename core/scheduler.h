@@ -49,9 +49,10 @@ enum status scheduler_new(const struct scheduler_options *options, struct schedu
 enum status scheduler_submit(struct scheduler *scheduler, struct sequence *const *sequences,
                              size_t n, int64_t *retry_us) MUST_CHECK;
 
-/* Would the smallest sequence find room now? As scheduler_submit answers, so that who would be refused anyway can be
- * refused before work is put into the request. */
-enum status scheduler_judge(struct scheduler *scheduler, const struct network *network, uint32_t share,
+/* Would this find room now? As scheduler_submit answers: asked for the smallest sequence that a request could be (one,
+ * of one step, of its network, share, weight and priority), so that who would be refused anyway can be refused before
+ * work is put into the request, and nobody else is. */
+enum status scheduler_judge(struct scheduler *scheduler, const struct queue_offer *offer,
                             int64_t *retry_us) MUST_CHECK;
 
 /* From a driver's take(): put a child on board of the same worker at its next turn, past the queue (its

@@ -115,8 +115,9 @@ static bool find_room(struct call *call)
     enum route_id route = call->request->route;
     int64_t retry_us = 0;
     if (route == ROUTE_TOKENIZE || route == ROUTE_DETOKENIZE) return true;
-    enum status status = scheduler_judge(call->request->server->scheduler, call->model->network,
-                                         call->options.share, &retry_us);
+    const struct queue_offer least = {.network = call->model->network, .share = call->options.share,
+                                      .weight = call->options.weight, .priority = call->options.priority, .n = 1, .steps = 1};
+    enum status status = scheduler_judge(call->request->server->scheduler, &least, &retry_us);
     if (status == STATUS_OK) return true;
     problem_from(call->problem, status, NULL, NULL);
     if (status == STATUS_QUEUE_FULL) call->problem->retry_after_s = work_retry_after_s(retry_us);

@@ -94,6 +94,42 @@ START_TEST(queued_sequences_leave_when_cancelled_or_late_and_priority_boards_fir
 }
 END_TEST
 
+/* A client's own work of low priority, which would keep him waiting for longer than may be, does not get him refused at
+ * the door with what would board before it. */
+START_TEST(who_would_be_next_is_not_refused_at_the_door)
+{
+    enum { EACH = 20 };
+    struct network *network = tiny_generator(RIDERS_V, RIDERS_H);
+    struct scheduler *s = NULL;
+    struct error err;
+    const struct scheduler_options options = {.n_workers = 1, .max_batch = 1, .chunk_steps = 16, .max_rows = 16,
+                                              .queue = {.sequences = 100, .steps = 100000, .wait_us = 1}};
+    ck_assert_int_eq(scheduler_new(&options, &s, &err), STATUS_OK);
+    struct gate *first = gate_shut(s, network), *second = gate_new(network);
+    struct rider *r[2 * EACH];
+    int64_t retry_us = 0;
+    for (size_t i = 0; i < 2 * EACH; i++) {
+        if (i == EACH)
+            ck_assert_int_eq(scheduler_submit(s, (struct sequence *const[]){&second->sequence}, 1, &retry_us), STATUS_OK);
+        r[i] = rider_new(network, i, 1, 10);
+        ck_assert_int_eq(rider_submit(s, r[i]), STATUS_OK);
+    }
+    atomic_store(&first->open, true);
+    AWAIT(atomic_load(&second->inside)); /* half of them have shown the pace */
+    struct queue_offer offer = {.network = network, .weight = 1, .n = 1, .steps = 1};
+    ck_assert_int_eq(scheduler_judge(s, &offer, &retry_us), STATUS_QUEUE_FULL);
+    offer.priority = 1;
+    ck_assert_int_eq(scheduler_judge(s, &offer, &retry_us), STATUS_OK);
+    atomic_store(&second->open, true);
+    riders_settle(s);
+    for (size_t i = 0; i < 2 * EACH; i++) rider_free(r[i]);
+    gate_free(first);
+    gate_free(second);
+    scheduler_free(s);
+    network_free(network);
+}
+END_TEST
+
 /* A driver whose sequence goes on until it is cancelled. */
 static enum verdict endless_take(struct sequence *sequence, struct worker *worker, const struct ride *ride)
 {
@@ -190,6 +226,7 @@ Suite *boarding_suite(void)
     tcase_set_timeout(queue, 60);
     tcase_add_test(queue, the_queue_is_bounded_and_takes_all_or_none);
     tcase_add_test(queue, queued_sequences_leave_when_cancelled_or_late_and_priority_boards_first);
+    tcase_add_test(queue, who_would_be_next_is_not_refused_at_the_door);
     tcase_add_test(queue, a_thousand_of_one_client_delay_another_by_a_turn);
     suite_add_tcase(suite, queue);
     TCase *company = tcase_create("company");
