@@ -224,5 +224,5 @@ enum status arguments_config(const struct arguments *arguments, struct config *c
     if (status == STATUS_OK && *arguments->bundles)
         status = config_set(config, "models", "bundles", arguments->bundles, err);
     if (status == STATUS_OK && !*arguments->folders) forget_default_folder(config);
-    return status;
+    return status == STATUS_OK ? config_check(config, err) : status;
 }

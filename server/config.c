@@ -206,6 +206,14 @@ enum status config_set(struct config *config, const char *section, const char *k
                      quoted(key, shown[0]), quoted(section, shown[1]));
 }
 
+enum status config_check(const struct config *config, struct error *err)
+{
+    if (config->scheduler_max_rows >= config->scheduler_max_batch) return STATUS_OK;
+    return error_set_param(err, STATUS_BAD_VALUE, "scheduler.max_rows", "scheduler.max_rows is %lld; expected at least "
+                           "scheduler.max_batch, which is %lld, for each sequence of a turn has a row",
+                           (long long)config->scheduler_max_rows, (long long)config->scheduler_max_batch);
+}
+
 void config_defaults(struct config *config)
 {
     memset(config, 0, sizeof *config);

@@ -68,6 +68,9 @@ MUST_CHECK enum status config_environment(struct config *config, char *const *en
 MUST_CHECK enum status config_set(struct config *config, const char *section, const char *key,
                                   const char *value, struct error *err);
 
+/* What single keys cannot say: whether they go together. */
+MUST_CHECK enum status config_check(const struct config *config, struct error *err);
+
 /* The file that would give these settings, comments included. With the defaults this is
  * config.example.ini, byte for byte. */
 void config_print(const struct config *config, FILE *out);

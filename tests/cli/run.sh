@@ -110,6 +110,11 @@ CAROUSEL_SERVER_PROT=1 run 2 --check-config
 complains 'CAROUSEL_SERVER_PROT'
 CAROUSEL_SERVER_PORT=x run 2 --check-config
 complains 'CAROUSEL_SERVER_PORT|server.port'
+run 2 --check-config --set scheduler.max_batch=4096
+complains 'scheduler.max_rows is 2048.*scheduler.max_batch, which is 4096'
+run 2 serve --set scheduler.max_rows=63
+complains 'scheduler.max_rows is 63'
+run 0 --check-config --set scheduler.max_batch=4096 --set scheduler.max_rows=4096
 run 2 --check-config --set server.prot=1
 complains 'prot'
 run 2 --check-config --set server
