@@ -12,6 +12,7 @@
 #include "core/memory.h"
 #include "models/bundle_forecast.h"
 #include "models/folder.h"
+#include "models/hash.h"
 #include "models/json.h"
 #include "models/sentence.h"
 
@@ -50,7 +51,7 @@ static enum status no_memory(struct error *err)
 struct config {
     long format_version, task, precision;
     const char *description, *license, *training_data;
-    const struct json *network, *tokenizer, *features, *forecast, *labels, *generation;
+    const struct json *sha256, *network, *tokenizer, *features, *forecast, *labels, *generation;
 };
 
 enum {
@@ -69,6 +70,7 @@ static const struct field config_fields[] = {
     {.name = "license", .kind = FIELD_STRING, .offset = offsetof(struct config, license)},
     {.name = "training_data", .kind = FIELD_STRING,
      .offset = offsetof(struct config, training_data)},
+    {.name = "sha256", .kind = FIELD_ANY, .offset = offsetof(struct config, sha256)},
     {.name = "network", .kind = FIELD_ARRAY, .required = true,
      .offset = offsetof(struct config, network)},
     {.name = "tokenizer", .kind = FIELD_OBJECT, .offset = offsetof(struct config, tokenizer)},
@@ -470,6 +472,17 @@ static enum status read_section(const struct section *section, const struct conf
     return status;
 }
 
+static enum status read_sha256(const struct json *value, struct bundle *bundle, struct error *err)
+{
+    char found[JSON_DESCRIPTION_BYTES], length[40] = "";
+    const char *text = json_kind(value) == JSON_STRING ? json_string(value) : NULL;
+    size_t n = text ? strlen(text) : 0;
+    if (n == HASH_HEX_BYTES - 1 && strspn(text, "0123456789abcdef") == n) return bundle->sha256 = text, STATUS_OK;
+    if (text) snprintf(length, sizeof length, " of %zu bytes", n);
+    return error_set(err, STATUS_BAD_VALUE, "'sha256' is %s%s, expected %d digits of 0-9 and a-f, as sha256sum prints "
+                     "them for model.safetensors", json_describe(found, value), length, HASH_HEX_BYTES - 1);
+}
+
 static enum status read_config(struct bundle *bundle, struct error *err)
 {
     struct config config = {.precision = PRECISION_AUTO, .description = "", .license = "", .training_data = ""};
@@ -482,7 +495,8 @@ static enum status read_config(struct bundle *bundle, struct error *err)
     bundle->description = config.description;
     bundle->license = config.license;
     bundle->training_data = config.training_data;
-    status = read_network(config.network, bundle, err);
+    if (config.sha256) status = read_sha256(config.sha256, bundle, err);
+    if (status == STATUS_OK) status = read_network(config.network, bundle, err);
     for (size_t i = 0; i < N_SECTIONS && status == STATUS_OK; i++)
         status = read_section(&sections[i], &config, bundle, err);
     return status;

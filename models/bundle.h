@@ -28,6 +28,7 @@ struct bundle {
     enum task task;
     enum precision precision;      /* PRECISION_AUTO where left out */
     const char *description, *license, *training_data; /* "" where left out */
+    const char *sha256;            /* that model.safetensors must have, 64 digits; NULL where left out */
     struct layer_spec *layers;                         /* [n_layers] */
     size_t n_layers;
     bool has_tokenizer;                                /* text tasks */

@@ -314,7 +314,7 @@ static enum status check_weights(int folder, struct error *err)
     struct safetensors *weights = NULL;
     enum status status = folder_open_file(folder, WEIGHTS, SAFETENSORS_MAX_BYTES, &file, err);
     if (status != STATUS_OK) return status;
-    status = safetensors_open(file.fd, file.bytes, &weights, err);
+    status = safetensors_open_header(file.fd, file.bytes, &weights, err);
     safetensors_free(weights);
     close(file.fd);
     return status;

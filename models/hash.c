@@ -1,14 +1,11 @@
 #include "models/hash.h"
 
-#include <errno.h>
 #include <nettle/memops.h>
 #include <nettle/sha2.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "core/memory.h"
 #include "core/throttle.h"
+#include "models/folder.h"
 
 enum { CHUNK_BYTES = 64 * 1024 };
 
@@ -32,22 +29,19 @@ bool hash_equal(const uint8_t a[HASH_BYTES], const uint8_t b[HASH_BYTES])
     return nettle_memeql_sec(a, b, HASH_BYTES);
 }
 
-enum status hash_file(int fd, const char *name, char hex[HASH_HEX_BYTES], struct error *err)
+enum status hash_read(int fd, const char *name, void *block, size_t n, char hex[HASH_HEX_BYTES],
+                      struct error *err)
 {
-    uint8_t *chunk = memory_new(CHUNK_BYTES, 1), digest[SHA256_DIGEST_SIZE];
-    if (!chunk) return error_set(err, STATUS_NO_MEMORY, "%s: no memory", name);
+    uint8_t digest[HASH_BYTES], *bytes = block;
     struct sha256_ctx sha;
     sha256_init(&sha);
-    ssize_t n = 0;
-    for (off_t at = 0; (n = pread(fd, chunk, CHUNK_BYTES, at)) != 0; at += n) {
-        if (n < 0 && errno == EINTR) n = 0;
-        else if (n < 0) break;
-        sha256_update(&sha, (size_t)n, chunk);
+    for (size_t at = 0, part; at < n; at += part) {
+        part = n - at < CHUNK_BYTES ? n - at : CHUNK_BYTES;
+        enum status status = file_read(fd, name, at, bytes + at, part, err);
+        if (status != STATUS_OK) return status;
+        sha256_update(&sha, part, bytes + at);
         throttle_rest();
     }
-    int problem = errno;
-    memory_free(chunk);
-    if (n < 0) return error_set(err, STATUS_IO, "%s: %s", name, strerror(problem));
     sha256_digest(&sha, sizeof digest, digest);
     hash_print(digest, hex);
     return STATUS_OK;

@@ -277,7 +277,7 @@ static void print_proof(const struct view *view)
     print_file(view, "", "model.safetensors");
     print_file(view, "", "golden.json");
     if (view->bundle->vocabulary_file) print_file(view, "", view->bundle->vocabulary_file);
-    line(view, "sha256", "%s", model->hash);
+    line(view, "sha256", "%s%s", model->hash, model->hash_is_expected ? ", as config.json expects" : "");
     line(view, "golden", "%zu case%s met, largest difference %.2g", model->n_golden,
          model->n_golden == 1 ? "" : "s", model->golden_error);
     line(view, "loaded in", "%.1f ms", model->load_ms);
@@ -313,7 +313,7 @@ static enum status print_loaded(const char *path, const struct model *model, FIL
     if (status == STATUS_OK)
         status = folder_open_file(bundle->folder, "model.safetensors", SAFETENSORS_MAX_BYTES, &file,
                                   err);
-    if (status == STATUS_OK) status = safetensors_open(file.fd, file.bytes, &weights, err);
+    if (status == STATUS_OK) status = safetensors_open_header(file.fd, file.bytes, &weights, err);
     if (status == STATUS_OK) print_all(&(struct view){bundle, model, weights, out});
     if (status == STATUS_OK && (fflush(out) != 0 || ferror(out)))
         status = error_set(err, STATUS_IO, "cannot write");

@@ -194,17 +194,28 @@ static enum status make_tokenizer(const struct bundle *bundle, struct model *mod
 /* ------------------------------------------------------------------------------------------
  * The tensors and the proof */
 
-static enum status build_network(const struct bundle *bundle, const struct file *file,
+static enum status build_network(const struct bundle *bundle, const void *content, size_t bytes,
                                  enum precision precision, struct model *model, struct error *err)
 {
     struct safetensors *weights = NULL;
-    enum status status = safetensors_open(file->fd, file->bytes, &weights, err);
+    enum status status = safetensors_open(content, bytes, &weights, err);
     if (status == STATUS_OK)
         status = network_new(bundle->layers, bundle->n_layers, safetensors_tensors(weights),
                              precision, &model->network, err);
     if (status == STATUS_OK) status = safetensors_check_taken(weights, err);
     safetensors_free(weights);
     return status;
+}
+
+/* Before anything is made of the content: what is damaged may break in any way, and is told as what it is. */
+static enum status check_hash(const struct bundle *bundle, struct model *model, struct error *err)
+{
+    model->hash_is_expected = bundle->sha256 != NULL;
+    if (!bundle->sha256 || strcmp(bundle->sha256, model->hash) == 0) return STATUS_OK;
+    return error_set(err, STATUS_BAD_FORMAT,
+                     "%s: its sha256 is %s, but config.json expects %s: the file is damaged, incomplete or not this "
+                     "bundle's; fetch it again, or, if the weights were meant to change, write the sum that was found "
+                     "into config.json", WEIGHTS, model->hash, bundle->sha256);
 }
 
 static enum status read_weights(const struct bundle *bundle, enum precision precision,
@@ -215,9 +226,14 @@ static enum status read_weights(const struct bundle *bundle, enum precision prec
         folder_open_file(bundle->folder, WEIGHTS, SAFETENSORS_MAX_BYTES, &file, err);
     if (status != STATUS_OK) return status;
     model->created_s = file.modified_s;
-    status = build_network(bundle, &file, precision, model, err);
-    if (status == STATUS_OK) status = hash_file(file.fd, WEIGHTS, model->hash, err);
+    size_t bytes = (size_t)file.bytes;
+    void *content = memory_new(bytes, 1);
+    status = content ? hash_read(file.fd, WEIGHTS, content, bytes, model->hash, err)
+                     : error_set(err, STATUS_NO_MEMORY, "%s: no memory for %zu bytes", WEIGHTS, bytes);
     close(file.fd);
+    if (status == STATUS_OK) status = check_hash(bundle, model, err);
+    if (status == STATUS_OK) status = build_network(bundle, content, bytes, precision, model, err);
+    memory_free(content);
     return status;
 }
 

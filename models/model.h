@@ -72,7 +72,8 @@ struct model {
     enum task task;
     char *description, *license, *training_data; /* "" where config.json has none */
     int64_t created_s;            /* mtime of model.safetensors, Unix seconds */
-    char hash[65];                /* SHA-256 of model.safetensors, hexadecimal (hash of the weights) */
+    char hash[65];                /* SHA-256 of the model.safetensors that was loaded, hexadecimal */
+    bool hash_is_expected;        /* config.json named it */
     struct network *network;      /* network_precision() is the one in force */
     enum precision recommended;   /* config.json's "precision"; PRECISION_AUTO where it has none */
     char *precision_refused;      /* why `recommended` is not in force although PRECISION_AUTO was asked for; NULL */

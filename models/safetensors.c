@@ -13,7 +13,7 @@
 
 static const char FILE_NAME[] = "model.safetensors";
 
-enum { LENGTH_BYTES = 8, CHUNK_BYTES = 64 * 1024, MAX_VALUE_BYTES = 8 };
+enum { LENGTH_BYTES = 8, CHUNK_VALUES = 16 * 1024 };
 
 static uint32_t read_u16(const uint8_t *in)
 {
@@ -82,7 +82,8 @@ struct tensor {
 
 struct safetensors {
     struct tensors tensors; /* first: what take() is given */
-    int fd;                 /* borrowed */
+    const uint8_t *content; /* borrowed; NULL where the header alone is known, from fd */
+    int fd;                 /* while it is opened */
     uint64_t data_at;       /* offset of the data in the file */
     uint64_t data_bytes;
     struct json *header;
@@ -255,13 +256,21 @@ static enum status check_names(struct safetensors *file, struct error *err)
     return STATUS_OK;
 }
 
-static enum status read_length(int fd, uint64_t bytes, size_t *length, struct error *err)
+static enum status read_bytes(const struct safetensors *file, const char *what, size_t at, void *out, size_t n,
+                              struct error *err)
+{
+    if (!file->content) return file_read(file->fd, what, at, out, n, err);
+    memcpy(out, file->content + at, n);
+    return STATUS_OK;
+}
+
+static enum status read_length(const struct safetensors *file, uint64_t bytes, size_t *length, struct error *err)
 {
     uint8_t raw[LENGTH_BYTES];
     if (bytes < LENGTH_BYTES)
         return error_set(err, STATUS_BAD_FORMAT, "%llu bytes, too short to be a safetensors file",
                          (unsigned long long)bytes);
-    enum status status = file_read(fd, "the file", 0, raw, sizeof raw, err);
+    enum status status = read_bytes(file, "the file", 0, raw, sizeof raw, err);
     if (status != STATUS_OK) return status;
     uint64_t n = read_u32(raw) | (uint64_t)read_u32(raw + 4) << 32;
     if (n > SAFETENSORS_MAX_HEADER)
@@ -275,15 +284,15 @@ static enum status read_length(int fd, uint64_t bytes, size_t *length, struct er
     return STATUS_OK;
 }
 
-static enum status read_header(int fd, size_t length, struct json **header, struct error *err)
+static enum status read_header(struct safetensors *file, size_t length, struct error *err)
 {
     char *text = memory_new(length + 1, 1);
     if (!text) return error_set(err, STATUS_NO_MEMORY, "no memory");
-    enum status status = file_read(fd, "the header", LENGTH_BYTES, text, length, err);
+    enum status status = read_bytes(file, "the header", LENGTH_BYTES, text, length, err);
     if (status == STATUS_OK && text[0] != '{')
         status = error_set(err, STATUS_BAD_FORMAT, "the header does not begin with '{'");
     if (status == STATUS_OK) {
-        status = json_parse(text, length, header, err);
+        status = json_parse(text, length, &file->header, err);
         if (status != STATUS_OK) error_prefix(err, "header");
     }
     memory_free(text);
@@ -293,8 +302,8 @@ static enum status read_header(int fd, size_t length, struct json **header, stru
 static enum status open_all(struct safetensors *file, uint64_t bytes, struct error *err)
 {
     size_t length = 0;
-    enum status status = read_length(file->fd, bytes, &length, err);
-    if (status == STATUS_OK) status = read_header(file->fd, length, &file->header, err);
+    enum status status = read_length(file, bytes, &length, err);
+    if (status == STATUS_OK) status = read_header(file, length, err);
     if (status != STATUS_OK) return status;
     file->data_at = LENGTH_BYTES + length;
     file->data_bytes = bytes - file->data_at;
@@ -350,17 +359,14 @@ static enum status check_finite(const struct tensor *t, const float *values, siz
                      isnan(*values) ? "NaN" : "infinite");
 }
 
-static enum status read_values(const struct safetensors *file, const struct tensor *t,
-                               uint8_t *chunk, float *out, struct error *err)
+static enum status read_values(const struct safetensors *file, const struct tensor *t, float *out,
+                               struct error *err)
 {
-    size_t step = CHUNK_BYTES / t->dtype->bytes;
-    for (size_t i = 0; i < t->n_values; i += step) {
-        size_t n = t->n_values - i < step ? t->n_values - i : step;
-        uint64_t at = file->data_at + t->begin + (uint64_t)i * t->dtype->bytes;
-        enum status status = file_read(file->fd, FILE_NAME, at, chunk, n * t->dtype->bytes, err);
-        if (status != STATUS_OK) return status;
-        t->dtype->decode(chunk, n, out + i);
-        status = check_finite(t, out + i, i, n, err);
+    const uint8_t *data = file->content + file->data_at + t->begin;
+    for (size_t i = 0, n; i < t->n_values; i += n) {
+        n = t->n_values - i < CHUNK_VALUES ? t->n_values - i : CHUNK_VALUES;
+        t->dtype->decode(data + i * t->dtype->bytes, n, out + i);
+        enum status status = check_finite(t, out + i, i, n, err);
         if (status != STATUS_OK) return status;
         throttle_rest();
     }
@@ -380,11 +386,10 @@ static enum status take(struct tensors *self, const char *name, size_t rank, con
     }
     enum status status = check_shape(t, rank, shape, err);
     if (status != STATUS_OK) return status;
+    if (!file->content) return tensor_error(t, STATUS_INTERNAL, "its file was opened for the header alone", err);
     float *values = memory_new(t->n_values, sizeof *values);
-    uint8_t *chunk = memory_new(CHUNK_BYTES, 1);
-    if (values && chunk) status = read_values(file, t, chunk, values, err);
+    if (values) status = read_values(file, t, values, err);
     else status = tensor_error(t, STATUS_NO_MEMORY, "no memory", err);
-    memory_free(chunk);
     if (status != STATUS_OK) {
         memory_free(values);
         return status;
@@ -396,7 +401,7 @@ static enum status take(struct tensors *self, const char *name, size_t rank, con
 
 /* ------------------------------------------------------------------------------------------ */
 
-enum status safetensors_open(int fd, uint64_t bytes, struct safetensors **out, struct error *err)
+static enum status open_from(const void *content, int fd, uint64_t bytes, struct safetensors **out, struct error *err)
 {
     struct safetensors *file = memory_new(1, sizeof *file);
     enum status status = STATUS_NO_MEMORY;
@@ -404,6 +409,7 @@ enum status safetensors_open(int fd, uint64_t bytes, struct safetensors **out, s
         error_set(err, status, "no memory");
     } else {
         file->tensors.take = take;
+        file->content = content;
         file->fd = fd;
         status = open_all(file, bytes, err);
     }
@@ -414,6 +420,16 @@ enum status safetensors_open(int fd, uint64_t bytes, struct safetensors **out, s
     }
     *out = file;
     return STATUS_OK;
+}
+
+enum status safetensors_open(const void *content, uint64_t bytes, struct safetensors **out, struct error *err)
+{
+    return open_from(content, -1, bytes, out, err);
+}
+
+enum status safetensors_open_header(int fd, uint64_t bytes, struct safetensors **out, struct error *err)
+{
+    return open_from(NULL, fd, bytes, out, err);
 }
 
 void safetensors_free(struct safetensors *file)

@@ -1,14 +1,14 @@
-/* safetensors: the tensors of a model.safetensors file, read one at a time.
+/* safetensors: the tensors of a model.safetensors file, decoded one at a time.
  *
  * The format (https://github.com/huggingface/safetensors): eight bytes, little-endian, the
  * length N of the header; N bytes of JSON, name -> {dtype, shape, data_offsets [begin, end)}, perhaps
  * a "__metadata__"; then the data, which the offsets count from. Numbers are little-endian.
  *
- * All of it is untrusted. Opening reads and checks the header alone: at most
+ * All of it is untrusted. Opening checks the header: at most
  * SAFETENSORS_MAX_HEADER bytes and SAFETENSORS_MAX_TENSORS tensors, offsets in bounds, no overlap,
- * no gap, as many bytes as dtype and shape say. A tensor's data are read when it is taken, in
- * pieces, so that nothing larger than one tensor of the file's own size is ever allocated. The file is
- * read rather than mapped: a mapped file that shrinks would kill the process.
+ * no gap, as many bytes as dtype and shape say. Tensors are taken from the content in memory, which its
+ * owner may have weighed against a checksum: what was weighed is what is taken. It is read rather than mapped: a
+ * mapped file that shrinks would kill the process.
  *
  * One thread, while a model loads. */
 #ifndef CAROUSEL_MODELS_SAFETENSORS_H
@@ -24,10 +24,13 @@ enum { SAFETENSORS_MAX_HEADER = 1 << 20, SAFETENSORS_MAX_TENSORS = 4096 };
 
 struct safetensors;
 
-/* Read the header of the open file `fd`, which has `bytes` bytes and is borrowed until
- * safetensors_free. The caller owns *out. */
-MUST_CHECK enum status safetensors_open(int fd, uint64_t bytes, struct safetensors **out,
+/* The file whose whole content is content[0..bytes), borrowed until safetensors_free. The caller owns *out. */
+MUST_CHECK enum status safetensors_open(const void *content, uint64_t bytes, struct safetensors **out,
                                         struct error *err);
+/* The same of the open file `fd`, which has `bytes` bytes and of which the header alone is read: no tensor can be
+ * taken (STATUS_INTERNAL). */
+MUST_CHECK enum status safetensors_open_header(int fd, uint64_t bytes, struct safetensors **out,
+                                               struct error *err);
 void safetensors_free(struct safetensors *file); /* takes NULL */
 
 /* The tensors as core sees them: F32, F16 and BF16 become float32. Borrowed until

@@ -7,6 +7,7 @@ computed from the rounded weights, because those are what the server runs.
 
 import argparse
 import collections
+import hashlib
 import json
 import math
 import pathlib
@@ -185,7 +186,8 @@ def write_bundle(path, model, config, cases, tolerance=1e-4, dtype=torch.float16
         output = output.reshape(-1, output.shape[-1])[-1]
         golden["cases"].append({"input": value, key: steps, "output": [round(float(y), 6) for y in output]})
     (path / "golden.json").write_text(json.dumps(golden, ensure_ascii=False) + "\n", encoding="utf-8")
-    text = json.dumps({"format_version": 1, **config}, indent=2, ensure_ascii=False)
+    digest = hashlib.sha256((path / "model.safetensors").read_bytes()).hexdigest()
+    text = json.dumps({"format_version": 1, "sha256": digest, **config}, indent=2, ensure_ascii=False)
     (path / "config.json").write_text(text + "\n", encoding="utf-8")
     print(f"wrote {path}: {sum(w.numel() for w in weights.values())} weights, "
           f"{(path / 'model.safetensors').stat().st_size / 1e6:.2f} MB")

@@ -187,6 +187,17 @@ rm -rf "$scratch/broken" && cp -r "$bundles/tiny-series" "$scratch/broken"
 truncate -s -8 "$scratch/broken/model.safetensors"
 run 1 inspect "$scratch/broken"
 complains 'model.safetensors|offset|bytes'
+for bundle in zoo/*/; do
+    run 0 inspect "$bundle"
+    says '^sha256 +[0-9a-f]{64}, as config.json expects$'
+done
+rm -rf "$scratch/flipped" && mkdir "$scratch/flipped" && cp zoo/digits/*.json zoo/digits/model.safetensors "$scratch/flipped"
+printf '\001' | dd of="$scratch/flipped/model.safetensors" bs=1 seek=100000 conv=notrunc 2>"$err"
+run 1 inspect "$scratch/flipped"
+complains 'model.safetensors: its sha256 is [0-9a-f]{64}, but config.json expects [0-9a-f]{64}: the file is damaged, '
+sed -i '/"sha256"/d' "$scratch/flipped/config.json"
+run 0 inspect "$scratch/flipped"
+says '^sha256 +[0-9a-f]{64}$'
 
 # --- generate
 m="--models $bundles"

@@ -1,10 +1,12 @@
-/* Any bytes as a model.safetensors: the header's checks, and the reading of tensors that pass them. What
- * opens must hold exactly the bytes that it says; what is taken must be finite. */
+/* Any bytes as a model.safetensors: the header's checks, in memory and from a file, which must agree, and the
+ * reading of tensors that pass them. What opens must hold exactly the bytes that it says; what is taken must be
+ * finite. */
 #include <assert.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/memory.h"
@@ -40,13 +42,23 @@ static void take(struct safetensors *file, const char *name, size_t rank, const 
     memory_free(values);
 }
 
+static enum status open_header(const uint8_t *data, size_t size, struct error *err)
+{
+    struct safetensors *file = NULL;
+    int fd = scratch();
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, data, size, 0) != (ssize_t)size) abort();
+    enum status status = safetensors_open_header(fd, size, &file, err);
+    safetensors_free(file);
+    return status;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    int fd = scratch();
-    struct safetensors *file;
-    struct error err = {.message = ""};
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, data, size, 0) != (ssize_t)size) abort();
-    if (safetensors_open(fd, size, &file, &err) != STATUS_OK) {
+    struct safetensors *file = NULL;
+    struct error err = {.message = ""}, other = {.message = ""};
+    enum status status = safetensors_open(data, size, &file, &err);
+    assert(status == open_header(data, size, &other) && strcmp(err.message, other.message) == 0);
+    if (status != STATUS_OK) {
         assert(err.message[0]);
         return 0;
     }

@@ -214,6 +214,57 @@ START_TEST(no_request_fails_while_models_are_swapped)
 }
 END_TEST
 
+/* The lowest bit of the last weight, in a new file that takes the old one's name. */
+static void flip(const char *name)
+{
+    char path[512], flipped[600];
+    size_t bytes;
+    snprintf(path, sizeof path, "%s/model.safetensors", in_folder(name));
+    snprintf(flipped, sizeof flipped, "%s/.flipped", in_folder(name));
+    char *weights = file_read(path, &bytes);
+    weights[bytes - 4] ^= 1;
+    file_write(flipped, weights, bytes);
+    ck_assert_int_eq(rename(flipped, path), 0);
+    free(weights);
+}
+
+static const char *sum_of(const char *id)
+{
+    char path[200];
+    snprintf(path, sizeof path, "/v1/models/%s", id);
+    return text_at(ask(&server, "GET", path, NULL), "sha256");
+}
+
+/* In int8, which hides it from the golden vectors: by polling, by SIGHUP and at the start. */
+START_TEST(weights_of_another_sum_are_not_served)
+{
+    const char *const settings[] = {folder_setting, "CAROUSEL_MODELS_PRECISION=int8", "CAROUSEL_MODELS_POLL_S=1", NULL};
+    char sum[65], named[128];
+    put("tiny-series", "m");
+    put("tiny-series", "without");
+    server_start(&server, settings);
+    snprintf(sum, sizeof sum, "%s", sum_of("m"));
+    snprintf(named, sizeof named, "\"sha256\": \"%s\", \"task\"", sum);
+    edit("m", "config.json", "\"task\"", named);
+    flip("m");
+    flip("without");
+    AWAIT(strcmp(sum_of("without"), sum) != 0);
+    await_log(&server, "model m: a bundle is refused, what was served before still is: model.safetensors: its sha256 is ", 1);
+    server_signal(&server, SIGHUP);
+    await_log(&server, "model m: a bundle is refused, what was served before still is: model.safetensors: its sha256 is ", 2);
+    ck_assert_str_eq(sum_of("m"), sum);
+    expect_ok(post(&server, "/v1/forecast", "{'model':'m','series':[1,2],'horizon':1}"));
+    ck_assert_int_eq(server_stop(&server), 0);
+    server_start(&server, settings);
+    expect_ok(post(&server, "/v1/forecast", "{'model':'without','series':[1,2],'horizon':1}"));
+    expect_error(post(&server, "/v1/forecast", "{'model':'m','series':[1,2],'horizon':1}"), 404, "model_not_found", "model");
+    flip("m"); /* back */
+    ck_assert(is_ready("m", "1", true));
+    ck_assert_str_eq(sum_of("m"), sum);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
 static double resident_mib(void)
 {
     char path[64], line[256];
@@ -389,6 +440,12 @@ START_TEST(a_reload_answers_with_the_new_model_or_the_fault)
     ck_assert_int_eq(forecasts(FORECAST("m")), 200);
 
     edit("m", "config.json", "context_lenght", "context_length");
+    edit("m", "config.json", "\"task\"", "\"sha256\": \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\", \"task\"");
+    refused = admin("/v1/models/m/reload", NULL);
+    expect_error(refused, 422, "bundle_refused", NULL);
+    ck_assert_ptr_nonnull(strstr(text_at(refused, "error.message"), " expects 0123456789abcdef0123456789abcdef01"));
+    ck_assert_ptr_nonnull(strstr(text_at(refused, "error.message"), ": the file is damaged, incomplete or "));
+    edit("m", "config.json", "\"sha256\": \"01", "\"_sha256\": \"01");
     expect_ok(admin("/v1/models/m/reload", NULL));
     ck_assert_str_eq(state_of("m", "1", &reason), "READY");
     ck_assert_str_eq(reason, "");
@@ -496,6 +553,7 @@ Suite *repository_suite(void)
     tcase_add_test(moves, a_broken_change_leaves_what_was_served);
     tcase_add_test(moves, sighup_without_the_folder_changes_nothing);
     tcase_add_test(moves, polling_waits_for_the_whole_of_a_bundle);
+    tcase_add_test(moves, weights_of_another_sum_are_not_served);
     tcase_add_test(moves, a_stream_finishes_on_the_model_it_began_with);
     tcase_add_test(moves, no_request_fails_while_models_are_swapped);
     tcase_add_test(moves, memory_returns_when_a_model_goes);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/hash.h"
+
 enum { LENGTH_BYTES = 8 };
 
 struct files {
@@ -160,6 +162,32 @@ void written_recommending(const struct tmp *tmp, const char *name, const char *p
     if (!precision) return;
     snprintf(edited, sizeof edited, "\"precision\": \"%s\", \"network\"", precision);
     written_edit(tmp, name, "config.json", "\"network\"", edited);
+}
+
+void written_sum(const struct tmp *tmp, const char *name)
+{
+    char path[TMP_PATH_BYTES], hex[HASH_HEX_BYTES], edited[128];
+    uint8_t hash[HASH_BYTES];
+    size_t n;
+    join(path, sizeof path, name, "model.safetensors");
+    char *bytes = tmp_read(tmp, path, &n);
+    hash_bytes(bytes, n, hash);
+    hash_print(hash, hex);
+    free(bytes);
+    snprintf(edited, sizeof edited, "\"sha256\": \"%s\", \"task\"", hex);
+    written_edit(tmp, name, "config.json", "\"task\"", edited);
+}
+
+void written_flip(const struct tmp *tmp, const char *name, const char *file, size_t bit)
+{
+    char path[TMP_PATH_BYTES];
+    size_t n;
+    join(path, sizeof path, name, file);
+    char *bytes = tmp_read(tmp, path, &n);
+    ck_assert_uint_lt(bit / 8, n);
+    bytes[bit / 8] = (char)(bytes[bit / 8] ^ 1 << bit % 8);
+    tmp_write(tmp, path, bytes, n);
+    free(bytes);
 }
 
 /* One weight of 100 leaves the others of its row steps of 0.8 in int8, so 0.3 is lost: a difference of

@@ -23,6 +23,11 @@ void written_recommending(const struct tmp *tmp, const char *name, const char *p
 /* One that recommends int8, which is too coarse for its weights. */
 void written_too_fine(const struct tmp *tmp, const char *name);
 
+/* Let config.json name the sha256 that model.safetensors has now. */
+void written_sum(const struct tmp *tmp, const char *name);
+/* Flip one bit of a file: the lowest of byte `at` is number 8 * at. */
+void written_flip(const struct tmp *tmp, const char *name, const char *file, size_t bit);
+
 /* Aborts the test where `old` does not occur. */
 void written_edit(const struct tmp *tmp, const char *name, const char *file, const char *old,
                   const char *new);

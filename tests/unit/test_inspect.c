@@ -87,6 +87,28 @@ START_TEST(inspect_tells_the_precision_in_force)
 }
 END_TEST
 
+START_TEST(inspect_tells_whether_a_sum_was_expected)
+{
+    enum status status;
+    struct error err;
+    written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
+    char *text = inspected(&status, &err);
+    ck_assert_ptr_nonnull(strstr(text, "sha256          "));
+    ck_assert_ptr_null(strstr(text, "expects"));
+    free(text);
+    written_sum(&tmp, "m");
+    text = inspected(&status, &err);
+    ck_assert_ptr_nonnull(strstr(text, ", as config.json expects\ngolden "));
+    free(text);
+    written_flip(&tmp, "m", "model.safetensors", 8 * 200);
+    text = inspected(&status, &err);
+    ck_assert_int_eq(status, STATUS_BAD_FORMAT);
+    ck_assert_ptr_nonnull(strstr(err.message, "model.safetensors: its sha256 is "));
+    ck_assert_str_eq(text, "");
+    free(text);
+}
+END_TEST
+
 START_TEST(inspect_does_not_let_a_text_move_the_cursor)
 {
     enum status status;
@@ -121,6 +143,7 @@ Suite *inspect_suite(void)
     tcase_add_checked_fixture(core, setup, teardown);
     tcase_add_loop_test(core, inspect_tells_what_a_bundle_is, 0, sizeof views / sizeof *views);
     tcase_add_test(core, inspect_tells_the_precision_in_force);
+    tcase_add_test(core, inspect_tells_whether_a_sum_was_expected);
     tcase_add_test(core, inspect_does_not_let_a_text_move_the_cursor);
     tcase_add_test(core, inspect_of_a_broken_bundle_is_its_sentence);
     suite_add_tcase(suite, core);

@@ -1,8 +1,10 @@
 /* repository: folders on disk to models in the registry, at start, on request and by polling. */
 #include <check.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/memory.h"
@@ -389,6 +391,40 @@ START_TEST(a_half_written_bundle_is_never_read)
 }
 END_TEST
 
+/* Weights that are written over in place, with a pause in the middle: as long as they should be, and still. */
+START_TEST(half_overwritten_weights_are_told_by_their_sum)
+{
+    size_t n;
+    written_bundle(&shelf.tmp, "m", TASK_TEXT_GENERATION);
+    written_sum(&shelf.tmp, "m");
+    ck_assert_str_eq(sync_all(), "+m:1;");
+    char *whole = tmp_read(&shelf.tmp, "m/model.safetensors", &n);
+    char *half = tmp_read(&shelf.tmp, "m/model.safetensors", NULL);
+    memset(half + n - 12, 0, 6);
+    for (int again = 0; again < 2; again++) {
+        tmp_write(&shelf.tmp, "m/model.safetensors", half, n);
+        char path[TMP_PATH_BYTES];
+        const struct timespec times[2] = {{.tv_sec = 1600000000 + again}, {.tv_sec = 1600000000 + again}};
+        ck_assert_int_eq(utimensat(AT_FDCWD, tmp_path(&shelf.tmp, "m/model.safetensors", path), times, 0), 0);
+        ck_assert_str_eq(poll_all(), "");
+        poll_all();
+        ck_assert_ptr_nonnull(strstr(shelf.heard, "m!model.safetensors: its sha256 is "));
+        ck_assert_ptr_nonnull(strstr(reason_of("m", "1"), ": the file is damaged, incomplete or "));
+        ck_assert_str_eq(known(), "m:1=R "); /* the old one goes on */
+        ck_assert_str_eq(poll_all(), "");
+        expect_failure("m", STATUS_BAD_FORMAT, "model.safetensors: its sha256 is ");
+        sync_all();
+        ck_assert_ptr_nonnull(strstr(shelf.heard, "m!model.safetensors: its sha256 is "));
+    }
+    tmp_write(&shelf.tmp, "m/model.safetensors", whole, n);
+    ck_assert_str_eq(poll_all(), "");
+    ck_assert_str_eq(poll_all(), "+m:1;");
+    ck_assert_str_eq(reason_of("m", "1"), "");
+    free(whole);
+    free(half);
+}
+END_TEST
+
 START_TEST(a_poll_says_what_a_bundle_waits_for)
 {
     char path[TMP_PATH_BYTES];
@@ -481,6 +517,7 @@ Suite *repository_suite(void)
     tcase_set_timeout(polling, 30);
     tcase_add_test(polling, a_poll_reads_what_has_been_still);
     tcase_add_loop_test(polling, a_half_written_bundle_is_never_read, 0, 3);
+    tcase_add_test(polling, half_overwritten_weights_are_told_by_their_sum);
     tcase_add_test(polling, a_poll_says_what_a_bundle_waits_for);
     tcase_add_test(polling, a_poll_tries_a_broken_bundle_once);
     tcase_add_test(polling, a_poll_between_two_renames_takes_nothing_out);
