@@ -1,17 +1,34 @@
-/* Lines on stderr. */
+/* Lines on stderr.
+ *
+ * Whoever reads them may stop: a journal that hangs, a pipe that nobody empties. A write would then hold up every thread
+ * that has something to say, which are those that answer. So a line is written only where poll says that there is room: a
+ * pipe or socket for which it does takes a page without waiting, and no line is longer. */
 #include "server/log.h"
 
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
+
+enum { FULL_MS = 1000, AGAIN_US = 60000000, LINE_BYTES = 1024 };
+
 static const char *const names[] = {
     [LOG_ERROR] = "error", [LOG_WARNING] = "warning", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
 
 /* Written once before other threads start. */
 static enum log_level least = LOG_INFO;
+
+static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* guards the rest, and keeps lines in order */
+static atomic_uint_fast64_t lost;                      /* lines so far; read without mu */
+static uint64_t told;                                  /* how many of them the log has told of */
+static int64_t patient_us;                             /* a reader is not waited for before this instant */
 
 void log_start(const char *level)
 {
@@ -30,18 +47,57 @@ const char *log_time(char out[LOG_TIME_BYTES])
     return out;
 }
 
-/* Standard error may be closed or full; nothing can be said about it then. */
-static void write_line(const char *text, size_t bytes)
+uint64_t log_lost(void)
+{
+    return atomic_load_explicit(&lost, memory_order_relaxed);
+}
+
+/* Standard error may be closed; nothing can be said about it then. mu held. */
+static void put(const char *text, size_t bytes)
 {
     struct iovec parts[] = {{(void *)(size_t)text, bytes}, {(void *)(size_t)"\n", 1}};
     ssize_t written = writev(STDERR_FILENO, parts, 2);
     (void)written;
 }
 
+/* Whether there is room for a line. A reader who is slow is waited for, but not again and again. mu held. */
+static bool has_room(void)
+{
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    int64_t now = clock_us();
+    if (poll(&out, 1, now < patient_us ? 0 : FULL_MS) > 0) return true;
+    if (now >= patient_us) patient_us = clock_us() + AGAIN_US;
+    return false;
+}
+
+/* mu held. */
+static void tell_lost(void)
+{
+    char line[160], at[LOG_TIME_BYTES];
+    uint64_t n = log_lost();
+    int bytes = snprintf(line, sizeof line, "%s %-7s %llu lines of this log were lost, for nobody took them", log_time(at),
+                         names[LOG_WARNING], (unsigned long long)(n - told));
+    told = n;
+    put(line, (size_t)bytes);
+}
+
+static void write_line(const char *text, size_t bytes)
+{
+    pthread_mutex_lock(&mu);
+    bool room = has_room();
+    if (room && log_lost() != told) {
+        tell_lost();
+        room = has_room();
+    }
+    if (room) put(text, bytes);
+    else atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&mu);
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
     if (level > least) return;
-    char line[1024], at[LOG_TIME_BYTES];
+    char line[LINE_BYTES], at[LOG_TIME_BYTES];
     int n = snprintf(line, sizeof line, "%s %-7s ", log_time(at), names[level]);
     va_list args;
     va_start(args, format);

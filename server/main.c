@@ -2,6 +2,7 @@
  *
  * Order of a start: arguments -> configuration -> (OpenBLAS's environment) -> the command. */
 #define _GNU_SOURCE /* execv of /proc/self/exe with the environment */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,8 +111,18 @@ static int run(int argc, char **argv, char **original)
     return arguments.command == COMMAND_SERVE ? server_run(&config) : cli_run(&arguments, &config);
 }
 
+/* Where a standard stream is closed, the next file or socket would take its place, and what is printed would go there. */
+static void keep_streams(void)
+{
+    int descriptor;
+    do descriptor = open("/dev/null", O_RDWR);
+    while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+    if (descriptor >= 0) close(descriptor);
+}
+
 int main(int argc, char **argv)
 {
+    keep_streams();
     char **original = calloc((size_t)argc + 1, sizeof *original);
     if (!original) return 1;
     memcpy(original, argv, (size_t)argc * sizeof *original);

@@ -10,6 +10,7 @@
 #include "core/kernels.h"
 #include "core/memory.h"
 #include "models/job.h"
+#include "server/log.h"
 #include "server/router.h"
 #include "server/serve.h"
 
@@ -265,6 +266,7 @@ static void print_computed(struct printing *p, enum computed which, const char *
         break;
     case COMPUTED_STARTED: print_number(p, name, "", (uint64_t)p->server->started_s); break;
     case COMPUTED_RESIDENT: print_resident(p, name); break;
+    case COMPUTED_LOG_LOST: print_number(p, name, "", log_lost()); break;
     case COMPUTED_REQUESTS: print_requests(p, name); break;
     case COMPUTED_FINISHED:
         for (int i = 0; i < N_ENDS; i++)

@@ -120,6 +120,14 @@ complains 'prot'
 run 2 --check-config --set server
 complains 'section.key=value'
 
+# --- standard streams that are closed do not become sockets
+"$program" serve --port 0 --models "$bundles" --set log.access=false >"$out" 2>&- <&- &
+pid=$!
+for i in {1..300}; do grep -q listening "$out" && break; sleep 0.1; done
+last="a server without stdin and stderr" checks=$((checks + 1))
+[ "$(readlink /proc/$pid/fd/0 /proc/$pid/fd/2 | sort -u)" = /dev/null ] || bad "has $(readlink /proc/$pid/fd/0 /proc/$pid/fd/2) there"
+kill $pid && wait $pid || bad "ended with $?"
+
 # --- keys
 rm -f "$scratch/keys"
 run 0 keys add website --keys "$scratch/keys" --scopes infer,metrics --requests-per-minute 60 --steps-per-minute 5000 --weight 2 \
