@@ -17,6 +17,7 @@
 #include "server/framing.h"
 #include "server/log.h"
 #include "server/cors.h"
+#include "server/peer.h"
 #include "server/socket.h"
 #include "server/tls.h"
 #include "server/watch.h"
@@ -27,12 +28,14 @@ struct http {
     struct service service;
     struct MHD_Daemon *daemon;
     struct listener listener;
+    struct visits visits;
     bool is_secure;
 };
 
 struct connection {
     struct MHD_Connection *mhd;
     int descriptor, slot;
+    struct visit visit;
     bool is_old;             /* the request under way is of HTTP/1.0 */
     void *session;           /* GnuTLS's; NULL: no TLS */
     connection_reader *read; /* of the stream under way */
@@ -157,24 +160,37 @@ static void *session_of(struct MHD_Connection *mhd)
 
 /* ---- what libmicrohttpd calls --------------------------------------------------------------- */
 
+/* NULL: there is no memory, or the peer has as many as it may. */
+static struct connection *connection_open(struct http *http, struct MHD_Connection *mhd, int descriptor)
+{
+    int64_t due_us = clock_us() + http->service.server->config->timeouts_header_s * 1000000;
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (!connection) return NULL;
+    *connection = (struct connection){.mhd = mhd, .descriptor = descriptor, .session = session_of(mhd)};
+    if (visit_begin(&http->visits, &connection->visit, peer_number(descriptor))) {
+        connection->slot = watch_open(http->service.watch, descriptor, due_us);
+        if (connection->slot != WATCH_NONE) return connection;
+        visit_end(&http->visits, &connection->visit);
+    }
+    free(connection);
+    return NULL;
+}
+
 static void on_connection(void *context, struct MHD_Connection *mhd, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
     struct http *http = context;
-    struct watch *watch = http->service.watch;
     struct connection *connection = *socket_context;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         int descriptor = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-        int64_t due_us = clock_us() + http->service.server->config->timeouts_header_s * 1000000;
-        int slot = watch_open(watch, descriptor, due_us);
-        *socket_context = connection = slot == WATCH_NONE ? NULL : calloc(1, sizeof *connection);
-        if (connection)
-            *connection = (struct connection){.mhd = mhd, .descriptor = descriptor, .slot = slot, .session = session_of(mhd)};
-        else if (slot != WATCH_NONE) watch_close(watch, slot);
-        if (!connection) shutdown(descriptor, SHUT_RDWR);
+        *socket_context = connection_open(http, mhd, descriptor);
+        if (!*socket_context) shutdown(descriptor, SHUT_RDWR);
         return;
     }
-    if (connection) watch_close(watch, connection->slot);
+    if (connection) {
+        watch_close(http->service.watch, connection->slot);
+        visit_end(&http->visits, &connection->visit);
+    }
     free(connection);
     *socket_context = NULL;
 }
@@ -232,12 +248,12 @@ static void on_log(void *context, const char *format, va_list args)
 
 /* ---- the daemon ----------------------------------------------------------------------------- */
 
-/* Connections of one address, as libmicrohttpd counts them; 0: unlimited. */
-static int64_t connections_per_address(const struct http *http)
+/* 0: any number. libmicrohttpd has such a limit too, by which who has a /64 of IPv6 has 2^64 addresses. */
+static size_t connections_per_address(const struct http *http)
 {
     const struct config *config = http->service.server->config;
-    if (config->limits_connections_per_address >= 0) return config->limits_connections_per_address;
-    return http->listener.is_public ? (config->limits_connections + 3) / 4 : 0;
+    if (config->limits_connections_per_address >= 0) return (size_t)config->limits_connections_per_address;
+    return http->listener.is_public ? (size_t)(config->limits_connections + 3) / 4 : 0;
 }
 
 static struct MHD_Daemon *start_daemon(struct http *http)
@@ -246,7 +262,6 @@ static struct MHD_Daemon *start_daemon(struct http *http)
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_LISTEN_SOCKET, http->listener.descriptor, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)config->limits_connections, NULL},
-        {MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)connections_per_address(http), NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)config->limits_header_bytes, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)config->timeouts_header_s, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
@@ -304,6 +319,7 @@ static void http_free(struct http *http)
 {
     socket_unlink(&http->listener);
     service_close(&http->service);
+    visits_close(&http->visits);
     tls_unload();
     free(http);
 }
@@ -315,6 +331,7 @@ enum status http_start(struct server *server, struct http **out, struct error *e
     http->service.server = server;
     http->listener.descriptor = -1;
     enum status status = open_listener(http, err);
+    visits_open(&http->visits, connections_per_address(http));
     if (status == STATUS_OK) status = service_open(&http->service, server, err);
     if (status == STATUS_OK && !(http->daemon = start_daemon(http)))
         status = error_set(err, STATUS_INTERNAL, "libmicrohttpd does not start: %s", strerror(errno));

@@ -31,3 +31,38 @@ uint32_t peer_number(int descriptor)
     if (getpeername(descriptor, (struct sockaddr *)&address, &bytes)) address.ss_family = AF_UNSPEC;
     return peer_number_of((const struct sockaddr *)&address);
 }
+
+void visits_open(struct visits *visits, size_t each)
+{
+    *visits = (struct visits){.each = each};
+    pthread_mutex_init(&visits->_mu, NULL);
+}
+
+void visits_close(struct visits *visits)
+{
+    pthread_mutex_destroy(&visits->_mu);
+}
+
+bool visit_begin(struct visits *visits, struct visit *visit, uint32_t peer)
+{
+    struct visit **row = &visits->_rows[peer % VISITS_ROWS];
+    size_t n = 0;
+    pthread_mutex_lock(&visits->_mu);
+    for (const struct visit *other = *row; other; other = other->next) n += other->peer == peer;
+    bool good = !visits->each || n < visits->each;
+    if (good) {
+        *visit = (struct visit){.peer = peer, .next = *row};
+        *row = visit;
+    }
+    pthread_mutex_unlock(&visits->_mu);
+    return good;
+}
+
+void visit_end(struct visits *visits, struct visit *visit)
+{
+    pthread_mutex_lock(&visits->_mu);
+    struct visit **at = &visits->_rows[visit->peer % VISITS_ROWS];
+    while (*at != visit) at = &(*at)->next;
+    *at = visit->next;
+    pthread_mutex_unlock(&visits->_mu);
+}
