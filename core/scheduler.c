@@ -466,7 +466,7 @@ void scheduler_stats(struct scheduler *scheduler, struct scheduler_stats *out)
         .steps_decode = counted(&c->steps_decode),
         .compute_us = counted(&c->compute_us),
     };
-    for (size_t i = 0; i < SCHEDULER_BATCH_BUCKETS; i++) out->batch[i] = counted(&c->batch[i]);
+    for (size_t i = 0; i < SCHEDULER_BATCH_BUCKETS; i++) out->batch[i] = counted(&c->batch[i]) + (i ? out->batch[i - 1] : 0);
     for (size_t i = 0; i <= STATUS_INTERNAL; i++) out->finished[i] = counted(&c->finished[i]);
     pthread_mutex_lock(&scheduler->mu);
     out->queued = scheduler->queue.n;

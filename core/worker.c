@@ -135,8 +135,9 @@ static void worker_count_turn(struct worker *worker, const struct lane *lane, si
     counter_add(&c->turns, 1);
     counter_add(&c->rows, n);
     counter_add(&c->compute_us, (uint64_t)(ended - began));
-    for (size_t i = 0; i < SCHEDULER_BATCH_BUCKETS; i++)
-        if (n <= (size_t)1 << i || i == SCHEDULER_BATCH_BUCKETS - 1) counter_add(&c->batch[i], 1);
+    size_t bucket = 0;
+    while (bucket < SCHEDULER_BATCH_BUCKETS - 1 && n > (size_t)1 << bucket) bucket++;
+    counter_add(&c->batch[bucket], 1);
 }
 
 /* A ride is a piece of prompt when it is long or nothing has come out yet, else a decoding step. */

@@ -14,7 +14,7 @@ enum phase { PHASE_NEW, PHASE_QUEUED, PHASE_ABOARD, PHASE_PARKED };
 
 struct counters {
     atomic_uint_fast64_t turns, rows, steps_prompt, steps_decode, compute_us;
-    atomic_uint_fast64_t batch[SCHEDULER_BATCH_BUCKETS];
+    atomic_uint_fast64_t batch[SCHEDULER_BATCH_BUCKETS]; /* not cumulative */
     atomic_uint_fast64_t finished[STATUS_INTERNAL + 1];
 };
 
