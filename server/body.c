@@ -23,6 +23,23 @@ static bool reserve(struct body *body, struct body_total *total, size_t bytes)
     return false;
 }
 
+bool body_total_take(struct body_total *total, size_t bytes, size_t *taken, struct problem *problem)
+{
+    int64_t n = (int64_t)bytes;
+    if (atomic_fetch_add(&total->bytes, n) + n <= total->limit || bytes <= BODY_SMALL_BYTES) {
+        *taken += bytes;
+        return true;
+    }
+    body_total_give(total, bytes);
+    return problem_set(problem, FAULT_NO_MEMORY, NULL, "the answers that wait for their readers are over %lld bytes with "
+                       "this one (limits.replies_bytes)", (long long)total->limit);
+}
+
+void body_total_give(struct body_total *total, size_t bytes)
+{
+    atomic_fetch_sub(&total->bytes, (int64_t)bytes);
+}
+
 bool body_append(struct body *body, struct body_total *total, const char *bytes, size_t n)
 {
     if (!reserve(body, total, body->n + n)) return false;

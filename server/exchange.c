@@ -54,6 +54,7 @@ struct exchange {
     bool preflight;       /* a browser asks whether a page may ask */
     struct client *client; /* whose key it came with, acquired; NULL: no key is needed */
     uint64_t charged_steps;
+    size_t held_bytes;    /* of the answer, as the total of answers counts it */
     unsigned status;      /* of the answer; 0: none yet */
     uint64_t bytes_in, bytes_out;
     bool working, counted;
@@ -254,6 +255,8 @@ static bool respond(struct exchange *exchange, struct reply *reply)
     struct connection *connection = exchange->connection;
     struct head head;
     struct texts texts;
+    if (reply->body && reply->problem.fault == FAULT_NONE)
+        body_total_take(&exchange->service->server->replies, reply->body_bytes, &exchange->held_bytes, &reply->problem);
     if (reply->problem.fault != FAULT_NONE) take_error_body(exchange, reply);
     exchange->status = reply->status ? reply->status : 200;
     settle_steps(exchange);
@@ -568,6 +571,7 @@ void exchange_end(struct exchange *exchange, bool well)
                                   client_name(exchange->client), exchange->status, exchange->bytes_in,
                                   exchange->bytes_out, ms_since(exchange->request.began_us)};
     if (config->log_access) access_write(&access);
+    body_total_give(&service->server->replies, exchange->held_bytes);
     if (exchange->working) atomic_fetch_sub(&service->server->working, 1);
     pthread_mutex_lock(&exchange->mu);
     bool running = exchange->started && !exchange->finished;
@@ -584,7 +588,6 @@ enum status service_open(struct service *service, struct server *server, struct 
     static const struct watch_calls calls = {.due = on_due, .hangup = on_hangup};
     const struct config *config = server->config;
     *service = (struct service){.server = server};
-    server->bodies.limit = config->limits_bodies_bytes;
     /* libmicrohttpd divides limits.connections between its threads, and rounds up */
     return watch_start((size_t)(config->limits_connections + config->server_http_threads), &calls, &service->watch, err);
 }

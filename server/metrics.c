@@ -285,6 +285,9 @@ static void print_computed(struct printing *p, enum computed which, const char *
         print_number(p, name, "", (uint64_t)atomic_load(&p->server->bodies.bytes));
         break;
     case COMPUTED_JOB_BYTES: print_number(p, name, "", job_total_bytes()); break;
+    case COMPUTED_REPLY_BYTES:
+        print_number(p, name, "", (uint64_t)atomic_load(&p->server->replies.bytes));
+        break;
     case COMPUTED_QUEUED_STEPS: print_number(p, name, "", stats->queued_steps); break;
     case COMPUTED_QUEUE_DEPTH: print_number(p, name, "", stats->queued); break;
     case COMPUTED_ACTIVE: print_number(p, name, "", stats->aboard + stats->parked); break;

@@ -81,6 +81,8 @@ enum status server_open(struct server *server, const struct config *config,
     memset(server, 0, sizeof *server);
     server->config = config;
     server->started_s = (int64_t)time(NULL);
+    server->bodies.limit = config->limits_bodies_bytes;
+    server->replies.limit = config->limits_replies_bytes;
     enum status status = kernels_select(config->scheduler_kernels, err);
     if (status == STATUS_OK && !(server->metrics = metrics_new()))
         status = error_set(err, STATUS_NO_MEMORY, "no memory for the metrics");

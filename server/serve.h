@@ -1,7 +1,7 @@
 /* serve: the running server, from configuration to the last answer.
  *
- * struct server is what handlers share: read-only once the server listens, except `phase`, `working` and
- * `bodies`, which are atomic. It is main's, and outlives every request.
+ * struct server is what handlers share: read-only once the server listens, except `phase`, `working`, `bodies`
+ * and `replies`, which are atomic. It is main's, and outlives every request.
  *
  * Start: kernels -> metrics -> scheduler -> models -> keys -> loader -> http. Stop, after SIGTERM: phase DRAINING
  * (readiness says 503, new work is refused) -> requests in flight finish, or are cancelled when the drain's
@@ -35,7 +35,7 @@ struct server {
     size_t n_workers;
     int64_t started_s;         /* Unix seconds */
     _Atomic int phase;         /* enum server_phase */
-    struct body_total bodies;
+    struct body_total bodies, replies; /* being received, being sent */
     _Atomic long working;      /* requests on routes that compute, from headers to answer sent */
 };
 

@@ -582,7 +582,7 @@ def settle(server, tally, start, fail):
     until = time.monotonic() + PATIENCE_S
     while True:
         metrics, (_, descriptors, threads) = server.metrics(tally), server.facts()
-        busy = metrics["queue_depth"] + metrics["sequences_active"] + metrics["job_bytes"] + metrics["body_bytes"]
+        busy = metrics["queue_depth"] + metrics["sequences_active"] + metrics["job_bytes"] + metrics["body_bytes"] + metrics["reply_bytes"]
         if not busy and (descriptors, threads) == start:
             return
         if time.monotonic() > until:

@@ -290,7 +290,7 @@ static void check_idle(void)
         scheduler_stats(server.scheduler, &stats);
         assert(clock_us() < until_us);
     } while (stats.queued || stats.aboard || stats.parked || job_total_bytes());
-    assert(!atomic_load(&server.bodies.bytes) && !atomic_load(&server.working));
+    assert(!atomic_load(&server.bodies.bytes) && !atomic_load(&server.replies.bytes) && !atomic_load(&server.working));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

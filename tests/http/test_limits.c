@@ -202,6 +202,46 @@ START_TEST(an_answer_over_its_limit_is_refused)
 }
 END_TEST
 
+/* A request whose answer is seven times its size: {"input": ["aaa...", ...]}. */
+static char *wordy_request(void)
+{
+    enum { TEXTS = 32, LETTERS = 65536 };
+    char *body = malloc(TEXTS * (LETTERS + 3) + 64);
+    ck_assert_ptr_nonnull(body);
+    char *at = body + sprintf(body, "{\"model\":\"tiny-bytes\",\"input\":[");
+    for (int i = 0; i < TEXTS; i++) {
+        at += sprintf(at, "%s\"", i ? "," : "");
+        memset(at, 'a', LETTERS);
+        at += LETTERS;
+        *at++ = '"';
+    }
+    strcpy(at, "]}");
+    return body;
+}
+
+/* Who asks for long answers and does not read them holds so much memory and no more; others get their short answers
+ * all the same. */
+START_TEST(answers_that_nobody_reads_cannot_take_all_memory)
+{
+    enum { ANSWER_BYTES = 14 << 20 }; /* more than sockets hold */
+    const char *const settings[] = {"CAROUSEL_LIMITS_REPLIES_BYTES=16MiB", NULL};
+    static struct client idler;
+    char *body = wordy_request();
+    server_start(&server, settings);
+    client_open(&idler, &server);
+    client_say(&idler, "POST /v1/tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", strlen(body));
+    ck_assert(client_send(&idler, body, strlen(body)));
+    AWAIT(metric(&server, "carousel_reply_bytes") > ANSWER_BYTES);
+    expect_error(ask(&server, "POST", "/v1/tokenize", body), 503, "no_memory", "");
+    expect_ok(post(&server, "/v1/tokenize", "{'model':'tiny-bytes','input':'abc'}"));
+    client_close(&idler);
+    ck_assert(metric_becomes(&server, "carousel_reply_bytes", 0));
+    expect_ok(ask(&server, "POST", "/v1/tokenize", body));
+    ck_assert_int_eq(server_stop(&server), 0);
+    free(body);
+}
+END_TEST
+
 Suite *limits_suite(void);
 
 Suite *limits_suite(void)
@@ -218,6 +258,7 @@ Suite *limits_suite(void)
     tcase_add_test(cases, connections_over_the_limit_wait_their_turn);
     tcase_add_test(cases, one_address_cannot_take_all_connections);
     tcase_add_test(cases, an_answer_over_its_limit_is_refused);
+    tcase_add_test(cases, answers_that_nobody_reads_cannot_take_all_memory);
     suite_add_tcase(suite, cases);
     return suite;
 }

@@ -192,7 +192,7 @@ static bool is_idle(void)
     struct scheduler_stats stats;
     scheduler_stats(server.scheduler, &stats);
     return !stats.queued && !stats.aboard && !stats.parked && !stats.queued_steps && !job_total_bytes() &&
-           !atomic_load(&server.bodies.bytes) && !atomic_load(&server.working);
+           !atomic_load(&server.bodies.bytes) && !atomic_load(&server.replies.bytes) && !atomic_load(&server.working);
 }
 
 static void check_idle(const char *what)
