@@ -84,6 +84,7 @@ dpkg-dev finds the packages of the libraries
 lintian reads the package as Debian would
 mmdebstrap makes the system in which it is installed and removed
 systemd weighs the sandbox of the unit
+systemd-container boots the system in which the unit is started
 strace lists the system calls that the unit has to allow
 endef
 
@@ -408,11 +409,6 @@ bench-programs: $(BENCH_PROGRAMS)
 bench-compare: deps-clients bench-programs
 	@tests/bench/compare.sh $O/tests
 
-## lint: sizes, and cppcheck over the sources
-lint: size layers
-	@cppcheck --std=c11 --quiet --enable=warning,performance,portability --inline-suppr \
-	  --suppress=missingIncludeSystem --error-exitcode=1 -I. -D_POSIX_C_SOURCE=200809L $(SOURCES)
-
 ## install uninstall: the program, its configuration and the zoo under PREFIX (/usr/local)
 install: all
 	install -D -m 755 -s $(BUILD)/carousel $(DESTDIR)$(PREFIX)/bin/carousel
@@ -431,6 +427,6 @@ clean:
 help:
 	@sed -n 's/^## \([a-z -]*\): \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r target text; do \
 	  printf '  %-20s %s\n' "$$target" "$$text"; done
-.PHONY: all run deps bench bench-programs bench-compare lint install uninstall clean help
+.PHONY: all run deps bench bench-programs bench-compare install uninstall clean help
 
 -include $(shell find $O -name '*.d' 2>/dev/null)

@@ -1,7 +1,8 @@
 #!/bin/bash
 # check.sh FOLDER: the package in FOLDER, as Debian would look at it, and in a system of its own: installed,
 # started, upgraded, removed. The unit's sandbox is weighed, and the system calls of a run are compared with
-# those that it allows. Needs root (or sudo) for mmdebstrap. Ends with a line like the one that check prints.
+# those that it allows. Then once more under systemd, where a container of it can be booted. Needs root (or sudo) for
+# mmdebstrap, root for systemd. Ends with a line like the one that check prints.
 set -u
 cd "$(dirname "$0")/../.."
 folder=$1 unit=docker/systemd/carousel.service
@@ -49,6 +50,48 @@ allowed() {
     done
 }
 
+# take_over SCRIPT LOG: count the checks that SCRIPT printed to LOG as ours; all that stand in it must be there.
+take_over() {
+    local line
+    while IFS= read -r line; do
+        checks=$((checks + 1))
+        [ "${line%%:*}" = ok ] || failures=$((failures + 1))
+        echo "  $line"
+    done < <(grep -E '^(ok|FAILED): ' "$2")
+    expect "all of $1 was checked" is_whole "$@"
+}
+is_whole() {
+    [ "$(grep -cE '^(ok|FAILED): ' "$2")" = "$(grep -c '^expect "' "docker/debian/$1")" ] || { tail -n 20 "$2"; return 1; }
+}
+
+# A small Debian with systemd, which runs booted.sh when it has come up; what the package needs is in apt's cache.
+make_system() {
+    local here=docker/debian
+    bootstrap --skip=cleanup/apt --include=systemd-sysv,dbus,procps \
+        --customize-hook="copy-in $work/1.deb $work/2.deb $here/inside.sh $here/booted.sh $here/probe.sh /" \
+        --customize-hook="copy-in $here/checks.service /etc/systemd/system" \
+        --customize-hook='chroot "$1" systemctl enable checks.service' \
+        --customize-hook='chroot "$1" apt-get install -y -qq --no-install-recommends --download-only /1.deb' \
+        bookworm "$work/system.tar" && mkdir "$work/system" && tar -C "$work/system" -xf "$work/system.tar"
+}
+
+groups() { find /sys/fs/cgroup -type d | sort; }
+
+# Boot it and wait for its end. Where this machine runs no systemd, the container gets a process namespace in which it
+# ends with its supervisor, and we remove its control groups.
+boot() {
+    local options=(--quiet --boot --private-network --link-journal=no --console=pipe --machine=carousel-check
+        --directory="$work/system")
+    export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
+    if [ -d /run/systemd/system ]; then timeout -k 10 600 systemd-nspawn "${options[@]}"
+    else
+        groups >"$work/groups"
+        timeout -k 10 600 unshare --pid --fork --kill-child --mount-proc \
+            systemd-nspawn --register=no --keep-unit "${options[@]}"
+        comm -13 "$work/groups" <(groups) | sort -r | xargs -r rmdir
+    fi </dev/null
+}
+
 # The same package with a higher version.
 make_newer() {
     dpkg-deb -R "$package" "$work/newer" && sed -i 's/^Version: .*/&+2/' "$work/newer/DEBIAN/control" &&
@@ -61,13 +104,17 @@ expect "the unit allows the system calls of a run" calls_are_allowed
 expect "a newer package" make_newer
 cp "$package" "$work/1.deb"
 bootstrap --format=null \
-    --customize-hook="copy-in $work/1.deb $work/2.deb docker/debian/chroot.sh /" \
-    --customize-hook='chroot "$1" /chroot.sh' bookworm - >"$work/chroot.log" 2>&1 || cat "$work/chroot.log"
-while IFS= read -r line; do
-    checks=$((checks + 1))
-    [ "${line%%:*}" = ok ] || failures=$((failures + 1))
-    echo "  $line"
-done < <(grep -E '^(ok|FAILED): ' "$work/chroot.log")
-expect "all of it was checked" \
-    [ "$(grep -cE '^(ok|FAILED): ' "$work/chroot.log")" = "$(grep -c '^expect "' docker/debian/chroot.sh)" ]
+    --customize-hook="copy-in $work/1.deb $work/2.deb docker/debian/inside.sh docker/debian/chroot.sh /" \
+    --customize-hook='chroot "$1" bash /chroot.sh' bookworm - >"$work/chroot.log" 2>&1
+take_over chroot.sh "$work/chroot.log"
+
+reason="that needs root"
+if [ "$(id -u)" = 0 ]; then
+    expect "a system for systemd" make_system
+    boot >"$work/console" 2>&1
+    reason=$(tail -n 1 "$work/console")
+fi
+if [ -f "$work/system/checked" ]; then take_over booted.sh "$work/system/checked"
+else echo "  SKIPPED: the unit was not started, because systemd cannot be booted here: $reason"
+fi
 sum_up deb
