@@ -540,6 +540,9 @@ enum status bundle_open(const char *path, struct bundle **out, struct error *err
     enum status status = folder_open(path, &folder, err);
     if (status != STATUS_OK) return status;
     status = folder_read_file(folder, CONFIG, BUNDLE_MAX_CONFIG, &text, &bytes, err);
+    if (status == STATUS_NOT_FOUND)
+        error_set(err, status, "'%s' is missing; a bundle is a folder that holds config.json, model.safetensors "
+                  "and golden.json", CONFIG);
     if (status == STATUS_OK) status = bundle_read(text, bytes, folder, out, err);
     else close(folder);
     memory_free(text);

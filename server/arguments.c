@@ -97,6 +97,9 @@ static enum status take_set(struct arguments *out, const char *text, struct erro
 static enum status take_model(struct arguments *out, const char *text, struct error *err)
 {
     size_t n = strcspn(text, "=");
+    if (!text[n] && out->command == COMMAND_SERVE)
+        return error_set(err, STATUS_BAD_VALUE, "--model %.80s: serve expects NAME=PATH; a folder of bundles is "
+                         "named by --models DIR", text);
     if (!n || n >= sizeof out->model)
         return error_set(err, STATUS_BAD_VALUE, "--model %.80s: expected NAME or NAME=PATH", text);
     memcpy(out->model, text, n);
@@ -161,7 +164,8 @@ static enum status take_option(int argc, char **argv, int *i, struct arguments *
         const struct option *option = &options[k];
         if (strlen(option->name) != n || strncmp(option->name, name, n)) continue;
         if (option->commands && !(option->commands >> out->command & 1))
-            return error_set(err, STATUS_BAD_VALUE, "%s does not go with this command", option->name);
+            return error_set(err, STATUS_BAD_VALUE, "%s does not go with this command; see carousel --help",
+                             option->name);
         if (option->kind == OPTION_FLAG) {
             if (equals) return error_set(err, STATUS_BAD_VALUE, "%s takes no value", option->name);
             *(bool *)((char *)out + option->offset) = true;
@@ -195,7 +199,8 @@ enum status arguments_parse(int argc, char **argv, struct arguments *out, struct
         }
     }
     if (status == STATUS_OK && (out->command == COMMAND_SERVE || out->command == COMMAND_HEALTH) && out->n_values)
-        return error_set(err, STATUS_BAD_VALUE, "%s takes no %.80s", command_names[out->command], out->values[0]);
+        return error_set(err, STATUS_BAD_VALUE, "%s takes no argument, found %.80s; see carousel --help", command_names[out->command],
+                         out->values[0]);
     return status;
 }
 

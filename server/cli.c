@@ -369,16 +369,33 @@ static void on_model(void *context, enum repository_event event, const char *nam
     if (err) fprintf(stderr, "carousel: model %s: %s\n", name, err->message);
 }
 
+/* The end of a sentence: the models that serve one of the tasks. */
+static void tell_models(struct registry *registry, unsigned tasks)
+{
+    struct model **models;
+    size_t n, told = 0;
+    if (registry_list(registry, &models, &n) != STATUS_OK) n = 0, models = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (tasks >> models[i]->task & 1 && (!told || strcmp(models[i]->name, models[i - 1]->name)))
+            fprintf(stderr, "%s %s", told++ ? "," : "; name one of:", models[i]->name);
+    }
+    fprintf(stderr, told ? "\n" : "; name a folder that holds one by --models DIR\n");
+    for (size_t i = 0; i < n; i++) model_drop(models[i]);
+    memory_free(models);
+}
+
 static struct model *find_model(struct cli *cli, unsigned tasks)
 {
     const char *name = cli->arguments->model;
     size_t n;
     struct model *model = *name ? registry_acquire(cli->server.registry, name)
                                 : registry_acquire_only(cli->server.registry, tasks, &n);
-    if (!model && *name) fprintf(stderr, "carousel: there is no model '%s'\n", name);
-    else if (!model) fprintf(stderr, "carousel: --model NAME is needed: %zu models can do this\n", n);
-    if (!model || tasks >> model->task & 1) return model;
-    fprintf(stderr, "carousel: model '%s' (%s) cannot do this\n", model->name, task_name(model->task));
+    if (model && tasks >> model->task & 1) return model;
+    if (model)
+        fprintf(stderr, "carousel: model '%s' (%s) cannot do this", model->name, task_name(model->task));
+    else if (*name) fprintf(stderr, "carousel: there is no model '%s'", name);
+    else fprintf(stderr, "carousel: --model NAME is needed: %zu models can do this", n);
+    tell_models(cli->server.registry, tasks);
     model_drop(model);
     return NULL;
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/json.h"
 #include "models/per_model.h"
 
 enum { LINE_BYTES = 198 };
@@ -193,6 +194,16 @@ static enum status row_set(struct config *config, const struct config_row *row, 
     return STATUS_OK;
 }
 
+/* "; did you mean 'port'?", or "" where no key of the section is a slip away. */
+static void hint_at(char out[JSON_HINT_BYTES], const char *section, const char *key)
+{
+    const char *names[N_ROWS];
+    size_t n = 0;
+    for (size_t i = 0; i < N_ROWS; i++)
+        if (rows[i].key && !strcmp(rows[i].section, section)) names[n++] = rows[i].key;
+    json_hint(out, key, names, n);
+}
+
 enum status config_set(struct config *config, const char *section, const char *key,
                        const char *value, struct error *err)
 {
@@ -202,8 +213,10 @@ enum status config_set(struct config *config, const char *section, const char *k
     if (!*section)
         return error_set(err, STATUS_NOT_FOUND, "key '%s' stands before the first [section]",
                          quoted(key, shown[0]));
-    return error_set(err, STATUS_NOT_FOUND, "there is no key '%s' in section [%s]",
-                     quoted(key, shown[0]), quoted(section, shown[1]));
+    char hint[JSON_HINT_BYTES];
+    hint_at(hint, section, key);
+    return error_set(err, STATUS_NOT_FOUND, "there is no key '%s' in section [%s]%s", quoted(key, shown[0]),
+                     quoted(section, shown[1]), *hint ? hint : "; carousel --print-config lists all");
 }
 
 enum status config_check(const struct config *config, struct error *err)

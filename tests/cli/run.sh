@@ -47,7 +47,9 @@ complains 'no command dance'
 run 2 serve --fast
 complains 'no option --fast'
 run 2 serve extra
-complains 'extra'
+complains 'no argument, found extra'
+run 2 serve --model x
+complains '--model x: serve expects NAME=PATH'
 run 2 serve --port
 complains '--port needs a value'
 run 2 serve --port eighty
@@ -116,7 +118,9 @@ run 2 serve --set scheduler.max_rows=63
 complains 'scheduler.max_rows is 63'
 run 0 --check-config --set scheduler.max_batch=4096 --set scheduler.max_rows=4096
 run 2 --check-config --set server.prot=1
-complains 'prot'
+complains "no key 'prot' in section \[server\]; did you mean 'port'\?"
+run 2 --check-config --set server.zeal=1
+complains 'carousel --print-config lists all'
 run 2 --check-config --set server
 complains 'section.key=value'
 
@@ -188,7 +192,7 @@ says 'as float32$'
 run 0 inspect "$bundles/tiny-labels/" --set models.precision=auto,tiny-labels=int8
 says 'as int8$'
 run 1 inspect "$scratch"
-complains 'config.json'
+complains "'config.json' is missing; a bundle is a folder"
 run 2 inspect
 run 2 inspect a b
 rm -rf "$scratch/broken" && cp -r "$bundles/tiny-series" "$scratch/broken"
@@ -230,9 +234,11 @@ m="--models $bundles"
     run 1 generate $m hello
     complains '--model NAME is needed'
     run 1 generate $m --model nobody hello
-    complains "no model 'nobody'"
+    complains "no model 'nobody'; name one of: .*tiny-characters"
     run 1 generate $m --model tiny-series hello
-    complains 'cannot do this'
+    complains 'cannot do this; name one of: .*tiny-characters'
+    run 1 forecast --model "tiny-characters=$bundles/tiny-characters" --set models.folders= 1 2
+    complains 'cannot do this; name a folder that holds one by --models'
     run 1 generate $m --model tiny-characters HELLO
     complains 'H'
     run 2 generate $m --model tiny-characters --max-tokens lots hello

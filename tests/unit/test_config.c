@@ -238,7 +238,7 @@ static const struct {
     const char *words[4], *says;
 } mistakes[] = {
     {{"surve"}, "no command surve"}, {{"serve", "--prot", "1"}, "no option --prot"}, {{"serve", "--port"}, "--port needs a value"},
-    {{"serve", "extra"}, "serve takes no extra"}, {{"serve", "--temperature", "1"}, "does not go with this command"},
+    {{"serve", "extra"}, "serve takes no argument, found extra"}, {{"serve", "--temperature", "1"}, "does not go with this command"},
     {{"generate", "--temperature", "hot"}, "expected a number"}, {{"generate", "--max-tokens", "-3"}, "expected an integer"},
     {{"generate", "--help=1"}, "takes no value"}, {{"serve", "--set", "port=1"}, "expected section.key=value"},
     {{"serve", "--model", "=x"}, "expected NAME"},
