@@ -78,14 +78,14 @@ static enum status take(const struct builder *b, const char *stem, size_t rows, 
     return layer_take(b->spec, b->context, tensor_name(b, stem, name), rows, columns, out, b->err);
 }
 
-/* The 4H rows of K floats, gate below gate, panel by panel: drawing above. */
+/* The 4H rows of K floats, gate below gate, panel by panel: drawing above. Where the load is given up, as many as
+ * there are by then: matrix_new will refuse them. */
 static void regroup(size_t H, size_t K, const float *from, float *to)
 {
-    for (size_t first = 0; first < H; first += PANEL_UNITS) {
+    for (size_t first = 0; first < H && throttle_rest(); first += PANEL_UNITS) {
         size_t units = lstm_units(H, first / PANEL_UNITS);
         for (size_t gate = 0; gate < 4; gate++, to += units * K)
             memcpy(to, from + (gate * H + first) * K, units * K * sizeof *to);
-        throttle_rest();
     }
 }
 
@@ -168,14 +168,13 @@ static bool wants_table(const struct layer *before, size_t I, size_t H)
 static void table_fill(const struct layer *before, const struct matrix *W, float *x, float *table)
 {
     size_t V = before->vocabulary_size, I = before->output_size, N = matrix_outputs(W);
-    for (size_t v = 0; v < V; v += TABLE_ROWS) {
+    for (size_t v = 0; v < V && throttle_rest(); v += TABLE_ROWS) {
         int32_t tokens[TABLE_ROWS];
         size_t n = V - v < TABLE_ROWS ? V - v : TABLE_ROWS;
         for (size_t i = 0; i < n; i++) tokens[i] = (int32_t)(v + i);
         before->type->run(before, &(struct turn){.R = n, .tokens = tokens}, NULL, x, NULL);
         matrix_multiply(W, n, &(struct operand){.values = x, .values_stride = I},
                         &(struct target){.C = table + v * N, .stride = N});
-        throttle_rest();
     }
 }
 

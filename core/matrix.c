@@ -49,18 +49,16 @@ static size_t quad_index(size_t K, size_t n, size_t k)
     return panel_index((K + 3) / 4, n, k / 4) * 4 + k % 4;
 }
 
-/* Before row n is packed: a loader rests here at every panel. */
-static void rest_at(size_t n)
+/* Before row n is packed: a loader rests here at every panel. false: nobody wants the rows any more. */
+static bool rest_at(size_t n)
 {
-    if (n % PANEL_COLUMNS == 0)
-        throttle_rest();
+    return n % PANEL_COLUMNS != 0 || throttle_rest();
 }
 
 static void pack_float32(struct matrix *m, const float *W)
 {
     float *to = m->weights;
-    for (size_t n = 0; n < m->N; n++) {
-        rest_at(n);
+    for (size_t n = 0; n < m->N && rest_at(n); n++) {
         for (size_t k = 0; k < m->K; k++)
             to[panel_index(m->K, n, k)] = W[n * m->K + k];
     }
@@ -86,8 +84,7 @@ static uint16_t half_of(float x)
 static void pack_float16(struct matrix *m, const float *W)
 {
     uint16_t *to = m->weights;
-    for (size_t n = 0; n < m->N; n++) {
-        rest_at(n);
+    for (size_t n = 0; n < m->N && rest_at(n); n++) {
         for (size_t k = 0; k < m->K; k++)
             to[panel_index(m->K, n, k)] = half_of(W[n * m->K + k]);
     }
@@ -96,11 +93,10 @@ static void pack_float16(struct matrix *m, const float *W)
 static void pack_int8(struct matrix *m, const float *W)
 {
     int8_t *to = m->weights;
-    for (size_t n = 0; n < m->N; n++) {
+    for (size_t n = 0; n < m->N && rest_at(n); n++) {
         const float *row = W + n * m->K;
         float largest = 0;
         int32_t sum = 0;
-        rest_at(n);
         for (size_t k = 0; k < m->K; k++)
             largest = fmaxf(largest, fabsf(row[k]));
         for (size_t k = 0; k < m->K && largest > 0; k++) {
@@ -196,6 +192,10 @@ enum status matrix_new(const float *W, const float *bias, size_t N, size_t K,
                          .scale = (void *)(block + head + body + row),
                          .correction = (void *)(block + head + body + 2 * row)};
     pack(m, W, bias);
+    if (!throttle_rest()) {
+        matrix_free(m);
+        return STATUS_CLOSING;
+    }
     *out = m;
     return STATUS_OK;
 }

@@ -27,7 +27,7 @@ struct matrix;
 /* Pack W [N,K] row-major with `bias` [N] or NULL; both are borrowed for the call only. *out is
  * owned by the caller. STATUS_BAD_SHAPE where N or K is 0, or K is over INT8_MAX_INPUTS in
  * int8; STATUS_BAD_VALUE where a weight is too large for float16 (over 65504) or not finite;
- * STATUS_NO_MEMORY. */
+ * STATUS_NO_MEMORY; STATUS_CLOSING where the load is given up (core/throttle.h). */
 MUST_CHECK enum status matrix_new(const float *W, const float *bias, size_t N, size_t K,
                                   enum precision precision, struct matrix **out);
 void matrix_free(struct matrix *matrix); /* takes NULL */

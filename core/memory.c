@@ -35,14 +35,16 @@ void *memory_raw(size_t bytes)
     return fails() ? NULL : malloc(bytes ? bytes : 1);
 }
 
-/* The pages of a large block come from the system as they are written, which takes a while. */
-static void clear(char *block, size_t bytes)
+/* The pages of a large block come from the system as they are written, which takes a while. false: nobody wants it
+ * any more. */
+static bool clear(char *block, size_t bytes)
 {
     for (size_t n; bytes; block += n, bytes -= n) {
         n = bytes < CLEARED_BYTES ? bytes : CLEARED_BYTES;
         memset(block, 0, n);
-        if (n == CLEARED_BYTES) throttle_rest();
+        if (n == CLEARED_BYTES && !throttle_rest()) return false;
     }
+    return true;
 }
 
 void *memory_new(size_t count, size_t size)
@@ -56,8 +58,9 @@ void *memory_new(size_t count, size_t size)
 #ifdef MADV_HUGEPAGE
     if (bytes >= LARGE_PAGE) madvise(block, bytes, MADV_HUGEPAGE); /* advice: nothing depends on it */
 #endif
-    clear(block, bytes);
-    return block;
+    if (clear(block, bytes)) return block;
+    free(block);
+    return NULL;
 }
 
 void memory_free(void *block)

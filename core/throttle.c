@@ -7,7 +7,7 @@
 enum { BURST_US = 300 };
 
 static _Thread_local unsigned share = 100; /* percent */
-static _Thread_local const _Atomic bool *hurries;
+static _Thread_local const _Atomic bool *gives_up;
 static _Thread_local int64_t burst_at_us;  /* processor time at its beginning */
 
 static int64_t used_us(void)
@@ -17,21 +17,23 @@ static int64_t used_us(void)
     return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
 }
 
-void throttle_set(unsigned percent, const _Atomic bool *hurry)
+void throttle_set(unsigned percent, const _Atomic bool *given_up)
 {
     share = percent;
-    hurries = hurry;
+    gives_up = given_up;
     burst_at_us = used_us();
 }
 
-void throttle_rest(void)
+bool throttle_rest(void)
 {
-    if (share >= 100 || atomic_load(hurries)) return;
+    if (gives_up && atomic_load(gives_up)) return false;
+    if (share >= 100) return true;
     int64_t burst_us = used_us() - burst_at_us;
-    if (burst_us < BURST_US) return;
+    if (burst_us < BURST_US) return true;
     int64_t rest_us = burst_us * (100 - (int64_t)share) / (int64_t)share;
     nanosleep(&(struct timespec){.tv_sec = (time_t)(rest_us / 1000000),
                                  .tv_nsec = (long)(rest_us % 1000000) * 1000},
               NULL);
     burst_at_us = used_us();
+    return true;
 }

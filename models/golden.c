@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/throttle.h"
 #include "models/json.h"
 #include "models/series.h"
-#include "core/throttle.h"
+
+enum { TURN_STEPS = 32 }; /* as scheduler.chunk_steps is */
 
 static const double DEFAULT_TOLERANCE = 1e-4, FEATURE_TOLERANCE = 1e-5;
 
@@ -312,7 +314,26 @@ static enum status judge(const struct model *model, const struct difference *d, 
                      d->found, d->expected, d->largest, bound, in);
 }
 
-/* Run the steps in one turn, which is all that a bidirectional network can do, and compare. */
+/* Feed the steps in turns as a server does, with rests between; a bidirectional network takes all in one. `ride` has
+ * the last turn's output. */
+static enum status feed(const struct network *network, struct workspace *workspace, const struct steps *steps,
+                        float *state, struct ride *ride)
+{
+    size_t size = network_input_size(network), room = workspace_rows(workspace);
+    for (size_t at = 0; at < steps->n; at += ride->n_steps) {
+        size_t left = steps->n - at;
+        *ride = (struct ride){.n_steps = left < room ? left : room,
+                              .tokens = steps->tokens ? steps->tokens + at : NULL,
+                              .features = steps->features ? steps->features + at * size : NULL,
+                              .state = state, .look = left <= room ? LOOK_LAST : LOOK_NONE,
+                              .tap = TAP_OUTPUT};
+        if (!throttle_rest()) return STATUS_CLOSING;
+        network_run(network, workspace, ride, 1);
+    }
+    return STATUS_OK;
+}
+
+/* Run the steps and compare. */
 static enum status run_steps(const struct model *model, const struct steps *steps,
                              const struct json *output, double tolerance, double *error,
                              struct error *err)
@@ -321,13 +342,12 @@ static enum status run_steps(const struct model *model, const struct steps *step
     struct workspace *workspace = NULL;
     struct difference difference = {0};
     float *state = memory_new(network_state_floats(network), sizeof *state);
-    enum status status = state ? workspace_new(steps->n, 1, &workspace) : STATUS_NO_MEMORY;
+    struct ride ride;
+    size_t room = network_is_whole(network) || steps->n < TURN_STEPS ? steps->n : TURN_STEPS;
+    enum status status = state ? workspace_new(room, 1, &workspace) : STATUS_NO_MEMORY;
     if (status == STATUS_OK) status = workspace_fit(workspace, network);
+    if (status == STATUS_OK) status = feed(network, workspace, steps, state, &ride);
     if (status == STATUS_OK) {
-        struct ride ride = {.n_steps = steps->n, .tokens = steps->tokens,
-                            .features = steps->features, .state = state, .look = LOOK_LAST,
-                            .tap = TAP_OUTPUT};
-        network_run(network, workspace, &ride, 1);
         status = compare_output(output, ride.output, network_output_size(network), &difference, err);
         if (status == STATUS_OK) status = judge(model, &difference, tolerance, err);
         if (status == STATUS_OK) *error = fmax(*error, difference.largest);
@@ -383,7 +403,6 @@ static enum status check_cases(const struct model *model, const struct json *roo
                          (int)GOLDEN_MAX_CASES);
     *error = 0;
     for (const struct json *v = json_first(document.cases); v; v = json_next(v), i++) {
-        throttle_rest();
         status = check_case(model, v, document.tolerance, error, err);
         if (status == STATUS_OK) continue;
         error_prefix(err, "cases[%zu]", i);

@@ -40,7 +40,7 @@ enum status hash_read(int fd, const char *name, void *block, size_t n, char hex[
         enum status status = file_read(fd, name, at, bytes + at, part, err);
         if (status != STATUS_OK) return status;
         sha256_update(&sha, part, bytes + at);
-        throttle_rest();
+        if (!throttle_rest()) return error_set(err, STATUS_CLOSING, "%s: the load was given up", name);
     }
     sha256_digest(&sha, sizeof digest, digest);
     hash_print(digest, hex);

@@ -24,7 +24,7 @@ struct loader {
     struct loader_task *first, **last; /* guarded by mu, as are the rest */
     size_t n;
     bool wants_sync, closing;
-    _Atomic bool hurries; /* nobody is served any more */
+    _Atomic bool gives_up; /* the load in hand, too */
 };
 
 static enum status run(struct repository *repository, const struct loader_task *task, struct error *err)
@@ -79,7 +79,7 @@ static void look(struct loader *loader, bool sync)
     enum status status = sync ? repository_sync(loader->options.repository, &err)
                               : repository_poll(loader->options.repository, &err);
     if (status == STATUS_OK) loader->failure[0] = '\0';
-    else if (sync || strcmp(loader->failure, err.message) != 0) {
+    else if (status != STATUS_CLOSING && (sync || strcmp(loader->failure, err.message) != 0)) {
         memcpy(loader->failure, err.message, sizeof loader->failure);
         loader->options.failed(loader->options.context, &err);
     }
@@ -98,7 +98,7 @@ static void *serve(void *context)
 {
     struct loader *loader = context;
     give_way();
-    throttle_set(loader->options.percent, &loader->hurries);
+    throttle_set(loader->options.percent, &loader->gives_up);
     struct timespec poll_at = after_s(loader->options.poll_s);
     pthread_mutex_lock(&loader->mu);
     for (;;) {
@@ -179,7 +179,7 @@ void loader_sync(struct loader *loader)
 void loader_stop(struct loader *loader)
 {
     if (!loader || loader->joined) return;
-    atomic_store(&loader->hurries, true);
+    atomic_store(&loader->gives_up, true);
     pthread_mutex_lock(&loader->mu);
     loader->closing = true;
     pthread_cond_signal(&loader->news);

@@ -6,8 +6,8 @@
  *
  *   struct loader_task (caller's) -loader_submit-> queued -> done -> finished(context), once, on the loader's thread
  *
- * loader_stop lets the task in hand end, at full speed; those that wait end with STATUS_CLOSING, and no more
- * are taken.
+ * loader_stop gives up the load in hand (core/throttle.h): within moments its task ends with STATUS_CLOSING, as
+ * those that wait do, and no more are taken. What was served before still is.
  * loader.mu guards the queue; no other lock is taken under it. Functions may be called by any thread but
  * the loader's own. */
 #ifndef CAROUSEL_MODELS_LOADER_H

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/throttle.h"
 #include "models/per_model.h"
 
 enum { ABSENT_POLLS = 2 };
@@ -139,6 +140,8 @@ static enum status read_model(const struct repository *repository, const struct 
     enum status status = per_model_precision(repository->options.precisions, entry->name, &precision, err);
     if (status == STATUS_OK)
         status = model_load(entry->path, entry->name, entry->version, precision, &model, err);
+    if (status != STATUS_OK && !throttle_rest()) /* whatever it failed by */
+        return error_set(err, STATUS_CLOSING, "the load was given up");
     if (status != STATUS_OK) return status;
     if (catalogue_stamp(entry->path) == stamp) return *out = model, STATUS_OK;
     model_drop(model);
@@ -171,7 +174,7 @@ static enum status load(struct repository *repository, struct record *record,
     if (status == STATUS_OK) return status;
     if (several) error_prefix(told, "version %s", entry->version);
     set_state(repository, record, is_ready(record) ? REPOSITORY_READY : REPOSITORY_UNAVAILABLE, told->message);
-    tell(repository, REPOSITORY_REFUSED, entry->name, NULL, told);
+    if (status != STATUS_CLOSING) tell(repository, REPOSITORY_REFUSED, entry->name, NULL, told);
     return status;
 }
 
@@ -311,20 +314,22 @@ static void sweep(struct repository *repository, const struct pass *pass)
     }
 }
 
+/* What is given up half-way has not seen what it would sweep. */
 static enum status run(struct repository *repository, struct pass *pass)
 {
     struct catalogue catalogue;
     enum status status = catalogue_read(&repository->options.sources, &catalogue, pass->err);
     if (status != STATUS_OK) return status;
     for (size_t i = 0; i < repository->n; i++) repository->records[i].present = false;
-    for (size_t i = 0, n; i < catalogue.n; i += n) {
+    for (size_t i = 0, n; i < catalogue.n && throttle_rest(); i += n) {
         const struct catalogue_entry *entries = &catalogue.entries[i];
         for (n = 1; i + n < catalogue.n && strcmp(entries->name, entries[n].name) == 0;) n++;
         if (!pass->name || strcmp(pass->name, entries->name) == 0) visit_name(repository, entries, n, pass);
     }
-    if (pass->kind != PASS_LOAD) sweep(repository, pass);
+    bool whole = throttle_rest();
+    if (whole && pass->kind != PASS_LOAD) sweep(repository, pass);
     catalogue_release(&catalogue);
-    return pass->status;
+    return whole ? pass->status : error_set(pass->err, STATUS_CLOSING, "the load was given up");
 }
 
 /* ------------------------------------------------------------------------------------------ */

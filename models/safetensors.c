@@ -368,7 +368,7 @@ static enum status read_values(const struct safetensors *file, const struct tens
         t->dtype->decode(data + i * t->dtype->bytes, n, out + i);
         enum status status = check_finite(t, out + i, i, n, err);
         if (status != STATUS_OK) return status;
-        throttle_rest();
+        if (!throttle_rest()) return tensor_error(t, STATUS_CLOSING, "the load was given up", err);
     }
     return STATUS_OK;
 }

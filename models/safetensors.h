@@ -34,7 +34,7 @@ MUST_CHECK enum status safetensors_open_header(int fd, uint64_t bytes, struct sa
 void safetensors_free(struct safetensors *file); /* takes NULL */
 
 /* The tensors as core sees them: F32, F16 and BF16 become float32. Borrowed until
- * safetensors_free. A tensor may be taken more than once. */
+ * safetensors_free. A tensor may be taken more than once. STATUS_CLOSING where that is given up (core/throttle.h). */
 struct tensors *safetensors_tensors(struct safetensors *file);
 
 /* STATUS_BAD_VALUE and the name of a tensor that nobody has taken. */

@@ -124,11 +124,14 @@ static void put_details(struct writer *out, const struct model *model)
 void api_model(struct request *request, struct reply *reply)
 {
     struct registry *registry = request->server->registry;
+    struct problem absent; /* not yet, or not at all: asked first, for it may come between */
+    char shown[QUOTE_BYTES];
+    if (server_is_ready(request->server, &absent))
+        problem_set(&absent, FAULT_MODEL_NOT_FOUND, "model", "model %s is not served",
+                    sentence_quote(shown, request->tail, strlen(request->tail)));
     struct model *model = registry_acquire(registry, request->tail);
     if (!model) {
-        char shown[QUOTE_BYTES];
-        problem_set(&reply->problem, FAULT_MODEL_NOT_FOUND, "model", "model %s is not served",
-                    sentence_quote(shown, request->tail, strlen(request->tail)));
+        reply->problem = absent;
         return;
     }
     struct model *highest = registry_acquire(registry, model->name);

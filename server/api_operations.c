@@ -36,9 +36,7 @@ void api_livez(struct request *request, struct reply *reply)
 /* It may be sent work. */
 void api_readyz(struct request *request, struct reply *reply)
 {
-    int phase = atomic_load(&request->server->phase);
-    if (phase == SERVER_READY) write_health(request, reply);
-    else problem_set(&reply->problem, phase == SERVER_LOADING ? FAULT_LOADING : FAULT_DRAINING, NULL, NULL);
+    if (server_is_ready(request->server, &reply->problem)) write_health(request, reply);
 }
 
 void api_health(struct request *request, struct reply *reply)

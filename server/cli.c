@@ -405,6 +405,10 @@ int cli_run(const struct arguments *arguments, const struct config *config)
     static struct cli cli;
     struct error err;
     if (server_open(&cli.server, config, on_model, NULL, &err) != STATUS_OK) return complain(&err);
+    if (server_load(&cli.server, &err) != STATUS_OK) {
+        server_close(&cli.server);
+        return complain(&err);
+    }
     cli.arguments = arguments;
     pthread_mutex_init(&cli.waiting.mu, NULL);
     pthread_cond_init(&cli.waiting.changed, NULL);

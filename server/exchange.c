@@ -245,8 +245,9 @@ static void take_error_body(struct exchange *exchange, struct reply *reply)
     reply->content_type = NULL;
     reply->stream = false;
     reply->status = fault_http_status(reply->problem.fault);
-    /* what had started is counted by its end */
-    if (!exchange->started) metrics_count_fault(exchange->service->server->metrics, reply->problem.fault);
+    /* what had started is counted by its end; and who asks whether we are ready is told so, not refused */
+    bool probe = exchange->request.route == ROUTE_READYZ || exchange->request.route == ROUTE_HEALTH;
+    if (!exchange->started && !probe) metrics_count_fault(exchange->service->server->metrics, reply->problem.fault);
 }
 
 /* Send the reply, which is taken. */
@@ -377,9 +378,7 @@ static bool check_headers(struct exchange *exchange, const char *path)
                     connection_header(exchange->connection, "Authorization"), &exchange->client, &exchange->early))
         return false;
     exchange->request.caller = client_caller(exchange->client);
-    if (!route_is_post(exchange->match.route) || atomic_load(&exchange->service->server->phase) == SERVER_READY) return true;
-    bool loading = atomic_load(&exchange->service->server->phase) == SERVER_LOADING;
-    return problem_set(&exchange->early, loading ? FAULT_LOADING : FAULT_DRAINING, NULL, NULL);
+    return !route_is_post(exchange->match.route) || server_is_ready(exchange->service->server, &exchange->early);
 }
 
 static struct exchange *exchange_new(struct service *service, struct connection *connection, const char *method,

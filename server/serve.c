@@ -13,8 +13,10 @@
 #include "core/clock.h"
 #include "core/kernels.h"
 #include "core/memory.h"
+#include "core/throttle.h"
 #include "models/per_model.h"
 #include "models/job.h"
+#include "server/errors.h"
 #include "server/http.h"
 #include "server/keys.h"
 #include "server/log.h"
@@ -34,10 +36,12 @@ const char *server_version(void)
 
 /* ---- models --------------------------------------------------------------------------------- */
 
-static enum status load_models(struct server *server, repository_listener *listener, void *context,
-                               struct error *err)
+static enum status open_repository(struct server *server, repository_listener *listener, void *context,
+                                   struct error *err)
 {
     const struct config *config = server->config;
+    enum status status = registry_new(&server->registry);
+    if (status != STATUS_OK) return error_set(err, status, "no memory for the models");
     const struct repository_options options = {
         .registry = server->registry,
         .sources = {.folders = config->models_folders, .bundles = config->models_bundles},
@@ -46,9 +50,13 @@ static enum status load_models(struct server *server, repository_listener *liste
         .listener = listener,
         .context = context,
     };
-    enum status status = repository_new(&options, &server->repository);
-    if (status != STATUS_OK) return error_set(err, status, "no memory for the models");
-    status = repository_sync(server->repository, err);
+    status = repository_new(&options, &server->repository);
+    return status == STATUS_OK ? status : error_set(err, status, "no memory for the models");
+}
+
+enum status server_load(struct server *server, struct error *err)
+{
+    enum status status = repository_sync(server->repository, err);
     if (status != STATUS_NOT_FOUND) return status;
     const struct error why = *err;
     return error_set(err, status, "%s; name a folder of bundles by --models DIR or models.folders, or a bundle by "
@@ -87,11 +95,7 @@ enum status server_open(struct server *server, const struct config *config,
     if (status == STATUS_OK && !(server->metrics = metrics_new()))
         status = error_set(err, STATUS_NO_MEMORY, "no memory for the metrics");
     if (status == STATUS_OK) status = open_scheduler(server, err);
-    if (status == STATUS_OK) {
-        status = registry_new(&server->registry);
-        if (status != STATUS_OK) error_set(err, status, "no memory for the models");
-    }
-    if (status == STATUS_OK) status = load_models(server, listener, context, err);
+    if (status == STATUS_OK) status = open_repository(server, listener, context, err);
     if (status != STATUS_OK) server_close(server);
     return status;
 }
@@ -126,6 +130,26 @@ static void raise_descriptors(const struct config *config)
         log_line(LOG_WARNING, "only %llu open files are allowed; limits.connections (%lld) needs %llu",
                  (unsigned long long)limit.rlim_cur, (long long)config->limits_connections,
                  (unsigned long long)wanted);
+}
+
+/* ---- readiness ------------------------------------------------------------------------------ */
+
+/* Nobody knows how long loading will still take. Who waits as long again as it has taken comes at most after twice
+ * the time, and asks seldom. */
+static unsigned loading_retry_s(const struct server *server)
+{
+    enum { MOST_S = 60 };
+    int64_t so_far_s = (int64_t)time(NULL) - server->started_s;
+    return so_far_s < 1 ? 1 : so_far_s > MOST_S ? MOST_S : (unsigned)so_far_s;
+}
+
+bool server_is_ready(const struct server *server, struct problem *problem)
+{
+    int phase = atomic_load(&server->phase);
+    if (phase == SERVER_READY) return true;
+    problem_set(problem, phase == SERVER_LOADING ? FAULT_LOADING : FAULT_DRAINING, NULL, NULL);
+    if (phase == SERVER_LOADING) problem->retry_after_s = loading_retry_s(server);
+    return false;
 }
 
 /* ---- serving -------------------------------------------------------------------------------- */
@@ -288,30 +312,69 @@ static void pass_on(int signal)
     errno = reason;
 }
 
-static void block_signals(sigset_t *signals)
+/* The two that stop, and SIGHUP. */
+static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+enum { N_STOPS = 2, N_SIGNALS = sizeof signals / sizeof *signals };
+
+static void signal_set(size_t n, sigset_t *set)
 {
-    static const int all[] = {SIGTERM, SIGINT, SIGHUP};
-    struct sigaction action = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
-    main_thread = pthread_self();
+    sigemptyset(set);
+    for (size_t i = 0; i < n; i++) sigaddset(set, signals[i]);
+}
+
+static void handle(size_t n, void (*handler)(int))
+{
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    sigemptyset(signals);
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) sigaddset(signals, all[i]);
-    pthread_sigmask(SIG_BLOCK, signals, NULL);
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) sigaction(all[i], &action, NULL);
+    for (size_t i = 0; i < n; i++) sigaction(signals[i], &action, NULL);
+}
+
+static void block_signals(void)
+{
+    sigset_t all;
+    main_thread = pthread_self();
+    signal_set(N_SIGNALS, &all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    handle(N_SIGNALS, pass_on);
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void wait_for_stop(struct server *server, struct http *http, const sigset_t *signals)
+/* While main loads it waits for nothing, so a stop interrupts it, and a second one ends the process; SIGHUP stays
+ * pending until it waits again. */
+static atomic_bool stops;
+
+static void stop_loading(int signal)
+{
+    (void)signal;
+    if (atomic_exchange(&stops, true)) _exit(1);
+}
+
+static enum status load(struct server *server, struct error *err)
+{
+    sigset_t set;
+    signal_set(N_STOPS, &set);
+    throttle_set(100, &stops);
+    handle(N_STOPS, stop_loading);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    enum status status = server_load(server, err);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    handle(N_STOPS, pass_on);
+    return atomic_load(&stops) ? STATUS_CLOSING : status;
+}
+
+static void wait_for_stop(struct server *server, struct http *http)
 {
     int signal = 0;
+    sigset_t all;
+    signal_set(N_SIGNALS, &all);
     while (!is_stop(signal)) {
-        if (sigwait(signals, &signal)) continue;
+        if (sigwait(&all, &signal)) continue;
         if (signal == SIGHUP) reload(server, http);
         else log_line(LOG_INFO, "signal %d: stopping", signal);
     }
 }
 
-/* On failure all is stopped. */
+/* All but the models. On failure all is stopped. */
 static enum status start(struct server *server, const struct config *config, struct http **http,
                          struct error *err)
 {
@@ -319,12 +382,8 @@ static enum status start(struct server *server, const struct config *config, str
     enum status status = server_open(server, config, on_model, server, err);
     if (status != STATUS_OK) return status;
     log_kernels(server);
-    warn_of_unknown(server, "models.precision", config->models_precision);
-    warn_of_unknown(server, "models.versions", config->models_versions);
-    warn_of_none(server);
     status = keys_open(config->auth_keys_file, &server->keys, &n_keys, err);
     if (status == STATUS_OK && keys_are_needed(server->keys)) log_keys(n_keys, config->auth_keys_file);
-    if (status == STATUS_OK) status = start_loader(server, err);
     if (status == STATUS_OK) status = http_start(server, http, err);
     if (status != STATUS_OK) server_close(server);
     else if (http_is_public(*http) && !keys_are_needed(server->keys))
@@ -333,24 +392,40 @@ static enum status start(struct server *server, const struct config *config, str
     return status;
 }
 
+/* The models, and then all that is asked, until a signal says stop. */
+static enum status serve(struct server *server, struct http *http, struct error *err)
+{
+    log_line(LOG_INFO, "loading the models; %s tells until then that it is not ready", http_address(http));
+    enum status status = load(server, err);
+    if (status == STATUS_OK) status = start_loader(server, err);
+    if (status != STATUS_OK) return status;
+    warn_of_unknown(server, "models.precision", server->config->models_precision);
+    warn_of_unknown(server, "models.versions", server->config->models_versions);
+    warn_of_none(server);
+    atomic_store(&server->phase, SERVER_READY);
+    printf("carousel: listening on %s\n", http_address(http));
+    fflush(stdout);
+    wait_for_stop(server, http);
+    return STATUS_OK;
+}
+
 int server_run(const struct config *config)
 {
     static struct server server;
     struct error err;
     struct http *http;
-    sigset_t signals;
-    block_signals(&signals);
+    block_signals();
     log_start(config->log_level);
     memory_return_from(RETURNED_BYTES);
     raise_descriptors(config);
-    if (start(&server, config, &http, &err) != STATUS_OK) {
+    enum status status = start(&server, config, &http, &err);
+    if (status != STATUS_OK) {
         log_line(LOG_ERROR, "%s", err.message);
         return 1;
     }
-    atomic_store(&server.phase, SERVER_READY);
-    printf("carousel: listening on %s\n", http_address(http));
-    fflush(stdout);
-    wait_for_stop(&server, http, &signals);
+    status = serve(&server, http, &err);
+    if (status == STATUS_CLOSING) log_line(LOG_INFO, "stopping before all models are loaded");
+    else if (status != STATUS_OK) log_line(LOG_ERROR, "%s", err.message);
     if (!drain(&server, http)) {
         log_line(LOG_ERROR, "work did not end; exiting");
         _exit(1);
@@ -358,5 +433,5 @@ int server_run(const struct config *config)
     http_stop(http);
     server_close(&server);
     log_line(LOG_INFO, "stopped");
-    return 0;
+    return status == STATUS_OK || status == STATUS_CLOSING ? 0 : 1;
 }

@@ -194,6 +194,7 @@ static void start(void)
     for (size_t i = 0; i < sizeof settings / sizeof *settings && status == STATUS_OK; i++)
         status = config_set(&config, settings[i][0], settings[i][1], settings[i][2], &err);
     if (status == STATUS_OK) status = server_open(&server, &config, on_model, NULL, &err);
+    if (status == STATUS_OK) status = server_load(&server, &err);
     if (status == STATUS_OK) status = keys_open("", &server.keys, &(size_t){0}, &err);
     if (status == STATUS_OK) status = service_open(&service, &server, &err);
     if (status != STATUS_OK) fprintf(stderr, "%s\n", err.message);

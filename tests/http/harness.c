@@ -97,8 +97,17 @@ static void become_server(const struct server *server, int out, const char *cons
     _exit(127);
 }
 
+/* Where it listens: up to the end of the word. */
+static void take_address(struct server *server, const char *said)
+{
+    snprintf(server->url, sizeof server->url, "%.*s", (int)strcspn(said, " \n"), said);
+    const char *port = strstr(server->url, "://") != NULL ? strrchr(server->url, ':') : NULL;
+    server->port = port != NULL ? atoi(port + 1) : 0;
+    ck_assert_msg(server->port > 0 || strncmp(server->url, "unix:", 5) == 0, "it said: %s", said);
+}
+
 /* The line that says where it listens, within the patience of a start. */
-static void read_port(struct server *server)
+void server_await_ready(struct server *server)
 {
     static const char prefix[] = "carousel: listening on ";
     char line[256];
@@ -116,14 +125,10 @@ static void read_port(struct server *server)
     }
     line[n] = '\0';
     ck_assert_msg(strncmp(line, prefix, sizeof prefix - 1) == 0, "it said: %s", line);
-    snprintf(server->url, sizeof server->url, "%.*s", (int)strcspn(line + sizeof prefix - 1, "\n"),
-             line + sizeof prefix - 1);
-    const char *port = strstr(server->url, "://") != NULL ? strrchr(server->url, ':') : NULL;
-    server->port = port != NULL ? atoi(port + 1) : 0;
-    ck_assert_msg(server->port > 0 || strncmp(server->url, "unix:", 5) == 0, "it said: %s", line);
+    take_address(server, line + sizeof prefix - 1);
 }
 
-void server_start(struct server *server, const char *const *settings)
+void server_launch(struct server *server, const char *const *settings)
 {
     static int started;
     int ends[2];
@@ -132,7 +137,7 @@ void server_start(struct server *server, const char *const *settings)
     pid_t parent = getpid();
     snprintf(name, sizeof name, "server-%d-%d.log", (int)parent, started++);
     snprintf(server->log, sizeof server->log, "%s", scratch_path(name));
-    make_folders(server->log);
+    file_write(server->log, "", 0);
     ck_assert_int_eq(pipe(ends), 0);
     ck_assert_int_eq(fcntl(ends[0], F_SETFD, FD_CLOEXEC), 0);
     server->pid = fork();
@@ -141,7 +146,20 @@ void server_start(struct server *server, const char *const *settings)
         become_server(server, ends[1], settings, parent);
     close(ends[1]);
     server->out = ends[0];
-    read_port(server);
+}
+
+void server_start(struct server *server, const char *const *settings)
+{
+    server_launch(server, settings);
+    server_await_ready(server);
+}
+
+void server_start_loading(struct server *server, const char *const *settings)
+{
+    static const char mark[] = "loading the models; ";
+    server_launch(server, settings);
+    await_log(server, mark, 1);
+    take_address(server, strstr(server_log(server), mark) + sizeof mark - 1);
 }
 
 void server_signal(const struct server *server, int signal)
@@ -255,21 +273,40 @@ static const char slow_config[] =
     "\"i\",\"j\",\"k\",\"l\",\"m\",\"n\",\"o\",\"p\",\"q\",\"r\",\"s\",\"t\",\"u\",\"v\",\"w\",\"x\",\"y\","
     "\"z\",\" \",\".\",\",\",\"!\",\"?\",\"-\"]}}";
 
-static const char slow_golden[] = "{\"cases\":[{\"input\":\"a\",\"tokens\":[0],\"output\":[0,0,0,0,0,0,0,0,"
-                                  "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}]}";
-
 static const char slow_header[] =
     "{\"lstm.weight_ih_l0\":{\"dtype\":\"F16\",\"shape\":[%d,%d],\"data_offsets\":[0,%d]},"
     "\"lstm.weight_hh_l0\":{\"dtype\":\"F16\",\"shape\":[%d,%d],\"data_offsets\":[%d,%d]},"
     "\"head.weight\":{\"dtype\":\"F16\",\"shape\":[%d,%d],\"data_offsets\":[%d,%d]}}";
 
-/* Made aside and then given its name, since other processes of the tests may do the same. */
-static void slow_make(void)
+/* n times the case, of as many steps. */
+static char *slow_cases(int n, int steps)
+{
+    char *text = malloc((size_t)n * (size_t)(3 * steps + 256)), *at = text;
+    ck_assert_ptr_nonnull(text);
+    at += sprintf(at, "{\"cases\":[");
+    for (int i = 0; i < n; i++) {
+        at += sprintf(at, "%s{\"input\":\"", i > 0 ? "," : "");
+        for (int t = 0; t < steps; t++)
+            *at++ = 'a';
+        at += sprintf(at, "\",\"tokens\":[");
+        for (int t = 0; t < steps; t++)
+            at += sprintf(at, "%s0", t > 0 ? "," : "");
+        at += sprintf(at, "],\"output\":[");
+        for (int v = 0; v < SLOW_VOCABULARY; v++)
+            at += sprintf(at, "%s0", v > 0 ? "," : "");
+        at += sprintf(at, "]}");
+    }
+    sprintf(at, "]}");
+    return text;
+}
+
+/* Under scratch_path(name). Made aside and then given its name, since other processes of the tests may do the same. */
+static void slow_make(const char *name, int n_cases, int n_steps)
 {
     char folder[64], path[512], config[1024], header[512];
-    if (access(scratch_path("slow"), F_OK) == 0)
+    if (access(scratch_path(name), F_OK) == 0)
         return;
-    snprintf(folder, sizeof folder, "slow-%d", (int)getpid());
+    snprintf(folder, sizeof folder, "%s-%d", name, (int)getpid());
     /* Sanitizers load slowly, and slow everything else down. */
     const int H = patience_ms(1) > 1 ? SLOW_HIDDEN / 3 : SLOW_HIDDEN, V = SLOW_VOCABULARY;
     const int input = 4 * H * V * 2, state = input + 4 * H * H * 2, head = state + V * H * 2;
@@ -282,14 +319,16 @@ static void slow_make(void)
     memcpy(start + 8, header, (size_t)n);
     snprintf(path, sizeof path, "%s/slow/config.json", scratch_path(folder));
     file_write(path, config, strlen(config));
+    char *golden = slow_cases(n_cases, n_steps);
     snprintf(path, sizeof path, "%s/slow/golden.json", scratch_path(folder));
-    file_write(path, slow_golden, sizeof slow_golden - 1);
+    file_write(path, golden, strlen(golden));
+    free(golden);
     snprintf(path, sizeof path, "%s/slow/model.safetensors", scratch_path(folder));
     file_write(path, start, 8 + (size_t)n);
     /* The tensors are a hole in the file. */
     ck_assert_int_eq(truncate(path, 8 + n + (off_t)head), 0);
-    if (rename(scratch_path(folder), scratch_path("slow")) != 0)
-        ck_assert_int_eq(access(scratch_path("slow"), F_OK), 0);
+    if (rename(scratch_path(folder), scratch_path(name)) != 0)
+        ck_assert_int_eq(access(scratch_path(name), F_OK), 0);
 }
 
 void bundle_copy(const char *bundle, const char *to)
@@ -308,7 +347,7 @@ void bundle_copy(const char *bundle, const char *to)
 
 const char *slow_folder(void)
 {
-    slow_make();
+    slow_make("slow", 1, 1);
     return scratch_path("slow");
 }
 
@@ -316,5 +355,15 @@ const char *slow_setting(void)
 {
     static char setting[600];
     snprintf(setting, sizeof setting, "CAROUSEL_MODELS_FOLDERS=%s:%s", BUNDLES, slow_folder());
+    return setting;
+}
+
+const char *slow_start_setting(int n_cases, int n_steps)
+{
+    static char setting[600];
+    char name[64];
+    snprintf(name, sizeof name, "slow-%dx%d", n_cases, n_steps);
+    slow_make(name, n_cases, n_steps);
+    snprintf(setting, sizeof setting, "CAROUSEL_MODELS_BUNDLES=zz-slow=%s/slow", scratch_path(name));
     return setting;
 }

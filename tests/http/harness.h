@@ -29,6 +29,12 @@ const char *scratch_path(const char *name); /* under CAROUSEL_SCRATCH; valid unt
 /* Start it on the small bundles and wait until it listens. settings: "CAROUSEL_SECTION_KEY=value", ended by
  * NULL; may be NULL. They win over what the harness sets. */
 void server_start(struct server *server, const char *const *settings);
+/* Start it and wait until it answers while it still loads, which slow_start_setting() makes long; and then until it
+ * listens. */
+void server_start_loading(struct server *server, const char *const *settings);
+void server_await_ready(struct server *server);
+/* Start it and wait for nothing. */
+void server_launch(struct server *server, const char *const *settings);
 /* Send SIGTERM and wait: the exit code, or 128 + the signal that killed it. */
 int server_stop(struct server *server);
 /* Wait without a signal. */
@@ -48,6 +54,9 @@ bool metric_becomes(const struct server *server, const char *name, double value)
 /* The setting that serves the small bundles and one called "slow", which is made for it: a generation model
  * whose steps take milliseconds, since it is large, and whose outputs are known, since it is all zero. */
 const char *slow_setting(void);
+/* The setting that adds, as "zz-slow", the last of all, one like it that also proves itself slowly: by golden cases of
+ * so many steps each, with milliseconds a step. 64 of 4096 take minutes. */
+const char *slow_start_setting(int n_cases, int n_steps);
 
 /* Write a file of API keys and return the setting that takes it: ck_infer, ck_metrics, ck_admin, and ck_all,
  * which has all scopes. The second takes a file of these lines of its own making. Valid until the next

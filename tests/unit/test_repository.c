@@ -1,6 +1,7 @@
 /* repository: folders on disk to models in the registry, at start, on request and by polling. */
 #include <check.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/memory.h"
+#include "core/throttle.h"
 #include "tests/support/shelf.h"
 #include "tests/support/written.h"
 
@@ -490,6 +492,60 @@ START_TEST(no_memory_is_survived_everywhere)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------
+ * What is given up */
+
+static _Atomic bool given_up;
+
+/* The server is told to stop as soon as the first model has come. */
+static void stop_at_first(void *context, enum repository_event event, const char *name, const struct model *model,
+                          const struct error *err)
+{
+    (void)context, (void)name, (void)model, (void)err;
+    ck_assert_int_eq(event, REPOSITORY_LOADED);
+    atomic_store(&given_up, true);
+}
+
+static void expect_given_up(struct repository *repository)
+{
+    struct error err = {.message = ""};
+    ck_assert_int_eq(repository_sync(repository, &err), STATUS_CLOSING);
+    ck_assert_str_eq(err.message, "the load was given up");
+    ck_assert_int_eq(repository_poll(repository, &err), STATUS_CLOSING);
+    ck_assert_int_eq(repository_load(repository, "b", &err), STATUS_CLOSING);
+}
+
+START_TEST(a_pass_that_is_given_up_changes_no_more)
+{
+    struct repository *repository;
+    const struct repository_options options = {.registry = shelf.registry,
+                                               .sources = {.folders = shelf.folders, .bundles = shelf.bundles},
+                                               .versions = "all", .precisions = "auto", .listener = stop_at_first};
+    written_bundle(&shelf.tmp, "a", TASK_TEXT_GENERATION);
+    written_bundle(&shelf.tmp, "b", TASK_TEXT_GENERATION);
+    ck_assert_int_eq(repository_new(&options, &repository), STATUS_OK);
+    throttle_set(100, &given_up);
+    expect_given_up(repository);
+    ck_assert_str_eq(served(), "a:1 ");
+    repository_free(repository);
+
+    atomic_store(&given_up, false);
+    ck_assert_str_eq(sync_all(), "+a:1;+b:1;");
+    change("a");
+    shelf_rename(&shelf, "b", ".b");
+    written_bundle(&shelf.tmp, "c", TASK_TEXT_GENERATION);
+    atomic_store(&given_up, true);
+    shelf.heard[0] = '\0';
+    expect_given_up(shelf.repository);
+    ck_assert_str_eq(shelf.heard, "");
+    ck_assert_str_eq(known(), "a:1=R b:1=R ");
+
+    atomic_store(&given_up, false);
+    ck_assert_str_eq(sync_all(), "+a:1;+c:1;-b:1;");
+    throttle_set(100, NULL);
+}
+END_TEST
+
 Suite *repository_suite(void);
 
 Suite *repository_suite(void)
@@ -510,6 +566,7 @@ Suite *repository_suite(void)
     tcase_add_test(disk, only_what_lies_on_disk_can_be_loaded);
     tcase_add_test(disk, latest_keeps_the_highest_that_loads);
     tcase_add_test(disk, no_memory_is_survived_everywhere);
+    tcase_add_test(disk, a_pass_that_is_given_up_changes_no_more);
     suite_add_tcase(suite, disk);
 
     TCase *polling = tcase_create("polling");

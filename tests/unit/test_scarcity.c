@@ -100,6 +100,7 @@ static void start(void)
     /* its lines are written by an exchange that has ended, for which nobody here waits */
     set("log", "access", "false");
     ck_assert_msg(server_open(&server, &config, on_model, NULL, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(server_load(&server, &err) == STATUS_OK, "%s", err.message);
     const struct loader_options options = {.repository = server.repository, .queue = 4, .percent = 100, .failed = on_unreadable};
     ck_assert_int_eq(keys_open(config.auth_keys_file, &server.keys, &n_keys, &err), STATUS_OK);
     ck_assert_int_eq(loader_start(&options, &server.loader, &err), STATUS_OK);

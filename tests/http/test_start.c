@@ -1,0 +1,183 @@
+/* The load at the start: what a server answers meanwhile, and how it is interrupted. */
+#include <check.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client.h"
+
+static struct server server;
+
+/* Minutes: whoever waits for its end fails. */
+enum { MANY_CASES = 64, MANY_STEPS = 4096 };
+
+static void start_endless(const char *setting)
+{
+    const char *const settings[] = {slow_start_setting(MANY_CASES, MANY_STEPS), setting, NULL};
+    server_start_loading(&server, settings);
+}
+
+/* The small bundles have come, zz-slow is being proved. */
+static void await_small(const char *key)
+{
+    AWAIT(length_at(ask_as(&server, key, "GET", "/v1/models", NULL), "data") == 6);
+}
+
+/* What it was told ends it at once, and not after the load. */
+static void expect_stop(int code)
+{
+    double began = now_ms();
+    ck_assert_int_eq(server_wait(&server), code);
+    ck_assert_double_lt(now_ms() - began, patience_ms(15000));
+}
+
+static const struct {
+    const char *method, *path;
+} routes[] = {
+#define X(symbol, method, path, handler, scopes) {#method, path},
+#include "server/routes.def"
+#undef X
+};
+enum { N = sizeof routes / sizeof *routes };
+
+/* With `id` for what is open in it. */
+static const char *path_of(const char *route, const char *id)
+{
+    static char path[128];
+    const char *hole = strstr(route, "{id}");
+    if (hole == NULL)
+        return route;
+    snprintf(path, sizeof path, "%.*s%s%s", (int)(hole - route), route, id, hole + strlen("{id}"));
+    return path;
+}
+
+static void expect_loading(const char *method, const char *path)
+{
+    struct reply *reply = ask_as(&server, BEARER("ck_all"), method, path, strcmp(method, "POST") ? NULL : "{}");
+    ck_assert_msg(reply->status == 503, "%s %s: %d %s", method, path, reply->status, reply->body);
+    expect_retry_after(reply, 60);
+    if (strncmp(path, "/v2/", 4) == 0)
+        ck_assert_str_eq(text_at(reply, "error"), "the server is starting");
+    else
+        expect_error(reply, 503, "loading", "");
+}
+
+/* Whatever needs a model is refused, one that has come or not; whatever does not is answered. */
+START_TEST(every_route_answers_while_models_load)
+{
+    int n_refused = 0;
+    start_endless(keys_setting());
+    await_small(BEARER("ck_all"));
+    for (int i = 0; i < N; i++) {
+        bool probe = strcmp(routes[i].path, "/readyz") == 0 || strcmp(routes[i].path, "/health") == 0;
+        if (probe || strcmp(routes[i].method, "POST") == 0) {
+            expect_loading(routes[i].method, path_of(routes[i].path, "tiny-series"));
+            n_refused += !probe;
+        } else {
+            const char *path = path_of(routes[i].path, "tiny-series");
+            struct reply *reply = ask_as(&server, BEARER("ck_all"), routes[i].method, path, NULL);
+            ck_assert_msg(reply->status == 200, "%s: %d %s", path, reply->status, reply->body);
+        }
+    }
+    expect_loading("GET", "/v1/models/zz-slow");
+    ck_assert_str_eq(text_at(ask(&server, "GET", "/livez", NULL), "status"), "loading");
+    struct reply *metrics = ask_as(&server, BEARER("ck_all"), "GET", "/metrics", NULL);
+    char line[80];
+    snprintf(line, sizeof line, "\ncarousel_rejected_total{reason=\"loading\"} %d\n", n_refused + 1);
+    ck_assert_msg(strstr(metrics->body, line) != NULL, "no %s", line);
+    ck_assert_ptr_nonnull(strstr(metrics->body, "\ncarousel_model_ready{model=\"tiny-series\",version=\"1\"} 1\n"));
+    ck_assert_ptr_null(strstr(metrics->body, "zz-slow"));
+    server_signal(&server, SIGTERM);
+    expect_stop(0);
+}
+END_TEST
+
+START_TEST(a_stop_interrupts_the_load)
+{
+    static struct client idle;
+    start_endless(NULL);
+    if (_i == 1) {
+        await_small("");
+        client_open(&idle, &server);
+    }
+    server_signal(&server, _i ? SIGINT : SIGTERM);
+    expect_stop(0);
+    if (_i == 1)
+        client_close(&idle);
+}
+END_TEST
+
+/* Both lie there when it goes on. */
+START_TEST(a_second_stop_ends_it_now)
+{
+    start_endless(NULL);
+    server_signal(&server, SIGSTOP);
+    server_signal(&server, SIGTERM);
+    server_signal(&server, SIGINT);
+    server_signal(&server, SIGCONT);
+    server.may_fail = true; /* it was told to break off */
+    expect_stop(1);
+}
+END_TEST
+
+START_TEST(who_says_reload_too_early_is_heard_later)
+{
+    const char *const settings[] = {slow_start_setting(1, 100), NULL};
+    server_start_loading(&server, settings);
+    server_signal(&server, SIGHUP);
+    server_await_ready(&server);
+    await_log(&server, "SIGHUP: rereading", 1);
+    expect_ok(ask(&server, "GET", "/readyz", NULL));
+    expect_ok(post(&server, "/v1/completions", "{'model':'zz-slow','prompt':'a','max_tokens':1}"));
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
+/* An address that cannot be had is told before the load, not after it. */
+START_TEST(a_taken_address_is_told_at_once)
+{
+    char socket[600];
+    file_write(scratch_path("start-taken"), "", 0);
+    snprintf(socket, sizeof socket, "CAROUSEL_SERVER_UNIX_SOCKET=%s", scratch_path("start-taken"));
+    const char *const settings[] = {slow_start_setting(MANY_CASES, MANY_STEPS), socket, NULL};
+    server_launch(&server, settings);
+    server.may_fail = true;
+    await_log(&server, "start-taken", 1);
+    ck_assert_ptr_null(strstr(server_log(&server), "loading the models"));
+    expect_stop(1);
+}
+END_TEST
+
+/* Its socket is there while it looks for the folder, and gone when it has ended. */
+START_TEST(a_start_that_fails_closes_what_it_opened)
+{
+    char socket[600], folder[600];
+    const char *path = scratch_path("start.socket");
+    snprintf(socket, sizeof socket, "CAROUSEL_SERVER_UNIX_SOCKET=%s", path);
+    snprintf(folder, sizeof folder, "CAROUSEL_MODELS_FOLDERS=%s", scratch_path("start/nowhere"));
+    const char *const settings[] = {socket, folder, NULL};
+    server_launch(&server, settings);
+    server.may_fail = true;
+    await_log(&server, "name a folder of bundles by --models DIR", 1);
+    ck_assert_int_eq(server_wait(&server), 1);
+    ck_assert_int_ne(access(path, F_OK), 0);
+}
+END_TEST
+
+Suite *start_suite(void);
+
+Suite *start_suite(void)
+{
+    Suite *suite = suite_create("start");
+    TCase *core = tcase_create("core");
+    tcase_set_timeout(core, TEST_TIMEOUT_S);
+    tcase_add_test(core, every_route_answers_while_models_load);
+    tcase_add_loop_test(core, a_stop_interrupts_the_load, 0, 2);
+    tcase_add_test(core, a_second_stop_ends_it_now);
+    tcase_add_test(core, who_says_reload_too_early_is_heard_later);
+    tcase_add_test(core, a_taken_address_is_told_at_once);
+    tcase_add_test(core, a_start_that_fails_closes_what_it_opened);
+    suite_add_tcase(suite, core);
+    return suite;
+}
