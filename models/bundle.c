@@ -147,6 +147,10 @@ static enum status copy_prefix(const char *prefix, struct layer_spec *spec, stru
     if (bytes >= sizeof spec->prefix)
         return error_set(err, STATUS_BAD_VALUE, "'prefix' has %zu bytes, expected at most %zu",
                          bytes, sizeof spec->prefix - 1);
+    char quoted[QUOTE_BYTES];
+    if (!sentence_is_plain(prefix, bytes)) /* it ends in the names of tensors, and they in sentences */
+        return error_set(err, STATUS_BAD_VALUE, "'prefix' is %s, expected characters that can be shown",
+                         sentence_quote(quoted, prefix, bytes));
     memcpy(spec->prefix, prefix, bytes + 1);
     return STATUS_OK;
 }

@@ -68,8 +68,11 @@ static enum status names_read(struct names *names, const char *path, struct erro
         return error_set(err, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO,
                          "cannot open folder '%s': %s", path, strerror(errno));
     enum status status = STATUS_OK;
-    for (struct dirent *e; status == STATUS_OK && names->n < MAX_ENTRIES && (e = readdir(dir));)
+    errno = 0;
+    for (struct dirent *e; status == STATUS_OK && names->n < MAX_ENTRIES && (e = readdir(dir)); errno = 0)
         if (e->d_name[0] != '.') status = names_add(names, e->d_name, err);
+    if (status == STATUS_OK && errno) /* half a list would take the other half out of service */
+        status = error_set(err, STATUS_IO, "cannot read folder '%s': %s", path, strerror(errno));
     closedir(dir);
     if (names->n > 0) qsort(names->list, names->n, sizeof *names->list, by_text);
     return status;

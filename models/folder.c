@@ -28,11 +28,13 @@ bool folder_has(int folder, const char *name)
     return fstatat(folder, name, &facts, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* Names end in sentences and on terminals. */
 static enum status check_name(const char *name, struct error *err)
 {
     char quoted[QUOTE_BYTES];
     size_t bytes = strlen(name);
-    if (bytes > 0 && bytes <= NAME_BYTES && name[0] != '.' && !strchr(name, '/')) return STATUS_OK;
+    if (bytes > 0 && bytes <= NAME_BYTES && name[0] != '.' && !strchr(name, '/') && sentence_is_plain(name, bytes))
+        return STATUS_OK;
     return error_set(err, STATUS_BAD_VALUE,
                      "file name %s is refused, expected a plain name in the bundle's own folder",
                      sentence_quote(quoted, name, bytes));

@@ -194,8 +194,9 @@ static bool is_metadata(const struct json *member)
 
 static enum status read_entries(struct safetensors *file, struct error *err)
 {
-    size_t n = json_count(file->header);
-    if (n > SAFETENSORS_MAX_TENSORS + 1)
+    size_t n = 0;
+    for (const struct json *m = json_first(file->header); m; m = json_next(m)) n += !is_metadata(m);
+    if (n > SAFETENSORS_MAX_TENSORS)
         return error_set(err, STATUS_TOO_LONG, "%zu tensors, expected at most %d", n,
                          (int)SAFETENSORS_MAX_TENSORS);
     file->entries = memory_new(n, sizeof *file->entries);

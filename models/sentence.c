@@ -16,6 +16,16 @@ bool sentence_is_showable(uint32_t code)
     return !(code >= 0x2066 && code <= 0x2069) && code != 0xfeff;
 }
 
+bool sentence_is_plain(const char *text, size_t bytes)
+{
+    uint32_t code;
+    for (size_t at = 0, n; at < bytes; at += n) {
+        n = utf8_decode(text + at, bytes - at, &code);
+        if (n == 0 || !sentence_is_showable(code)) return false;
+    }
+    return true;
+}
+
 /* The next piece of a quoted text, in `piece`; returns how many bytes of text it stands for. */
 static size_t quote_one(char piece[8], const char *text, size_t bytes)
 {

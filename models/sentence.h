@@ -20,6 +20,9 @@ const char *sentence_quote(char out[QUOTE_BYTES], const char *text, size_t bytes
 /* false for controls, for what turns the direction of writing, and for what breaks a line unseen. */
 bool sentence_is_showable(uint32_t code_point);
 
+/* true where all of text[0..bytes) is UTF-8 that can be shown. */
+bool sentence_is_plain(const char *text, size_t bytes);
+
 /* A code point as "'e' (U+0065)", or "U+0007" where it cannot be shown; returns out. */
 const char *sentence_character(char out[CHARACTER_BYTES], uint32_t code_point);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -146,6 +147,10 @@ static const struct {
      "config.json: the network gives 2 numbers, 'labels' has 1"},
     {TC, "config.json", "vocab.txt", "../vocab.txt", STATUS_BAD_VALUE,
      "config.json: tokenizer: vocabulary: file name '../vocab.txt' is refused"},
+    {TC, "config.json", "vocab.txt", "vo\\u001b[2Jcab.txt", STATUS_BAD_VALUE,
+     "config.json: tokenizer: vocabulary: file name 'vo\\x1b[2Jcab.txt' is refused"},
+    {TC, "config.json", "\"out\"", "\"o\\u001b[2Jut\"", STATUS_BAD_VALUE,
+     "config.json: network[3] (linear): 'prefix' is 'o\\x1b[2Jut', expected characters that can be shown"},
     {TC, "config.json", "</s>", "<eos>", STATUS_BAD_VALUE,
      "config.json: tokenizer: 'eos_token' is '<eos>', which is not in the vocabulary"},
     {TC, "vocab.txt", "good", "go\xff" "d", STATUS_BAD_FORMAT,
@@ -416,6 +421,45 @@ START_TEST(auto_falls_back_where_the_recommended_fails)
 }
 END_TEST
 
+/* 4096 steps of a network 32,768 wide: a gibibyte, were they one turn. */
+START_TEST(golden_vectors_of_a_wide_network_need_little_room)
+{
+    enum { WIDTH = 1 << 15, STEPS = 4096, ROOM = STEPS * 16 };
+    struct model *model;
+    struct error err;
+    struct rusage before, after;
+    char edited[160], *golden = calloc(ROOM, 1);
+    float *weights = calloc(2 * WIDTH, sizeof *weights);
+    written_bundle(&tmp, "m", TASK_FORECASTING);
+    written_edit(&tmp, "m", "config.json", "\"value\", \"missing\"", "\"value\"");
+    written_edit(&tmp, "m", "config.json", "\"normal\"", "\"mean\"");
+    written_edit(&tmp, "m", "config.json", "\"context_length\": 3", "\"context_length\": 4096");
+    snprintf(edited, sizeof edited, "1, \"out_features\": %d, \"bias\": false}, {\"type\": \"linear\", \"prefix\": \"b\", "
+             "\"bias\": false, \"in_features\": %d, \"out_features\": 1}", WIDTH, WIDTH);
+    written_edit(&tmp, "m", "config.json", "2, \"out_features\": 2}", edited);
+    snprintf(edited, sizeof edited, "{\"out.weight\": {\"dtype\": \"F32\", \"shape\": [%d, 1], \"data_offsets\": [0, %d]},",
+             WIDTH, 4 * WIDTH);
+    char header[400];
+    snprintf(header, sizeof header, "%s \"b.weight\": {\"dtype\": \"F32\", \"shape\": [1, %d], \"data_offsets\": [%d, %d]}}",
+             edited, WIDTH, 4 * WIDTH, 8 * WIDTH);
+    weights[0] = 2, weights[WIDTH] = 3;
+    written_safetensors(&tmp, "m/model.safetensors", header, weights, 2 * WIDTH * sizeof *weights);
+    size_t at = (size_t)snprintf(golden, ROOM, "{\"cases\": [{\"output\": [6], \"input\": [");
+    for (int i = 0; i < STEPS; i++) at += (size_t)snprintf(golden + at, ROOM - at, "%s6", i ? "," : "");
+    at += (size_t)snprintf(golden + at, ROOM - at, "], \"features\": [");
+    for (int i = 0; i < STEPS; i++) at += (size_t)snprintf(golden + at, ROOM - at, "%s[1]", i ? "," : "");
+    snprintf(golden + at, ROOM - at, "]}]}");
+    tmp_write_text(&tmp, "m/golden.json", golden);
+    ck_assert_int_eq(getrusage(RUSAGE_SELF, &before), 0);
+    ck_assert_msg(load(PRECISION_FLOAT32, &model, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_int_eq(getrusage(RUSAGE_SELF, &after), 0);
+    ck_assert_msg(after.ru_maxrss - before.ru_maxrss < 256 << 10, "%ld KiB", after.ru_maxrss - before.ru_maxrss);
+    model_drop(model);
+    free(golden);
+    free(weights);
+}
+END_TEST
+
 START_TEST(no_memory_is_survived_in_the_fallback)
 {
     written_too_fine(&tmp, "m");
@@ -468,7 +512,9 @@ Suite *model_suite(void)
     tcase_add_test(core, auto_knows_only_real_precisions);
     tcase_add_test(core, auto_falls_back_where_the_recommended_fails);
     tcase_add_test(core, no_memory_is_survived_in_the_fallback);
+    tcase_add_test(core, golden_vectors_of_a_wide_network_need_little_room);
     tcase_add_loop_test(core, narrow_precisions_have_their_own_bound, 0, 2);
+    tcase_set_timeout(core, 60);
     suite_add_tcase(suite, core);
     TCase *refusals = tcase_create("broken bundles");
     tcase_add_checked_fixture(refusals, setup, teardown);

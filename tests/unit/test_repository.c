@@ -1,5 +1,8 @@
 /* repository: folders on disk to models in the registry, at start, on request and by polling. */
+#define _GNU_SOURCE /* readdir64 */
 #include <check.h>
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,6 +17,16 @@
 #include "tests/support/written.h"
 
 static struct shelf shelf;
+
+/* Of folders' entries: how many are yet read before reading fails; negative: it does not. The program's own readdir
+ * stands before the C library's, whose other name it calls. */
+static int entries_left = -1;
+struct dirent *readdir(DIR *dir)
+{
+    if (entries_left == 0) return errno = EIO, NULL;
+    if (entries_left > 0) entries_left--;
+    return (struct dirent *)(void *)readdir64(dir);
+}
 
 static void setup(void)
 {
@@ -209,6 +222,35 @@ START_TEST(a_folder_that_cannot_be_read_changes_nothing)
     }
     ck_assert_int_eq(repository_load(shelf.repository, "a", &err), STATUS_NOT_FOUND);
     ck_assert_str_eq(served(), "a:1 ");
+}
+END_TEST
+
+/* As over a network that goes away: half a list must not take the other half out of service. */
+START_TEST(a_folder_whose_list_breaks_off_changes_nothing)
+{
+    struct error err = {.message = ""};
+    for (int i = 0; i < 4; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "m%d/1", i);
+        written_bundle(&shelf.tmp, name, TASK_TEXT_GENERATION);
+    }
+    ck_assert_str_eq(sync_all(), "+m0:1;+m1:1;+m2:1;+m3:1;");
+    for (int i = 0; i <= 6; i++) { /* two are . and .., the last call says that there are no more */
+        for (int poll = 0; poll < 3; poll++) {
+            entries_left = i;
+            enum status status = poll ? repository_poll(shelf.repository, &err) : repository_sync(shelf.repository, &err);
+            entries_left = -1;
+            ck_assert_int_eq(status, STATUS_IO);
+            ck_assert_ptr_nonnull(strstr(err.message, "cannot read folder '"));
+        }
+        ck_assert_str_eq(served(), "m0:1 m1:1 m2:1 m3:1 ");
+    }
+    for (int i = 7; i < 20; i++) { /* in the folders of the names */
+        entries_left = i;
+        ck_assert_int_eq(repository_sync(shelf.repository, &err), STATUS_OK);
+        entries_left = -1;
+        ck_assert_str_eq(served(), "m0:1 m1:1 m2:1 m3:1 ");
+    }
 }
 END_TEST
 
@@ -559,6 +601,7 @@ Suite *repository_suite(void)
     tcase_add_test(disk, single_bundles_and_later_folders_win);
     tcase_add_loop_test(disk, single_bundles_have_a_name_and_a_path, 0, sizeof singles / sizeof *singles);
     tcase_add_test(disk, a_folder_that_cannot_be_read_changes_nothing);
+    tcase_add_test(disk, a_folder_whose_list_breaks_off_changes_nothing);
     tcase_add_test(disk, a_sync_follows_the_disk);
     tcase_add_test(disk, every_file_of_a_bundle_counts_as_a_change);
     tcase_add_test(disk, a_bundle_that_fails_leaves_the_old_one);
