@@ -10,7 +10,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,16 +24,32 @@ enum { FULL_MS = 1000, AGAIN_US = 60000000, LINE_BYTES = 1024 };
 static const char *const names[] = {
     [LOG_ERROR] = "error", [LOG_WARNING] = "warning", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
 
+/* What the journal calls them (sd-daemon(3)); it takes the mark off the line. */
+static const char *const marks[] = {[LOG_ERROR] = "<3>", [LOG_WARNING] = "<4>", [LOG_INFO] = "<6>", [LOG_DEBUG] = "<7>"};
+
 /* Written once before other threads start. */
 static enum log_level least = LOG_INFO;
+static bool to_journal;
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* guards the rest, and keeps lines in order */
 static atomic_uint_fast64_t lost;                      /* lines so far; read without mu */
 static uint64_t told;                                  /* how many of them the log has told of */
 static int64_t patient_us;                             /* a reader is not waited for before this instant */
 
+/* Whether standard error is the journal's: systemd names its device and inode, which a redirection changes. */
+static bool is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    char found[64];
+    struct stat facts;
+    if (!stream || fstat(STDERR_FILENO, &facts) != 0) return false;
+    snprintf(found, sizeof found, "%ju:%ju", (uintmax_t)facts.st_dev, (uintmax_t)facts.st_ino);
+    return !strcmp(stream, found);
+}
+
 void log_start(const char *level)
 {
+    to_journal = is_journal();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(level, names[i])) least = (enum log_level)i;
 }
@@ -53,10 +71,11 @@ uint64_t log_lost(void)
 }
 
 /* Standard error may be closed; nothing can be said about it then. mu held. */
-static void put(const char *text, size_t bytes)
+static void put(enum log_level level, const char *text, size_t bytes)
 {
-    struct iovec parts[] = {{(void *)(size_t)text, bytes}, {(void *)(size_t)"\n", 1}};
-    ssize_t written = writev(STDERR_FILENO, parts, 2);
+    struct iovec parts[] = {
+        {(void *)(size_t)marks[level], to_journal ? 3 : 0}, {(void *)(size_t)text, bytes}, {(void *)(size_t)"\n", 1}};
+    ssize_t written = writev(STDERR_FILENO, parts, 3);
     (void)written;
 }
 
@@ -78,10 +97,10 @@ static void tell_lost(void)
     int bytes = snprintf(line, sizeof line, "%s %-7s %llu lines of this log were lost, for nobody took them", log_time(at),
                          names[LOG_WARNING], (unsigned long long)(n - told));
     told = n;
-    put(line, (size_t)bytes);
+    put(LOG_WARNING, line, (size_t)bytes);
 }
 
-static void write_line(const char *text, size_t bytes)
+static void write_line(enum log_level level, const char *text, size_t bytes)
 {
     pthread_mutex_lock(&mu);
     bool room = has_room();
@@ -89,7 +108,7 @@ static void write_line(const char *text, size_t bytes)
         tell_lost();
         room = has_room();
     }
-    if (room) put(text, bytes);
+    if (room) put(level, text, bytes);
     else atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
     pthread_mutex_unlock(&mu);
 }
@@ -107,7 +126,7 @@ void log_line(enum log_level level, const char *format, ...)
     if (bytes >= sizeof line) bytes = sizeof line - 1;
     for (size_t i = 0; i < bytes; i++)
         if ((unsigned char)line[i] < 32) line[i] = '?';
-    write_line(line, bytes);
+    write_line(level, line, bytes);
 }
 
 void log_foreign(const char *library, const char *format, va_list args)
@@ -120,5 +139,5 @@ void log_foreign(const char *library, const char *format, va_list args)
 
 void log_json(const char *text, size_t bytes)
 {
-    write_line(text, bytes);
+    write_line(LOG_INFO, text, bytes);
 }

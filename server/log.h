@@ -1,9 +1,10 @@
 /* log: one line an event, on stderr.
  *
  * Errors are logged once, where they stop travelling: here in server/, never on the floors below.
- * Plain lines begin with the time (UTC) and the level; an access line is one JSON object. Each
- * line is one write, so that threads do not mix theirs. Prompts and inputs are never passed here. Any thread;
- * log_start once, by main, before the others exist.
+ * Plain lines begin with the time (UTC) and the level; an access line is one JSON object. Under systemd the
+ * journal is told each line's level, so that `journalctl -p warning` works. Each line is one write, so that
+ * threads do not mix theirs. Prompts and inputs are never passed here. Any thread; log_start once, by main,
+ * before the others exist.
  *
  * Where stderr is full because nobody reads it, a line waits for a second, and for the next minute none does: what finds
  * no room then is lost, and counted. */

@@ -39,6 +39,16 @@ serves_mine() { ask GET /v1/models/mine | grep -q '^HTTP/1.1 200'; }
 journal() { journalctl -u carousel -o cat --no-pager; }
 logs_requests() { journal | grep -q '^{.*"route":"/v1/forecast","status":200,'; }
 logs_no_error() { journal | grep -q ' info ' && ! journal | grep -E ' (error|warning) '; }
+levels() { journalctl -u carousel -o cat --no-pager -p "$1"; }
+# Each line has its level in the journal, and not in its text.
+logs_levels() {
+    mkdir /var/lib/carousel/models/broken && echo '{' >/var/lib/carousel/models/broken/config.json
+    [ -z "$(levels warning)" ] && systemctl reload carousel && eventually tells_broken && ! journal | grep '^<'
+    local code=$?
+    rm -r /var/lib/carousel/models/broken
+    return $code
+}
+tells_broken() { levels err | grep -q ' error .* model broken is not served: '; }
 
 # A stop while a stream runs: the stream ends as it should have.
 drains() {
@@ -92,6 +102,7 @@ expect "which the user could do without it" could_do_everything
 expect "a reload takes up a new model in the same process" reloads
 expect "the journal has the requests" logs_requests
 expect "and neither error nor warning" logs_no_error
+expect "it knows the level of a line" logs_levels
 expect "who is killed comes back" comes_back
 expect "a stop drains a stream" drains
 expect "and ends with 0" ended_well
