@@ -316,6 +316,13 @@ grep -q '^carousel: listening on http' "$out" && grep -q 'model m:1 .* loaded' "
 cd "$here" || exit 1
 run 1 serve --port 0 --models "$scratch/nowhere"
 complains 'nowhere'
+complains '^20'
+# Where stderr is the journal's, a line begins with its level.
+: >"$err"
+JOURNAL_STREAM=$(stat -c %d:%i "$err") run 1 serve --port 0 --models "$scratch/nowhere"
+complains '^<3>20.* error '
+JOURNAL_STREAM=1:1 run 1 serve --port 0 --models "$scratch/nowhere"
+complains '^20'
 
 echo "cli: $(((checks - failures) * 100 / checks))%: Checks: $checks, Failures: $failures, Errors: 0"
 [ $failures = 0 ]
