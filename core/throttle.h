@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 /* From now on this thread uses about `percent` of one processor, 1 to 100; 100: all it gets. Once *given_up is
- * true its work is to end soon: borrowed for as long as the thread rests here. */
+ * true its work is to end soon: borrowed for as long as the thread rests here; NULL where nobody gives it up. */
 void throttle_set(unsigned percent, const _Atomic bool *given_up);
 /* Sleeps where this thread has used more than its share. false, and never asleep, where its work is given up:
  * who can fail then does so with STATUS_CLOSING; who cannot goes on to where one can. */

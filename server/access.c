@@ -13,7 +13,7 @@
 #include "server/log.h"
 #include "server/router.h"
 
-enum { LINE_BYTES = 4095, REFUSAL_BYTES = 1 << 16 };
+enum { LINE_BYTES = 4092, REFUSAL_BYTES = 1 << 16 };
 
 /* 16 random bytes. The system is asked for many at a time. */
 static bool take_random(uint64_t words[2])

@@ -19,6 +19,13 @@ enum { WORK_MS = 20 };
 
 static _Atomic bool given_up;
 
+/* Where tests share a thread the next one must not rest, nor be given up. */
+static void teardown(void)
+{
+    throttle_set(100, NULL);
+    atomic_store(&given_up, false);
+}
+
 static double used_ms(void)
 {
     struct timespec used;
@@ -85,6 +92,7 @@ Suite *throttle_suite(void)
 {
     Suite *suite = suite_create("throttle");
     TCase *core = tcase_create("core");
+    tcase_add_checked_fixture(core, NULL, teardown);
     tcase_set_timeout(core, 60);
     tcase_add_test(core, a_share_is_kept);
     tcase_add_loop_test(core, who_has_no_share_or_nothing_to_do_does_not_sleep, 0, 3);
