@@ -307,7 +307,7 @@ layers:
 headers:
 	@CC="$(CC)" CFLAGS="$(ALL_CFLAGS) $(CHECK_CFLAGS)" tests/headers.sh $(sort $(HEADERS))
 
-## size: refuse functions over 80 lines, files over 600
+## size: refuse functions over 80 lines, files over 600, lines over 110
 size:
 	@tests/size.sh
 

@@ -7,6 +7,11 @@ int64_t clock_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 + 1;
 }
 
+double clock_ms_since(int64_t began_us)
+{
+    return (double)(clock_us() - began_us) * 1e-3;
+}
+
 struct timespec clock_timespec_in(int64_t ms)
 {
     struct timespec at;

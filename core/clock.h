@@ -7,6 +7,8 @@
 
 /* Microseconds since some fixed instant; never 0, so that 0 can mean "not yet". */
 int64_t clock_us(void);
+/* Milliseconds since such an instant. */
+double clock_ms_since(int64_t began_us);
 
 /* The instant `ms` milliseconds from now, for pthread_cond_timedwait on a condition that uses
  * CLOCK_MONOTONIC. */

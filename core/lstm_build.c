@@ -78,8 +78,8 @@ static enum status take(const struct builder *b, const char *stem, size_t rows, 
     return layer_take(b->spec, b->context, tensor_name(b, stem, name), rows, columns, out, b->err);
 }
 
-/* The 4H rows of K floats, gate below gate, panel by panel: drawing above. Where the load is given up, as many as
- * there are by then: matrix_new will refuse them. */
+/* The 4H rows of K floats, gate below gate, panel by panel: drawing above. Where the load is given up, as
+ * many as there are by then: matrix_new will refuse them. */
 static void regroup(size_t H, size_t K, const float *from, float *to)
 {
     for (size_t first = 0; first < H && throttle_rest(); first += PANEL_UNITS) {

@@ -35,8 +35,8 @@ void *memory_raw(size_t bytes)
     return fails() ? NULL : malloc(bytes ? bytes : 1);
 }
 
-/* The pages of a large block come from the system as they are written, which takes a while. false: nobody wants it
- * any more. */
+/* The pages of a large block come from the system as they are written, which takes a while. false: nobody
+ * wants it any more. */
 static bool clear(char *block, size_t bytes)
 {
     for (size_t n; bytes; block += n, bytes -= n) {

@@ -13,8 +13,9 @@ enum { MEMORY_ALIGNMENT = 64 }; /* bytes: one cache line, one AVX-512 register *
 
 /* count * size zeroed bytes, aligned to MEMORY_ALIGNMENT; NULL where there is no memory or the
  * product overflows. A count or size of 0 gives a pointer that may be freed. The caller owns
- * the block and frees it with memory_free. Where the thread has set itself a share (core/throttle.h), a large block
- * is cleared with rests between: not under a lock that others wait for; and NULL where its work is given up. */
+ * the block and frees it with memory_free. Where the thread has set itself a share (core/throttle.h), a large
+ * block is cleared with rests between: not under a lock that others wait for; and NULL where its work is
+ * given up. */
 void *memory_new(size_t count, size_t size);
 /* The same for a few bytes that are written at once: not zeroed, aligned as malloc aligns. */
 void *memory_raw(size_t bytes);

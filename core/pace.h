@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 struct pace {
-    int64_t stalled_us;   /* since when somebody waits for room, as far as it is not yet in waited_us; 0: nobody */
+    int64_t stalled_us;   /* since when somebody waits for room, where not yet in waited_us; 0: nobody */
     int64_t waited_us;    /* the window: time with somebody waiting for room, */
     uint64_t n_boarded;   /* and who boarded in it */
     uint64_t boarded_steps;

@@ -7,10 +7,10 @@
  *   ABOARD --feed gives no step: worker_park--> PARKED --scheduler_wake--> ABOARD
  *   QUEUED, ABOARD, PARKED --cancelled, past its deadline, closing--> left
  *
- * Who boards next is the queue's to say (core/queue.h). A worker keeps its riders in lanes, one lane a network; a turn serves the first max_batch riders of
- * one lane, who then stand in line again at its tail, and the next turn serves the next lane. While a worker
- * has few riders of a large network, idle workers help it with its products (core/team.h); when it has
- * many, it gives half of them to an idle one.
+ * Who boards next is the queue's to say (core/queue.h). A worker keeps its riders in lanes, one lane a
+ * network; a turn serves the first max_batch riders of one lane, who then stand in line again at its tail,
+ * and the next turn serves the next lane. While a worker has few riders of a large network, idle workers help
+ * it with its products (core/team.h); when it has many, it gives half of them to an idle one.
  *
  * Invariants.
  * 1. scheduler.mu guards the queue, the parked list, the inboxes, all phases and the counts of
@@ -143,7 +143,8 @@ static void scheduler_unpark(struct scheduler *scheduler, struct sequence *seque
     pthread_cond_signal(&sequence->_worker->called);
 }
 
-/* Send parked sequences that must leave back to their workers: who is cancelled has gone already. mu is held. */
+/* Send parked sequences that must leave back to their workers: who is cancelled has gone already. mu is
+ * held. */
 static void scheduler_sweep_parked(struct scheduler *scheduler, int64_t now)
 {
     struct sequence *next;
@@ -259,8 +260,8 @@ static void worker_help(struct worker *worker)
     leader->n_helpers--;
 }
 
-/* Until called, or until a parked sequence expires: the worker that parked it waits here for that, or runs turns and
- * sees to it between them. mu is held. */
+/* Until called, or until a parked sequence expires: the worker that parked it waits here for that, or runs
+ * turns and sees to it between them. mu is held. */
 static void worker_wait(struct worker *worker)
 {
     struct scheduler *s = worker->scheduler;
@@ -385,8 +386,8 @@ static void scheduler_call(struct scheduler *scheduler, size_t n)
     }
 }
 
-static enum status scheduler_consider(struct scheduler *scheduler, const struct queue_offer *offer, int64_t now,
-                                      int64_t *retry_us)
+static enum status scheduler_consider(struct scheduler *scheduler, const struct queue_offer *offer,
+                                      int64_t now, int64_t *retry_us)
 {
     if (scheduler->draining) return STATUS_CLOSING;
     return queue_judge(&scheduler->queue, offer, now, retry_us);
@@ -466,7 +467,8 @@ void scheduler_stats(struct scheduler *scheduler, struct scheduler_stats *out)
         .steps_decode = counted(&c->steps_decode),
         .compute_us = counted(&c->compute_us),
     };
-    for (size_t i = 0; i < SCHEDULER_BATCH_BUCKETS; i++) out->batch[i] = counted(&c->batch[i]) + (i ? out->batch[i - 1] : 0);
+    for (size_t i = 0; i < SCHEDULER_BATCH_BUCKETS; i++)
+        out->batch[i] = counted(&c->batch[i]) + (i ? out->batch[i - 1] : 0);
     for (size_t i = 0; i <= STATUS_INTERNAL; i++) out->finished[i] = counted(&c->finished[i]);
     pthread_mutex_lock(&scheduler->mu);
     out->queued = scheduler->queue.n;

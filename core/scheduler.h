@@ -1,13 +1,13 @@
 /* scheduler: the carousel. Sequences step on and off at every turn.
  *
- * One bounded queue, fair between clients (core/queue.h); each worker thread owns its riders. One turn = up to
- * chunk_steps steps of up to max_batch riders of one network, in one packed batch. Riders of several networks take
- * turns. There is no padding, no equal-length rule and no waiting window. A prompt of at most a chunk takes one step
- * a turn where many others generate, for there its steps come almost for nothing.
+ * One bounded queue, fair between clients (core/queue.h); each worker thread owns its riders. One turn = up
+ * to chunk_steps steps of up to max_batch riders of one network, in one packed batch. Riders of several
+ * networks take turns. There is no padding, no equal-length rule and no waiting window. A prompt of at most a
+ * chunk takes one step a turn where many others generate, for there its steps come almost for nothing.
  *
- * A worker takes aboard as many riders of a network as one turn serves. A client who has nobody aboard of that network
- * may board one although they are there, up to as many again: then they take turns. So a thousand long
- * sequences of one client delay the first of another by a turn, not by a ride.
+ * A worker takes aboard as many riders of a network as one turn serves. A client who has nobody aboard of
+ * that network may board one although they are there, up to as many again: then they take turns. So a
+ * thousand long sequences of one client delay the first of another by a turn, not by a ride.
  *
  * Functions may be called from any thread unless said otherwise. Nothing here logs or exits. */
 #ifndef CAROUSEL_CORE_SCHEDULER_H
@@ -43,15 +43,16 @@ struct scheduler_stats {
 enum status scheduler_new(const struct scheduler_options *options, struct scheduler **out,
                           struct error *err) MUST_CHECK;
 
-/* Take in sequences[0..n), which have one network, share, weight, priority and deadline, together or none: STATUS_CLOSING,
- * STATUS_NO_MEMORY, STATUS_DEADLINE, or STATUS_QUEUE_FULL with the microseconds after which to come back in *retry_us
- * (queue_judge). On success finish() will be called for each, perhaps before this returns. */
+/* Take in sequences[0..n), which have one network, share, weight, priority and deadline, together or none:
+ * STATUS_CLOSING, STATUS_NO_MEMORY, STATUS_DEADLINE, or STATUS_QUEUE_FULL with the microseconds after which
+ * to come back in *retry_us (queue_judge). On success finish() will be called for each, perhaps before this
+ * returns. */
 enum status scheduler_submit(struct scheduler *scheduler, struct sequence *const *sequences,
                              size_t n, int64_t *retry_us) MUST_CHECK;
 
-/* Would this find room now? As scheduler_submit answers: asked for the smallest sequence that a request could be (one,
- * of one step, of its network, share, weight and priority), so that who would be refused anyway can be refused before
- * work is put into the request, and nobody else is. */
+/* Would this find room now? As scheduler_submit answers: asked for the smallest sequence that a request could
+ * be (one, of one step, of its network, share, weight and priority), so that who would be refused anyway can
+ * be refused before work is put into the request, and nobody else is. */
 enum status scheduler_judge(struct scheduler *scheduler, const struct queue_offer *offer,
                             int64_t *retry_us) MUST_CHECK;
 
@@ -59,9 +60,9 @@ enum status scheduler_judge(struct scheduler *scheduler, const struct queue_offe
  * cost was admitted with the parent's). finish() will be called for it. */
 void scheduler_board(struct worker *worker, struct sequence *child);
 
-/* Ask a sequence to leave at the next turn, wherever it is: it finishes with STATUS_CANCELLED unless it ends first.
- * May be called as long as the sequence's memory lives: before it is submitted, and it leaves as soon as it is in; once
- * finish() has been called, and nothing happens. */
+/* Ask a sequence to leave at the next turn, wherever it is: it finishes with STATUS_CANCELLED unless it ends
+ * first. May be called as long as the sequence's memory lives: before it is submitted, and it leaves as soon
+ * as it is in; once finish() has been called, and nothing happens. */
 void scheduler_cancel(struct scheduler *scheduler, struct sequence *sequence);
 
 /* Let a parked sequence go on. Remembered if it is not parked: the next parking is then left out. When: as

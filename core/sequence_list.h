@@ -1,5 +1,5 @@
-/* sequence_list: a linked list of sequences through their _next and _previous: the scheduler's queue, lanes and
- * inboxes. A sequence is in at most one list. The owner of a list says what guards it. */
+/* sequence_list: a linked list of sequences through their _next and _previous: the scheduler's queue, lanes
+ * and inboxes. A sequence is in at most one list. The owner of a list says what guards it. */
 #ifndef CAROUSEL_CORE_SEQUENCE_LIST_H
 #define CAROUSEL_CORE_SEQUENCE_LIST_H
 

@@ -1,7 +1,7 @@
 /* Handing over a task costs two cache lines crossing between cores, some 0.3 us: the member sees its seat's
  * _called change, the leader sees _done reach the number of members. Task, argument and number are
- * plain fields: written before _called is released, read after it is acquired, and not written again until _done
- * says that everyone called has read them. Who is not called looks at nothing else. */
+ * plain fields: written before _called is released, read after it is acquired, and not written again until
+ * _done says that everyone called has read them. Who is not called looks at nothing else. */
 #include "core/team.h"
 
 #include <assert.h>
@@ -57,8 +57,8 @@ void team_dismiss(struct team *team)
     atomic_store_explicit(&team->_dismissed, true, memory_order_release);
 }
 
-/* The leader, and those who sit in seats 1, 2, ... without a gap. A seat still looks taken when its member has
- * been dismissed. */
+/* The leader, and those who sit in seats 1, 2, ... without a gap. A seat still looks taken when its member
+ * has been dismissed. */
 static size_t team_present(struct team *team)
 {
     size_t n = 1;

@@ -1,5 +1,5 @@
-/* A turn: ask each rider's driver for steps, run them through the network as one packed batch, hand the outputs
- * back. See core/sequence.h for what drivers promise. */
+/* A turn: ask each rider's driver for steps, run them through the network as one packed batch, hand the
+ * outputs back. See core/sequence.h for what drivers promise. */
 #include "core/worker.h"
 
 #include <assert.h>
@@ -81,8 +81,8 @@ static bool worker_take_seat(struct worker *worker, struct lane *lane, struct se
     return ride->n_steps > 0;
 }
 
-/* true where prompts should ride along with those who generate, one step a turn: their steps beyond the first would
- * stream the recurrent weights for hardly a row. */
+/* true where prompts should ride along with those who generate, one step a turn: their steps beyond the first
+ * would stream the recurrent weights for hardly a row. */
 static bool worker_has_company(const struct lane *lane, size_t candidates)
 {
     size_t n = 0;
@@ -92,8 +92,8 @@ static bool worker_has_company(const struct lane *lane, size_t candidates)
     return n >= COMPANY_RIDERS;
 }
 
-/* The most steps that `sequence` may take of a chunk. A prompt longer than a chunk goes by chunks in any company, so
- * that it need not wait hundreds of turns. */
+/* The most steps that `sequence` may take of a chunk. A prompt longer than a chunk goes by chunks in any
+ * company, so that it need not wait hundreds of turns. */
 static size_t sequence_room(const struct sequence *sequence, size_t chunk, bool company)
 {
     uint64_t inputs = sequence->least_steps, done = sequence->stats.steps;
@@ -126,7 +126,8 @@ static size_t worker_fill(struct worker *worker, struct lane *lane)
     return n;
 }
 
-static void worker_count_turn(struct worker *worker, const struct lane *lane, size_t n, int64_t began, int64_t ended)
+static void worker_count_turn(struct worker *worker, const struct lane *lane, size_t n, int64_t began,
+                              int64_t ended)
 {
     struct counters *c = &worker->scheduler->counters;
     worker->last_turn.serial = network_serial(lane->network);

@@ -1,6 +1,6 @@
 /* worker: one thread's riders and the turns it runs. Private to core/scheduler.c and core/worker.c: worker.c
- * runs turns and touches what is the worker's alone; scheduler.c moves sequences between workers, the queue and
- * the parked list under scheduler.mu. */
+ * runs turns and touches what is the worker's alone; scheduler.c moves sequences between workers, the queue
+ * and the parked list under scheduler.mu. */
 #ifndef CAROUSEL_CORE_WORKER_H
 #define CAROUSEL_CORE_WORKER_H
 
@@ -64,8 +64,8 @@ void counter_add(atomic_uint_fast64_t *counter, uint64_t n);
 
 /* The following are called by the worker's own thread. */
 
-/* Line `sequence` up to leave for `reason`; worker_finish_leaving calls finish() of all who are (mu not held; a
- * sequence may be gone afterwards). */
+/* Line `sequence` up to leave for `reason`; worker_finish_leaving calls finish() of all who are (mu not held;
+ * a sequence may be gone afterwards). */
 void worker_leave(struct worker *worker, struct sequence *sequence, enum status reason);
 void worker_finish_leaving(struct worker *worker);
 

@@ -481,15 +481,19 @@ static enum status read_sha256(const struct json *value, struct bundle *bundle, 
     char found[JSON_DESCRIPTION_BYTES], length[40] = "";
     const char *text = json_kind(value) == JSON_STRING ? json_string(value) : NULL;
     size_t n = text ? strlen(text) : 0;
-    if (n == HASH_HEX_BYTES - 1 && strspn(text, "0123456789abcdef") == n) return bundle->sha256 = text, STATUS_OK;
+    if (n == HASH_HEX_BYTES - 1 && strspn(text, "0123456789abcdef") == n)
+        return bundle->sha256 = text, STATUS_OK;
     if (text) snprintf(length, sizeof length, " of %zu bytes", n);
-    return error_set(err, STATUS_BAD_VALUE, "'sha256' is %s%s, expected %d digits of 0-9 and a-f, as sha256sum prints "
-                     "them for model.safetensors", json_describe(found, value), length, HASH_HEX_BYTES - 1);
+    return error_set(
+        err, STATUS_BAD_VALUE,
+        "'sha256' is %s%s, expected %d digits of 0-9 and a-f, as sha256sum prints them for model.safetensors",
+        json_describe(found, value), length, HASH_HEX_BYTES - 1);
 }
 
 static enum status read_config(struct bundle *bundle, struct error *err)
 {
-    struct config config = {.precision = PRECISION_AUTO, .description = "", .license = "", .training_data = ""};
+    struct config config = {
+        .precision = PRECISION_AUTO, .description = "", .license = "", .training_data = ""};
     if (json_kind(bundle->_document) != JSON_OBJECT)
         return error_set(err, STATUS_BAD_FORMAT, "expected an object");
     enum status status = json_read(bundle->_document, config_fields, N_CONFIG_FIELDS, &config, err);
@@ -545,8 +549,10 @@ enum status bundle_open(const char *path, struct bundle **out, struct error *err
     if (status != STATUS_OK) return status;
     status = folder_read_file(folder, CONFIG, BUNDLE_MAX_CONFIG, &text, &bytes, err);
     if (status == STATUS_NOT_FOUND)
-        error_set(err, status, "'%s' is missing; a bundle is a folder that holds config.json, model.safetensors "
-                  "and golden.json", CONFIG);
+        error_set(
+            err, status,
+            "'%s' is missing; a bundle is a folder that holds config.json, model.safetensors and golden.json",
+            CONFIG);
     if (status == STATUS_OK) status = bundle_read(text, bytes, folder, out, err);
     else close(folder);
     memory_free(text);

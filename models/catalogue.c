@@ -203,8 +203,9 @@ static enum status read_single(struct catalogue *catalogue, char *part, size_t s
     char *path = strchr(part, '=');
     if (path) *path++ = '\0';
     if (!path || !*path || !model_name_is_valid(part))
-        return error_set_param(err, STATUS_BAD_VALUE, "models.bundles", "model '%s': expected NAME=PATH, NAME of "
-                               "letters, digits, '.', '_' and '-'", part);
+        return error_set_param(err, STATUS_BAD_VALUE, "models.bundles",
+                               "model '%s': expected NAME=PATH, NAME of letters, digits, '.', '_' and '-'",
+                               part);
     const struct place place = {catalogue, part, source};
     size_t before = catalogue->n;
     struct error fault;

@@ -5,7 +5,7 @@
 #include "models/generation.h"
 
 struct classification_input {
-    struct token_span tokens; /* text-classification: without bos and eos, which are put where the model has them; n >= 1 */
+    struct token_span tokens; /* text-classification: n >= 1, without bos and eos, which the model adds */
     const float *features;    /* sequence-classification: [n_steps, input_size], unscaled, finite */
     size_t n_steps;
 };

@@ -5,7 +5,8 @@
 
 #include "models/classification.h"
 
-enum embedding_pooling { EMBEDDING_LAST, EMBEDDING_MEAN }; /* a network that pools has only its own: either gives that */
+/* a network that pools has only its own: either gives that */
+enum embedding_pooling { EMBEDDING_LAST, EMBEDDING_MEAN };
 
 struct embedding;
 

@@ -33,7 +33,8 @@ static enum status check_name(const char *name, struct error *err)
 {
     char quoted[QUOTE_BYTES];
     size_t bytes = strlen(name);
-    if (bytes > 0 && bytes <= NAME_BYTES && name[0] != '.' && !strchr(name, '/') && sentence_is_plain(name, bytes))
+    if (bytes > 0 && bytes <= NAME_BYTES && name[0] != '.' && !strchr(name, '/') &&
+        sentence_is_plain(name, bytes))
         return STATUS_OK;
     return error_set(err, STATUS_BAD_VALUE,
                      "file name %s is refused, expected a plain name in the bundle's own folder",

@@ -39,7 +39,7 @@ struct generation_request {
     size_t n_stops;
     const struct logit_bias *biases;
     size_t n_biases;
-    size_t max_unread;                /* tokens: a choice pauses while its reader is so far behind; 0: never */
+    size_t max_unread; /* tokens: a choice pauses while its reader is so far behind; 0: never */
 };
 
 enum finish_reason { FINISH_NONE, FINISH_STOP, FINISH_LENGTH };

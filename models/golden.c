@@ -314,8 +314,8 @@ static enum status judge(const struct model *model, const struct difference *d, 
                      d->found, d->expected, d->largest, bound, in);
 }
 
-/* Feed the steps in turns as a server does, with rests between; a bidirectional network takes all in one. `ride` has
- * the last turn's output. */
+/* Feed the steps in turns as a server does, with rests between; a bidirectional network takes all in one.
+ * `ride` has the last turn's output. */
 static enum status feed(const struct network *network, struct workspace *workspace, const struct steps *steps,
                         float *state, struct ride *ride)
 {

@@ -18,9 +18,10 @@ void hash_print(const uint8_t hash[HASH_BYTES], char hex[HASH_HEX_BYTES]);
 /* Compare in a time that tells nothing of where they differ. */
 bool hash_equal(const uint8_t a[HASH_BYTES], const uint8_t b[HASH_BYTES]);
 
-/* Read block[0..n), the first bytes of the open file `fd` (whose offset is left alone), and hash what was read, in
- * hexadecimal: the hash is that of the block, whatever becomes of the file meanwhile. `name` is for the sentence.
- * STATUS_IO, also where the file ends before; STATUS_CLOSING where it is given up (core/throttle.h). */
+/* Read block[0..n), the first bytes of the open file `fd` (whose offset is left alone), and hash what was
+ * read, in hexadecimal: the hash is that of the block, whatever becomes of the file meanwhile. `name` is for
+ * the sentence. STATUS_IO, also where the file ends before; STATUS_CLOSING where it is given up
+ * (core/throttle.h). */
 MUST_CHECK enum status hash_read(int fd, const char *name, void *block, size_t n, char hex[HASH_HEX_BYTES],
                                  struct error *err);
 

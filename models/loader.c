@@ -72,7 +72,8 @@ static void do_task(struct loader *loader, struct loader_task *task)
     task->finished(task->context);
 }
 
-/* What nobody waits for. A folder that stays away is told to whoever asked, and else once, not at every poll. */
+/* What nobody waits for. A folder that stays away is told to whoever asked, and else once, not at every
+ * poll. */
 static void look(struct loader *loader, bool sync)
 {
     struct error err;
@@ -156,7 +157,9 @@ enum status loader_start(const struct loader_options *options, struct loader **o
 enum status loader_submit(struct loader *loader, struct loader_task *task)
 {
     pthread_mutex_lock(&loader->mu);
-    enum status status = loader->closing ? STATUS_CLOSING : loader->n >= loader->options.queue ? STATUS_QUEUE_FULL : STATUS_OK;
+    enum status status = loader->closing                      ? STATUS_CLOSING
+                         : loader->n >= loader->options.queue ? STATUS_QUEUE_FULL
+                                                              : STATUS_OK;
     if (status == STATUS_OK) {
         task->_next = NULL;
         *loader->last = task;

@@ -4,12 +4,12 @@
  * repository once it has been started. What it is asked for waits in a short queue and is done one after the
  * other:
  *
- *   struct loader_task (caller's) -loader_submit-> queued -> done -> finished(context), once, on the loader's thread
+ *   struct loader_task (caller's) -loader_submit-> queued -> done -> finished(context),
+ *   once, on the loader's thread
  *
- * loader_stop gives up the load in hand (core/throttle.h): within moments its task ends with STATUS_CLOSING, as
- * those that wait do, and no more are taken. What was served before still is.
- * loader.mu guards the queue; no other lock is taken under it. Functions may be called by any thread but
- * the loader's own. */
+ * loader_stop gives up the load in hand (core/throttle.h): within moments its task ends with STATUS_CLOSING,
+ * as those that wait do, and no more are taken. What was served before still is. loader.mu guards the queue;
+ * no other lock is taken under it. Functions may be called by any thread but the loader's own. */
 #ifndef CAROUSEL_MODELS_LOADER_H
 #define CAROUSEL_MODELS_LOADER_H
 

@@ -65,8 +65,8 @@ static enum status check_shape_of_task(const struct bundle *bundle, const struct
                          task_name(bundle->task), pools ? "exactly one" : "none");
     if (!pools && network_is_whole(network))
         return error_set(err, STATUS_BAD_VALUE,
-                         "the network reads its sequence in both directions, which task '%s' cannot: the next "
-                         "step is not known yet",
+                         "the network reads its sequence in both directions, which task '%s' cannot: the "
+                         "next step is not known yet",
                          task_name(bundle->task));
     return STATUS_OK;
 }
@@ -213,9 +213,10 @@ static enum status check_hash(const struct bundle *bundle, struct model *model, 
     model->hash_is_expected = bundle->sha256 != NULL;
     if (!bundle->sha256 || strcmp(bundle->sha256, model->hash) == 0) return STATUS_OK;
     return error_set(err, STATUS_BAD_FORMAT,
-                     "%s: its sha256 is %s, but config.json expects %s: the file is damaged, incomplete or not this "
-                     "bundle's; fetch it again, or, if the weights were meant to change, write the sum that was found "
-                     "into config.json", WEIGHTS, model->hash, bundle->sha256);
+                     "%s: its sha256 is %s, but config.json expects %s: the file is damaged, incomplete or "
+                     "not this bundle's; fetch it again, or, if the weights were meant to change, write the "
+                     "sum that was found into config.json",
+                     WEIGHTS, model->hash, bundle->sha256);
 }
 
 static enum status read_weights(const struct bundle *bundle, enum precision precision,

@@ -76,7 +76,7 @@ struct model {
     bool hash_is_expected;        /* config.json named it */
     struct network *network;      /* network_precision() is the one in force */
     enum precision recommended;   /* config.json's "precision"; PRECISION_AUTO where it has none */
-    char *precision_refused;      /* why `recommended` is not in force although PRECISION_AUTO was asked for; NULL */
+    char *precision_refused;      /* why `recommended` is not in force where AUTO was asked for; else NULL */
     struct tokenizer *tokenizer;  /* text tasks, else NULL */
     char **labels;                /* [n_labels], classification */
     size_t n_labels;
@@ -92,9 +92,9 @@ struct model {
 
 /* Load the bundle in folder `path` under `name`. PRECISION_AUTO takes the precision that its config.json
  * recommends, float32 where it recommends none; where the golden vectors are not met in it, float32 after
- * all, and precision_refused says why. Refuses with one sentence in `err`; by STATUS_CLOSING or STATUS_NO_MEMORY
- * where the thread's work is given up (core/throttle.h). The caller owns one reference to *out. Reads files; takes
- * milliseconds to seconds. */
+ * all, and precision_refused says why. Refuses with one sentence in `err`; by STATUS_CLOSING or
+ * STATUS_NO_MEMORY where the thread's work is given up (core/throttle.h). The caller owns one reference to
+ * *out. Reads files; takes milliseconds to seconds. */
 enum status model_load(const char *path, const char *name, const char *version,
                        enum precision precision, struct model **out, struct error *err) MUST_CHECK;
 struct model *model_acquire(struct model *model); /* one more reference; returns model */

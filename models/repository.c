@@ -173,14 +173,16 @@ static enum status load(struct repository *repository, struct record *record,
     }
     if (status == STATUS_OK) return status;
     if (several) error_prefix(told, "version %s", entry->version);
-    set_state(repository, record, is_ready(record) ? REPOSITORY_READY : REPOSITORY_UNAVAILABLE, told->message);
+    set_state(repository, record, is_ready(record) ? REPOSITORY_READY : REPOSITORY_UNAVAILABLE,
+              told->message);
     if (status != STATUS_CLOSING) tell(repository, REPOSITORY_REFUSED, entry->name, NULL, told);
     return status;
 }
 
 static void take_out(struct repository *repository, struct record *record, const char *reason)
 {
-    struct model *model = registry_take(repository->options.registry, record->entry.name, record->entry.version);
+    struct model *model = registry_take(repository->options.registry, record->entry.name,
+                                        record->entry.version);
     record->loaded = 0;
     set_state(repository, record, REPOSITORY_UNAVAILABLE, reason);
     if (model) tell(repository, REPOSITORY_UNLOADED, model->name, model, NULL);
@@ -204,7 +206,8 @@ static bool is_due(struct repository *repository, struct record *record, const s
     }
     record->seen = entry->stamp;
     if (!still || record->loaded == entry->stamp || record->tried == entry->stamp ||
-        catalogue_stamp(entry->path) != entry->stamp) /* others may have loaded since the catalogue was read */
+        /* others may have loaded since the catalogue was read */
+        catalogue_stamp(entry->path) != entry->stamp)
         return false;
     if (catalogue_is_whole(entry->path, &waiting) == STATUS_OK) return true;
     if (!is_ready(record)) set_state(repository, record, REPOSITORY_UNAVAILABLE, waiting.message);
@@ -360,7 +363,8 @@ enum status repository_load(struct repository *repository, const char *id, struc
 {
     char name[MODEL_NAME_BYTES + 1];
     size_t bytes = strcspn(id, ":");
-    struct pass pass = {.kind = PASS_LOAD, .name = name, .version = id[bytes] ? id + bytes + 1 : NULL, .err = err};
+    struct pass pass = {
+        .kind = PASS_LOAD, .name = name, .version = id[bytes] ? id + bytes + 1 : NULL, .err = err};
     snprintf(name, sizeof name, "%.*s", (int)bytes, id);
     bool known = bytes <= MODEL_NAME_BYTES && model_name_is_valid(name);
     bool withheld = known && is_withheld(repository, name);
@@ -368,7 +372,8 @@ enum status repository_load(struct repository *repository, const char *id, struc
     enum status status = known ? run(repository, &pass) : STATUS_OK;
     if (withheld && !pass.found) withhold(repository, name, true);
     if (status != STATUS_OK || pass.found) return status;
-    return error_set(err, STATUS_NOT_FOUND, "there is no bundle '%.100s' in models.folders or models.bundles", id);
+    return error_set(err, STATUS_NOT_FOUND, "there is no bundle '%.100s' in models.folders or models.bundles",
+                     id);
 }
 
 enum status repository_unload(struct repository *repository, const char *name, struct error *err)

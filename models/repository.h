@@ -10,8 +10,8 @@
  * One thread at a time brings about changes: main at start, then the loader (models/loader.h).
  * repository_list may be called by any thread: repository.mu guards the states it shows; no other lock
  * is taken under it. Reads files and computes golden vectors: milliseconds to seconds a model; where the
- * thread's work is given up (core/throttle.h) it ends within one of them with STATUS_CLOSING, tells nobody, and
- * what has been loaded so far is served. */
+ * thread's work is given up (core/throttle.h) it ends within one of them with STATUS_CLOSING, tells nobody,
+ * and what has been loaded so far is served. */
 #ifndef CAROUSEL_MODELS_REPOSITORY_H
 #define CAROUSEL_MODELS_REPOSITORY_H
 

@@ -257,15 +257,16 @@ static enum status check_names(struct safetensors *file, struct error *err)
     return STATUS_OK;
 }
 
-static enum status read_bytes(const struct safetensors *file, const char *what, size_t at, void *out, size_t n,
-                              struct error *err)
+static enum status read_bytes(const struct safetensors *file, const char *what, size_t at, void *out,
+                              size_t n, struct error *err)
 {
     if (!file->content) return file_read(file->fd, what, at, out, n, err);
     memcpy(out, file->content + at, n);
     return STATUS_OK;
 }
 
-static enum status read_length(const struct safetensors *file, uint64_t bytes, size_t *length, struct error *err)
+static enum status read_length(const struct safetensors *file, uint64_t bytes, size_t *length,
+                               struct error *err)
 {
     uint8_t raw[LENGTH_BYTES];
     if (bytes < LENGTH_BYTES)
@@ -387,7 +388,8 @@ static enum status take(struct tensors *self, const char *name, size_t rank, con
     }
     enum status status = check_shape(t, rank, shape, err);
     if (status != STATUS_OK) return status;
-    if (!file->content) return tensor_error(t, STATUS_INTERNAL, "its file was opened for the header alone", err);
+    if (!file->content)
+        return tensor_error(t, STATUS_INTERNAL, "its file was opened for the header alone", err);
     float *values = memory_new(t->n_values, sizeof *values);
     if (values) status = read_values(file, t, values, err);
     else status = tensor_error(t, STATUS_NO_MEMORY, "no memory", err);
@@ -402,7 +404,8 @@ static enum status take(struct tensors *self, const char *name, size_t rank, con
 
 /* ------------------------------------------------------------------------------------------ */
 
-static enum status open_from(const void *content, int fd, uint64_t bytes, struct safetensors **out, struct error *err)
+static enum status open_from(const void *content, int fd, uint64_t bytes, struct safetensors **out,
+                             struct error *err)
 {
     struct safetensors *file = memory_new(1, sizeof *file);
     enum status status = STATUS_NO_MEMORY;

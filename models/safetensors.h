@@ -7,8 +7,8 @@
  * All of it is untrusted. Opening checks the header: at most
  * SAFETENSORS_MAX_HEADER bytes and SAFETENSORS_MAX_TENSORS tensors, offsets in bounds, no overlap,
  * no gap, as many bytes as dtype and shape say. Tensors are taken from the content in memory, which its
- * owner may have weighed against a checksum: what was weighed is what is taken. It is read rather than mapped: a
- * mapped file that shrinks would kill the process.
+ * owner may have weighed against a checksum: what was weighed is what is taken. It is read rather than
+ * mapped: a mapped file that shrinks would kill the process.
  *
  * One thread, while a model loads. */
 #ifndef CAROUSEL_MODELS_SAFETENSORS_H
@@ -24,17 +24,19 @@ enum { SAFETENSORS_MAX_HEADER = 1 << 20, SAFETENSORS_MAX_TENSORS = 4096 };
 
 struct safetensors;
 
-/* The file whose whole content is content[0..bytes), borrowed until safetensors_free. The caller owns *out. */
+/* The file whose whole content is content[0..bytes), borrowed until safetensors_free. The caller owns
+ * *out. */
 MUST_CHECK enum status safetensors_open(const void *content, uint64_t bytes, struct safetensors **out,
                                         struct error *err);
-/* The same of the open file `fd`, which has `bytes` bytes and of which the header alone is read: no tensor can be
- * taken (STATUS_INTERNAL). */
+/* The same of the open file `fd`, which has `bytes` bytes and of which the header alone is read: no tensor
+ * can be taken (STATUS_INTERNAL). */
 MUST_CHECK enum status safetensors_open_header(int fd, uint64_t bytes, struct safetensors **out,
                                                struct error *err);
 void safetensors_free(struct safetensors *file); /* takes NULL */
 
 /* The tensors as core sees them: F32, F16 and BF16 become float32. Borrowed until
- * safetensors_free. A tensor may be taken more than once. STATUS_CLOSING where that is given up (core/throttle.h). */
+ * safetensors_free. A tensor may be taken more than once. STATUS_CLOSING where that is given up
+ * (core/throttle.h). */
 struct tensors *safetensors_tensors(struct safetensors *file);
 
 /* STATUS_BAD_VALUE and the name of a tensor that nobody has taken. */

@@ -6,8 +6,10 @@ void answer_writer(struct writer *out, struct reply *reply)
     reply->body = writer_take(out, &reply->body_bytes);
     if (reply->body) return;
     if (!is_over) problem_set(&reply->problem, FAULT_NO_MEMORY, NULL, NULL);
-    else problem_set(&reply->problem, FAULT_INPUT_TOO_LONG, NULL, "the answer is longer than %zu bytes (limits.reply_bytes); "
-                     "ask for less in one request", out->limit);
+    else
+        problem_set(&reply->problem, FAULT_INPUT_TOO_LONG, NULL,
+                    "the answer is longer than %zu bytes (limits.reply_bytes); ask for less in one request",
+                    out->limit);
 }
 
 void answer_timings(struct writer *out, const struct job_timings *timings)

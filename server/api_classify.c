@@ -38,7 +38,8 @@ static bool write_results(struct writer *out, const struct classify *task)
     put_name(out, "results");
     put_open(out, '[');
     for (size_t i = 0; i < task->n; i++) {
-        for (size_t k = 0; k < model->n_labels; k++) ranked[k] = (struct ranked){k, scores[i * model->n_labels + k]};
+        for (size_t k = 0; k < model->n_labels; k++)
+            ranked[k] = (struct ranked){k, scores[i * model->n_labels + k]};
         qsort(ranked, model->n_labels, sizeof *ranked, compare_ranked);
         put_open(out, '[');
         for (size_t k = 0; k < task->top_k; k++) {
@@ -89,7 +90,8 @@ static bool submit(struct call *call, const struct inputs *inputs, size_t top_k)
     struct classify *task = calloc(1, sizeof *task);
     if (!task) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
     enum status status = classification_new(call->model, inputs->inputs, inputs->n,
-                                            scheduler_max_rows(server->scheduler), &call->options, &task->job, &err);
+                                            scheduler_max_rows(server->scheduler), &call->options, &task->job,
+                                            &err);
     if (status != STATUS_OK) {
         free(task);
         return problem_from(call->problem, status, &err, "input");

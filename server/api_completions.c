@@ -216,9 +216,11 @@ static bool read_stop(struct call *call, struct generation_request *r)
     char param[ERROR_PARAM_BYTES] = "stop";
     if (!stop) return true;
     if (list && value_count(stop) > GENERATION_MAX_STOPS)
-        return problem_set(call->problem, FAULT_INVALID_VALUE, "stop", "'stop' has %zu strings; expected at most %d",
-                           value_count(stop), GENERATION_MAX_STOPS);
-    for (const struct value *item = list ? value_first(stop) : stop; item; item = list ? value_next(item) : NULL) {
+        return problem_set(call->problem, FAULT_INVALID_VALUE, "stop",
+                           "'stop' has %zu strings; expected at most %d", value_count(stop),
+                           GENERATION_MAX_STOPS);
+    for (const struct value *item = list ? value_first(stop) : stop; item;
+         item = list ? value_next(item) : NULL) {
         if (list) snprintf(param, sizeof param, "stop[%zu]", r->n_stops);
         if (value_kind(item) != JSON_STRING || !value_text(item)[0])
             return field_expected(item, param,
@@ -265,8 +267,10 @@ static bool read_biases(struct call *call, struct generation_request *r, struct 
         char shown[QUOTE_BYTES];
         double number = 0;
         if (!parse_id(value_key(item), vocabulary, &bias->id))
-            return problem_set(call->problem, FAULT_INVALID_VALUE, "logit_bias", "the key %s of 'logit_bias' is no token id "
-                               "from 0 to %zu", sentence_quote(shown, value_key(item), strlen(value_key(item))), vocabulary - 1);
+            return problem_set(call->problem, FAULT_INVALID_VALUE, "logit_bias",
+                               "the key %s of 'logit_bias' is no token id from 0 to %zu",
+                               sentence_quote(shown, value_key(item), strlen(value_key(item))),
+                               vocabulary - 1);
         if (value_kind(item) == JSON_NUMBER) number = value_number(item);
         if (value_kind(item) != JSON_NUMBER || !(fabs(number) <= 100))
             return field_expected(item, "logit_bias", "numbers from -100 to 100", call->problem);
@@ -343,8 +347,10 @@ static bool read_stream(struct call *call, struct generation_request *r, struct 
         return false;
     }
     if (*stream && r->best_of > r->n)
-        return problem_set(call->problem, FAULT_INVALID_VALUE, "best_of", "'best_of' is %zu; expected %zu (n), for a stream cannot "
-                           "take back what it has told", r->best_of, r->n);
+        return problem_set(
+            call->problem, FAULT_INVALID_VALUE, "best_of",
+            "'best_of' is %zu; expected %zu (n), for a stream cannot take back what it has told", r->best_of,
+            r->n);
     if (*stream) r->max_unread = (size_t)call->config->limits_unread_tokens;
     return true;
 }
@@ -374,9 +380,9 @@ static bool read_request(struct call *call, struct generation_request *r, struct
     r->prompts = prompts->spans;
     r->n_prompts = prompts->n;
     size_t rides = r->best_of * r->n_prompts, max = (size_t)call->config->limits_inputs;
-    return rides <= max ||
-           problem_set(call->problem, FAULT_INPUT_TOO_LONG, "prompt", "%zu prompts with %zu choices each; expected at most %zu "
-                       "together", r->n_prompts, r->best_of, max);
+    return rides <= max || problem_set(call->problem, FAULT_INPUT_TOO_LONG, "prompt",
+                                       "%zu prompts with %zu choices each; expected at most %zu together",
+                                       r->n_prompts, r->best_of, max);
 }
 
 /* `completion` is taken where this succeeds. */
@@ -403,8 +409,8 @@ static bool submit(struct call *call, const struct generation_request *r, struct
 void api_completions(struct request *request, struct reply *reply)
 {
     static const char *const fields[] = {
-        "prompt", "max_tokens", "temperature", "top_p", "n", "best_of", "stop", "logit_bias", "logprobs", "echo",
-        "presence_penalty", "frequency_penalty", "seed", "stream", "stream_options", "top_k", "min_p",
+        "prompt", "max_tokens", "temperature", "top_p", "n", "best_of", "stop", "logit_bias", "logprobs",
+        "echo", "presence_penalty", "frequency_penalty", "seed", "stream", "stream_options", "top_k", "min_p",
         "repetition_penalty", "suffix", NULL};
     struct call call;
     struct generation_request r = {0};
@@ -414,7 +420,8 @@ void api_completions(struct request *request, struct reply *reply)
     if (!call_open(&call, request, reply, fields, TASK_BIT(TEXT_GENERATION), "complete a text")) return;
     struct completion *completion = calloc(1, sizeof *completion);
     if (!completion) good = problem_set(call.problem, FAULT_NO_MEMORY, NULL, NULL);
-    else good = read_request(&call, &r, completion, &stream, &biases, &prompts) && submit(&call, &r, completion, stream);
+    else good = read_request(&call, &r, completion, &stream, &biases, &prompts) &&
+                submit(&call, &r, completion, stream);
     if (!good && completion) release(&completion->work);
     memory_free(biases);
     spans_free(&prompts);

@@ -94,7 +94,8 @@ static bool submit(struct call *call, const struct inputs *inputs, enum embeddin
     struct embed *task = calloc(1, sizeof *task);
     if (!task) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
     enum status status = embedding_new(call->model, inputs->inputs, inputs->n, pooling,
-                                       scheduler_max_rows(server->scheduler), &call->options, &task->job, &err);
+                                       scheduler_max_rows(server->scheduler), &call->options, &task->job,
+                                       &err);
     if (status != STATUS_OK) {
         free(task);
         return problem_from(call->problem, status, &err, "input");

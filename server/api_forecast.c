@@ -210,8 +210,10 @@ static bool read_dates(struct reading *reading, size_t i, const struct value *ob
     }
     label->n = reading->series[i].n;
     label->has_dates = true;
-    if (instant_print(&label->start, &label->frequency, (int64_t)(label->n + reading->task->horizon), text)) return true;
-    problem_set(problem, FAULT_INVALID_VALUE, NULL, "series[%zu]: the forecast would end after the year 9999", i);
+    if (instant_print(&label->start, &label->frequency, (int64_t)(label->n + reading->task->horizon), text))
+        return true;
+    problem_set(problem, FAULT_INVALID_VALUE, NULL, "series[%zu]: the forecast would end after the year 9999",
+                i);
     return blame(reading, i, "start");
 }
 
@@ -255,8 +257,10 @@ static bool read_series(struct reading *reading)
     enum json_kind inner = value_kind(first);
     bool single = inner == JSON_NUMBER || inner == JSON_NULL;
     if (!single && inner != JSON_ARRAY && inner != JSON_OBJECT)
-        return field_expected(field, "series", "an array of numbers, an array of such arrays, or an array of objects with 'target'",
-                              call->problem);
+        return field_expected(
+            field, "series",
+            "an array of numbers, an array of such arrays, or an array of objects with 'target'",
+            call->problem);
     size_t max = (size_t)call->config->limits_series, i = 0;
     task->n = single ? 1 : value_count(field);
     if (task->n > max)
@@ -312,9 +316,12 @@ static bool read_amounts(struct reading *reading)
     id[8] = '\0';
     task->seed = (int64_t)strtoul(id, NULL, 16);
     task->horizon = 1;
-    return field_size(call->root, "horizon", 1, (size_t)config->limits_horizon, &task->horizon, call->problem) &&
-           field_size(call->root, "num_samples", 0, (size_t)config->limits_num_samples, &task->num_samples, call->problem) &&
-           field_integer(call->root, "seed", -MAX_SEED, MAX_SEED, &task->seed, call->problem) && read_quantiles(reading);
+    return field_size(call->root, "horizon", 1, (size_t)config->limits_horizon, &task->horizon,
+                      call->problem) &&
+           field_size(call->root, "num_samples", 0, (size_t)config->limits_num_samples, &task->num_samples,
+                      call->problem) &&
+           field_integer(call->root, "seed", -MAX_SEED, MAX_SEED, &task->seed, call->problem) &&
+           read_quantiles(reading);
 }
 
 /* Paths behind quantiles: as many as asked for, else the bundle's own number. */
@@ -322,7 +329,9 @@ static bool count_paths(struct reading *reading, size_t *paths)
 {
     const struct predict *task = reading->task;
     size_t max = (size_t)reading->call->config->limits_sample_values;
-    *paths = task->num_samples ? task->num_samples : task->n_quantiles ? reading->call->model->forecast.num_samples : 0;
+    *paths = task->num_samples   ? task->num_samples
+             : task->n_quantiles ? reading->call->model->forecast.num_samples
+                                 : 0;
     size_t each = *paths ? *paths : 1;
     if (task->n <= max / task->horizon / each) return true;
     return problem_set(reading->call->problem, FAULT_INPUT_TOO_LONG, *paths ? "num_samples" : "horizon",
@@ -338,8 +347,9 @@ static bool submit(struct reading *reading)
     size_t paths, values = 0;
     if (!read_amounts(reading) || !read_series(reading) || !count_paths(reading, &paths)) return false;
     struct forecast_request request = {
-        .series = reading->series, .n_series = task->n, .horizon = task->horizon, .quantiles = task->quantiles,
-        .n_quantiles = task->n_quantiles, .num_samples = paths, .seed = (uint64_t)task->seed};
+        .series = reading->series, .n_series = task->n, .horizon = task->horizon,
+        .quantiles = task->quantiles, .n_quantiles = task->n_quantiles, .num_samples = paths,
+        .seed = (uint64_t)task->seed};
     enum status status = forecast_new(call->model, &request, &call->options, &task->job, &err);
     if (status != STATUS_OK) return problem_from(call->problem, status, &err, "series");
     task->work.job = forecast_job(task->job);

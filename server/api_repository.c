@@ -47,7 +47,8 @@ static bool check_parameters(const struct value *root, struct problem *problem)
 /* ready NULL: the body is that of a load or an unload. */
 static bool read_body(const struct request *request, bool *ready, struct problem *problem)
 {
-    static const char *const index_fields[] = {"ready", NULL}, *const load_fields[] = {"parameters", NULL}, *const none[] = {NULL};
+    static const char *const index_fields[] = {"ready", NULL}, *const load_fields[] = {"parameters", NULL},
+                             *const none[] = {NULL};
     const struct config *config = request->server->config;
     const struct document_limits limits = {.depth = (size_t)config->limits_json_depth,
                                            .values = (size_t)config->limits_json_values};
@@ -169,7 +170,8 @@ static void change_answer(void *work, struct request *request, struct reply *rep
     enum end end = change->task.status == STATUS_OK ? END_COMPLETE : END_ERROR;
     request->record.end = (int)end;
     request->record.finish = metrics_end_name(end);
-    if (change->task.status != STATUS_NOT_FOUND) /* else it is whatever the client wrote, and not for the log */
+    /* else it is whatever the client wrote, and not for the log */
+    if (change->task.status != STATUS_NOT_FOUND)
         snprintf(request->record.model, sizeof request->record.model, "%s", change->task.id);
     if (change->task.status == STATUS_OK) change->print(request, reply);
     else set_problem(&change->task, &reply->problem);
@@ -179,7 +181,8 @@ static void defer(struct request *request, enum loader_action action,
                   void (*print)(struct request *request, struct reply *reply), struct reply *reply)
 {
     static const struct errand errand = {
-        .start = change_start, .cancel = change_cancel, .answer = change_answer, .cost_steps = change_cost, .free = free};
+        .start = change_start, .cancel = change_cancel, .answer = change_answer, .cost_steps = change_cost,
+        .free = free};
     if (!read_body(request, NULL, &reply->problem)) return;
     struct change *change = calloc(1, sizeof *change);
     if (!change) {

@@ -53,7 +53,8 @@ static void put_result(struct writer *out, const struct score *task, size_t item
 {
     const struct scoring_result *result = &scoring_results(task->job)[item];
     const struct length *length = &task->lengths[item];
-    double characters = (double)(length->characters - (result->n_scored < length->tokens ? length->first : 0));
+    double characters = (double)(length->characters -
+                                 (result->n_scored < length->tokens ? length->first : 0));
     put_open(out, '{');
     if (task->n_choices) put_named_integer(out, "choice", (int64_t)choice);
     put_name(out, "log_likelihood");
@@ -156,8 +157,9 @@ static bool submit_all(struct call *call, const struct spans *inputs, const stru
 {
     size_t each = choices->n ? choices->n : 1, max = (size_t)call->config->limits_inputs;
     if (inputs->n > max / each)
-        return problem_set(call->problem, FAULT_INPUT_TOO_LONG, "choices", "%zu inputs with %zu choices each; expected at most "
-                           "%zu together", inputs->n, each, max);
+        return problem_set(call->problem, FAULT_INPUT_TOO_LONG, "choices",
+                           "%zu inputs with %zu choices each; expected at most %zu together", inputs->n, each,
+                           max);
     struct scoring_item *items = memory_new(inputs->n * each, sizeof *items);
     if (!items) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
     size_t steps = 0;

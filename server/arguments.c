@@ -15,8 +15,8 @@ static const char *const command_names[] = {
     [COMMAND_KEYS] = "keys",         [COMMAND_HEALTH] = "health",
 };
 
-enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_INTEGER, OPTION_NUMBER, OPTION_KEY, OPTION_SET, OPTION_FOLDER,
-                   OPTION_MODEL, OPTION_STOP };
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_INTEGER, OPTION_NUMBER, OPTION_KEY, OPTION_SET,
+                   OPTION_FOLDER, OPTION_MODEL, OPTION_STOP };
 
 static const struct option {
     const char *name;
@@ -98,8 +98,9 @@ static enum status take_model(struct arguments *out, const char *text, struct er
 {
     size_t n = strcspn(text, "=");
     if (!text[n] && out->command == COMMAND_SERVE)
-        return error_set(err, STATUS_BAD_VALUE, "--model %.80s: serve expects NAME=PATH; a folder of bundles is "
-                         "named by --models DIR", text);
+        return error_set(
+            err, STATUS_BAD_VALUE,
+            "--model %.80s: serve expects NAME=PATH; a folder of bundles is named by --models DIR", text);
     if (!n || n >= sizeof out->model)
         return error_set(err, STATUS_BAD_VALUE, "--model %.80s: expected NAME or NAME=PATH", text);
     memcpy(out->model, text, n);
@@ -129,7 +130,8 @@ static enum status take_value(const struct option *option, const char *value, st
     case OPTION_NUMBER: {
         double number = strtod(value, &end);
         if (end == value || *end || !(number >= 0) || !isfinite(number))
-            return error_set(err, STATUS_BAD_VALUE, "%s %.80s: expected a number of at least 0", option->name, value);
+            return error_set(err, STATUS_BAD_VALUE, "%s %.80s: expected a number of at least 0", option->name,
+                             value);
         memcpy(target, &number, sizeof number);
         break;
     }
@@ -180,9 +182,10 @@ static enum status take_option(int argc, char **argv, int *i, struct arguments *
 
 enum status arguments_parse(int argc, char **argv, struct arguments *out, struct error *err)
 {
-    *out = (struct arguments){.max_tokens = -1, .top_k = -1, .n = -1, .seed = -1, .horizon = -1, .num_samples = -1,
-                              .requests_per_minute = -1, .steps_per_minute = -1, .weight = -1,
-                              .temperature = -1, .top_p = -1, .min_p = -1, .values = (const char **)(void *)argv};
+    *out = (struct arguments){.max_tokens = -1, .top_k = -1, .n = -1, .seed = -1, .horizon = -1,
+                              .num_samples = -1, .requests_per_minute = -1, .steps_per_minute = -1,
+                              .weight = -1, .temperature = -1, .top_p = -1, .min_p = -1,
+                              .values = (const char **)(void *)argv};
     enum status status = STATUS_OK;
     bool only_values = false;
     for (int i = 1; i < argc && status == STATUS_OK; i++) {
@@ -198,9 +201,10 @@ enum status arguments_parse(int argc, char **argv, struct arguments *out, struct
                                  argument);
         }
     }
-    if (status == STATUS_OK && (out->command == COMMAND_SERVE || out->command == COMMAND_HEALTH) && out->n_values)
-        return error_set(err, STATUS_BAD_VALUE, "%s takes no argument, found %.80s; see carousel --help", command_names[out->command],
-                         out->values[0]);
+    if (status == STATUS_OK && (out->command == COMMAND_SERVE || out->command == COMMAND_HEALTH) &&
+        out->n_values)
+        return error_set(err, STATUS_BAD_VALUE, "%s takes no argument, found %.80s; see carousel --help",
+                         command_names[out->command], out->values[0]);
     return status;
 }
 

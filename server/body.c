@@ -31,8 +31,10 @@ bool body_total_take(struct body_total *total, size_t bytes, size_t *taken, stru
         return true;
     }
     body_total_give(total, bytes);
-    return problem_set(problem, FAULT_NO_MEMORY, NULL, "the answers that wait for their readers are over %lld bytes with "
-                       "this one (limits.replies_bytes)", (long long)total->limit);
+    return problem_set(
+        problem, FAULT_NO_MEMORY, NULL,
+        "the answers that wait for their readers are over %lld bytes with this one (limits.replies_bytes)",
+        (long long)total->limit);
 }
 
 void body_total_give(struct body_total *total, size_t bytes)

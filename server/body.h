@@ -1,5 +1,5 @@
-/* body: the bytes of one request while they arrive, within what all bodies together may take; and the sum of all
- * answers while they are sent.
+/* body: the bytes of one request while they arrive, within what all bodies together may take; and the sum of
+ * all answers while they are sent.
  *
  * Memory follows what has been received, never what was announced. The total is shared by all threads;
  * a body itself belongs to its request. Caller's storage, zeroed; body_release in the end. */
@@ -19,9 +19,10 @@ struct body_total {
     int64_t limit;
 };
 
-/* An answer stays in memory until its reader has taken it, and readers take their time. The bytes that are counted, which
- * body_total_give takes off again, are added to *taken. Where the total would be over its limit *problem is a 503; but a
- * small answer always finds room, so that a server whose memory is held can still tell. */
+/* An answer stays in memory until its reader has taken it, and readers take their time. The bytes that are
+ * counted, which body_total_give takes off again, are added to *taken. Where the total would be over its
+ * limit *problem is a 503; but a small answer always finds room, so that a server whose memory is held can
+ * still tell. */
 enum { BODY_SMALL_BYTES = 65536 };
 bool body_total_take(struct body_total *total, size_t bytes, size_t *taken, struct problem *problem);
 void body_total_give(struct body_total *total, size_t bytes);

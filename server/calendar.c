@@ -8,7 +8,8 @@
 
 #define MAX_COUNT 100000
 
-const char frequency_names[] = "S, T or min, H or h, D, W, M, MS, Q, QS, Y, YS, with a count before it if wanted";
+const char frequency_names[] =
+    "S, T or min, H or h, D, W, M, MS, Q, QS, Y, YS, with a count before it if wanted";
 
 struct date {
     int64_t year, month, day;
@@ -116,12 +117,14 @@ bool frequency_parse(const char *text, struct frequency *out)
     static const struct {
         const char *name;
         struct frequency step;
-    } units[] = {{"S", {.seconds = 1}}, {"s", {.seconds = 1}}, {"T", {.seconds = 60}}, {"min", {.seconds = 60}},
-                 {"H", {.seconds = 3600}}, {"h", {.seconds = 3600}}, {"D", {.seconds = 86400}}, {"W", {.seconds = 604800}},
-                 {"M", {.months = 1, .at_end = true}}, {"ME", {.months = 1, .at_end = true}}, {"MS", {.months = 1}},
-                 {"Q", {.months = 3, .at_end = true}}, {"QE", {.months = 3, .at_end = true}}, {"QS", {.months = 3}},
-                 {"Y", {.months = 12, .at_end = true}}, {"YE", {.months = 12, .at_end = true}},
-                 {"A", {.months = 12, .at_end = true}}, {"YS", {.months = 12}}};
+    } units[] = {{"S", {.seconds = 1}}, {"s", {.seconds = 1}}, {"T", {.seconds = 60}},
+                 {"min", {.seconds = 60}}, {"H", {.seconds = 3600}}, {"h", {.seconds = 3600}},
+                 {"D", {.seconds = 86400}}, {"W", {.seconds = 604800}}, {"M", {.months = 1, .at_end = true}},
+                 {"ME", {.months = 1, .at_end = true}}, {"MS", {.months = 1}},
+                 {"Q", {.months = 3, .at_end = true}}, {"QE", {.months = 3, .at_end = true}},
+                 {"QS", {.months = 3}}, {"Y", {.months = 12, .at_end = true}},
+                 {"YE", {.months = 12, .at_end = true}}, {"A", {.months = 12, .at_end = true}},
+                 {"YS", {.months = 12}}};
     int64_t count = 1;
     if (*text >= '0' && *text <= '9')
         for (count = 0; *text >= '0' && *text <= '9' && count <= MAX_COUNT; text++)
@@ -157,7 +160,8 @@ bool instant_print(const struct instant *start, const struct frequency *frequenc
     if (date.year > 9999 || !add_months(&date, frequency->months * n, frequency->at_end)) return false;
     bool has_time = start->has_time || frequency->seconds % 86400;
     seconds %= 86400;
-    int length = snprintf(out, CALENDAR_TEXT_BYTES, "%04d-%02d-%02d", (int)date.year, (int)date.month, (int)date.day);
+    int length = snprintf(out, CALENDAR_TEXT_BYTES, "%04d-%02d-%02d", (int)date.year, (int)date.month,
+                          (int)date.day);
     if (has_time)
         snprintf(out + length, CALENDAR_TEXT_BYTES - (size_t)length, "T%02d:%02d:%02d%s",
                  (int)(seconds / 3600), (int)(seconds / 60 % 60), (int)(seconds % 60), start->offset);

@@ -166,7 +166,8 @@ static int generate(struct cli *cli)
         .prompts = &prompt, .n_prompts = 1, .n = a->n >= 0 ? (size_t)a->n : 1, .logprobs = -1,
         .max_tokens = a->max_tokens >= 0 ? (size_t)a->max_tokens : (size_t)defaults->max_tokens,
         .temperature = a->temperature >= 0 ? a->temperature : defaults->temperature,
-        .top_p = a->top_p >= 0 ? a->top_p : defaults->top_p, .min_p = a->min_p >= 0 ? a->min_p : defaults->min_p,
+        .top_p = a->top_p >= 0 ? a->top_p : defaults->top_p,
+        .min_p = a->min_p >= 0 ? a->min_p : defaults->min_p,
         .top_k = a->top_k >= 0 ? (size_t)a->top_k : (size_t)defaults->top_k,
         .repetition_penalty = defaults->repetition_penalty,
         .seed = a->seed >= 0 ? (uint64_t)a->seed : (uint64_t)time(NULL),
@@ -264,10 +265,15 @@ static int forecast(struct cli *cli)
             return 2;
         }
     const struct forecast_series series = {.values = values, .n = n};
-    struct forecast_request request = {
-        .series = &series, .n_series = 1, .horizon = a->horizon >= 0 ? (size_t)a->horizon : 1, .quantiles = levels,
-        .n_quantiles = n_levels, .seed = a->seed >= 0 ? (uint64_t)a->seed : (uint64_t)time(NULL)};
-    request.num_samples = a->num_samples >= 0 ? (size_t)a->num_samples : n_levels ? cli->model->forecast.num_samples : 0;
+    struct forecast_request request = {.series = &series,
+                                       .n_series = 1,
+                                       .horizon = a->horizon >= 0 ? (size_t)a->horizon : 1,
+                                       .quantiles = levels,
+                                       .n_quantiles = n_levels,
+                                       .seed = a->seed >= 0 ? (uint64_t)a->seed : (uint64_t)time(NULL)};
+    request.num_samples = a->num_samples >= 0 ? (size_t)a->num_samples
+                          : n_levels          ? cli->model->forecast.num_samples
+                                              : 0;
     int code = run_forecast(cli, &request);
     memory_free(values);
     return code;
@@ -328,7 +334,8 @@ static int classify_rows(struct cli *cli, const char *text)
         values[n++] = (float)value;
     int code;
     if (text[strspn(text, " \t\r\n")] || !n || n % width)
-        code = (fprintf(stderr, "carousel: %zu numbers on standard input; expected steps of %zu numbers each\n", n, width), 2);
+        code = (fprintf(stderr, "carousel: %zu numbers on standard input; expected steps of %zu numbers each"
+                        "\n", n, width), 2);
     else {
         const struct classification_input input = {.features = values, .n_steps = n / width};
         code = run_classification(cli, &input, 1);

@@ -87,8 +87,9 @@ static bool read_priority(struct call *call)
                        caller->has_max_priority ? SEQUENCE_PRIORITY_MAX : most, &priority, call->problem))
         return false;
     call->options.priority = (int)priority;
-    return priority <= most || problem_set(call->problem, FAULT_PERMISSION_DENIED, "priority", "'priority' is %lld; this API key "
-                                           "may ask for %lld at most", (long long)priority, (long long)most);
+    return priority <= most || problem_set(call->problem, FAULT_PERMISSION_DENIED, "priority",
+                                           "'priority' is %lld; this API key may ask for %lld at most",
+                                           (long long)priority, (long long)most);
 }
 
 static bool read_options(struct call *call)
@@ -116,7 +117,8 @@ static bool find_room(struct call *call)
     int64_t retry_us = 0;
     if (route == ROUTE_TOKENIZE || route == ROUTE_DETOKENIZE) return true;
     const struct queue_offer least = {.network = call->model->network, .share = call->options.share,
-                                      .weight = call->options.weight, .priority = call->options.priority, .n = 1, .steps = 1};
+                                      .weight = call->options.weight, .priority = call->options.priority,
+                                      .n = 1, .steps = 1};
     enum status status = scheduler_judge(call->request->server->scheduler, &least, &retry_us);
     if (status == STATUS_OK) return true;
     problem_from(call->problem, status, NULL, NULL);
@@ -237,8 +239,10 @@ bool spans_read(struct call *call, const char *name, unsigned texts, struct span
         [TEXTS_LIST] = "an array of strings",
         [TEXTS_ONE] = "a string or an array of strings",
         [TEXTS_IDS] = "an array of token ids or an array of those",
-        [TEXTS_ONE | TEXTS_IDS] = "a string, an array of strings, an array of token ids or an array of those"};
-    const struct value *field = value_get(call->root, name), *first = value_kind(field) == JSON_ARRAY ? value_first(field) : NULL;
+        [TEXTS_ONE | TEXTS_IDS] = "a string, an array of strings, an array of token ids or an array of "
+                                  "those"};
+    const struct value *field = value_get(call->root, name),
+                       *first = value_kind(field) == JSON_ARRAY ? value_first(field) : NULL;
     enum json_kind kind = value_kind(field), inner = value_kind(first);
     size_t max = (size_t)call->config->limits_inputs;
     *out = (struct spans){.single = kind == JSON_STRING || inner == JSON_NUMBER};
@@ -253,7 +257,9 @@ bool spans_read(struct call *call, const char *name, unsigned texts, struct span
     if (!out->spans) return no_memory(call);
     if (kind == JSON_STRING) good = add_text(call, name, field, out);
     else if (out->single) good = add_ids(call, name, field, out);
-    else for (const struct value *child = first; child && good; child = value_next(child)) good = add_element(call, name, child, inner, out);
+    else
+        for (const struct value *child = first; child && good; child = value_next(child))
+            good = add_element(call, name, child, inner, out);
     if (!good) spans_free(out);
     return good;
 }
@@ -276,12 +282,15 @@ static bool read_row(struct call *call, const char *param, size_t step, const st
     snprintf(at, sizeof at, "%s[%zu]", param, step);
     if (!scalar && (value_kind(row) != JSON_ARRAY || value_count(row) != width)) {
         char expected[80];
-        snprintf(expected, sizeof expected, "an array of %zu number%s (the features of a step)", width, width == 1 ? "" : "s");
+        snprintf(expected, sizeof expected, "an array of %zu number%s (the features of a step)", width,
+                 width == 1 ? "" : "s");
         return value_kind(row) != JSON_ARRAY ? field_expected(row, at, expected, call->problem)
-               : problem_set(call->problem, FAULT_INVALID_VALUE, at, "'%s' has %zu elements; expected %s", at, value_count(row), expected);
+               : problem_set(call->problem, FAULT_INVALID_VALUE, at, "'%s' has %zu elements; expected %s", at,
+                             value_count(row), expected);
     }
     size_t i = 0;
-    for (const struct value *cell = scalar ? row : value_first(row); i < width; cell = scalar ? cell : value_next(cell), i++) {
+    for (const struct value *cell = scalar ? row : value_first(row); i < width;
+         cell = scalar ? cell : value_next(cell), i++) {
         double number = value_kind(cell) == JSON_NUMBER ? value_number(cell) : NAN;
         if (!(fabs(number) <= 3.4e38)) {
             if (!scalar) snprintf(at, sizeof at, "%s[%zu][%zu]", param, step, i);
@@ -297,8 +306,9 @@ static bool add_features(struct call *call, const char *param, const struct valu
     size_t width = network_input_size(call->model->network), n = value_count(rows), i = 0;
     size_t max = (size_t)call->config->limits_sequence_values;
     if (n > max / width)
-        return problem_set(call->problem, FAULT_INPUT_TOO_LONG, param, "'%s' has %zu steps of %zu numbers; expected at most "
-                           "%zu numbers", param, n, width, max);
+        return problem_set(call->problem, FAULT_INPUT_TOO_LONG, param,
+                           "'%s' has %zu steps of %zu numbers; expected at most %zu numbers", param, n, width,
+                           max);
     float *values = memory_new(n * width, sizeof *values);
     if (!values) return no_memory(call);
     out->features[out->n] = values;
@@ -350,7 +360,8 @@ bool inputs_read(struct call *call, const char *name, unsigned texts, struct inp
         good = spans_read(call, name, texts, &out->texts);
         if (good && !(out->inputs = memory_new(out->texts.n, sizeof *out->inputs))) good = no_memory(call);
         for (size_t i = 0; good && i < out->texts.n; i++)
-            out->inputs[out->n++] = (struct classification_input){.tokens = out->texts.spans[i], .n_steps = out->texts.spans[i].n};
+            out->inputs[out->n++] = (struct classification_input){.tokens = out->texts.spans[i],
+                                                                  .n_steps = out->texts.spans[i].n};
         out->n_steps = out->texts.n_tokens;
     } else good = read_features(call, name, out);
     if (!good) inputs_free(out);

@@ -61,8 +61,10 @@ static bool gather(struct completion *completion, bool finished)
         if (told->finish) continue;
         generation_read(completion->job, i, &choice);
         bool ends = choice.finish != FINISH_NONE;
-        if (ends && left == 1 && !finished) ends = false; /* timings come with the last event: wait for finished */
-        if (!finished) generation_consumed(completion->job, i, choice.n_tokens); /* also of tokens without text */
+        if (ends && left == 1 && !finished)
+            ends = false; /* timings come with the last event: wait for finished */
+        if (!finished)
+            generation_consumed(completion->job, i, choice.n_tokens); /* also of tokens without text */
         if (choice.n_text == told->text && !ends) continue;
         if (!ends) choice.finish = FINISH_NONE;
         left -= ends;

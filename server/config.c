@@ -155,8 +155,10 @@ static enum status bad(const struct config_row *row, const char *value, struct e
         return error_set_param(err, STATUS_BAD_VALUE, name, "%s is '%s'; expected one of %s", name,
                                shown, row->choices);
     if (row->kind == CONFIG_PER_MODEL)
-        return error_set_param(err, STATUS_BAD_VALUE, name, "%s is '%s'; expected one of %s, and perhaps NAME=one of "
-                               "them for single models, each once, with commas between", name, shown, row->choices);
+        return error_set_param(err, STATUS_BAD_VALUE, name,
+                               "%s is '%s'; expected one of %s, and perhaps NAME=one of them for single "
+                               "models, each once, with commas between",
+                               name, shown, row->choices);
     return error_set_param(err, STATUS_BAD_VALUE, name, "%s is longer than %d bytes", name,
                            CONFIG_TEXT_BYTES - 1);
 }
@@ -222,8 +224,9 @@ enum status config_set(struct config *config, const char *section, const char *k
 enum status config_check(const struct config *config, struct error *err)
 {
     if (config->scheduler_max_rows >= config->scheduler_max_batch) return STATUS_OK;
-    return error_set_param(err, STATUS_BAD_VALUE, "scheduler.max_rows", "scheduler.max_rows is %lld; expected at least "
-                           "scheduler.max_batch, which is %lld, for each sequence of a turn has a row",
+    return error_set_param(err, STATUS_BAD_VALUE, "scheduler.max_rows",
+                           "scheduler.max_rows is %lld; expected at least scheduler.max_batch, which is "
+                           "%lld, for each sequence of a turn has a row",
                            (long long)config->scheduler_max_rows, (long long)config->scheduler_max_batch);
 }
 
@@ -253,8 +256,8 @@ static int config_take(void *context, const char *section, const char *key, cons
     if (row && reading->seen[row - rows])
         status = error_set(&reading->error, STATUS_BAD_VALUE, "%s.%s is set twice", section, key);
     else if (*value == ';') /* to inih it is a value that, printed, would be a comment */
-        status = error_set(&reading->error, STATUS_BAD_VALUE, "the value of %s.%s begins with ';': put a space before a comment",
-                           section, key);
+        status = error_set(&reading->error, STATUS_BAD_VALUE,
+                           "the value of %s.%s begins with ';': put a space before a comment", section, key);
     else status = config_set(reading->config, section, key, value, &reading->error);
     if (row) reading->seen[row - rows] = true;
     reading->failed = status != STATUS_OK;
@@ -359,7 +362,8 @@ enum status config_environment(struct config *config, char *const *environment, 
         int shown = n < 64 ? (int)n : 64;
         if (i == N_ROWS && !ours) continue;
         if (i == N_ROWS)
-            return error_set(err, STATUS_NOT_FOUND, "environment CAROUSEL_%.*s: there is no such key", shown, name);
+            return error_set(err, STATUS_NOT_FOUND, "environment CAROUSEL_%.*s: there is no such key", shown,
+                             name);
         enum status status = row_set(config, &rows[i], equals + 1, err);
         if (status != STATUS_OK) {
             error_prefix(err, "environment CAROUSEL_%.*s", shown, name);

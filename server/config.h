@@ -33,7 +33,8 @@ struct config {
 #undef PER_MODEL
 };
 
-enum config_kind { CONFIG_SECTION, CONFIG_INTEGER, CONFIG_BOOLEAN, CONFIG_TEXT, CONFIG_CHOICE, CONFIG_PER_MODEL };
+enum config_kind { CONFIG_SECTION, CONFIG_INTEGER, CONFIG_BOOLEAN, CONFIG_TEXT, CONFIG_CHOICE,
+                   CONFIG_PER_MODEL };
 
 /* A row as others see it. A section's row has its text in `help` and no key. */
 struct config_row {

@@ -30,8 +30,10 @@ enum status cors_check(const char *list, struct error *err)
     size_t n;
     while ((word = next(&list, &n)))
         if (!is_origin(word, n) && (n != 1 || *word != '*'))
-            return error_set_param(err, STATUS_BAD_VALUE, "http.cors_origins", "http.cors_origins: '%.*s' is no origin; expected "
-                                   "scheme://host or scheme://host:port in lower case, or *", (int)(n < 80 ? n : 80), word);
+            return error_set_param(err, STATUS_BAD_VALUE, "http.cors_origins",
+                                   "http.cors_origins: '%.*s' is no origin; expected scheme://host or "
+                                   "scheme://host:port in lower case, or *",
+                                   (int)(n < 80 ? n : 80), word);
     return STATUS_OK;
 }
 
@@ -44,6 +46,12 @@ const char *cors_allow(const char *list, const char *origin)
         if (strlen(origin) == n && !memcmp(word, origin, n)) return origin;
     }
     return NULL;
+}
+
+bool cors_is_preflight(const struct connection *connection, const char *method)
+{
+    return !strcmp(method, "OPTIONS") && connection_header(connection, "Origin") &&
+           connection_header(connection, "Access-Control-Request-Method");
 }
 
 void cors_write(struct head *head, const char *allowed, const char *methods)

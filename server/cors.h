@@ -17,6 +17,8 @@ MUST_CHECK enum status cors_check(const char *list, struct error *err);
 /* The value of Access-Control-Allow-Origin for a request of this origin (NULL: none was sent): "*", the
  * origin itself, or NULL where it may not. */
 const char *cors_allow(const char *list, const char *origin);
+/* Whether a browser asks for a page whether it may ask: a preflight, as 3.2.2 tells one. */
+bool cors_is_preflight(const struct connection *connection, const char *method);
 /* The headers that tell a browser so, with a list: `allowed` is what cors_allow said. `methods` answers its
  * preflight; NULL: this is no answer to one. */
 void cors_write(struct head *head, const char *allowed, const char *methods);

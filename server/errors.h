@@ -24,9 +24,9 @@ struct problem {
     enum fault fault;
     char param[ERROR_PARAM_BYTES];
     char message[ERROR_MESSAGE_BYTES];
-    unsigned retry_after_s; /* for the header of a 429 or 503, set after problem_set; 0: 1, where no time is known: memory
-                             * comes back with the next request that ends, and a server that drains knows nothing of the
-                             * one that follows */
+    unsigned retry_after_s; /* for the header of a 429 or 503, set after problem_set; 0: 1, where no time is
+                             * known: memory comes back with the next request that ends, and a server that
+                             * drains knows nothing of the one that follows */
 };
 
 /* The row's columns; never NULL. FAULT_NONE gives 200 and empty texts. */

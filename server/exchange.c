@@ -50,7 +50,7 @@ struct exchange {
     struct match match;
     struct problem early; /* found before any work was done; told when the body has been read away */
     struct body body;
-    const char *page;     /* the origin of a web page that may read the answer, or "*"; NULL: none, or it may not */
+    const char *page;     /* the origin whose pages may read the answer, or "*"; NULL: none, or it may not */
     bool preflight;       /* a browser asks whether a page may ask */
     struct client *client; /* whose key it came with, acquired; NULL: no key is needed */
     uint64_t charged_steps;
@@ -134,8 +134,8 @@ static void cancel_locked(struct exchange *exchange)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-/* What was charged and has not been computed is given back, once the errand has finished: if possible before the client
- * has his answer, so that he finds it given back. */
+/* What was charged and has not been computed is given back, once the errand has finished: if possible before
+ * the client has his answer, so that he finds it given back. */
 static void settle_steps(struct exchange *exchange)
 {
     struct request *request = &exchange->request;
@@ -163,11 +163,6 @@ static void free_buried(struct grave *grave)
     exchange_free((void *)((char *)grave - offsetof(struct exchange, grave)));
 }
 
-static double ms_since(int64_t began_us)
-{
-    return (double)(clock_us() - began_us) * 1e-3;
-}
-
 /* Count the answer, once: when it is queued, or when the request ends without one or after a stream. */
 static void count(struct exchange *exchange)
 {
@@ -175,7 +170,7 @@ static void count(struct exchange *exchange)
     if (exchange->counted) return;
     exchange->counted = true;
     metrics_count_request(metrics, exchange->request.route, exchange->status,
-                          ms_since(exchange->request.began_us) * 1e-3);
+                          clock_ms_since(exchange->request.began_us) * 1e-3);
     metrics_add(metrics, COUNTER_BYTES_IN, exchange->bytes_in);
     metrics_add(metrics, COUNTER_BYTES_OUT, exchange->bytes_out);
     if (exchange->started) metrics_count_end(metrics, (enum end)exchange->request.record.end);
@@ -191,16 +186,16 @@ struct texts {
 };
 
 /* The head of every answer; the attendant writes one too (expire). */
-static void write_head(const struct exchange *exchange, const struct reply *reply, bool closes, struct texts *texts,
-                       struct head *head)
+static void write_head(const struct exchange *exchange, const struct reply *reply, bool closes,
+                       struct texts *texts, struct head *head)
 {
     const struct record *record = &exchange->request.record;
     *head = (struct head){.status = exchange->status};
     if (exchange->status != 204)
         head_add(head, "Content-Type", reply->content_type ? reply->content_type : "application/json");
     head_add(head, "X-Request-Id", exchange->id);
-    snprintf(texts->timing, sizeof texts->timing, "queue;dur=%.3f, compute;dur=%.3f, total;dur=%.3f", record->queue_ms,
-             record->compute_ms, ms_since(exchange->request.began_us));
+    snprintf(texts->timing, sizeof texts->timing, "queue;dur=%.3f, compute;dur=%.3f, total;dur=%.3f",
+             record->queue_ms, record->compute_ms, clock_ms_since(exchange->request.began_us));
     head_add(head, "Server-Timing", texts->timing);
     if (reply->allow) head_add(head, "Allow", reply->allow);
     if (exchange->status == 429 || exchange->status == 503) {
@@ -241,23 +236,26 @@ static ssize_t read_stream(void *context, char *out, size_t room)
 static void take_error_body(struct exchange *exchange, struct reply *reply)
 {
     free(reply->body);
-    reply->body = request_error_body(&reply->problem, exchange->id, exchange->match.is_v2, &reply->body_bytes);
+    reply->body = request_error_body(&reply->problem, exchange->id, exchange->match.is_v2,
+                                     &reply->body_bytes);
     reply->content_type = NULL;
     reply->stream = false;
     reply->status = fault_http_status(reply->problem.fault);
     /* what had started is counted by its end; and who asks whether we are ready is told so, not refused */
     bool probe = exchange->request.route == ROUTE_READYZ || exchange->request.route == ROUTE_HEALTH;
-    if (!exchange->started && !probe) metrics_count_fault(exchange->service->server->metrics, reply->problem.fault);
+    if (!exchange->started && !probe)
+        metrics_count_fault(exchange->service->server->metrics, reply->problem.fault);
 }
 
 /* Send the reply, which is taken. */
 static bool respond(struct exchange *exchange, struct reply *reply)
 {
     struct connection *connection = exchange->connection;
+    struct server *server = exchange->service->server;
     struct head head;
     struct texts texts;
     if (reply->body && reply->problem.fault == FAULT_NONE)
-        body_total_take(&exchange->service->server->replies, reply->body_bytes, &exchange->held_bytes, &reply->problem);
+        body_total_take(&server->replies, reply->body_bytes, &exchange->held_bytes, &reply->problem);
     if (reply->problem.fault != FAULT_NONE) take_error_body(exchange, reply);
     exchange->status = reply->status ? reply->status : 200;
     settle_steps(exchange);
@@ -265,7 +263,7 @@ static bool respond(struct exchange *exchange, struct reply *reply)
     pthread_mutex_lock(&exchange->mu);
     exchange->phase = reply->stream ? PHASE_STREAMING : PHASE_REPLIED;
     pthread_mutex_unlock(&exchange->mu);
-    connection_time_out(connection, exchange->service->server->config->timeouts_write_s);
+    connection_time_out(connection, server->config->timeouts_write_s);
     if (reply->stream) return connection_stream(connection, &head, read_stream, exchange);
     exchange->bytes_out = reply->body ? reply->body_bytes : 0;
     watch_due(exchange->service->watch, connection_slot(connection), 0);
@@ -303,15 +301,16 @@ static void refuse(struct exchange *exchange, const struct problem *problem)
 static void refuse_late(struct exchange *exchange)
 {
     struct problem problem;
-    problem_set(&problem, FAULT_REQUEST_TIMEOUT, NULL, "the body was not received within %lld s (timeouts.body_s)",
+    problem_set(&problem, FAULT_REQUEST_TIMEOUT, NULL,
+                "the body was not received within %lld s (timeouts.body_s)",
                 (long long)exchange->service->server->config->timeouts_body_s);
     refuse(exchange, &problem);
 }
 
 /* ---- the attendant's calls ------------------------------------------------------------------ */
 
-/* The body is late, or will not come any more. Under TLS only the connection's own thread may write: it tells the
- * client when his next byte comes; one who sends none until `again_us` is not told. */
+/* The body is late, or will not come any more. Under TLS only the connection's own thread may write: it tells
+ * the client when his next byte comes; one who sends none until `again_us` is not told. */
 static void expire(struct exchange *exchange, int64_t *again_us)
 {
     bool tell = exchange->phase == PHASE_BODY && !exchange->cancelled;
@@ -345,44 +344,40 @@ static void on_hangup(void *owner)
     bool in_body = exchange->phase == PHASE_BODY;
     pthread_mutex_unlock(&exchange->mu);
     /* what lies in the socket may be the rest of it */
-    if (in_body) watch_due(exchange->service->watch, connection_slot(exchange->connection), clock_us() + GRACE_US);
+    if (in_body)
+        watch_due(exchange->service->watch, connection_slot(exchange->connection), clock_us() + GRACE_US);
 }
 
 /* ---- a request arrives ---------------------------------------------------------------------- */
-
-/* Whether a browser asks on behalf of a web page; where it may not, *problem says so. */
-static bool is_preflight(const struct exchange *exchange, struct problem *problem)
-{
-    const char *origins = exchange->service->server->config->http_cors_origins;
-    const char *origin = connection_header(exchange->connection, "Origin");
-    if (!*origins || !origin || strcmp(exchange->method, "OPTIONS") || exchange->match.route == ROUTE_NONE ||
-        !connection_header(exchange->connection, "Access-Control-Request-Method"))
-        return false;
-    if (!exchange->page)
-        problem_set(problem, FAULT_PERMISSION_DENIED, NULL, "the origin %.100s is none of http.cors_origins", origin);
-    return true;
-}
 
 /* What the headers already show to be wrong. */
 static bool check_headers(struct exchange *exchange, const char *path)
 {
     const struct arrival arrival = {
-        .method = exchange->method, .path = path, .content_type = connection_header(exchange->connection, "Content-Type"),
+        .method = exchange->method, .path = path,
+        .content_type = connection_header(exchange->connection, "Content-Type"),
         .content_coding = connection_header(exchange->connection, "Content-Encoding")};
     const char *fault = connection_fault(exchange->connection);
     if (fault) return problem_set(&exchange->early, FAULT_INVALID_HEADERS, NULL, "%s", fault);
-    exchange->preflight = is_preflight(exchange, &exchange->early);
-    if (exchange->preflight) return exchange->early.fault == FAULT_NONE;
+    exchange->preflight = *exchange->service->server->config->http_cors_origins &&
+                          exchange->match.route != ROUTE_NONE &&
+                          cors_is_preflight(exchange->connection, exchange->method);
+    if (exchange->preflight)
+        return exchange->page || problem_set(&exchange->early, FAULT_PERMISSION_DENIED, NULL,
+                                             "the origin %.100s is none of http.cors_origins",
+                                             connection_header(exchange->connection, "Origin"));
     if (!route_check(&exchange->match, &arrival, &exchange->early)) return false;
     if (!keys_admit(exchange->service->server->keys, route_scopes(exchange->match.route),
-                    connection_header(exchange->connection, "Authorization"), &exchange->client, &exchange->early))
+                    connection_header(exchange->connection, "Authorization"), &exchange->client,
+                    &exchange->early))
         return false;
     exchange->request.caller = client_caller(exchange->client);
-    return !route_is_post(exchange->match.route) || server_is_ready(exchange->service->server, &exchange->early);
+    return !route_is_post(exchange->match.route) ||
+           server_is_ready(exchange->service->server, &exchange->early);
 }
 
-static struct exchange *exchange_new(struct service *service, struct connection *connection, const char *method,
-                                     const char *path)
+static struct exchange *exchange_new(struct service *service, struct connection *connection,
+                                     const char *method, const char *path)
 {
     struct exchange *exchange = calloc(1, sizeof *exchange);
     if (!exchange) return NULL;
@@ -394,10 +389,12 @@ static struct exchange *exchange_new(struct service *service, struct connection 
     snprintf(exchange->method, sizeof exchange->method, "%s", method);
     access_take_id(connection_header(connection, "X-Request-Id"), exchange->id);
     access_take_trace(connection_header(connection, "traceparent"), exchange->trace_id);
-    exchange->page = cors_allow(service->server->config->http_cors_origins, connection_header(connection, "Origin"));
+    exchange->page = cors_allow(service->server->config->http_cors_origins,
+                                connection_header(connection, "Origin"));
     route_find(method, path, &exchange->match);
-    exchange->request = (struct request){.server = service->server, .route = exchange->match.route, .id = exchange->id,
-                                         .tail = exchange->match.tail, .began_us = clock_us(),
+    exchange->request = (struct request){.server = service->server, .route = exchange->match.route,
+                                         .id = exchange->id, .tail = exchange->match.tail,
+                                         .began_us = clock_us(),
                                          .caller = {.weight = 1},
                                          .peer = peer_number(connection_descriptor(connection))};
     exchange->working = exchange->match.has_method && route_is_post(exchange->match.route);
@@ -409,7 +406,8 @@ static struct exchange *exchange_new(struct service *service, struct connection 
 static bool is_unread(const struct exchange *exchange)
 {
     enum fault fault = exchange->early.fault;
-    return fault == FAULT_INVALID_API_KEY || fault == FAULT_PERMISSION_DENIED || fault == FAULT_INVALID_HEADERS;
+    return fault == FAULT_INVALID_API_KEY || fault == FAULT_PERMISSION_DENIED ||
+           fault == FAULT_INVALID_HEADERS;
 }
 
 static bool has_body(const struct connection *connection)
@@ -524,7 +522,8 @@ static bool dispatch(struct exchange *exchange)
     }
     body_release(&exchange->body, &exchange->service->server->bodies);
     if (exchange->early.fault != FAULT_NONE) return respond_early(exchange);
-    if (request->errand && reply.problem.fault == FAULT_NONE && charge_steps(exchange, &reply.problem)) return defer(exchange);
+    if (request->errand && reply.problem.fault == FAULT_NONE && charge_steps(exchange, &reply.problem))
+        return defer(exchange);
     return respond(exchange, &reply);
 }
 
@@ -568,7 +567,7 @@ void exchange_end(struct exchange *exchange, bool well)
     count(exchange);
     const struct access access = {&exchange->request, exchange->trace_id, exchange->method,
                                   client_name(exchange->client), exchange->status, exchange->bytes_in,
-                                  exchange->bytes_out, ms_since(exchange->request.began_us)};
+                                  exchange->bytes_out, clock_ms_since(exchange->request.began_us)};
     if (config->log_access) access_write(&access);
     body_total_give(&service->server->replies, exchange->held_bytes);
     if (exchange->working) atomic_fetch_sub(&service->server->working, 1);
@@ -588,7 +587,8 @@ enum status service_open(struct service *service, struct server *server, struct 
     const struct config *config = server->config;
     *service = (struct service){.server = server};
     /* libmicrohttpd divides limits.connections between its threads, and rounds up */
-    return watch_start((size_t)(config->limits_connections + config->server_http_threads), &calls, &service->watch, err);
+    return watch_start((size_t)(config->limits_connections + config->server_http_threads), &calls,
+                       &service->watch, err);
 }
 
 void service_close(struct service *service)

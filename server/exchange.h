@@ -1,12 +1,13 @@
 /* exchange: one request and its answer, from complete headers to the last byte sent.
  *
- * server/http.c brings what arrives and ends it; in between the exchange finds the route, checks what the headers
- * tell, collects the body, calls the handler, and waits for its errand (server/request.h). Its calls come on the
- * connection's HTTP thread, in this order:
+ * server/http.c brings what arrives and ends it; in between the exchange finds the route, checks what the
+ * headers tell, collects the body, calls the handler, and waits for its errand (server/request.h). Its calls
+ * come on the connection's HTTP thread, in this order:
  *
  *   exchange_begin -> exchange_take* -> exchange_go+ -> exchange_end
  *
- * The attendant's calls and the errand's (request_progressed, request_finished) come in between on other threads. */
+ * The attendant's calls and the errand's (request_progressed, request_finished) come in between on other
+ * threads. */
 #ifndef CAROUSEL_SERVER_EXCHANGE_H
 #define CAROUSEL_SERVER_EXCHANGE_H
 
@@ -28,15 +29,15 @@ MUST_CHECK enum status service_open(struct service *service, struct server *serv
 /* Once no connection is open. Takes one that is zeroed. */
 void service_close(struct service *service);
 
-/* The headers are complete. `path` is unescaped and without its query. NULL without memory. *good is false where the
- * connection must be closed. */
+/* The headers are complete. `path` is unescaped and without its query. NULL without memory. *good is false
+ * where the connection must be closed. */
 struct exchange *exchange_begin(struct service *service, struct connection *connection, const char *method,
                                 const char *path, bool *good);
 /* A part of the body, and its end or a resumed connection. false: the connection must be closed. */
 bool exchange_take(struct exchange *exchange, const char *bytes, size_t n);
 bool exchange_go(struct exchange *exchange);
-/* The request is over; `well` where its answer has been sent. Takes the exchange: an errand that still runs is
- * cancelled, and the exchange freed when it has ended. */
+/* The request is over; `well` where its answer has been sent. Takes the exchange: an errand that still runs
+ * is cancelled, and the exchange freed when it has ended. */
 void exchange_end(struct exchange *exchange, bool well);
 
 #endif

@@ -1,9 +1,9 @@
 /* framing: whether a request's headers leave no doubt where it ends and whom it is for.
  *
  * Where a proxy before us reads them otherwise than we do, it takes part of one request for another one.
- * libmicrohttpd goes by the first of two lengths, by Transfer-Encoding where there is a Content-Length too, and
- * past names that are none. So such a request is refused, and its connection closed (RFC 9112, 3.2, 5.1, 6.1
- * and 6.3; RFC 9110, 5.5).
+ * libmicrohttpd goes by the first of two lengths, by Transfer-Encoding where there is a Content-Length too,
+ * and past names that are none. So such a request is refused, and its connection closed (RFC
+ * 9112, 3.2, 5.1, 6.1 and 6.3; RFC 9110, 5.5).
  *
  * Caller's storage, zeroed; any thread. */
 #ifndef CAROUSEL_SERVER_FRAMING_H

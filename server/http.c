@@ -55,8 +55,8 @@ const char *connection_header(const struct connection *connection, const char *n
     return MHD_lookup_connection_value(connection->mhd, MHD_HEADER_KIND, name);
 }
 
-static enum MHD_Result take_header(void *framing, enum MHD_ValueKind kind, const char *name, size_t name_bytes,
-                                   const char *value, size_t value_bytes)
+static enum MHD_Result take_header(void *framing, enum MHD_ValueKind kind, const char *name,
+                                   size_t name_bytes, const char *value, size_t value_bytes)
 {
     (void)kind;
     framing_take(framing, name, name_bytes, value ? value : "", value_bytes);
@@ -222,8 +222,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
     return (n ? exchange_take(exchange, upload, n) : exchange_go(exchange)) ? MHD_YES : MHD_NO;
 }
 
-/* In place, as libmicrohttpd does it, but that a text with %00 stays as it is: cut there, it would be another path
- * than the one that stands in front of it has let through. */
+/* In place, as libmicrohttpd does it, but that a text with %00 stays as it is: cut there, it would be another
+ * path than the one that stands in front of it has let through. */
 static size_t unescape(void *context, struct MHD_Connection *mhd, char *text)
 {
     (void)context, (void)mhd;
@@ -293,8 +293,9 @@ enum status http_reload(struct http *http, struct error *err)
     enum status status = tls_load(config->tls_certificate, config->tls_private_key, &expires_s, err);
     if (status != STATUS_OK) return status;
     int64_t left_s = expires_s - (int64_t)time(NULL);
-    log_line(left_s < WARN_S ? LOG_WARNING : LOG_INFO, "certificate %s: %s %lld days", config->tls_certificate,
-             left_s < 0 ? "expired for" : "good for", (long long)((left_s < 0 ? -left_s : left_s) / 86400));
+    log_line(left_s < WARN_S ? LOG_WARNING : LOG_INFO, "certificate %s: %s %lld days",
+             config->tls_certificate, left_s < 0 ? "expired for" : "good for",
+             (long long)((left_s < 0 ? -left_s : left_s) / 86400));
     return STATUS_OK;
 }
 
@@ -303,8 +304,8 @@ static enum status open_listener(struct http *http, struct error *err)
     const struct config *config = http->service.server->config;
     http->is_secure = *config->tls_certificate || *config->tls_private_key;
     if (http->is_secure && *config->server_unix_socket)
-        return error_set_param(err, STATUS_BAD_VALUE, "server.unix_socket", "server.unix_socket and tls.certificate do not go "
-                               "together: leave one empty");
+        return error_set_param(err, STATUS_BAD_VALUE, "server.unix_socket",
+                               "server.unix_socket and tls.certificate do not go together: leave one empty");
     enum status status = cors_check(config->http_cors_origins, err);
     if (status == STATUS_OK) status = http_reload(http, err);
     if (status != STATUS_OK) return status;

@@ -1,7 +1,7 @@
 /* The file of keys, and the clients behind them.
  *
- * A request is matched by the hash of what it sent, against every key there is and without stopping at a match: neither
- * how far a comparison went nor which line matched shows in the time. */
+ * A request is matched by the hash of what it sent, against every key there is and without stopping at a
+ * match: neither how far a comparison went nor which line matched shows in the time. */
 #include "server/keys.h"
 
 #include <errno.h>
@@ -58,7 +58,8 @@ bool scopes_parse(const char *text, enum scopes *out)
     unsigned scopes = 0;
     for (;;) {
         size_t n = strcspn(text, ","), i = 0;
-        while (i < N_SCOPES && (strlen(scope_names[i].name) != n || strncmp(scope_names[i].name, text, n))) i++;
+        while (i < N_SCOPES && (strlen(scope_names[i].name) != n || strncmp(scope_names[i].name, text, n)))
+            i++;
         if (i == N_SCOPES) return false;
         scopes |= scope_names[i].bit;
         text += n;
@@ -83,7 +84,8 @@ static bool parse_hash(const char *text, uint8_t hash[HASH_BYTES])
     text += sizeof prefix - 1;
     if (strlen(text) != 2 * HASH_BYTES || strspn(text, digits) != 2 * HASH_BYTES) return false;
     for (size_t i = 0; i < HASH_BYTES; i++)
-        hash[i] = (uint8_t)((strchr(digits, text[2 * i]) - digits) << 4 | (strchr(digits, text[2 * i + 1]) - digits));
+        hash[i] = (uint8_t)((strchr(digits, text[2 * i]) - digits) << 4 |
+                            (strchr(digits, text[2 * i + 1]) - digits));
     return true;
 }
 
@@ -99,7 +101,8 @@ bool key_priority_parse(const char *text, struct key *key)
 {
     uint64_t number;
     bool negative = *text == '-';
-    if (!parse_number(text + negative, 0, negative ? -SEQUENCE_PRIORITY_MIN : SEQUENCE_PRIORITY_MAX, &number)) return false;
+    if (!parse_number(text + negative, 0, negative ? -SEQUENCE_PRIORITY_MIN : SEQUENCE_PRIORITY_MAX, &number))
+        return false;
     key->has_max_priority = true;
     key->max_priority = negative ? -(int)number : (int)number;
     return true;
@@ -109,7 +112,8 @@ bool key_priority_parse(const char *text, struct key *key)
 static const char *take_word(struct key *key, const char *word, unsigned *seen)
 {
     enum { SCOPES, REQUESTS, STEPS, WEIGHT, MAX_PRIORITY, N_WORDS };
-    static const char *const names[N_WORDS] = {"scopes=", "requests_per_minute=", "steps_per_minute=", "weight=", "max_priority="};
+    static const char *const names[N_WORDS] = {
+        "scopes=", "requests_per_minute=", "steps_per_minute=", "weight=", "max_priority="};
     size_t i = 0;
     uint64_t number = 0;
     while (i < N_WORDS && strncmp(word, names[i], strlen(names[i]))) i++;
@@ -117,7 +121,9 @@ static const char *take_word(struct key *key, const char *word, unsigned *seen)
     if (*seen >> i & 1) return "each word once";
     *seen |= 1u << i;
     word += strlen(names[i]);
-    if (i == SCOPES) return scopes_parse(word, &key->scopes) ? NULL : "a list of infer, metrics and admin with commas between";
+    if (i == SCOPES)
+        return scopes_parse(word, &key->scopes) ? NULL
+                                                : "a list of infer, metrics and admin with commas between";
     if (i == MAX_PRIORITY) return key_priority_parse(word, key) ? NULL : "a priority from -10 to 10";
     if (i == WEIGHT && !parse_number(word, 1, KEY_MAX_WEIGHT, &number)) return "a weight from 1 to 100";
     if (i == WEIGHT) return key->weight = (uint32_t)number, NULL;
@@ -136,7 +142,8 @@ static const char *parse_line(char *line, struct key *key)
     if (!word || *word == '#') return NULL;
     if (!key_name_is_valid(word)) return "a name of letters, digits, '.', '_' and '-', 64 at most";
     char *hash = strtok_r(NULL, blanks, &rest);
-    if (!hash || !parse_hash(hash, key->hash)) return "NAME sha256:HASH, of 64 digits of 0-9 and a-f, as carousel keys add writes it";
+    if (!hash || !parse_hash(hash, key->hash))
+        return "NAME sha256:HASH, of 64 digits of 0-9 and a-f, as carousel keys add writes it";
     snprintf(key->name, sizeof key->name, "%s", word);
     while ((word = strtok_r(NULL, blanks, &rest))) {
         const char *expected = take_word(key, word, &seen);
@@ -168,7 +175,8 @@ static const char *repeats(const struct key *keys, size_t n)
     return n == KEYS_MAX ? "1024 keys at most" : NULL;
 }
 
-static enum status parse_lines(char *text, size_t bytes, const char *name, struct key *keys, size_t *n, struct error *err)
+static enum status parse_lines(char *text, size_t bytes, const char *name, struct key *keys, size_t *n,
+                               struct error *err)
 {
     size_t at = 0;
     *n = 0;
@@ -176,7 +184,8 @@ static enum status parse_lines(char *text, size_t bytes, const char *name, struc
         char *end = memchr(text + at, '\n', bytes - at);
         size_t length = end ? (size_t)(end - text) - at : bytes - at;
         text[at + length] = '\0';
-        const char *expected = strlen(text + at) != length ? "text, without zero bytes" : parse_line(text + at, &keys[*n]);
+        const char *expected = strlen(text + at) != length ? "text, without zero bytes"
+                                                           : parse_line(text + at, &keys[*n]);
         bool blank = !expected && !keys[*n].name[0];
         if (!expected && !blank) expected = repeats(keys, *n);
         if (expected) return error_set(err, STATUS_BAD_FORMAT, "%s:%zu: expected %s", name, number, expected);
@@ -186,9 +195,11 @@ static enum status parse_lines(char *text, size_t bytes, const char *name, struc
     return STATUS_OK;
 }
 
-enum status keys_parse(const char *text, size_t bytes, const char *name, struct key **out, size_t *n, struct error *err)
+enum status keys_parse(const char *text, size_t bytes, const char *name, struct key **out, size_t *n,
+                       struct error *err)
 {
-    if (bytes > KEYS_FILE_BYTES) return error_set(err, STATUS_TOO_LONG, "%s: longer than %d bytes", name, KEYS_FILE_BYTES);
+    if (bytes > KEYS_FILE_BYTES)
+        return error_set(err, STATUS_TOO_LONG, "%s: longer than %d bytes", name, KEYS_FILE_BYTES);
     struct key *keys = memory_new(KEYS_MAX + 1, sizeof *keys);
     char *copy = memory_new(bytes + 1, 1);
     enum status status = STATUS_NO_MEMORY;
@@ -205,12 +216,15 @@ enum status keys_parse(const char *text, size_t bytes, const char *name, struct 
 enum status keys_load(const char *path, struct key **out, size_t *n, struct error *err)
 {
     FILE *file = fopen(path, "rb");
-    if (!file) return error_set_param(err, STATUS_IO, "auth.keys_file", "cannot open keys %s: %s", path, strerror(errno));
+    if (!file)
+        return error_set_param(err, STATUS_IO, "auth.keys_file", "cannot open keys %s: %s", path,
+                               strerror(errno));
     enum status status = STATUS_NO_MEMORY;
     char *text = memory_new(KEYS_FILE_BYTES + 2, 1);
     if (text) {
         size_t bytes = fread(text, 1, KEYS_FILE_BYTES + 1, file);
-        if (ferror(file)) status = error_set(err, STATUS_IO, "cannot read keys %s: %s", path, strerror(errno));
+        if (ferror(file))
+            status = error_set(err, STATUS_IO, "cannot read keys %s: %s", path, strerror(errno));
         else status = keys_parse(text, bytes, path, out, n, err);
     } else error_set(err, status, "no memory for keys %s", path);
     memory_free(text);
@@ -224,13 +238,15 @@ int key_print(const struct key *key, char *out, size_t room)
     size_t n = 0;
     hash_print(key->hash, hex);
     if (key->requests_per_minute)
-        n = (size_t)snprintf(quotas, sizeof quotas, " requests_per_minute=%llu", (unsigned long long)key->requests_per_minute);
+        n = (size_t)snprintf(quotas, sizeof quotas, " requests_per_minute=%llu",
+                             (unsigned long long)key->requests_per_minute);
     if (key->steps_per_minute)
-        snprintf(quotas + n, sizeof quotas - n, " steps_per_minute=%llu", (unsigned long long)key->steps_per_minute);
+        snprintf(quotas + n, sizeof quotas - n, " steps_per_minute=%llu",
+                 (unsigned long long)key->steps_per_minute);
     if (key->weight != 1) snprintf(weight, sizeof weight, " weight=%u", key->weight);
     if (key->has_max_priority) snprintf(priority, sizeof priority, " max_priority=%d", key->max_priority);
-    return snprintf(out, room, "%s sha256:%s scopes=%s%s%s%s", key->name, hex, scopes_print(key->scopes, scopes), quotas, weight,
-                    priority);
+    return snprintf(out, room, "%s sha256:%s scopes=%s%s%s%s", key->name, hex,
+                    scopes_print(key->scopes, scopes), quotas, weight, priority);
 }
 
 /* ---- the keys in force ---------------------------------------------------------------------- */
@@ -252,7 +268,8 @@ static struct client *find_name(struct client *const *clients, size_t n, const c
 }
 
 /* mu held. `spare` has room for all: those of the file, new or known, and those that requests still hold. */
-static void take_over(struct keys *keys, const struct key *list, size_t n, struct client **spare, struct client **fresh)
+static void take_over(struct keys *keys, const struct key *list, size_t n, struct client **spare,
+                      struct client **fresh)
 {
     int64_t now_us = clock_us();
     size_t kept = 0;
@@ -276,7 +293,8 @@ static void take_over(struct keys *keys, const struct key *list, size_t n, struc
         if (find_name(spare, kept, list[i].name)) continue;
         struct client *client = fresh[i];
         fresh[i] = NULL;
-        *client = (struct client){.keys = keys, .key = list[i], .share = free_share(spare, kept), .listed = true};
+        *client = (struct client){
+            .keys = keys, .key = list[i], .share = free_share(spare, kept), .listed = true};
         memcpy(client->name, list[i].name, sizeof client->name);
         quota_init(&client->requests, list[i].requests_per_minute, now_us);
         quota_init(&client->steps, list[i].steps_per_minute, now_us);
@@ -359,11 +377,13 @@ static bool admit(struct client *client, enum scopes scopes, struct problem *pro
     unsigned wait_s;
     if (!client) return problem_set(problem, FAULT_INVALID_API_KEY, NULL, "this API key is not known");
     if (!(client->key.scopes & scopes))
-        return problem_set(problem, FAULT_PERMISSION_DENIED, NULL, "the API key '%s' has the scopes %s; this needs %s",
-                           client->name, scopes_print(client->key.scopes, has), scopes_print(scopes, wanted));
+        return problem_set(problem, FAULT_PERMISSION_DENIED, NULL,
+                           "the API key '%s' has the scopes %s; this needs %s", client->name,
+                           scopes_print(client->key.scopes, has), scopes_print(scopes, wanted));
     if (quota_take(&client->requests, 1, clock_us(), &wait_s)) return true;
-    problem_set(problem, FAULT_RATE_LIMITED, NULL, "the API key '%s' may send %llu requests a minute; try again in %u s",
-                client->name, (unsigned long long)client->key.requests_per_minute, wait_s);
+    problem_set(problem, FAULT_RATE_LIMITED, NULL,
+                "the API key '%s' may send %llu requests a minute; try again in %u s", client->name,
+                (unsigned long long)client->key.requests_per_minute, wait_s);
     problem->retry_after_s = wait_s;
     return false;
 }
@@ -379,8 +399,9 @@ bool keys_admit(struct keys *keys, enum scopes scopes, const char *authorization
     bool has_admin = keys->has_admin;
     pthread_mutex_unlock(&keys->mu);
     if (scopes == SCOPES_ADMIN && !has_admin)
-        return problem_set(problem, FAULT_PERMISSION_DENIED, NULL, "administration is off: it needs an API key with the "
-                           "scope admin in auth.keys_file (carousel keys add NAME --scopes admin)");
+        return problem_set(problem, FAULT_PERMISSION_DENIED, NULL,
+                           "administration is off: it needs an API key with the scope admin in "
+                           "auth.keys_file (carousel keys add NAME --scopes admin)");
     if (!keys_are_needed(keys)) return true;
     const char *key = key_in_header(authorization, &n);
     if (!key) return problem_set(problem, FAULT_INVALID_API_KEY, NULL, NULL);
@@ -404,8 +425,10 @@ struct caller client_caller(const struct client *client)
     struct caller caller = {.weight = 1};
     if (!client) return caller;
     pthread_mutex_lock(&client->keys->mu);
-    caller = (struct caller){.share = client->share, .weight = client->key.weight,
-                             .has_max_priority = client->key.has_max_priority, .max_priority = client->key.max_priority};
+    caller = (struct caller){.share = client->share,
+                             .weight = client->key.weight,
+                             .has_max_priority = client->key.has_max_priority,
+                             .max_priority = client->key.max_priority};
     pthread_mutex_unlock(&client->keys->mu);
     return caller;
 }

@@ -3,24 +3,27 @@
  * The file has one API key a line: a name, the SHA-256 of the key, and what it may do:
  *
  *   # website: two thirds of the machine, half a million steps a minute
- *   website sha256:4f…64 digits…1c scopes=infer requests_per_minute=600 steps_per_minute=500000 weight=2 max_priority=0
+ *   website sha256:4f…64 digits…1c scopes=infer requests_per_minute=600 steps_per_minute=500000 weight=2
  *
- * scopes is a list of infer, metrics and admin with commas between (infer where it is left out); a quota that is
- * left out, or 0, is none; weight is 1 to 100; max_priority is the highest priority that a request may ask for, -10 to 10
- * (limits.max_priority where it is left out). Blank lines and those that begin with # say nothing. Keys are made by
- * `carousel keys add`: 32 random bytes, so there is nothing to guess, and one round of SHA-256 is as good as the slow
- * hashes that people's passwords need, and costs no thread its time. Neither a key nor its hash is ever logged.
+ * scopes is a list of infer, metrics and admin with commas between (infer where it is left out); a quota that
+ * is left out, or 0, is none; weight is 1 to 100; max_priority is the highest priority that a request may ask
+ * for, -10 to 10 (limits.max_priority where it is left out). Blank lines and those that begin with # say
+ * nothing. Keys are made by `carousel keys add`: 32 random bytes, so there is nothing to guess, and one round
+ * of SHA-256 is as good as the slow hashes that people's passwords need, and costs no thread its time.
+ * Neither a key nor its hash is ever logged.
  *
- * Life: keys_open -> keys_reread (main; a broken file leaves all as it was) -> keys_close, when no client is held. A
- * client is what stands behind a name: it keeps its number and its used quota when the file is reread, and lives on for
- * the requests that hold it when its line is gone. One lock, never held together with another. Any thread. */
+ * Life: keys_open -> keys_reread (main; a broken file leaves all as it was) -> keys_close, when no client is
+ * held. A client is what stands behind a name: it keeps its number and its used quota when the file is
+ * reread, and lives on for the requests that hold it when its line is gone. One lock, never held together
+ * with another. Any thread. */
 #ifndef CAROUSEL_SERVER_KEYS_H
 #define CAROUSEL_SERVER_KEYS_H
 
 #include "models/hash.h"
 #include "server/request.h"
 
-enum { KEY_NAME_BYTES = 65, KEY_MAX_BYTES = 256, KEYS_MAX = 1024, KEYS_FILE_BYTES = 1 << 20, KEY_MAX_WEIGHT = 100 };
+enum { KEY_NAME_BYTES = 65, KEY_MAX_BYTES = 256, KEYS_MAX = 1024, KEYS_FILE_BYTES = 1 << 20,
+      KEY_MAX_WEIGHT = 100 };
 enum { SCOPES_TEXT_BYTES = 32 };
 
 struct keys;
@@ -37,10 +40,10 @@ struct key {
     int max_priority;       /* SEQUENCE_PRIORITY_MIN to _MAX */
 };
 
-/* The keys of a file's text, from memory_new in *out (NULL where there is none). `name` stands before the line number
- * in errors: "NAME:7: ...". Pure. */
-MUST_CHECK enum status keys_parse(const char *text, size_t bytes, const char *name, struct key **out, size_t *n,
-                                  struct error *err);
+/* The keys of a file's text, from memory_new in *out (NULL where there is none). `name` stands before the
+ * line number in errors: "NAME:7: ...". Pure. */
+MUST_CHECK enum status keys_parse(const char *text, size_t bytes, const char *name, struct key **out,
+                                  size_t *n, struct error *err);
 MUST_CHECK enum status keys_load(const char *path, struct key **out, size_t *n, struct error *err);
 /* The key as a line of the file, without its end. Returns the length, as snprintf does. */
 int key_print(const struct key *key, char *out, size_t room);
@@ -51,7 +54,8 @@ _Bool scopes_parse(const char *text, enum scopes *out);
 _Bool key_priority_parse(const char *text, struct key *key);
 _Bool key_name_is_valid(const char *name);
 
-/* The key in "Bearer KEY" (RFC 6750, 2.1), not zero-terminated; NULL where there is none of 1 to KEY_MAX_BYTES. */
+/* The key in "Bearer KEY" (RFC 6750, 2.1), not zero-terminated; NULL where there is none of 1 to
+ * KEY_MAX_BYTES. */
 const char *key_in_header(const char *authorization, size_t *n);
 
 /* The keys in force. An empty path is no file: then nobody needs a key, and administration is off. */
@@ -62,8 +66,9 @@ void keys_close(struct keys *keys);
 /* Whether a key is needed at all. */
 _Bool keys_are_needed(const struct keys *keys);
 
-/* Whether who sends this Authorization header (NULL: none) may use a route of these scopes, and its quota has a
- * request left. *client is then his, acquired, or NULL where no key is needed. Takes the same time whichever key it is. */
+/* Whether who sends this Authorization header (NULL: none) may use a route of these scopes, and its quota has
+ * a request left. *client is then his, acquired, or NULL where no key is needed. Takes the same time
+ * whichever key it is. */
 _Bool keys_admit(struct keys *keys, enum scopes scopes, const char *authorization, struct client **client,
                  struct problem *problem);
 

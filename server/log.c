@@ -1,8 +1,9 @@
 /* Lines on stderr.
  *
- * Whoever reads them may stop: a journal that hangs, a pipe that nobody empties. A write would then hold up every thread
- * that has something to say, which are those that answer. So a line is written only where poll says that there is room: a
- * pipe or socket for which it does takes a page without waiting, and no line is longer. */
+ * Whoever reads them may stop: a journal that hangs, a pipe that nobody empties. A write would then hold up
+ * every thread that has something to say, which are those that answer. So a line is written only where poll
+ * says that there is room: a pipe or socket for which it does takes a page without waiting, and no line is
+ * longer. */
 #include "server/log.h"
 
 #include <poll.h>
@@ -25,7 +26,8 @@ static const char *const names[] = {
     [LOG_ERROR] = "error", [LOG_WARNING] = "warning", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
 
 /* What the journal calls them (sd-daemon(3)); it takes the mark off the line. */
-static const char *const marks[] = {[LOG_ERROR] = "<3>", [LOG_WARNING] = "<4>", [LOG_INFO] = "<6>", [LOG_DEBUG] = "<7>"};
+static const char *const marks[] = {
+    [LOG_ERROR] = "<3>", [LOG_WARNING] = "<4>", [LOG_INFO] = "<6>", [LOG_DEBUG] = "<7>"};
 
 /* Written once before other threads start. */
 static enum log_level least = LOG_INFO;
@@ -36,7 +38,8 @@ static atomic_uint_fast64_t lost;                      /* lines so far; read wit
 static uint64_t told;                                  /* how many of them the log has told of */
 static int64_t patient_us;                             /* a reader is not waited for before this instant */
 
-/* Whether standard error is the journal's: systemd names its device and inode, which a redirection changes. */
+/* Whether standard error is the journal's: systemd names its device and inode, which a redirection
+ * changes. */
 static bool is_journal(void)
 {
     const char *stream = getenv("JOURNAL_STREAM");
@@ -73,8 +76,9 @@ uint64_t log_lost(void)
 /* Standard error may be closed; nothing can be said about it then. mu held. */
 static void put(enum log_level level, const char *text, size_t bytes)
 {
-    struct iovec parts[] = {
-        {(void *)(size_t)marks[level], to_journal ? 3 : 0}, {(void *)(size_t)text, bytes}, {(void *)(size_t)"\n", 1}};
+    struct iovec parts[] = {{(void *)(size_t)marks[level], to_journal ? 3 : 0},
+                            {(void *)(size_t)text, bytes},
+                            {(void *)(size_t)"\n", 1}};
     ssize_t written = writev(STDERR_FILENO, parts, 3);
     (void)written;
 }
@@ -94,8 +98,8 @@ static void tell_lost(void)
 {
     char line[160], at[LOG_TIME_BYTES];
     uint64_t n = log_lost();
-    int bytes = snprintf(line, sizeof line, "%s %-7s %llu lines of this log were lost, for nobody took them", log_time(at),
-                         names[LOG_WARNING], (unsigned long long)(n - told));
+    int bytes = snprintf(line, sizeof line, "%s %-7s %llu lines of this log were lost, for nobody took them",
+                         log_time(at), names[LOG_WARNING], (unsigned long long)(n - told));
     told = n;
     put(LOG_WARNING, line, (size_t)bytes);
 }

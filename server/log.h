@@ -6,8 +6,8 @@
  * threads do not mix theirs. Prompts and inputs are never passed here. Any thread; log_start once, by main,
  * before the others exist.
  *
- * Where stderr is full because nobody reads it, a line waits for a second, and for the next minute none does: what finds
- * no room then is lost, and counted. */
+ * Where stderr is full because nobody reads it, a line waits for a second, and for the next minute none does:
+ * what finds no room then is lost, and counted. */
 #ifndef CAROUSEL_SERVER_LOG_H
 #define CAROUSEL_SERVER_LOG_H
 

@@ -111,7 +111,8 @@ static int run(int argc, char **argv, char **original)
     return arguments.command == COMMAND_SERVE ? server_run(&config) : cli_run(&arguments, &config);
 }
 
-/* Where a standard stream is closed, the next file or socket would take its place, and what is printed would go there. */
+/* Where a standard stream is closed, the next file or socket would take its place, and what is printed would
+ * go there. */
 static void keep_streams(void)
 {
     int descriptor;

@@ -204,13 +204,15 @@ static void print_models(struct printing *p, const char *name, bool memory)
     struct model **models;
     size_t n;
     if (!p->server->registry) return;
-    if (registry_list(p->server->registry, &models, &n) != STATUS_OK) { /* no answer is better than one without models */
+    /* no answer is better than one without models */
+    if (registry_list(p->server->registry, &models, &n) != STATUS_OK) {
         writer_fail(p->out);
         return;
     }
     for (size_t i = 0; i < n; i++) {
         size_t value = memory ? network_bytes(models[i]->network) : 1;
-        print(p, "carousel_%s{model=\"%s\",version=\"%s\"} %zu\n", name, models[i]->name, models[i]->version, value);
+        print(p, "carousel_%s{model=\"%s\",version=\"%s\"} %zu\n", name, models[i]->name, models[i]->version,
+              value);
         model_drop(models[i]);
     }
     memory_free(models);

@@ -16,7 +16,8 @@ uint32_t peer_number_of(const struct sockaddr *address)
 {
     uint32_t number = 0;
     if (address->sa_family == AF_INET)
-        number = hash((const unsigned char *)&((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
+        number = hash((const unsigned char *)&((const struct sockaddr_in *)(const void *)address)->sin_addr,
+                      4);
     if (address->sa_family == AF_INET6) {
         const struct in6_addr *six = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
         number = IN6_IS_ADDR_V4MAPPED(six) ? hash(six->s6_addr + 12, 4) : hash(six->s6_addr, 8);

@@ -1,8 +1,9 @@
 /* quota: so much a minute, as a token bucket.
  *
- * The bucket holds a minute's worth and is filled at an even rate; it begins full. Who takes must find as much as he
- * takes, or a full bucket where he takes more than it holds: then the level goes below zero and the debt is paid off
- * before anybody takes again. So nothing is impossible, and the mean over time is never above the rate.
+ * The bucket holds a minute's worth and is filled at an even rate; it begins full. Who takes must find as
+ * much as he takes, or a full bucket where he takes more than it holds: then the level goes below zero and
+ * the debt is paid off before anybody takes again. So nothing is impossible, and the mean over time is never
+ * above the rate.
  *
  * Caller's storage, without a lock: one thread at a time. Times are monotonic microseconds. */
 #ifndef CAROUSEL_SERVER_QUOTA_H

@@ -47,7 +47,7 @@ enum scopes {
 struct caller {
     uint32_t share;  /* one number for each API key, from 1; 0: no key */
     uint32_t weight; /* of its share, 1 where nothing else was said */
-    bool has_max_priority; /* its key names the highest `priority` it may ask for; else limits.max_priority holds */
+    bool has_max_priority; /* its key names the highest `priority`; else limits.max_priority holds */
     int max_priority;
 };
 

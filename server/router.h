@@ -13,7 +13,7 @@
 enum { ROUTE_TAIL_BYTES = 160, ROUTE_ALLOW_BYTES = 64 };
 
 struct match {
-    enum route_id route;          /* whose path it is, and whose method too, if has_method; ROUTE_NONE: no such path */
+    enum route_id route; /* whose path it is, and whose method too, if has_method; ROUTE_NONE: no such path */
     bool has_method;              /* else the path has others, which `allow` lists */
     bool is_v2;                   /* a known path whose errors have the form of the Open Inference Protocol */
     char tail[ROUTE_TAIL_BYTES];  /* what stands for {id}; longer ones are no known path */

@@ -59,8 +59,10 @@ enum status server_load(struct server *server, struct error *err)
     enum status status = repository_sync(server->repository, err);
     if (status != STATUS_NOT_FOUND) return status;
     const struct error why = *err;
-    return error_set(err, status, "%s; name a folder of bundles by --models DIR or models.folders, or a bundle by "
-                     "--model NAME=PATH", why.message);
+    return error_set(
+        err, status,
+        "%s; name a folder of bundles by --models DIR or models.folders, or a bundle by --model NAME=PATH",
+        why.message);
 }
 
 /* ---- everything but HTTP -------------------------------------------------------------------- */
@@ -134,8 +136,8 @@ static void raise_descriptors(const struct config *config)
 
 /* ---- readiness ------------------------------------------------------------------------------ */
 
-/* Nobody knows how long loading will still take. Who waits as long again as it has taken comes at most after twice
- * the time, and asks seldom. */
+/* Nobody knows how long loading will still take. Who waits as long again as it has taken comes at most after
+ * twice the time, and asks seldom. */
 static unsigned loading_retry_s(const struct server *server)
 {
     enum { MOST_S = 60 };
@@ -339,8 +341,8 @@ static void block_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* While main loads it waits for nothing, so a stop interrupts it, and a second one ends the process; SIGHUP stays
- * pending until it waits again. */
+/* While main loads it waits for nothing, so a stop interrupts it, and a second one ends the process; SIGHUP
+ * stays pending until it waits again. */
 static atomic_bool stops;
 
 static void stop_loading(int signal)

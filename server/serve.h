@@ -1,17 +1,17 @@
 /* serve: the running server, from configuration to the last answer.
  *
  * struct server is what handlers share: set up before the server listens and read-only from then on, except
- * `phase`, `working`, `bodies` and `replies`, which are atomic, and `loader`, which is there when the phase is READY,
- * and which only routes that compute look at. It is main's, and outlives every request.
+ * `phase`, `working`, `bodies` and `replies`, which are atomic, and `loader`, which is there when the phase
+ * is READY, and which only routes that compute look at. It is main's, and outlives every request.
  *
- * Start: kernels -> metrics -> scheduler -> keys -> http, so that what is wrong with the settings or the port is told
- * at once; phase LOADING -> models, on main -> loader -> phase READY. While it loads it answers what needs no model,
- * and refuses all work, for models that have come too: a request that names no model could mean another one a moment
- * later. A signal that says stop ends the load.
- * Stop, after SIGTERM: phase DRAINING (readiness says 503, new work is refused) -> requests in flight finish, or are
- * cancelled when the drain's time is over -> the loader stops -> http stops -> scheduler -> models. HTTP stops before
- * the scheduler because its threads may submit until then; it can, because nothing is parked any more once no request
- * is in flight. */
+ * Start: kernels -> metrics -> scheduler -> keys -> http, so that what is wrong with the settings or the port
+ * is told at once; phase LOADING -> models, on main -> loader -> phase READY. While it loads it answers what
+ * needs no model, and refuses all work, for models that have come too: a request that names no model could
+ * mean another one a moment later. A signal that says stop ends the load. Stop, after SIGTERM: phase DRAINING
+ * (readiness says 503, new work is refused) -> requests in flight finish, or are cancelled when the drain's
+ * time is over -> the loader stops -> http stops -> scheduler -> models. HTTP stops before the scheduler
+ * because its threads may submit until then; it can, because nothing is parked any more once no request is in
+ * flight. */
 #ifndef CAROUSEL_SERVER_SERVE_H
 #define CAROUSEL_SERVER_SERVE_H
 
@@ -48,7 +48,8 @@ struct server {
 const char *server_version(void);
 
 /* Everything but HTTP and the models themselves, as the command line needs it too; then the models that the
- * configuration names, of each of which `listener` hears. Where server_open fails, what was started is stopped. */
+ * configuration names, of each of which `listener` hears. Where server_open fails, what was started is
+ * stopped. */
 MUST_CHECK enum status server_open(struct server *server, const struct config *config,
                                    repository_listener *listener, void *context, struct error *err);
 MUST_CHECK enum status server_load(struct server *server, struct error *err);

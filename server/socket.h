@@ -37,9 +37,11 @@ MUST_CHECK enum status socket_listen_unix(const char *path, const char *mode, st
 /* Remove the Unix socket's file, if it is still the one that was made. The descriptor is left alone. */
 void socket_unlink(const struct listener *listener);
 
-/* Connect to where socket_listen and socket_listen_unix would listen; every address of this machine (0.0.0.0, ::) is the
- * loopback one. The descriptor blocks for at most timeout_s at each call. */
-MUST_CHECK enum status socket_connect(const char *host, int64_t port, unsigned timeout_s, int *descriptor, struct error *err);
-MUST_CHECK enum status socket_connect_unix(const char *path, unsigned timeout_s, int *descriptor, struct error *err);
+/* Connect to where socket_listen and socket_listen_unix would listen; every address of this machine (0.0.0.0,
+ * ::) is the loopback one. The descriptor blocks for at most timeout_s at each call. */
+MUST_CHECK enum status socket_connect(const char *host, int64_t port, unsigned timeout_s, int *descriptor,
+                                      struct error *err);
+MUST_CHECK enum status socket_connect_unix(const char *path, unsigned timeout_s, int *descriptor,
+                                           struct error *err);
 
 #endif

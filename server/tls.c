@@ -124,8 +124,10 @@ static enum status load_chain(const char *path, struct identity *identity, struc
                                             GNUTLS_X509_CRT_LIST_FAIL_IF_UNSORTED);
     memory_free(pem.data);
     if (code >= 0 && identity->n) return STATUS_OK;
-    return error_set_param(err, STATUS_BAD_FORMAT, "tls.certificate", "tls.certificate: %s: %s; expected a chain of PEM "
-                           "certificates, the server's own first", path, gnutls_strerror(code));
+    return error_set_param(
+        err, STATUS_BAD_FORMAT, "tls.certificate",
+        "tls.certificate: %s: %s; expected a chain of PEM certificates, the server's own first", path,
+        gnutls_strerror(code));
 }
 
 static enum status load_key(const char *path, struct identity *identity, struct error *err)
@@ -138,8 +140,9 @@ static enum status load_key(const char *path, struct identity *identity, struct 
     gnutls_memset(pem.data, 0, pem.size);
     memory_free(pem.data);
     if (code >= 0) return STATUS_OK;
-    return error_set_param(err, STATUS_BAD_FORMAT, "tls.private_key", "tls.private_key: %s: %s; expected a PEM private key "
-                           "without a passphrase", path, gnutls_strerror(code));
+    return error_set_param(err, STATUS_BAD_FORMAT, "tls.private_key",
+                           "tls.private_key: %s: %s; expected a PEM private key without a passphrase", path,
+                           gnutls_strerror(code));
 }
 
 static bool belong_together(const struct identity *identity)
@@ -209,5 +212,6 @@ enum status tls_ask(int descriptor, const char *request, char *answer, size_t by
         gnutls_deinit(session);
     }
     gnutls_certificate_free_credentials(nobody);
-    return code >= 0 ? STATUS_OK : error_set(err, STATUS_IO, "it does not answer by TLS: %s", gnutls_strerror(code));
+    return code >= 0 ? STATUS_OK
+                     : error_set(err, STATUS_IO, "it does not answer by TLS: %s", gnutls_strerror(code));
 }

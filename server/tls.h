@@ -29,8 +29,9 @@ const char *tls_priorities(const char *minimum_version);
 /* Send at once, as far as the socket takes it, on a session of libmicrohttpd's, on its own thread. */
 void tls_send(void *session, const char *bytes, size_t n);
 
-/* As a client on a connected descriptor whose calls have time limits: shake hands with whoever is there, send the request (a
- * text), and read `bytes` of what comes, fewer where it ends before. */
-MUST_CHECK enum status tls_ask(int descriptor, const char *request, char *answer, size_t bytes, struct error *err);
+/* As a client on a connected descriptor whose calls have time limits: shake hands with whoever is there, send
+ * the request (a text), and read `bytes` of what comes, fewer where it ends before. */
+MUST_CHECK enum status tls_ask(int descriptor, const char *request, char *answer, size_t bytes,
+                               struct error *err);
 
 #endif

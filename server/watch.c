@@ -82,7 +82,8 @@ static int take_slot(struct watch *watch, enum slot_kind kind, int descriptor)
     if (index == WATCH_NONE) return WATCH_NONE;
     struct slot *slot = &watch->slots[index];
     watch->free_slot[kind] = slot->next_free;
-    *slot = (struct slot){.kind = kind, .descriptor = descriptor, .generation = slot->generation, .due_us = NEVER};
+    *slot = (struct slot){
+        .kind = kind, .descriptor = descriptor, .generation = slot->generation, .due_us = NEVER};
     return index;
 }
 
@@ -313,7 +314,8 @@ void watch_assign(struct watch *watch, int slot, void *owner, int64_t due_us)
     pthread_mutex_lock(&watch->mu);
     watch->slots[slot].owner = owner;
     set_due(watch, &watch->slots[slot], due_us);
-    if (watch->slots[slot].left) arm(watch, slot, EPOLLRDHUP | EPOLLONESHOT); /* this owner has not been told */
+    if (watch->slots[slot].left)
+        arm(watch, slot, EPOLLRDHUP | EPOLLONESHOT); /* this owner has not been told */
     pthread_mutex_unlock(&watch->mu);
 }
 

@@ -1,11 +1,12 @@
 #!/bin/bash
-# size.sh: no function over 80 lines (40 is the habit), no file over 600. A function is what lies between a
-# line that begins with "{" and the next that begins with "}". The whole counts as one check.
+# size.sh: no function over 80 lines (40 is the habit), no file over 600, no line over 110. A function is what
+# lies between a line that begins with "{" and the next that begins with "}". The whole counts as one check.
 set -u
 cd "$(dirname "$0")/.."
 awk '
     FNR == 1      { files++ }
     FNR == 601    { printf "%s: over 600 lines\n", FILENAME; failures++ }
+    length > 110  { printf "%s:%d: a line of %d, 110 at most\n", FILENAME, FNR, length; failures++ }
     /^{/          { start = FNR; functions++ }
     /^}/ && start { lines = FNR - start - 1; start = 0
                     if (lines > 80) {

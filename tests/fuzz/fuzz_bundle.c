@@ -1,6 +1,6 @@
 /* Any bytes as a whole bundle: config.json, golden.json, vocab.txt and model.safetensors, with the byte 0xff
- * (which no UTF-8 holds) between them. Loads it as the server does; what loads must be sound. As nobody guesses a
- * sum, 64 zeros in config.json stand for that of the weights. */
+ * (which no UTF-8 holds) between them. Loads it as the server does; what loads must be sound. As nobody
+ * guesses a sum, 64 zeros in config.json stand for that of the weights. */
 #include <assert.h>
 #include <fcntl.h>
 #include <math.h>

@@ -183,9 +183,11 @@ static void on_model(void *context, enum repository_event event, const char *nam
 static void start(void)
 {
     static const char *const settings[][3] = {
-        {"models", "folders", "tests/http/bundles"}, {"limits", "max_tokens", "40"}, {"limits", "horizon", "20"},
-        {"limits", "choices", "4"}, {"limits", "inputs", "16"}, {"limits", "num_samples", "8"}, {"limits", "sample_values", "500"},
-        {"limits", "body_bytes", "4096"}, {"log", "access", "false"}, {"http", "cors_origins", "https://a.example"}, {"scheduler", "workers", "1"}};
+        {"models", "folders", "tests/http/bundles"}, {"limits", "max_tokens", "40"},
+        {"limits", "horizon", "20"}, {"limits", "choices", "4"}, {"limits", "inputs", "16"},
+        {"limits", "num_samples", "8"}, {"limits", "sample_values", "500"}, {"limits", "body_bytes", "4096"},
+        {"log", "access", "false"}, {"http", "cors_origins", "https://a.example"},
+        {"scheduler", "workers", "1"}};
     struct error err = {.message = ""};
     enum status status = STATUS_OK;
     if (server.config) return;
@@ -291,7 +293,8 @@ static void check_idle(void)
         scheduler_stats(server.scheduler, &stats);
         assert(clock_us() < until_us);
     } while (stats.queued || stats.aboard || stats.parked || job_total_bytes());
-    assert(!atomic_load(&server.bodies.bytes) && !atomic_load(&server.replies.bytes) && !atomic_load(&server.working));
+    assert(!atomic_load(&server.bodies.bytes) && !atomic_load(&server.replies.bytes) &&
+           !atomic_load(&server.working));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,6 +1,6 @@
 /* Any bytes as a model.safetensors: the header's checks, in memory and from a file, which must agree, and the
- * reading of tensors that pass them. What opens must hold exactly the bytes that it says; what is taken must be
- * finite. */
+ * reading of tensors that pass them. What opens must hold exactly the bytes that it says; what is taken must
+ * be finite. */
 #include <assert.h>
 #include <math.h>
 #include <stdint.h>

@@ -415,5 +415,6 @@ void expect_ok(struct reply *reply)
 void expect_retry_after(const struct reply *reply, int most_s)
 {
     const char *text = reply_header(reply, "Retry-After");
-    ck_assert_msg(atoi(text) >= 1 && atoi(text) <= most_s, "Retry-After: '%s', expected 1 to %d", text, most_s);
+    ck_assert_msg(atoi(text) >= 1 && atoi(text) <= most_s, "Retry-After: '%s', expected 1 to %d", text,
+                  most_s);
 }

@@ -33,8 +33,8 @@ struct reply {
 void client_open(struct client *client, const struct server *server);
 /* The same from another address of this machine, "127.0.0.2". */
 void client_open_from(struct client *client, const struct server *server, const char *address);
-/* client_open, and leave it with a long completion that is being computed; of a server with slow_setting(), which has
- * nothing else to do. */
+/* client_open, and leave it with a long completion that is being computed; of a server with slow_setting(),
+ * which has nothing else to do. */
 void client_occupy(struct client *client, const struct server *server);
 void client_close(struct client *client);
 /* Close with a reset. */

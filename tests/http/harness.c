@@ -300,7 +300,8 @@ static char *slow_cases(int n, int steps)
     return text;
 }
 
-/* Under scratch_path(name). Made aside and then given its name, since other processes of the tests may do the same. */
+/* Under scratch_path(name). Made aside and then given its name, since other processes of the tests may do the
+ * same. */
 static void slow_make(const char *name, int n_cases, int n_steps)
 {
     char folder[64], path[512], config[1024], header[512];

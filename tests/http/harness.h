@@ -29,8 +29,8 @@ const char *scratch_path(const char *name); /* under CAROUSEL_SCRATCH; valid unt
 /* Start it on the small bundles and wait until it listens. settings: "CAROUSEL_SECTION_KEY=value", ended by
  * NULL; may be NULL. They win over what the harness sets. */
 void server_start(struct server *server, const char *const *settings);
-/* Start it and wait until it answers while it still loads, which slow_start_setting() makes long; and then until it
- * listens. */
+/* Start it and wait until it answers while it still loads, which slow_start_setting() makes long; and then
+ * until it listens. */
 void server_start_loading(struct server *server, const char *const *settings);
 void server_await_ready(struct server *server);
 /* Start it and wait for nothing. */
@@ -54,8 +54,8 @@ bool metric_becomes(const struct server *server, const char *name, double value)
 /* The setting that serves the small bundles and one called "slow", which is made for it: a generation model
  * whose steps take milliseconds, since it is large, and whose outputs are known, since it is all zero. */
 const char *slow_setting(void);
-/* The setting that adds, as "zz-slow", the last of all, one like it that also proves itself slowly: by golden cases of
- * so many steps each, with milliseconds a step. 64 of 4096 take minutes. */
+/* The setting that adds, as "zz-slow", the last of all, one like it that also proves itself slowly: by golden
+ * cases of so many steps each, with milliseconds a step. 64 of 4096 take minutes. */
 const char *slow_start_setting(int n_cases, int n_steps);
 
 /* Write a file of API keys and return the setting that takes it: ck_infer, ck_metrics, ck_admin, and ck_all,
@@ -63,11 +63,12 @@ const char *slow_start_setting(int n_cases, int n_steps);
  * call. */
 const char *keys_setting(void);
 const char *keys_file(const char *name, const char *lines);
-#define KEY_LINES                                                                                              \
-    "infer sha256:926411ae93c61212070fb58cf902ff74f49d687946bd99cb2dbc44bdf2d84905 scopes=infer\n"             \
-    "metrics sha256:afbbd63ec81ee1a0167f3afd62c81357e059a4a8fe5945a38fde0c5ba04d3b15 scopes=metrics\n"         \
-    "admin sha256:219cc41786bc0b13ba7709aa15b4e802ef6f5fc7e6c554f97ff799c6936bfca3 scopes=admin\n"             \
-    "all sha256:255e55b3b533765ecdb96d61469c8d64faaaba4e9768f01e06653726d57bf47b scopes=infer,metrics,admin\n"
+#define KEY_LINES                                                                                            \
+    "infer sha256:926411ae93c61212070fb58cf902ff74f49d687946bd99cb2dbc44bdf2d84905 scopes=infer\n"           \
+    "metrics sha256:afbbd63ec81ee1a0167f3afd62c81357e059a4a8fe5945a38fde0c5ba04d3b15 scopes=metrics\n"       \
+    "admin sha256:219cc41786bc0b13ba7709aa15b4e802ef6f5fc7e6c554f97ff799c6936bfca3 scopes=admin\n"           \
+    "all sha256:255e55b3b533765ecdb96d61469c8d64faaaba4e9768f01e06653726d57bf47b "                           \
+    "scopes=infer,metrics,admin\n"
 #define BEARER(key) "Authorization: Bearer " key "\r\n"
 
 /* A copy of one of the small bundles in the folder `to` under CAROUSEL_SCRATCH. */

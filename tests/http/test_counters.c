@@ -14,18 +14,23 @@ START_TEST(counters_add_up_with_the_requests)
     for (int i = 0; i < 7; i++)
         expect_ok(post(&server, "/v1/forecast", "{'series':[1,2,3],'horizon':4}"));
     for (int i = 0; i < 5; i++)
-        expect_ok(post(&server, "/v1/completions", "{'model':'tiny-characters','prompt':'abc','max_tokens':10}"));
+        expect_ok(post(&server, "/v1/completions",
+                       "{'model':'tiny-characters','prompt':'abc','max_tokens':10}"));
     for (int i = 0; i < 3; i++)
         expect_ok(post(&server, "/v1/classify", "{'model':'tiny-labels','input':'good film'}"));
     for (int i = 0; i < 4; i++)
-        expect_error(post(&server, "/v1/completions", "{'model':'tiny-characters'}"), 400, "invalid_value", "prompt");
-    expect_ok(post(&server, "/v1/completions",
-                   "{'model':'tiny-characters','prompt':'abc','max_tokens':100,'logit_bias':{'2':100},'stop':'aaa'}"));
+        expect_error(post(&server, "/v1/completions", "{'model':'tiny-characters'}"), 400, "invalid_value",
+                     "prompt");
+    expect_ok(post(
+        &server, "/v1/completions",
+        "{'model':'tiny-characters','prompt':'abc','max_tokens':100,'logit_bias':{'2':100},'stop':'aaa'}"));
     ask(&server, "GET", "/nothing", NULL);
 
     ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/forecast\",code=\"200\"}"), 7);
-    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/completions\",code=\"200\"}"), 6);
-    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/completions\",code=\"400\"}"), 4);
+    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/completions\",code=\"200\"}"),
+                        6);
+    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/completions\",code=\"400\"}"),
+                        4);
     ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/classify\",code=\"200\"}"), 3);
     ck_assert_double_eq(metric(&server, "carousel_requests_finished_total{reason=\"length\"}"), 5);
     ck_assert_double_eq(metric(&server, "carousel_requests_finished_total{reason=\"stop\"}"), 1);
@@ -33,7 +38,8 @@ START_TEST(counters_add_up_with_the_requests)
     ck_assert(metric_becomes(&server, "carousel_sequences_active", 0));
     ck_assert(metric_becomes(&server, "carousel_queue_depth", 0));
     ck_assert_double_eq(metric(&server, "carousel_model_ready{model=\"tiny-series\",version=\"1\"}"), 1);
-    ck_assert_double_gt(metric(&server, "carousel_model_memory_bytes{model=\"tiny-series\",version=\"1\"}"), 1000);
+    ck_assert_double_gt(metric(&server, "carousel_model_memory_bytes{model=\"tiny-series\",version=\"1\"}"),
+                        1000);
     /* 6 prompts of 3 characters, and at least as many for series and texts. */
     double prompt = metric(&server, "carousel_steps_total{phase=\"prompt\"}");
     double decode = metric(&server, "carousel_steps_total{phase=\"decode\"}");
@@ -50,13 +56,17 @@ START_TEST(counters_add_up_with_the_requests)
     ck_assert_double_eq(metric(&server, "carousel_time_to_first_token_seconds_count"), 6);
     ck_assert_double_eq(metric(&server, "carousel_inter_token_seconds_count"), 6);
     ck_assert_double_eq(metric(&server, "carousel_queue_duration_seconds_count"), 7 + 6 + 3);
-    ck_assert_double_eq(metric(&server, "carousel_request_duration_seconds_count{route=\"/v1/forecast\"}"), 7);
-    ck_assert_double_eq(metric(&server, "carousel_request_duration_seconds_count{route=\"/v1/completions\"}"), 10);
-    ck_assert_double_gt(metric(&server, "carousel_request_duration_seconds_sum{route=\"/v1/completions\"}"), 0);
+    ck_assert_double_eq(metric(&server, "carousel_request_duration_seconds_count{route=\"/v1/forecast\"}"),
+                        7);
+    ck_assert_double_eq(metric(&server, "carousel_request_duration_seconds_count{route=\"/v1/completions\"}"),
+                        10);
+    ck_assert_double_gt(metric(&server, "carousel_request_duration_seconds_sum{route=\"/v1/completions\"}"),
+                        0);
     ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"none\",code=\"404\"}"), 1);
     ck_assert_double_gt(metric(&server, "carousel_resident_memory_bytes"), 1e6);
     ck_assert_double_gt(metric(&server, "carousel_start_time_seconds"), 1.7e9);
-    ck_assert_ptr_nonnull(strstr(ask(&server, "GET", "/metrics", NULL)->body, "carousel_build_info{version=\""));
+    ck_assert_ptr_nonnull(strstr(ask(&server, "GET", "/metrics", NULL)->body,
+                                 "carousel_build_info{version=\""));
     ck_assert_int_eq(server_stop(&server), 0);
 }
 END_TEST
@@ -108,7 +118,8 @@ START_TEST(histograms_are_cumulative_and_end_with_their_count)
 {
     server_start(&server, NULL);
     for (int i = 0; i < 20; i++)
-        expect_ok(post(&server, "/v1/completions", "{'model':'tiny-characters','prompt':'abc','max_tokens':10}"));
+        expect_ok(post(&server, "/v1/completions",
+                       "{'model':'tiny-characters','prompt':'abc','max_tokens':10}"));
     struct reply *reply = ask(&server, "GET", "/metrics", NULL);
     char name[128] = "", line_name[128];
     double last = 0;
@@ -139,9 +150,10 @@ END_TEST
 START_TEST(the_access_log_has_one_line_a_request_and_no_prompt)
 {
     server_start(&server, NULL);
-    expect_ok(post(&server, "/v1/completions", "{'model':'tiny-characters','prompt':'secrets','max_tokens':10}"));
-    expect_error(post(&server, "/v1/completions", "{'model':'secretmodel','prompt':'secrets'}"), 404, "model_not_found",
-                 "model");
+    expect_ok(post(&server, "/v1/completions",
+                   "{'model':'tiny-characters','prompt':'secrets','max_tokens':10}"));
+    expect_error(post(&server, "/v1/completions", "{'model':'secretmodel','prompt':'secrets'}"), 404,
+                 "model_not_found", "model");
     ask(&server, "GET", "/health", NULL);
     ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/health\",code=\"200\"}"), 1);
     await_log(&server, "\"route\":\"/health\"", 1);

@@ -55,7 +55,8 @@ static const struct row fields[] = {
     {"/v1/completions", "{'model':'tiny-characters','prompt':[[1],'a']}", NULL, 0, NULL},
     {"/v1/completions", "{'model':'tiny-characters','prompt':[[]]}", NULL, 0, NULL},
     {"/v1/completions", "{'model':'tiny-characters','prompt':''}", NULL, 0, NULL}, /* nothing to start from */
-    {"/v1/completions", "{'model':'tiny-characters','prompt':'Q'}", NULL, 0, NULL}, /* not in the vocabulary */
+    {"/v1/completions", "{'model':'tiny-characters','prompt':'Q'}", NULL, 0,
+     NULL}, /* not in the vocabulary */
     {"/v1/completions", "{'model':'tiny-words','prompt':'the zebra'}", NULL, 0, NULL},
     /* numbers of a completion */
     {"/v1/completions", "{" TEXT ",'max_tokens':'7'}", "max_tokens", 0, NULL},
@@ -286,16 +287,17 @@ START_TEST(unknown_fields_are_ignored_and_null_is_absent)
 {
     expect_ok(post(&server, "/v1/forecast", "{" SERIES ",'horizon':1,'colour':'red','deep':{'a':[1]}}"));
     expect_ok(post(&server, "/v1/completions",
-                   "{" TEXT ",'max_tokens':2,'stop':null,'logprobs':null,'seed':null,'n':null,'logit_bias':null,"
-                   "'temperature':null,'user':null,'stream':null,'suffix':null}"));
+                   "{" TEXT ",'max_tokens':2,'stop':null,'logprobs':null,'seed':null,'n':null,'logit_bias':"
+                            "null,'temperature':null,'user':null,'stream':null,'suffix':null}"));
 }
 END_TEST
 
 START_TEST(numbers_at_their_edges_are_taken)
 {
     expect_ok(post(&server, "/v1/completions",
-                   "{" TEXT ",'max_tokens':1,'temperature':0.0,'top_p':1,'top_k':0,'min_p':1,'n':1.0,'best_of':16,"
-                   "'logprobs':0,'presence_penalty':-2,'frequency_penalty':2,'repetition_penalty':1}"));
+                   "{" TEXT
+                   ",'max_tokens':1,'temperature':0.0,'top_p':1,'top_k':0,'min_p':1,'n':1.0,'best_of':16,'"
+                   "logprobs':0,'presence_penalty':-2,'frequency_penalty':2,'repetition_penalty':1}"));
     expect_ok(post(&server, "/v1/completions", "{" TEXT ",'max_tokens':1e0,'temperature':1E-3,'n':16}"));
     expect_ok(post(&server, "/v1/forecast", "{'series':[1e-300,1e30,-0.0],'horizon':1}"));
     expect_ok(post(&server, "/v1/forecast", "{'series':[0],'horizon':1,'quantiles':[0.001,0.999]}"));
@@ -332,10 +334,12 @@ START_TEST(limits_of_the_config_are_kept)
         "CAROUSEL_LIMITS_PROMPT_TOKENS=8", "CAROUSEL_LIMITS_MAX_TOKENS=16", "CAROUSEL_LIMITS_CHOICES=2",
         "CAROUSEL_LIMITS_STOP_BYTES=4", "CAROUSEL_LIMITS_INPUTS=3", "CAROUSEL_LIMITS_SERIES=2",
         "CAROUSEL_LIMITS_SERIES_VALUES=4", "CAROUSEL_LIMITS_HORIZON=5", "CAROUSEL_LIMITS_NUM_SAMPLES=9",
-        "CAROUSEL_LIMITS_QUANTILES=2", "CAROUSEL_LIMITS_SAMPLE_VALUES=50", "CAROUSEL_LIMITS_SEQUENCE_VALUES=6",
-        "CAROUSEL_LIMITS_LOGIT_BIASES=1", "CAROUSEL_LIMITS_JSON_VALUES=64", NULL};
+        "CAROUSEL_LIMITS_QUANTILES=2", "CAROUSEL_LIMITS_SAMPLE_VALUES=50",
+        "CAROUSEL_LIMITS_SEQUENCE_VALUES=6", "CAROUSEL_LIMITS_LOGIT_BIASES=1",
+        "CAROUSEL_LIMITS_JSON_VALUES=64", NULL};
     static const struct row rows[] = {
-        {"/v1/completions", "{'model':'tiny-characters','prompt':'abcdefghi'}", "prompt", 0, "input_too_long"},
+        {"/v1/completions", "{'model':'tiny-characters','prompt':'abcdefghi'}", "prompt", 0,
+         "input_too_long"},
         {"/v1/completions", "{" TEXT ",'max_tokens':17}", "max_tokens", 0, NULL},
         {"/v1/completions", "{" TEXT ",'n':3}", "n", 0, NULL},
         {"/v1/completions", "{" TEXT ",'stop':'abcde'}", NULL, 0, NULL},
@@ -351,8 +355,10 @@ START_TEST(limits_of_the_config_are_kept)
         {"/v1/forecast", "{'series':[1],'horizon':1,'num_samples':10}", "num_samples", 0, NULL},
         {"/v1/forecast", "{'series':[1],'horizon':1,'quantiles':[0.1,0.5,0.9]}", "quantiles", 0, NULL},
         {"/v1/forecast", "{'series':[[1],[2]],'horizon':5,'num_samples':9}", NULL, 0, NULL},
-        {"/v1/forecast", "{'series':[1],'horizon':1,'x':[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,"
-         "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}", "", 0, "invalid_json"},
+        {"/v1/forecast",
+         "{'series':[1],'horizon':1,'x':[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,"
+         "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}",
+         "", 0, "invalid_json"},
     };
     struct server other;
     server_start(&other, settings);

@@ -15,7 +15,8 @@ static struct server server;
 static int health(const char *settings, const char *arguments)
 {
     static char command[2048];
-    snprintf(command, sizeof command, "env %s '%s' health %s 2>/dev/null", settings, getenv("CAROUSEL_PROGRAM"), arguments);
+    snprintf(command, sizeof command, "env %s '%s' health %s 2>/dev/null", settings,
+             getenv("CAROUSEL_PROGRAM"), arguments);
     int code = system(command);
     ck_assert(WIFEXITED(code));
     return WEXITSTATUS(code);

@@ -14,8 +14,10 @@ static struct reply reply;
 
 #define FORECAST "{\"series\":[1,2,3],\"horizon\":2}"
 /* ck_few: 3 requests a minute; ck_steps: 200 steps a minute. */
-#define FEW "few sha256:08bcaba2cd7805f9d13062798b13a2baf692d7341e60fcaaba585bb89999d49c requests_per_minute=3\n"
-#define STEPS "steps sha256:8574a2a2cb1a6d055c8427aac011f9689a360c4b0255aaabfd81d22c3df6601e steps_per_minute=200\n"
+#define FEW                                                                                                  \
+    "few sha256:08bcaba2cd7805f9d13062798b13a2baf692d7341e60fcaaba585bb89999d49c requests_per_minute=3\n"
+#define STEPS                                                                                                \
+    "steps sha256:8574a2a2cb1a6d055c8427aac011f9689a360c4b0255aaabfd81d22c3df6601e steps_per_minute=200\n"
 
 /* The file of this process; gives the setting that takes it. */
 static const char *write_keys(const char *lines)
@@ -85,9 +87,10 @@ START_TEST(what_is_no_known_key_is_a_401)
 {
     static char long_key[3000];
     static const char *const headers[] = {
-        "", BEARER("ck_inferx"), BEARER("ck_infe"), BEARER("CK_INFER"), BEARER(""), "Authorization: ck_infer\r\n",
-        "Authorization: Basic Y2tfaW5mZXI=\r\n", BEARER("ck_infer ck_infer"), "Authorization:\r\n",
-        BEARER("926411ae93c61212070fb58cf902ff74f49d687946bd99cb2dbc44bdf2d84905"), "X-Api-Key: ck_infer\r\n", long_key};
+        "", BEARER("ck_inferx"), BEARER("ck_infe"), BEARER("CK_INFER"), BEARER(""),
+        "Authorization: ck_infer\r\n", "Authorization: Basic Y2tfaW5mZXI=\r\n", BEARER("ck_infer ck_infer"),
+        "Authorization:\r\n", BEARER("926411ae93c61212070fb58cf902ff74f49d687946bd99cb2dbc44bdf2d84905"),
+        "X-Api-Key: ck_infer\r\n", long_key};
     snprintf(long_key, sizeof long_key, "Authorization: Bearer %02500d\r\n", 0);
     start_with(KEY_LINES);
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
@@ -111,7 +114,8 @@ START_TEST(a_stranger_is_refused_before_his_body)
     expect_error(&reply, 401, "invalid_api_key", "");
     client_close(&client);
     client_open(&client, &server);
-    client_say(&client, "POST /v1/forecast HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n" BEARER("ck_metrics") "\r\n");
+    client_say(&client, "POST /v1/forecast HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n" BEARER(
+                            "ck_metrics") "\r\n");
     ck_assert(client_read(&client, &reply));
     expect_error(&reply, 403, "permission_denied", "");
     client_close(&client);
@@ -151,9 +155,10 @@ START_TEST(steps_a_minute_are_charged_and_what_is_not_used_comes_back)
                          "{\"model\":\"tiny-characters\",\"prompt\":\"a\",\"max_tokens\":150,\"stop\":\"aa\","
                          "\"logit_bias\":{\"2\":100}}"));
     /* What is computed is not given back. */
-    ck_assert_int_eq(status_as(BEARER("ck_steps"), "/v1/completions",
-                               "{\"model\":\"tiny-characters\",\"prompt\":\"a\",\"max_tokens\":140,\"stream\":true}"),
-                     200);
+    ck_assert_int_eq(
+        status_as(BEARER("ck_steps"), "/v1/completions",
+                  "{\"model\":\"tiny-characters\",\"prompt\":\"a\",\"max_tokens\":140,\"stream\":true}"),
+        200);
     struct reply *found = ask_as(&server, BEARER("ck_steps"), "POST", "/v1/completions",
                                  "{\"model\":\"tiny-characters\",\"prompt\":\"a\",\"max_tokens\":150}");
     expect_error(found, 429, "rate_limited", "");
@@ -172,16 +177,21 @@ START_TEST(priority_ends_at_the_ceiling)
         int priority, status;
         const char *expected;
     } rows[] = {
-        {"ck_few", 8, 200, NULL},    {"ck_few", 9, 403, "'priority' is 9; this API key may ask for 8 at most"},
+        {"ck_few", 8, 200, NULL},
+        {"ck_few", 9, 403, "'priority' is 9; this API key may ask for 8 at most"},
         {"ck_few", 11, 400, "an integer from -10 to 10"},
-        {"ck_steps", -2, 200, NULL}, {"ck_steps", -1, 403, "'priority' is -1; this API key may ask for -2 at most"},
-        {"ck_infer", 3, 200, NULL},  {"ck_infer", 4, 400, "an integer from -10 to 3"},
+        {"ck_steps", -2, 200, NULL},
+        {"ck_steps", -1, 403, "'priority' is -1; this API key may ask for -2 at most"},
+        {"ck_infer", 3, 200, NULL},
+        {"ck_infer", 4, 400, "an integer from -10 to 3"},
     };
     char name[64], headers[64], body[96];
     snprintf(name, sizeof name, "keys-%d", (int)getpid());
     const char *const settings[] = {
-        keys_file(name, "few sha256:08bcaba2cd7805f9d13062798b13a2baf692d7341e60fcaaba585bb89999d49c max_priority=8\n"
-                  "steps sha256:8574a2a2cb1a6d055c8427aac011f9689a360c4b0255aaabfd81d22c3df6601e max_priority=-2\n" KEY_LINES),
+        keys_file(name, "few sha256:08bcaba2cd7805f9d13062798b13a2baf692d7341e60fcaaba585bb89999d49c "
+                        "max_priority=8\nsteps "
+                        "sha256:8574a2a2cb1a6d055c8427aac011f9689a360c4b0255aaabfd81d22c3df6601e "
+                        "max_priority=-2\n" KEY_LINES),
         "CAROUSEL_LIMITS_MAX_PRIORITY=3", NULL};
     server_start(&server, settings);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -196,8 +206,10 @@ START_TEST(priority_ends_at_the_ceiling)
                      "priority");
         ck_assert_msg(strstr(text_at(found, "error.message"), rows[i].expected) != NULL, "%s", found->body);
     }
-    expect_ok(ask_as(&server, BEARER("ck_steps"), "POST", "/v1/forecast", FORECAST)); /* names none, and has what it may */
-    ck_assert_double_eq(number_at(ask_as(&server, BEARER("ck_infer"), "GET", "/v1/info", NULL), "limits.max_priority"), 3);
+    /* names none, and has what it may */
+    expect_ok(ask_as(&server, BEARER("ck_steps"), "POST", "/v1/forecast", FORECAST));
+    ck_assert_double_eq(number_at(ask_as(&server, BEARER("ck_infer"), "GET", "/v1/info", NULL),
+                                  "limits.max_priority"), 3);
     ck_assert_int_eq(server_stop(&server), 0);
     static const char *const lower[] = {"CAROUSEL_LIMITS_MAX_PRIORITY=-4", NULL};
     server_start(&server, lower);
@@ -240,9 +252,12 @@ START_TEST(a_request_outlives_its_key)
     server_start(&server, settings);
     client_open(&client, &server);
     static const char body[] = "{\"model\":\"slow\",\"prompt\":\"a\",\"max_tokens\":60}";
-    client_say(&client, "POST /v1/completions HTTP/1.1\r\nHost: t\r\n" BEARER("ck_infer") "Content-Length: %zu\r\n\r\n%s",
-               sizeof body - 1, body);
-    AWAIT(strstr(ask_as(&server, BEARER("ck_metrics"), "GET", "/metrics", NULL)->body, "sequences_active 1\n"));
+    client_say(
+        &client,
+        "POST /v1/completions HTTP/1.1\r\nHost: t\r\n" BEARER("ck_infer") "Content-Length: %zu\r\n\r\n%s",
+        sizeof body - 1, body);
+    AWAIT(
+        strstr(ask_as(&server, BEARER("ck_metrics"), "GET", "/metrics", NULL)->body, "sequences_active 1\n"));
     write_keys(STEPS);
     for (int i = 2; i < 5; i++) {
         server_signal(&server, SIGHUP);

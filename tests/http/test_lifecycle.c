@@ -112,11 +112,17 @@ START_TEST(a_stop_in_the_middle_of_everything_is_clean)
         client_open(&clients[i], &server);
         switch (i % 4) {
         case 0: client_say(&clients[i], "POST /v1/forecast HTTP/1.1\r\nHos"); break;
-        case 1: client_say(&clients[i], "POST /v1/forecast HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
-                           "Content-Length: 100\r\n\r\n{\"ser"); break;
-        case 2: client_post(&clients[i], "/v1/completions",
-                            "{'model':'tiny-characters','prompt':'a','max_tokens':2000,'stream':true}"); break;
-        case 3: client_post(&clients[i], "/v1/forecast", "{'series':[1,2],'horizon':200,'num_samples':100}"); break;
+        case 1:
+            client_say(&clients[i], "POST /v1/forecast HTTP/1.1\r\nHost: t\r\nContent-Type: "
+                                    "application/json\r\nContent-Length: 100\r\n\r\n{\"ser");
+            break;
+        case 2:
+            client_post(&clients[i], "/v1/completions",
+                        "{'model':'tiny-characters','prompt':'a','max_tokens':2000,'stream':true}");
+            break;
+        case 3:
+            client_post(&clients[i], "/v1/forecast", "{'series':[1,2],'horizon':200,'num_samples':100}");
+            break;
         }
     }
     server_signal(&server, SIGTERM);
@@ -180,8 +186,9 @@ static void spoil_weights(const char *name, const char *end, size_t n, size_t cu
 
 START_TEST(broken_bundles_are_named_and_the_others_served)
 {
-    static const char *const broken[] = {"truncated", "nan", "infinite", "shape", "missing", "offsets", "syntax", "task",
-                                         "misspelt", "golden", "empty", "header", "deep", "tokens", "surplus"};
+    static const char *const broken[] = {"truncated", "nan",    "infinite", "shape",    "missing",
+                                         "offsets",   "syntax", "task",     "misspelt", "golden",
+                                         "empty",     "header", "deep",     "tokens",   "surplus"};
     char setting[600], deep[2000];
     spoil_weights("truncated", "", 0, 8);
     spoil_weights("nan", "\0\0\xc0\x7f", 4, 0);
@@ -244,7 +251,8 @@ START_TEST(a_server_may_have_no_models)
     server_start(&server, settings);
     struct reply *models = ask(&server, "GET", "/v1/models", NULL);
     ck_assert_int_eq(length_at(models, "data"), 0);
-    expect_error(post(&server, "/v1/forecast", "{'series':[1,2],'horizon':1}"), 404, "model_not_found", "model");
+    expect_error(post(&server, "/v1/forecast", "{'series':[1,2],'horizon':1}"), 404, "model_not_found",
+                 "model");
     ck_assert_int_eq(server_stop(&server), 0);
 }
 END_TEST
@@ -257,7 +265,8 @@ START_TEST(every_precision_and_kernel_set_serves)
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
         const char *const settings[] = {choices[i], NULL};
         server_start(&server, settings);
-        expect_ok(post(&server, "/v1/completions", "{'model':'tiny-characters','prompt':'ab','max_tokens':9}"));
+        expect_ok(post(&server, "/v1/completions",
+                       "{'model':'tiny-characters','prompt':'ab','max_tokens':9}"));
         expect_ok(post(&server, "/v1/forecast", "{'series':[1,2],'horizon':3}"));
         expect_ok(post(&server, "/v1/classify", "{'model':'tiny-labels','input':'good'}"));
         ck_assert_int_eq(server_stop(&server), 0);
@@ -267,13 +276,15 @@ END_TEST
 
 START_TEST(single_models_may_have_a_precision_of_their_own)
 {
-    const char *const settings[] = {"CAROUSEL_MODELS_PRECISION=float16,tiny-labels=int8,tiny-lebals=int8", NULL};
+    const char *const settings[] = {"CAROUSEL_MODELS_PRECISION=float16,tiny-labels=int8,tiny-lebals=int8",
+                                    NULL};
     server_start(&server, settings);
     struct reply *model = ask(&server, "GET", "/v1/models/tiny-labels", NULL);
     ck_assert_str_eq(text_at(model, "precision"), "int8");
     ck_assert(cJSON_IsNull(reply_at(model, "recommended_precision")));
     ck_assert_str_eq(text_at(ask(&server, "GET", "/v1/models/tiny-series", NULL), "precision"), "float16");
-    ck_assert_ptr_nonnull(strstr(server_log(&server), "models.precision names model 'tiny-lebals', which is not served"));
+    ck_assert_ptr_nonnull(strstr(server_log(&server),
+                                 "models.precision names model 'tiny-lebals', which is not served"));
     ck_assert_ptr_null(strstr(server_log(&server), "'tiny-labels', which"));
     ck_assert_int_eq(server_stop(&server), 0);
 }

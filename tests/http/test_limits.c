@@ -12,8 +12,9 @@ static struct reply reply;
 START_TEST(a_full_queue_is_a_429_at_once)
 {
     enum { N = 12 };
-    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1", "CAROUSEL_SCHEDULER_MAX_BATCH=1",
-                                    "CAROUSEL_SCHEDULER_QUEUE_SEQUENCES=3", NULL};
+    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1",
+                                    "CAROUSEL_SCHEDULER_MAX_BATCH=1", "CAROUSEL_SCHEDULER_QUEUE_SEQUENCES=3",
+                                    NULL};
     static struct client clients[N];
     server_start(&server, settings);
     client_occupy(&clients[0], &server);
@@ -47,8 +48,9 @@ END_TEST
 
 START_TEST(steps_that_wait_are_bounded_too)
 {
-    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1", "CAROUSEL_SCHEDULER_MAX_BATCH=1",
-                                    "CAROUSEL_SCHEDULER_QUEUE_STEPS=20000", NULL};
+    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1",
+                                    "CAROUSEL_SCHEDULER_MAX_BATCH=1", "CAROUSEL_SCHEDULER_QUEUE_STEPS=20000",
+                                    NULL};
     static struct client one, two;
     server_start(&server, settings);
     client_occupy(&one, &server);
@@ -84,13 +86,14 @@ END_TEST
 
 START_TEST(a_deadline_that_passes_is_a_504)
 {
-    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1", "CAROUSEL_SCHEDULER_MAX_BATCH=1",
-                                    NULL};
+    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1",
+                                    "CAROUSEL_SCHEDULER_MAX_BATCH=1", NULL};
     static struct client aboard;
     server_start(&server, settings);
     /* computing */
     double began = now_ms();
-    expect_error(post(&server, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000,'timeout_ms':200}"),
+    expect_error(post(&server, "/v1/completions",
+                      "{'model':'slow','prompt':'a','max_tokens':16000,'timeout_ms':200}"),
                  504, "deadline_exceeded", NULL);
     ck_assert_double_ge(now_ms() - began, 199);
     ck_assert_double_lt(now_ms() - began, patience_ms(10000));
@@ -98,7 +101,8 @@ START_TEST(a_deadline_that_passes_is_a_504)
     /* queued */
     client_occupy(&aboard, &server);
     began = now_ms();
-    expect_error(post(&server, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':5,'timeout_ms':200}"),
+    expect_error(post(&server, "/v1/completions",
+                      "{'model':'slow','prompt':'a','max_tokens':5,'timeout_ms':200}"),
                  504, "deadline_exceeded", NULL);
     ck_assert_double_lt(now_ms() - began, patience_ms(10000));
     ck_assert(metric_becomes(&server, "carousel_queue_depth", 0));
@@ -219,8 +223,8 @@ static char *wordy_request(void)
     return body;
 }
 
-/* Who asks for long answers and does not read them holds so much memory and no more; others get their short answers
- * all the same. */
+/* Who asks for long answers and does not read them holds so much memory and no more; others get their short
+ * answers all the same. */
 START_TEST(answers_that_nobody_reads_cannot_take_all_memory)
 {
     enum { ANSWER_BYTES = 14 << 20 }; /* more than sockets hold */

@@ -229,9 +229,11 @@ END_TEST
 
 /* Web pages --------------------------------------------------------------------------------- */
 
-static const char *const cors_settings[] = {"CAROUSEL_HTTP_CORS_ORIGINS=https://a.example, http://b.example:3000", NULL};
+static const char *const cors_settings[] = {
+    "CAROUSEL_HTTP_CORS_ORIGINS=https://a.example, http://b.example:3000", NULL};
 #define ORIGIN(origin) "Origin: " origin "\r\n"
-#define ASKS "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization,x-other\r\n"
+#define ASKS                                                                                                 \
+    "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization,x-other\r\n"
 
 /* The page of this origin may read the answer; "": no page may. Caches are told that it depends on the
  * origin. */
@@ -253,8 +255,9 @@ START_TEST(pages_of_listed_origins_may_read)
     found = ask_as(&server, ORIGIN("https://a.example"), "POST", "/v1/forecast", "{}");
     ck_assert_int_eq(found->status, 400);
     expect_readable(found, "https://a.example");
-    static const char *const others[] = {"", ORIGIN("https://a.example:443"), ORIGIN("http://a.example"), ORIGIN("null"),
-                                         ORIGIN("https://a.example, http://b.example:3000"), ORIGIN("*")};
+    static const char *const others[] = {"", ORIGIN("https://a.example:443"), ORIGIN("http://a.example"),
+                                         ORIGIN("null"), ORIGIN("https://a.example, http://b.example:3000"),
+                                         ORIGIN("*")};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         found = ask_as(&server, others[i], "GET", "/v1/models", NULL);
         expect_ok(found);
@@ -267,13 +270,15 @@ END_TEST
 /* These are written past libmicrohttpd, while the body still comes. */
 START_TEST(pages_may_read_why_a_body_was_cut_off)
 {
-    const char *const settings[] = {cors_settings[0], "CAROUSEL_LIMITS_BODY_BYTES=1024", "CAROUSEL_TIMEOUTS_BODY_S=1", NULL};
+    const char *const settings[] = {cors_settings[0], "CAROUSEL_LIMITS_BODY_BYTES=1024",
+                                    "CAROUSEL_TIMEOUTS_BODY_S=1", NULL};
     static char block[1100];
     memset(block, ' ', sizeof block);
     server_start(&server, settings);
     for (int late = 0; late < 2; late++) {
         client_open(&client, &server);
-        client_say(&client, "POST /v1/forecast HTTP/1.1\r\nHost: t\r\n" ORIGIN("https://a.example") "Transfer-Encoding: chunked\r\n\r\n");
+        client_say(&client, "POST /v1/forecast HTTP/1.1\r\nHost: t\r\n" ORIGIN(
+                                "https://a.example") "Transfer-Encoding: chunked\r\n\r\n");
         if (late) client_say(&client, "1\r\n{\r\n");
         else client_say(&client, "44c\r\n%.1100s\r\n", block);
         ck_assert(client_read(&client, &reply));
@@ -294,7 +299,8 @@ START_TEST(a_preflight_needs_no_key_and_asks_no_model)
 {
     const char *const settings[] = {cors_settings[0], keys_setting(), NULL};
     server_start(&server, settings);
-    struct reply *found = ask_as(&server, ORIGIN("https://a.example") ASKS, "OPTIONS", "/v1/completions", NULL);
+    struct reply *found = ask_as(&server, ORIGIN("https://a.example") ASKS, "OPTIONS", "/v1/completions",
+                                 NULL);
     ck_assert_int_eq(found->status, 204);
     expect_readable(found, "https://a.example");
     ck_assert_str_eq(reply_header(found, "Access-Control-Allow-Methods"), "POST");
@@ -302,8 +308,10 @@ START_TEST(a_preflight_needs_no_key_and_asks_no_model)
     ck_assert_int_gt(atoi(reply_header(found, "Access-Control-Max-Age")), 0);
     expect_error(ask_as(&server, ORIGIN("https://c.example") ASKS, "OPTIONS", "/v1/completions", NULL), 403,
                  "permission_denied", "");
-    ck_assert_int_eq(ask_as(&server, ORIGIN("https://a.example") ASKS, "OPTIONS", "/nowhere", NULL)->status, 404);
-    ck_assert_int_eq(ask_as(&server, ORIGIN("https://a.example"), "OPTIONS", "/v1/models", NULL)->status, 405);
+    ck_assert_int_eq(ask_as(&server, ORIGIN("https://a.example") ASKS, "OPTIONS", "/nowhere", NULL)->status,
+                     404);
+    ck_assert_int_eq(ask_as(&server, ORIGIN("https://a.example"), "OPTIONS", "/v1/models", NULL)->status,
+                     405);
     found = ask_as(&server, ORIGIN("https://a.example"), "POST", "/v1/forecast", FORECAST);
     expect_error(found, 401, "invalid_api_key", "");
     expect_readable(found, "https://a.example");
@@ -318,7 +326,8 @@ START_TEST(without_a_list_there_is_no_cors)
     expect_ok(found);
     ck_assert_str_eq(reply_header(found, "Access-Control-Allow-Origin"), "");
     ck_assert_str_eq(reply_header(found, "Vary"), "");
-    ck_assert_int_eq(ask_as(&server, ORIGIN("https://a.example") ASKS, "OPTIONS", "/v1/completions", NULL)->status, 405);
+    ck_assert_int_eq(ask_as(&server, ORIGIN("https://a.example") ASKS, "OPTIONS", "/v1/completions",
+                            NULL)->status, 405);
     ck_assert_int_eq(server_stop(&server), 0);
 }
 END_TEST

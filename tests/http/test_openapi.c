@@ -78,9 +78,10 @@ START_TEST(every_route_is_described_and_nothing_else)
                       "docs/openapi.yaml lacks OPTIONS %s, which needs no key", routes[i].path);
     }
     const cJSON *path, *method;
-    cJSON_ArrayForEach(path, json_at(document, "paths"))
-        cJSON_ArrayForEach(method, path) n += strcmp(method->string, "parameters") && strcmp(method->string, "options");
-    ck_assert_msg(n == N_ROUTES, "docs/openapi.yaml has %d operations; server/routes.def has %d", n, N_ROUTES);
+    cJSON_ArrayForEach(path, json_at(document, "paths")) cJSON_ArrayForEach(method, path)
+        n += strcmp(method->string, "parameters") && strcmp(method->string, "options");
+    ck_assert_msg(n == N_ROUTES, "docs/openapi.yaml has %d operations; server/routes.def has %d", n,
+                  N_ROUTES);
 }
 END_TEST
 
@@ -147,9 +148,12 @@ START_TEST(what_needs_a_key_says_so)
     for (int i = 0; i < N_ROUTES; i++) {
         cJSON *found = operation(routes[i].method, routes[i].path), *responses = json_at(found, "responses");
         bool key = strcmp(routes[i].scopes, "OPEN") != 0;
-        ck_assert_msg((json_at(found, "security") != NULL) == key && (json_at(responses, "401") != NULL) == key &&
-                      (json_at(responses, "403") != NULL) == key, "%s %s has the scopes %s; expected %s in docs/openapi.yaml",
-                      routes[i].method, routes[i].path, routes[i].scopes, key ? "security, 401 and 403" : "none of security, 401, 403");
+        ck_assert_msg((json_at(found, "security") != NULL) == key &&
+                      (json_at(responses, "401") != NULL) == key &&
+                      (json_at(responses, "403") != NULL) == key,
+                      "%s %s has the scopes %s; expected %s in docs/openapi.yaml", routes[i].method,
+                      routes[i].path, routes[i].scopes,
+                      key ? "security, 401 and 403" : "none of security, 401, 403");
     }
 }
 END_TEST

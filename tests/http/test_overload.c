@@ -47,9 +47,14 @@ static void begin(struct client *client, int i)
     case 0:
     case 1: client_post(client, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':6000}"); break;
     case 2:
-    case 3: client_post(client, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':6000,'stream':true}"); break;
-    case 4: client_say(client, "POST /v1/completions HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
-                       "Content-Length: 100000\r\n\r\n{\"prompt\":\""); break;
+    case 3:
+        client_post(client, "/v1/completions",
+                    "{'model':'slow','prompt':'a','max_tokens':6000,'stream':true}");
+        break;
+    case 4:
+        client_say(client, "POST /v1/completions HTTP/1.1\r\nHost: t\r\nContent-Type: "
+                           "application/json\r\nContent-Length: 100000\r\n\r\n{\"prompt\":\"");
+        break;
     case 5: client_say(client, "POST /v1/completions HTTP/1.1\r\nHost: t\r\nContent-Ty"); break;
     }
 }
@@ -90,9 +95,11 @@ static double come_and_go(void)
 
 START_TEST(hundreds_of_clients_who_vanish_leave_nothing_behind)
 {
-    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1", "CAROUSEL_SCHEDULER_MAX_BATCH=8",
-                                    "CAROUSEL_LOG_ACCESS=false", "CAROUSEL_SCHEDULER_QUEUE_WAIT_MS=0",
-                                    "CAROUSEL_TIMEOUTS_REQUEST_MS=0", NULL}; /* nobody is refused for the wait */
+    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1",
+                                    "CAROUSEL_SCHEDULER_MAX_BATCH=8", "CAROUSEL_LOG_ACCESS=false",
+                                    /* nobody is refused for the wait */
+                                    "CAROUSEL_SCHEDULER_QUEUE_WAIT_MS=0", "CAROUSEL_TIMEOUTS_REQUEST_MS=0",
+                                    NULL};
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
@@ -111,9 +118,12 @@ START_TEST(hundreds_of_clients_who_vanish_leave_nothing_behind)
     /* The allocator keeps much of what one round took, and two more rounds take no more, but for its
      * disorder. Sanitizers keep what was freed. */
     double grown = metric(&server, "carousel_resident_memory_bytes") - resident;
-    ck_assert_msg(patience_ms(1) > 1 || grown < bytes * 0.75, "%.0f bytes more than after the first round of %.0f", grown, bytes);
-    ck_assert_double_eq(metric(&server, "carousel_requests_finished_total{reason=\"cancelled\"}"), ROUNDS * VANISHING * 4 / 6);
-    ck_assert_double_eq(metric(&server, "carousel_queue_duration_seconds_count"), ROUNDS * VANISHING * 4 / 6 + 1);
+    ck_assert_msg(patience_ms(1) > 1 || grown < bytes * 0.75,
+                  "%.0f bytes more than after the first round of %.0f", grown, bytes);
+    ck_assert_double_eq(metric(&server, "carousel_requests_finished_total{reason=\"cancelled\"}"),
+                        ROUNDS * VANISHING * 4 / 6);
+    ck_assert_double_eq(metric(&server, "carousel_queue_duration_seconds_count"),
+                        ROUNDS * VANISHING * 4 / 6 + 1);
     expect_ok(post(&server, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':2}"));
     ck_assert_int_eq(server_stop(&server), 0);
 }
@@ -152,7 +162,8 @@ END_TEST
 START_TEST(one_client_does_not_hold_up_another)
 {
     enum { FLOOD = 100 };
-    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1", "CAROUSEL_SCHEDULER_MAX_BATCH=2", NULL};
+    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1",
+                                    "CAROUSEL_SCHEDULER_MAX_BATCH=2", NULL};
     static struct client flood[FLOOD], other;
     server_start(&server, settings);
     for (int i = 0; i < FLOOD; i++) {
@@ -176,7 +187,8 @@ END_TEST
 START_TEST(a_higher_priority_boards_before_what_came_earlier)
 {
     enum { LOW = 5 };
-    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1", "CAROUSEL_SCHEDULER_MAX_BATCH=1",
+    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1",
+                                    "CAROUSEL_SCHEDULER_MAX_BATCH=1",
                                     "CAROUSEL_SCHEDULER_PRIORITY_MS=3600000", NULL};
     static struct client aboard, low[LOW], high;
     server_start(&server, settings);
@@ -209,8 +221,9 @@ END_TEST
 START_TEST(what_cannot_be_in_time_is_refused_at_once)
 {
     enum { N = 300, LONG = 60000 };
-    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1", "CAROUSEL_SCHEDULER_MAX_BATCH=1",
-                                    "CAROUSEL_SCHEDULER_QUEUE_WAIT_MS=0", NULL};
+    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=1",
+                                    "CAROUSEL_SCHEDULER_MAX_BATCH=1", "CAROUSEL_SCHEDULER_QUEUE_WAIT_MS=0",
+                                    NULL};
     static struct client clients[N];
     static char prompt[LONG + 1];
     server_start(&server, settings);
@@ -219,7 +232,8 @@ START_TEST(what_cannot_be_in_time_is_refused_at_once)
         client_post(&clients[i], "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':20}");
     }
     AWAIT(metric(&server, "carousel_requests_finished_total{reason=\"length\"}") >= 12);
-    struct reply *late = post(&server, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':20,'timeout_ms':60}");
+    struct reply *late = post(&server, "/v1/completions",
+                              "{'model':'slow','prompt':'a','max_tokens':20,'timeout_ms':60}");
     expect_error(late, 429, "queue_full", NULL);
     expect_retry_after(late, 60);
     memset(prompt, 'a', LONG);
@@ -244,7 +258,8 @@ START_TEST(requests_may_not_take_all_memory)
 {
     const char *const settings[] = {slow_setting(), "CAROUSEL_LIMITS_JOBS_BYTES=1MiB", NULL};
     server_start(&server, settings);
-    struct reply *refused = post(&server, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':16000,'n':16}");
+    struct reply *refused = post(&server, "/v1/completions",
+                                 "{'model':'slow','prompt':'a','max_tokens':16000,'n':16}");
     expect_error(refused, 503, "no_memory", NULL);
     expect_retry_after(refused, 60);
     expect_ok(post(&server, "/v1/completions", "{'model':'slow','prompt':'a','max_tokens':2}"));
@@ -257,8 +272,10 @@ END_TEST
 START_TEST(sigterm_under_load_answers_everybody)
 {
     enum { N = 200 };
-    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=2", "CAROUSEL_SCHEDULER_MAX_BATCH=8",
-                                    "CAROUSEL_SCHEDULER_QUEUE_SEQUENCES=100", "CAROUSEL_SERVER_DRAIN_TIMEOUT_S=1", NULL};
+    const char *const settings[] = {slow_setting(), "CAROUSEL_SCHEDULER_WORKERS=2",
+                                    "CAROUSEL_SCHEDULER_MAX_BATCH=8",
+                                    "CAROUSEL_SCHEDULER_QUEUE_SEQUENCES=100",
+                                    "CAROUSEL_SERVER_DRAIN_TIMEOUT_S=1", NULL};
     static struct client clients[N];
     int answers[3] = {0};
     server_start(&server, settings);

@@ -25,7 +25,8 @@ static const char *in_folder(const char *name)
 
 static void setup(void)
 {
-    snprintf(folder, sizeof folder, "repository-%d-%.0f", (int)getpid(), now_ms()); /* numbers of processes come again */
+    snprintf(folder, sizeof folder, "repository-%d-%.0f", (int)getpid(),
+             now_ms()); /* numbers of processes come again */
     snprintf(folder_setting, sizeof folder_setting, "CAROUSEL_MODELS_FOLDERS=%s", scratch_path(folder));
     file_write(in_folder("README"), "", 0);
 }
@@ -98,7 +99,8 @@ START_TEST(sighup_rereads_the_folders)
     ck_assert_int_eq(strncmp(description("changes"), "Anew: ", 6), 0);
     ck_assert_int_ne(strncmp(description("same"), "Anew: ", 6), 0);
     expect_ok(post(&server, "/v1/completions", "{'model':'comes','prompt':'the','max_tokens':3}"));
-    expect_error(post(&server, "/v1/classify", "{'model':'goes','input':'good'}"), 404, "model_not_found", "model");
+    expect_error(post(&server, "/v1/classify", "{'model':'goes','input':'good'}"), 404, "model_not_found",
+                 "model");
     await_log(&server, "model goes:1 is no longer served", 1);
     ck_assert_ptr_null(strstr(strstr(server_log(&server), "SIGHUP"), "model same:1"));
     ck_assert_int_eq(server_stop(&server), 0);
@@ -169,10 +171,11 @@ END_TEST
 START_TEST(a_stream_finishes_on_the_model_it_began_with)
 {
     enum { TOKENS = 12000 };
-    static const char body[] = "{'model':'m','prompt':'ab','max_tokens':12000,'seed':5,'logprobs':20,'stream':true,"
-                               "'stream_options':{'include_usage':true}}";
-    const char *const settings[] = {folder_setting, "CAROUSEL_STREAM_CHUNK_MS=0", "CAROUSEL_LIMITS_UNREAD_TOKENS=16",
-                                    "CAROUSEL_TIMEOUTS_WRITE_S=600", NULL};
+    static const char body[] = "{'model':'m','prompt':'ab','max_tokens':12000,'seed':5,'logprobs':20,'stream'"
+                               ":true,'stream_options':{'include_usage':true}}";
+    const char *const settings[] = {folder_setting, "CAROUSEL_STREAM_CHUNK_MS=0",
+                                    "CAROUSEL_LIMITS_UNREAD_TOKENS=16", "CAROUSEL_TIMEOUTS_WRITE_S=600",
+                                    NULL};
     put("tiny-characters", "m");
     put("tiny-words", ".new");
     server_start(&server, settings);
@@ -238,7 +241,8 @@ static const char *sum_of(const char *id)
 /* In int8, which hides it from the golden vectors: by polling, by SIGHUP and at the start. */
 START_TEST(weights_of_another_sum_are_not_served)
 {
-    const char *const settings[] = {folder_setting, "CAROUSEL_MODELS_PRECISION=int8", "CAROUSEL_MODELS_POLL_S=1", NULL};
+    const char *const settings[] = {folder_setting, "CAROUSEL_MODELS_PRECISION=int8",
+                                    "CAROUSEL_MODELS_POLL_S=1", NULL};
     char sum[65], named[128];
     put("tiny-series", "m");
     put("tiny-series", "without");
@@ -249,15 +253,22 @@ START_TEST(weights_of_another_sum_are_not_served)
     flip("m");
     flip("without");
     AWAIT(strcmp(sum_of("without"), sum) != 0);
-    await_log(&server, "model m: a bundle is refused, what was served before still is: model.safetensors: its sha256 is ", 1);
+    await_log(
+        &server,
+        "model m: a bundle is refused, what was served before still is: model.safetensors: its sha256 is ",
+        1);
     server_signal(&server, SIGHUP);
-    await_log(&server, "model m: a bundle is refused, what was served before still is: model.safetensors: its sha256 is ", 2);
+    await_log(
+        &server,
+        "model m: a bundle is refused, what was served before still is: model.safetensors: its sha256 is ",
+        2);
     ck_assert_str_eq(sum_of("m"), sum);
     expect_ok(post(&server, "/v1/forecast", "{'model':'m','series':[1,2],'horizon':1}"));
     ck_assert_int_eq(server_stop(&server), 0);
     server_start(&server, settings);
     expect_ok(post(&server, "/v1/forecast", "{'model':'without','series':[1,2],'horizon':1}"));
-    expect_error(post(&server, "/v1/forecast", "{'model':'m','series':[1,2],'horizon':1}"), 404, "model_not_found", "model");
+    expect_error(post(&server, "/v1/forecast", "{'model':'m','series':[1,2],'horizon':1}"), 404,
+                 "model_not_found", "model");
     flip("m"); /* back */
     ck_assert(is_ready("m", "1", true));
     ck_assert_str_eq(sum_of("m"), sum);
@@ -306,8 +317,10 @@ START_TEST(memory_returns_when_a_model_goes)
                !keeps_freed_memory())
             sleep_ms(10);
         if (i == 0) sleep_ms(200), now = empty = resident_mib();
-        ck_assert_msg(keeps_freed_memory() || now < full - 30, "%.1f MiB with the model, %.1f without", full, now);
-        ck_assert_msg(keeps_freed_memory() || now < empty + 4, "%.1f MiB after round %d, %.1f after the first", now, i, empty);
+        ck_assert_msg(keeps_freed_memory() || now < full - 30, "%.1f MiB with the model, %.1f without", full,
+                      now);
+        ck_assert_msg(keeps_freed_memory() || now < empty + 4,
+                      "%.1f MiB after round %d, %.1f after the first", now, i, empty);
         move(".slow", "slow");
     }
     ck_assert_int_eq(server_stop(&server), 0);
@@ -402,13 +415,15 @@ START_TEST(models_are_loaded_and_unloaded_by_request)
     ck_assert_int_eq(length_at(loaded, ""), 1);
     ck_assert_int_eq(forecasts(FORECAST("n")), 200);
 
-    ck_assert_str_eq(state_in(admin("/v2/repository/models/m/unload", "{\"parameters\":{\"unload_dependents\":false}}"),
+    ck_assert_str_eq(state_in(admin("/v2/repository/models/m/unload",
+                                    "{\"parameters\":{\"unload_dependents\":false}}"),
                               "m", "1", &reason), "UNAVAILABLE");
     ck_assert_str_eq(reason, "unloaded by request");
     ck_assert_int_eq(forecasts(FORECAST("m")), 404);
     server_signal(&server, SIGHUP);
     await_log(&server, "SIGHUP", 1);
-    ck_assert_str_eq(state_in(admin("/v2/repository/models/n/load", NULL), "n", "1", NULL), "READY"); /* after the SIGHUP */
+    ck_assert_str_eq(state_in(admin("/v2/repository/models/n/load", NULL), "n", "1", NULL),
+                     "READY");                       /* after the SIGHUP */
     ck_assert_int_eq(forecasts(FORECAST("m")), 404); /* a SIGHUP does not bring it back */
     struct reply *index = admin("/v2/repository/index", "{\"ready\":true}");
     ck_assert_str_eq(state_in(index, "m", "1", NULL), "");
@@ -440,10 +455,12 @@ START_TEST(a_reload_answers_with_the_new_model_or_the_fault)
     ck_assert_int_eq(forecasts(FORECAST("m")), 200);
 
     edit("m", "config.json", "context_lenght", "context_length");
-    edit("m", "config.json", "\"task\"", "\"sha256\": \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\", \"task\"");
+    edit("m", "config.json", "\"task\"",
+         "\"sha256\": \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\", \"task\"");
     refused = admin("/v1/models/m/reload", NULL);
     expect_error(refused, 422, "bundle_refused", NULL);
-    ck_assert_ptr_nonnull(strstr(text_at(refused, "error.message"), " expects 0123456789abcdef0123456789abcdef01"));
+    ck_assert_ptr_nonnull(strstr(text_at(refused, "error.message"),
+                                 " expects 0123456789abcdef0123456789abcdef01"));
     ck_assert_ptr_nonnull(strstr(text_at(refused, "error.message"), ": the file is damaged, incomplete or "));
     edit("m", "config.json", "\"sha256\": \"01", "\"_sha256\": \"01");
     expect_ok(admin("/v1/models/m/reload", NULL));
@@ -497,7 +514,8 @@ START_TEST(versions_are_pinned_or_the_latest)
     put("tiny-series", "m/.10");
     move("m/.10", "m/10");
     expect_ok(admin("/v1/models/m:10/reload", NULL));
-    ck_assert_str_eq(text_at(ask_as(&server, BEARER("ck_infer"), "GET", "/v1/models/m", NULL), "version"), "10");
+    ck_assert_str_eq(text_at(ask_as(&server, BEARER("ck_infer"), "GET", "/v1/models/m", NULL), "version"),
+                     "10");
     ck_assert_int_eq(forecasts(FORECAST("m:2")), 200);
     ck_assert_int_eq(server_stop(&server), 0);
 

@@ -16,20 +16,25 @@ static const struct {
     const char *path, *body;
     const char *part; /* of the answer: the rest holds ids and times */
 } requests[] = {
-    {"/v1/completions", "{'model':'tiny-characters','prompt':'hello, world','max_tokens':120,'seed':7,'logprobs':5}",
+    {"/v1/completions",
+     "{'model':'tiny-characters','prompt':'hello, world','max_tokens':120,'seed':7,'logprobs':5}",
      "choices"},
     {"/v1/completions",
-     "{'model':'tiny-characters','prompt':['a','bc'],'n':3,'best_of':4,'max_tokens':40,'seed':8,'top_p':0.9,'top_k':20,"
-     "'min_p':0.01,'repetition_penalty':1.1,'presence_penalty':0.5,'frequency_penalty':0.3,'stop':['zz','qq']}",
+     "{'model':'tiny-characters','prompt':['a','bc'],'n':3,'best_of':4,'max_tokens':40,'seed':8,'top_p':0.9,"
+     "'top_k':20,'min_p':0.01,'repetition_penalty':1.1,'presence_penalty':0.5,'frequency_penalty':0.3,"
+     "'stop':['zz','qq']}",
      "choices"},
-    {"/v1/completions", "{'model':'tiny-words','prompt':'the cat sat','n':4,'max_tokens':60,'seed':9}", "choices"},
-    {"/v1/completions", "{'model':'tiny-bytes','prompt':'0','n':2,'max_tokens':60,'seed':10,'temperature':1.5}",
+    {"/v1/completions", "{'model':'tiny-words','prompt':'the cat sat','n':4,'max_tokens':60,'seed':9}",
      "choices"},
+    {"/v1/completions",
+     "{'model':'tiny-bytes','prompt':'0','n':2,'max_tokens':60,'seed':10,'temperature':1.5}", "choices"},
     {"/v1/score", "{'model':'tiny-characters','input':'the quick brown fox jumps over the lazy dog.'}", NULL},
     {"/v1/forecast",
-     "{'series':[[1,2,3,4],[5,null,3,2,1,0,-1],[100]],'horizon':12,'num_samples':5,'seed':3,'quantiles':[0.1,0.5,0.9]}",
+     "{'series':[[1,2,3,4],[5,null,3,2,1,0,-1],[100]],'horizon':12,'num_samples':5,'seed':3,'quantiles':[0.1,"
+     "0.5,0.9]}",
      "forecasts"},
-    {"/v1/classify", "{'model':'tiny-labels','input':['a very good film .','bad bad film','not a film']}", "results"},
+    {"/v1/classify", "{'model':'tiny-labels','input':['a very good film .','bad bad film','not a film']}",
+     "results"},
     {"/v1/classify", "{'model':'tiny-gestures','input':[[1,0,-2],[0,1,-1],[3,3,3]]}", "results"},
     {"/v1/embeddings", "{'model':'tiny-characters','input':['hello','a']}", "data"},
 };
@@ -88,7 +93,8 @@ static void join(struct client *client, int k)
         client_post(client, "/v1/classify", "{'model':'tiny-labels','input':'a very very bad film'}");
         break;
     case 3:
-        snprintf(body, sizeof body, "{'model':'tiny-bytes','prompt':'x','max_tokens':%d,'seed':%d,'n':2}", 30 + 5 * k, k);
+        snprintf(body, sizeof body, "{'model':'tiny-bytes','prompt':'x','max_tokens':%d,'seed':%d,'n':2}",
+                 30 + 5 * k, k);
         client_post(client, "/v1/completions", body);
         break;
     }
@@ -104,8 +110,8 @@ static void compare(const char *const *settings, char **expected)
         if (expected[i] == NULL) {
             expected[i] = alone;
         } else {
-            ck_assert_msg(strcmp(alone, expected[i]) == 0, "%s\n%s\nand with %s\n%s", requests[i].body, expected[i],
-                          settings[0], alone);
+            ck_assert_msg(strcmp(alone, expected[i]) == 0, "%s\n%s\nand with %s\n%s", requests[i].body,
+                          expected[i], settings[0], alone);
             cJSON_free(alone);
         }
     }

@@ -144,7 +144,8 @@ END_TEST
 START_TEST(max_tokens_left_out_is_the_bundles)
 {
     struct reply *reply = post(&server, "/v1/completions",
-                               "{'model':'tiny-characters','prompt':'a','logit_bias':{'2':100}}"); /* never the end */
+                               /* never the end */
+                               "{'model':'tiny-characters','prompt':'a','logit_bias':{'2':100}}");
     expect_ok(reply);
     ck_assert_double_eq(number_at(reply, "usage.completion_tokens"), 256);
 }
@@ -153,8 +154,8 @@ END_TEST
 START_TEST(temperature_0_is_greedy_whatever_the_seed)
 {
     char text[256];
-    struct reply *reply = post(&server, "/v1/completions",
-                               "{'model':'tiny-characters','prompt':'a','max_tokens':40,'temperature':0,'seed':1}");
+    struct reply *reply = post(&server, "/v1/completions", "{'model':'tiny-characters','prompt':'a',"
+                               "'max_tokens':40,'temperature':0,'seed':1}");
     expect_ok(reply);
     snprintf(text, sizeof text, "%s", text_at(reply, "choices.0.text"));
     reply = post(&server, "/v1/completions",
@@ -168,8 +169,8 @@ END_TEST
 
 START_TEST(prompts_times_n_choices_come_in_order)
 {
-    struct reply *reply = post(&server, "/v1/completions",
-                               "{'model':'tiny-characters','prompt':['a','bb'],'n':3,'max_tokens':4,'seed':1}");
+    struct reply *reply = post(&server, "/v1/completions", "{'model':'tiny-characters',"
+                               "'prompt':['a','bb'],'n':3,'max_tokens':4,'seed':1}");
     expect_ok(reply);
     ck_assert_int_eq(length_at(reply, "choices"), 6);
     for (int i = 0; i < 6; i++) {
@@ -226,7 +227,8 @@ START_TEST(a_stop_string_ends_the_text_and_is_not_in_it)
     ck_assert_msg(*at != '\0', "no two letters in: %s", whole);
     char stop[3] = {at[0], at[1], '\0'};
     reply = postf(&server, "/v1/completions",
-                  "{'model':'tiny-characters','prompt':'a','max_tokens':60,'seed':5,'stop':['%s','~~']}", stop);
+                  "{'model':'tiny-characters','prompt':'a','max_tokens':60,'seed':5,'stop':['%s','~~']}",
+                  stop);
     expect_ok(reply);
     size_t n = (size_t)(strstr(whole, stop) - whole);
     ck_assert_uint_eq(strlen(text_at(reply, "choices.0.text")), n);
@@ -293,8 +295,8 @@ START_TEST(logit_bias_forbids_and_forces)
         "{'model':'tiny-characters','prompt':'a','max_tokens':8,'logit_bias':{'2':100},'seed':1}");
     expect_ok(reply);
     ck_assert_str_eq(text_at(reply, "choices.0.text"), "aaaaaaaa");
-    reply = post(&server, "/v1/completions",
-                 "{'model':'tiny-characters','prompt':'a','max_tokens':200,'logit_bias':{'2':-100},'seed':1}");
+    reply = post(&server, "/v1/completions", "{'model':'tiny-characters','prompt':'a',"
+                 "'max_tokens':200,'logit_bias':{'2':-100},'seed':1}");
     expect_ok(reply);
     ck_assert_ptr_null(strchr(text_at(reply, "choices.0.text"), 'a'));
 }
@@ -359,8 +361,8 @@ END_TEST
 
 START_TEST(a_series_is_continued)
 {
-    struct reply *reply = post(&server, "/v1/forecast",
-                               "{'model':'tiny-series','series':[2,4,8],'horizon':3,'seed':1,'quantiles':[0.1,0.5,0.9]}");
+    struct reply *reply = post(&server, "/v1/forecast", "{'model':'tiny-series','series':[2,4,8],"
+                               "'horizon':3,'seed':1,'quantiles':[0.1,0.5,0.9]}");
     expect_ok(reply);
     ck_assert_str_eq(text_at(reply, "object"), "forecast");
     ck_assert_str_eq(text_at(reply, "model"), "tiny-series");
@@ -447,7 +449,8 @@ START_TEST(texts_and_sequences_are_labelled)
     expect_ok(reply);
     ck_assert_int_eq(length_at(reply, "results"), 1);
     ck_assert_int_eq(length_at(reply, "results.0"), 2);
-    reply = post(&server, "/v1/classify", "{'model':'tiny-gestures','input':[[[1,0,-2]],[[3,0.5,1],[1,2,3]]]}");
+    reply = post(&server, "/v1/classify",
+                 "{'model':'tiny-gestures','input':[[[1,0,-2]],[[3,0.5,1],[1,2,3]]]}");
     expect_ok(reply);
     ck_assert_int_eq(length_at(reply, "results"), 2);
 }
@@ -518,8 +521,9 @@ START_TEST(the_content_type_must_be_json)
         const char *type;
         int status;
     } rows[] = {{"text/plain", 415}, {"application/x-www-form-urlencoded", 415}, {"application/jsonx", 415},
-                {"multipart/form-data; boundary=x", 415}, {"application/json", 200}, {"APPLICATION/JSON", 200},
-                {"application/json; charset=utf-8", 200}, {"application/json;charset=UTF-8", 200}};
+                {"multipart/form-data; boundary=x", 415}, {"application/json", 200},
+                {"APPLICATION/JSON", 200}, {"application/json; charset=utf-8", 200},
+                {"application/json;charset=UTF-8", 200}};
     static const char body[] = "{\"series\":[1,2],\"horizon\":1}";
     static struct reply reply;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -33,9 +33,10 @@ enum { N_ROUTES = sizeof routes / sizeof *routes };
 /* Bodies with the word in every kind of place: good ones, wrong types, fields that are unknown, JSON that is
  * broken. */
 static const char *const bodies[] = {
-    "{'model':'tiny-characters','prompt':'" CANARY "','input':'" CANARY "','max_tokens':4,'echo':true,'user':'" CANARY "'}",
-    "{'model':'tiny-characters','input':['" CANARY "'],'choices':['" CANARY "'],'prompt':['" CANARY "'],'max_tokens':2,"
-    "'stop':'" CANARY "'}",
+    "{'model':'tiny-characters','prompt':'" CANARY "','input':'" CANARY
+    "','max_tokens':4,'echo':true,'user':'" CANARY "'}",
+    "{'model':'tiny-characters','input':['" CANARY "'],'choices':['" CANARY "'],'prompt':['" CANARY
+    "'],'max_tokens':2,'stop':'" CANARY "'}",
     "{'model':'tiny-characters','prompt':'abc','max_tokens':8,'stream':true,'" CANARY "':1}",
     "{'model':'tiny-labels','input':'" CANARY "'}",
     "{'model':'tiny-series','series':[{'id':'" CANARY "','target':[1,2,3]}]}",
@@ -79,7 +80,8 @@ static void ask_with_key(const char *key, const char *method, const char *patter
 START_TEST(nothing_that_a_client_sends_is_logged)
 {
     const char *key = runs[_i].key;
-    const char *settings[] = {"CAROUSEL_LOG_LEVEL=debug", "CAROUSEL_LOG_ACCESS=true", runs[_i].auth ? keys_setting() : NULL, NULL};
+    const char *settings[] = {"CAROUSEL_LOG_LEVEL=debug", "CAROUSEL_LOG_ACCESS=true",
+                              runs[_i].auth ? keys_setting() : NULL, NULL};
     char path[200];
     int n = 0;
     server_start(&server, settings);

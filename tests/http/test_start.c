@@ -54,7 +54,8 @@ static const char *path_of(const char *route, const char *id)
 
 static void expect_loading(const char *method, const char *path)
 {
-    struct reply *reply = ask_as(&server, BEARER("ck_all"), method, path, strcmp(method, "POST") ? NULL : "{}");
+    struct reply *reply = ask_as(&server, BEARER("ck_all"), method, path,
+                                 strcmp(method, "POST") ? NULL : "{}");
     ck_assert_msg(reply->status == 503, "%s %s: %d %s", method, path, reply->status, reply->body);
     expect_retry_after(reply, 60);
     if (strncmp(path, "/v2/", 4) == 0)
@@ -86,7 +87,8 @@ START_TEST(every_route_answers_while_models_load)
     char line[80];
     snprintf(line, sizeof line, "\ncarousel_rejected_total{reason=\"loading\"} %d\n", n_refused + 1);
     ck_assert_msg(strstr(metrics->body, line) != NULL, "no %s", line);
-    ck_assert_ptr_nonnull(strstr(metrics->body, "\ncarousel_model_ready{model=\"tiny-series\",version=\"1\"} 1\n"));
+    ck_assert_ptr_nonnull(strstr(metrics->body,
+                                 "\ncarousel_model_ready{model=\"tiny-series\",version=\"1\"} 1\n"));
     ck_assert_ptr_null(strstr(metrics->body, "zz-slow"));
     server_signal(&server, SIGTERM);
     expect_stop(0);

@@ -126,11 +126,13 @@ END_TEST
 
 START_TEST(choices_of_a_stream_are_told_apart)
 {
-    struct reply *whole = post(&server, "/v1/completions",
-                               "{'model':'tiny-characters','prompt':['a','b'],'n':2,'max_tokens':50,'seed':3}");
+    struct reply *whole = post(
+        &server, "/v1/completions",
+        "{'model':'tiny-characters','prompt':['a','b'],'n':2,'max_tokens':50,'seed':3}");
     expect_ok(whole);
-    client_post(&client, "/v1/completions",
-                "{'model':'tiny-characters','prompt':['a','b'],'n':2,'max_tokens':50,'seed':3,'stream':true}");
+    client_post(
+        &client, "/v1/completions",
+        "{'model':'tiny-characters','prompt':['a','b'],'n':2,'max_tokens':50,'seed':3,'stream':true}");
     expect_stream(&story);
     ck_assert_int_eq(story.finishes, 4);
     for (int i = 0; i < 4; i++) {
@@ -224,8 +226,9 @@ END_TEST
 
 START_TEST(logprobs_are_streamed)
 {
-    client_post(&client, "/v1/completions",
-                "{'model':'tiny-characters','prompt':'ab','max_tokens':30,'stream':true,'logprobs':1,'seed':1}");
+    client_post(
+        &client, "/v1/completions",
+        "{'model':'tiny-characters','prompt':'ab','max_tokens':30,'stream':true,'logprobs':1,'seed':1}");
     expect_stream(&story);
     int tokens = 0;
     for (const char *at = reply.body; (at = strstr(at, "\"token_logprobs\":[")) != NULL; at++) {
@@ -309,8 +312,9 @@ START_TEST(a_reader_who_takes_nothing_is_dropped)
     client_open(&other, &server);
     setsockopt(other.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     /* Far more than sockets buffer; the server must neither buffer it nor wait for ever. */
-    client_post(&other, "/v1/completions",
-                "{'model':'tiny-characters','prompt':'a','max_tokens':16000,'n':16,'logprobs':20,'stream':true}");
+    client_post(
+        &other, "/v1/completions",
+        "{'model':'tiny-characters','prompt':'a','max_tokens':16000,'n':16,'logprobs':20,'stream':true}");
     ck_assert(metric_becomes(&server, "carousel_requests_finished_total{reason=\"cancelled\"}", 1));
     ck_assert(metric_becomes(&server, "carousel_sequences_active", 0));
     client_close(&other);
@@ -324,8 +328,9 @@ START_TEST(a_reader_who_is_slow_gets_all_of_it)
     expect_ok(whole);
     int small = 16384;
     setsockopt(client.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    client_post(&client, "/v1/completions",
-                "{'model':'tiny-characters','prompt':'a','max_tokens':3000,'seed':2,'stream':true,'logprobs':5}");
+    client_post(
+        &client, "/v1/completions",
+        "{'model':'tiny-characters','prompt':'a','max_tokens':3000,'seed':2,'stream':true,'logprobs':5}");
     for (size_t n = 1000; n < 30000; n += 1000) {
         ck_assert(client_fill(&client, n));
         sleep_ms(20);

@@ -128,7 +128,8 @@ const char *tls_name(const struct server *server)
     gnutls_x509_crt_t certificate;
     gnutls_x509_crt_init(&certificate);
     ck_assert_int_ge(gnutls_x509_crt_import(certificate, shown, GNUTLS_X509_FMT_DER), 0);
-    ck_assert_int_ge(gnutls_x509_crt_get_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name, &bytes), 0);
+    ck_assert_int_ge(gnutls_x509_crt_get_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name,
+                                                   &bytes), 0);
     gnutls_x509_crt_deinit(certificate);
     gnutls_deinit(session);
     gnutls_certificate_free_credentials(credentials);
@@ -144,7 +145,9 @@ void certificate_make(const char *name, const char *common_name)
     char file[128];
     gnutls_x509_privkey_init(&key);
     gnutls_x509_crt_init(&certificate);
-    ck_assert_int_ge(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0), 0);
+    ck_assert_int_ge(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+                                                  GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0),
+                     0);
     gnutls_x509_crt_set_version(certificate, 3);
     gnutls_x509_crt_set_serial(certificate, "\x01", 1);
     gnutls_x509_crt_set_activation_time(certificate, time(NULL) - 3600);

@@ -13,7 +13,8 @@ static void hear(void *context, enum repository_event event, const char *name, c
     struct shelf *shelf = context;
     size_t at = strlen(shelf->heard), room = sizeof shelf->heard - at;
     if (event == REPOSITORY_REFUSED) snprintf(shelf->heard + at, room, "%s!%s;", name, err->message);
-    else snprintf(shelf->heard + at, room, "%c%s:%s;", "+-"[event != REPOSITORY_LOADED], name, model->version);
+    else snprintf(shelf->heard + at, room, "%c%s:%s;", "+-"[event != REPOSITORY_LOADED], name,
+                  model->version);
 }
 
 enum status shelf_open(struct shelf *shelf, const char *versions)

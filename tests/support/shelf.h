@@ -24,8 +24,8 @@ void shelf_remove(struct shelf *shelf);
 enum status shelf_open(struct shelf *shelf, const char *versions);
 void shelf_close(struct shelf *shelf);
 
-/* A file or folder in it; an edit that leaves a bundle good and changes its size, so that no clock is needed to
- * see it. */
+/* A file or folder in it; an edit that leaves a bundle good and changes its size, so that no clock is needed
+ * to see it. */
 void shelf_rename(const struct shelf *shelf, const char *from, const char *to);
 void shelf_change(const struct shelf *shelf, const char *bundle);
 
@@ -36,8 +36,8 @@ const char *shelf_load(struct shelf *shelf, const char *id);
 /* A load that fails so, with a sentence of which `part` is a part. */
 void shelf_refuses(struct shelf *shelf, const char *id, enum status status, const char *part);
 
-/* What is served, "name:version "; what is known, "name:version=state " with the state's first letter; why one
- * is not served. Each until it is called again. */
+/* What is served, "name:version "; what is known, "name:version=state " with the state's first letter; why
+ * one is not served. Each until it is called again. */
 const char *shelf_served(const struct shelf *shelf);
 const char *shelf_known(const struct shelf *shelf);
 const char *shelf_reason(const struct shelf *shelf, const char *name, const char *version);

@@ -73,8 +73,8 @@ static const struct {
     const char *theirs;
     bool taken;
 } ids[] = {
-    {"a", true},  {"A-z.0_9:/", true}, {"", false}, {NULL, false}, {"a b", false}, {"a\"b", false}, {"a\nb", false},
-    {"\xc3\xa4", false},
+    {"a", true},    {"A-z.0_9:/", true}, {"", false},     {NULL, false},
+    {"a b", false}, {"a\"b", false},     {"a\nb", false}, {"\xc3\xa4", false},
 };
 
 START_TEST(a_safe_id_is_kept_and_another_replaced)

@@ -94,15 +94,16 @@ START_TEST(queued_sequences_leave_when_cancelled_or_late_and_priority_boards_fir
 }
 END_TEST
 
-/* A client's own work of low priority, which would keep him waiting for longer than may be, does not get him refused at
- * the door with what would board before it. */
+/* A client's own work of low priority, which would keep him waiting for longer than may be, does not get him
+ * refused at the door with what would board before it. */
 START_TEST(who_would_be_next_is_not_refused_at_the_door)
 {
     enum { EACH = 20 };
     struct network *network = tiny_generator(RIDERS_V, RIDERS_H);
     struct scheduler *s = NULL;
     struct error err;
-    const struct scheduler_options options = {.n_workers = 1, .max_batch = 1, .chunk_steps = 16, .max_rows = 16,
+    const struct scheduler_options options = {.n_workers = 1, .max_batch = 1, .chunk_steps = 16,
+                                              .max_rows = 16,
                                               .queue = {.sequences = 100, .steps = 100000, .wait_us = 1}};
     ck_assert_int_eq(scheduler_new(&options, &s, &err), STATUS_OK);
     struct gate *first = gate_shut(s, network), *second = gate_new(network);
@@ -110,7 +111,8 @@ START_TEST(who_would_be_next_is_not_refused_at_the_door)
     int64_t retry_us = 0;
     for (size_t i = 0; i < 2 * EACH; i++) {
         if (i == EACH)
-            ck_assert_int_eq(scheduler_submit(s, (struct sequence *const[]){&second->sequence}, 1, &retry_us), STATUS_OK);
+            ck_assert_int_eq(scheduler_submit(s, (struct sequence *const[]){&second->sequence}, 1, &retry_us),
+                             STATUS_OK);
         r[i] = rider_new(network, i, 1, 10);
         ck_assert_int_eq(rider_submit(s, r[i]), STATUS_OK);
     }
@@ -152,8 +154,8 @@ START_TEST(a_thousand_of_one_client_delay_another_by_a_turn)
     int64_t retry_us;
     for (size_t i = 0; i < FLOOD; i++) {
         struct sequence *sequence = &flood[i].sequence;
-        *sequence = (struct sequence){.driver = &endless_driver, .network = network, .state = states + i * stride,
-                                      .share = 1, .cost_steps = 100};
+        *sequence = (struct sequence){.driver = &endless_driver, .network = network,
+                                      .state = states + i * stride, .share = 1, .cost_steps = 100};
         ck_assert_int_eq(scheduler_submit(s, &sequence, 1, &retry_us), STATUS_OK);
     }
     struct scheduler_stats stats;

@@ -205,7 +205,8 @@ static const struct {
     {HEAD("text-generation") "\"network\":[{\"type\":\"lstn\"}]}",
      C "network[0]: unknown layer type 'lstn', expected one of embedding, one_hot, lstm, linear, "
        "relu, tanh, sigmoid, dropout, pooling; did you mean 'lstm'?"},
-    {HEAD("text-generation") "\"network\":[" EMBEDDING ",{\"type\":\"lstm\",\"prefix\":\"l\",\"input_size\":4}]}",
+    {HEAD("text-generation") "\"network\":[" EMBEDDING
+                             ",{\"type\":\"lstm\",\"prefix\":\"l\",\"input_size\":4}]}",
      C "network[1] (lstm): 'hidden_size' is missing"},
     {HEAD("text-generation") "\"network\":[{\"type\":\"lstm\",\"input_size\":4,\"hidden_size\":4}]}",
      C "network[0] (lstm): 'prefix' is missing"},

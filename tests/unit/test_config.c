@@ -37,15 +37,17 @@ START_TEST(limits_end_where_the_tasks_do)
         const char *key;
         int64_t most;
     } ends[] = {
-        {"stop_bytes", GENERATION_MAX_STOP_BYTES}, {"series", FORECAST_MAX_SERIES},       {"horizon", FORECAST_MAX_HORIZON},
-        {"num_samples", FORECAST_MAX_SAMPLES},     {"quantiles", FORECAST_MAX_QUANTILES}, {"max_priority", SEQUENCE_PRIORITY_MAX},
+        {"stop_bytes", GENERATION_MAX_STOP_BYTES}, {"series", FORECAST_MAX_SERIES},
+        {"horizon", FORECAST_MAX_HORIZON},         {"num_samples", FORECAST_MAX_SAMPLES},
+        {"quantiles", FORECAST_MAX_QUANTILES},     {"max_priority", SEQUENCE_PRIORITY_MAX},
     };
     const struct config_row *row;
     size_t n = 0;
     for (size_t i = 0; (row = config_row(i)); i++)
         for (size_t k = 0; k < sizeof ends / sizeof *ends; k++) {
             if (strcmp(row->section, "limits") || !row->key || strcmp(row->key, ends[k].key)) continue;
-            ck_assert_msg(row->maximum == ends[k].most, "limits.%s ends at %lld", row->key, (long long)row->maximum);
+            ck_assert_msg(row->maximum == ends[k].most, "limits.%s ends at %lld", row->key,
+                          (long long)row->maximum);
             n++;
         }
     ck_assert_uint_eq(n, sizeof ends / sizeof *ends);
@@ -130,7 +132,8 @@ static const struct {
     {"[models]\nprecision = int8\n", NULL},
     {"[models]\nprecision = auto, a=int8,b.c-2 = float32\n", NULL},
     {"[models]\nprecision = a=int8\n", NULL},
-    {"[models]\nprecision = int4\n", "f:2: models.precision is 'int4'; expected one of auto|float32|float16|int8, and"},
+    {"[models]\nprecision = int4\n",
+     "f:2: models.precision is 'int4'; expected one of auto|float32|float16|int8, and"},
     {"[models]\nprecision = auto, a=int4\n", "f:2: models.precision is 'auto, a=int4'"},
     {"[models]\nprecision = auto, a b=int8\n", "f:2: models.precision is"},
     {"[models]\nprecision = auto, int8\n", "f:2: models.precision is"},
@@ -182,8 +185,8 @@ END_TEST
 
 START_TEST(the_environment_is_read)
 {
-    char *const good[] = {(char *)"PATH=/bin", (char *)"CAROUSEL_SERVER_PORT=9", (char *)"CAROUSEL_SERVICE_HOST=x",
-                          (char *)"CAROUSEL=1", (char *)"CAROUSEL_", NULL};
+    char *const good[] = {(char *)"PATH=/bin", (char *)"CAROUSEL_SERVER_PORT=9",
+                          (char *)"CAROUSEL_SERVICE_HOST=x", (char *)"CAROUSEL=1", (char *)"CAROUSEL_", NULL};
     char *const unknown[] = {(char *)"CAROUSEL_SERVER_PROT=9", NULL};
     char *const wrong[] = {(char *)"CAROUSEL_SERVER_PORT=x", NULL};
     ck_assert_int_eq(config_environment(&config, good, &err), STATUS_OK);
@@ -205,8 +208,9 @@ static enum status parse(struct arguments *out, int n, const char *const *words)
 
 START_TEST(flags_win)
 {
-    static const char *const words[] = {"serve", "--port", "7", "--host=::1", "--models", "a", "--models", "b",
-                                        "--model", "x=/y", "--set", "limits.choices=3"};
+    static const char *const words[] = {"serve",    "--port", "7",        "--host=::1",
+                                        "--models", "a",      "--models", "b",
+                                        "--model",  "x=/y",   "--set",    "limits.choices=3"};
     static struct arguments arguments;
     setenv("CAROUSEL_SERVER_PORT", "8", 1);
     setenv("CAROUSEL_LIMITS_SERIES", "9", 1);
@@ -224,7 +228,8 @@ END_TEST
 
 START_TEST(values_may_be_negative_numbers)
 {
-    static const char *const words[] = {"forecast", "--horizon", "2", "-1", "-.5", "3", "null", "--", "--seed"};
+    static const char *const words[] = {"forecast", "--horizon", "2",  "-1",    "-.5",
+                                        "3",        "null",      "--", "--seed"};
     static struct arguments arguments;
     ck_assert_int_eq(parse(&arguments, 9, words), STATUS_OK);
     ck_assert_uint_eq(arguments.n_values, 5);
@@ -237,10 +242,13 @@ END_TEST
 static const struct {
     const char *words[4], *says;
 } mistakes[] = {
-    {{"surve"}, "no command surve"}, {{"serve", "--prot", "1"}, "no option --prot"}, {{"serve", "--port"}, "--port needs a value"},
-    {{"serve", "extra"}, "serve takes no argument, found extra"}, {{"serve", "--temperature", "1"}, "does not go with this command"},
-    {{"generate", "--temperature", "hot"}, "expected a number"}, {{"generate", "--max-tokens", "-3"}, "expected an integer"},
-    {{"generate", "--help=1"}, "takes no value"}, {{"serve", "--set", "port=1"}, "expected section.key=value"},
+    {{"surve"}, "no command surve"}, {{"serve", "--prot", "1"}, "no option --prot"},
+    {{"serve", "--port"}, "--port needs a value"},
+    {{"serve", "extra"}, "serve takes no argument, found extra"},
+    {{"serve", "--temperature", "1"}, "does not go with this command"},
+    {{"generate", "--temperature", "hot"}, "expected a number"},
+    {{"generate", "--max-tokens", "-3"}, "expected an integer"}, {{"generate", "--help=1"}, "takes no value"},
+    {{"serve", "--set", "port=1"}, "expected section.key=value"},
     {{"serve", "--model", "=x"}, "expected NAME"},
 };
 

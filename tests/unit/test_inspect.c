@@ -81,8 +81,8 @@ START_TEST(inspect_tells_the_precision_in_force)
     free(text);
     written_too_fine(&tmp, "m");
     text = inspected(&status, &err);
-    ck_assert_ptr_nonnull(strstr(text, " bytes of weights, as float32\n                int8, which config.json recommends, "
-                                       "is refused: golden.json: cases[0]: "));
+    ck_assert_ptr_nonnull(strstr(text, " bytes of weights, as float32\n                int8, which "
+                                       "config.json recommends, is refused: golden.json: cases[0]: "));
     free(text);
 }
 END_TEST

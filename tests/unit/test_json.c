@@ -30,8 +30,8 @@ static struct document *parse(const char *text, struct problem *problem)
 
 static const char *const good[] = {
     "{}", "[]", "0", "-0", "1", "-1.5e+3", "1E2", "\"\"", "true", "false", "null", " [ 1 , 2 ] \n",
-    "{\"a\":{\"b\":[1,{\"c\":null}]}}", "\"\\u00e9\\ud83d\\ude00\\n\\\"\\\\\\/\"", "\"\xc3\xa9\xf0\x9f\x98\x80\x7f\"",
-    "[[[[[[[[]]]]]]]]", "{\"a\":1,\"A\":2,\"\":3}",
+    "{\"a\":{\"b\":[1,{\"c\":null}]}}", "\"\\u00e9\\ud83d\\ude00\\n\\\"\\\\\\/\"",
+    "\"\xc3\xa9\xf0\x9f\x98\x80\x7f\"", "[[[[[[[[]]]]]]]]", "{\"a\":1,\"A\":2,\"\":3}",
 };
 
 START_TEST(json_is_taken)
@@ -46,18 +46,20 @@ END_TEST
 static const struct {
     const char *text, *says;
 } bad[] = {
-    {"", "ends at byte 0"}, {" ", "ends at byte 1"}, {"{", "ends"}, {"[", "ends"}, {"]", "byte 0"}, {"[1", "',' or ']'"},
-    {"[1,", "ends"}, {"[1,]", "byte 3"}, {"[,1]", "byte 1"}, {"{\"a\"}", "':'"}, {"{\"a\":}", "byte 5"},
-    {"{\"a\":1,}", "key"}, {"{a:1}", "key"}, {"{'a':1}", "key"}, {"[1 2]", "',' or ']'"}, {"{\"a\":1]", "',' or '}'"},
-    {"01", "leading zero"}, {"-", "digit"}, {"+1", "value"}, {".5", "value"}, {"1.", "digit"}, {"1e", "digit"},
-    {"1e+", "digit"}, {"0x10", "nothing after"}, {"NaN", "value"}, {"Infinity", "value"}, {"-Infinity", "digit"},
-    {"nul", "value"}, {"tru", "value"}, {"nulll", "nothing after"}, {"1 1", "nothing after"}, {"{}{}", "nothing after"},
-    {"\"", "end of a string"}, {"\"\\", "ends"}, {"\"\\x\"", "escape"}, {"\"\\u12\"", "hexadecimal"},
-    {"\"\\u000g\"", "hexadecimal"}, {"\"\\u0000\"", "zero character"}, {"\"\\ud800\"", "surrogates"},
-    {"\"\\udc00\"", "surrogates"}, {"\"\\ud800\\u0041\"", "surrogates"}, {"\"a\nb\"", "control"}, {"\"\x01\"", "control"},
-    {"\"\xff\"", "UTF-8"}, {"\"\xc0\xaf\"", "UTF-8"}, {"\"\xed\xa0\x80\"", "UTF-8"}, {"\"\xf4\x90\x80\x80\"", "UTF-8"},
-    {"\"\xe2\x82\"", "UTF-8"}, {"\xef\xbb\xbf{}", "value"}, {"/**/1", "value"},
-    {"[[[[[[[[[]]]]]]]]]", "deeper than 8"}, {"{\"a\":1,\"a\":2}", "twice"}, {"[{\"x\":{\"b\":1,\"c\":2,\"b\":3}}]", "twice"},
+    {"", "ends at byte 0"}, {" ", "ends at byte 1"}, {"{", "ends"}, {"[", "ends"}, {"]", "byte 0"},
+    {"[1", "',' or ']'"}, {"[1,", "ends"}, {"[1,]", "byte 3"}, {"[,1]", "byte 1"}, {"{\"a\"}", "':'"},
+    {"{\"a\":}", "byte 5"}, {"{\"a\":1,}", "key"}, {"{a:1}", "key"}, {"{'a':1}", "key"},
+    {"[1 2]", "',' or ']'"}, {"{\"a\":1]", "',' or '}'"}, {"01", "leading zero"}, {"-", "digit"},
+    {"+1", "value"}, {".5", "value"}, {"1.", "digit"}, {"1e", "digit"}, {"1e+", "digit"},
+    {"0x10", "nothing after"}, {"NaN", "value"}, {"Infinity", "value"}, {"-Infinity", "digit"},
+    {"nul", "value"}, {"tru", "value"}, {"nulll", "nothing after"}, {"1 1", "nothing after"},
+    {"{}{}", "nothing after"}, {"\"", "end of a string"}, {"\"\\", "ends"}, {"\"\\x\"", "escape"},
+    {"\"\\u12\"", "hexadecimal"}, {"\"\\u000g\"", "hexadecimal"}, {"\"\\u0000\"", "zero character"},
+    {"\"\\ud800\"", "surrogates"}, {"\"\\udc00\"", "surrogates"}, {"\"\\ud800\\u0041\"", "surrogates"},
+    {"\"a\nb\"", "control"}, {"\"\x01\"", "control"}, {"\"\xff\"", "UTF-8"}, {"\"\xc0\xaf\"", "UTF-8"},
+    {"\"\xed\xa0\x80\"", "UTF-8"}, {"\"\xf4\x90\x80\x80\"", "UTF-8"}, {"\"\xe2\x82\"", "UTF-8"},
+    {"\xef\xbb\xbf{}", "value"}, {"/**/1", "value"}, {"[[[[[[[[[]]]]]]]]]", "deeper than 8"},
+    {"{\"a\":1,\"a\":2}", "twice"}, {"[{\"x\":{\"b\":1,\"c\":2,\"b\":3}}]", "twice"},
     {"1234567890123456789012345678901234567890123456789012345678901", "60 characters"},
 };
 
@@ -113,8 +115,8 @@ END_TEST
 
 /* ---- getters ---- */
 
-static const char fields[] = "{\"i\":7,\"big\":9007199254740993,\"half\":0.5,\"huge\":1e999,\"s\":\"text\",\"t\":true,"
-                             "\"z\":null,\"a\":[1,2],\"o\":{},\"neg\":-3,\"one\":1.0}";
+static const char fields[] = "{\"i\":7,\"big\":9007199254740993,\"half\":0.5,\"huge\":1e999,\"s\":\"text\","
+                             "\"t\":true,\"z\":null,\"a\":[1,2],\"o\":{},\"neg\":-3,\"one\":1.0}";
 
 START_TEST(fields_are_read_or_left)
 {
@@ -152,11 +154,13 @@ static const struct {
     char kind;
     const char *name, *says;
 } wrong[] = {
-    {'i', "half", "'half' is 0.5; expected an integer from 0 to 10"}, {'i', "neg", "is -3;"}, {'i', "big", "expected an integer"},
-    {'i', "huge", "is inf;"}, {'i', "s", "is a string;"}, {'i', "t", "is true;"}, {'i', "a", "is an array;"}, {'i', "o", "is an object;"},
-    {'n', "huge", "expected a number from 0 to 10"}, {'n', "neg", "is -3;"}, {'n', "s", "is a string;"}, {'n', "t", "is true;"},
-    {'b', "i", "is 7; expected true or false"}, {'b', "s", "is a string;"}, {'s', "i", "is 7; expected a string"},
-    {'s', "a", "is an array;"}, {'s', "s", "4 bytes long; expected at most 3"},
+    {'i', "half", "'half' is 0.5; expected an integer from 0 to 10"}, {'i', "neg", "is -3;"},
+    {'i', "big", "expected an integer"}, {'i', "huge", "is inf;"}, {'i', "s", "is a string;"},
+    {'i', "t", "is true;"}, {'i', "a", "is an array;"}, {'i', "o", "is an object;"},
+    {'n', "huge", "expected a number from 0 to 10"}, {'n', "neg", "is -3;"}, {'n', "s", "is a string;"},
+    {'n', "t", "is true;"}, {'b', "i", "is 7; expected true or false"}, {'b', "s", "is a string;"},
+    {'s', "i", "is 7; expected a string"}, {'s', "a", "is an array;"},
+    {'s', "s", "4 bytes long; expected at most 3"},
 };
 
 START_TEST(wrong_fields_are_named)
@@ -227,8 +231,9 @@ START_TEST(answers_are_json)
     put_named_rounded(&out, "zero", -0.0001);
     put_close(&out, '}');
     char *text = taken(&out);
-    ck_assert_str_eq(text, "{\"text\":\"a\\\"b\\\\c\\n\\u0001\\u007f/\xc3\xa9\",\"bad\":\"x\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdy\","
-                           "\"list\":[-7,null,true,[],null,null],\"ms\":1.5,\"zero\":0}");
+    ck_assert_str_eq(text, "{\"text\":\"a\\\"b\\\\c\\n\\u0001\\u007f/"
+                           "\xc3\xa9\",\"bad\":\"x\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdy\",\"list\":[-7,null,"
+                           "true,[],null,null],\"ms\":1.5,\"zero\":0}");
     free(text);
 }
 END_TEST

@@ -24,8 +24,11 @@ static enum status parse(const char *text)
 
 START_TEST(good_lines_are_taken)
 {
-    ck_assert_int_eq(parse("# a comment\n\n  \t\nweb." "-_9 " HASH "\t scopes=metrics,infer  requests_per_minute=60 "
-                           "steps_per_minute=1000000000000 weight=100 max_priority=-10\r\nother " OTHER), STATUS_OK);
+    ck_assert_int_eq(parse("# a comment\n\n  \t\nweb."
+                           "-_9 " HASH
+                           "\t scopes=metrics,infer  requests_per_minute=60 steps_per_minute=1000000000000 "
+                           "weight=100 max_priority=-10\r\nother " OTHER),
+                     STATUS_OK);
     ck_assert_uint_eq(n_keys, 2);
     ck_assert_str_eq(list[0].name, "web.-_9");
     ck_assert_int_eq(list[0].scopes, SCOPES_INFER | SCOPES_METRICS);
@@ -50,10 +53,12 @@ static const struct {
 } bad[] = {
     {"name\n", "file:1: expected NAME sha256:HASH"},
     {"\n\nname 926411\n", "file:3: expected NAME sha256:HASH"},
-    {"name sha256:926411AE93c61212070fb58cf902ff74f49d687946bd99cb2dbc44bdf2d84905\n", "file:1: expected NAME"},
+    {"name sha256:926411AE93c61212070fb58cf902ff74f49d687946bd99cb2dbc44bdf2d84905\n",
+     "file:1: expected NAME"},
     {"name " HASH "0\n", "file:1: expected NAME"},
     {"na/me " HASH "\n", "file:1: expected a name"},
-    {"12345678901234567890123456789012345678901234567890123456789012345 " HASH "\n", "file:1: expected a name"},
+    {"12345678901234567890123456789012345678901234567890123456789012345 " HASH "\n",
+     "file:1: expected a name"},
     {"name " HASH " scopes=root\n", "a list of infer"},
     {"name " HASH " scopes=\n", "a list of infer"},
     {"name " HASH " scopes=infer,\n", "a list of infer"},
@@ -98,13 +103,16 @@ END_TEST
 START_TEST(what_is_printed_reads_back)
 {
     char line[512], again[512];
-    ck_assert_int_eq(parse("a " HASH " scopes=admin,metrics requests_per_minute=5 steps_per_minute=7 weight=3 max_priority=-2"), STATUS_OK);
+    ck_assert_int_eq(parse("a " HASH " scopes=admin,metrics requests_per_minute=5 steps_per_minute=7 "
+                                     "weight=3 max_priority=-2"),
+                     STATUS_OK);
     ck_assert_int_gt(key_print(&list[0], line, sizeof line), 0);
     memory_free(list);
     ck_assert_int_eq(parse(line), STATUS_OK);
     key_print(&list[0], again, sizeof again);
     ck_assert_str_eq(line, again);
-    ck_assert_str_eq(line, "a " HASH " scopes=metrics,admin requests_per_minute=5 steps_per_minute=7 weight=3 max_priority=-2");
+    ck_assert_str_eq(line, "a " HASH " scopes=metrics,admin requests_per_minute=5 steps_per_minute=7 "
+                                     "weight=3 max_priority=-2");
     memory_free(list);
 }
 END_TEST

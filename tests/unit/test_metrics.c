@@ -146,7 +146,8 @@ static const struct {
     {"GET", "/v1/models/a:1", "a:1", ROUTE_MODEL, true}, {"GET", "/v1/models/", "", ROUTE_NONE, false},
     {"GET", "/v1/modelsx", "", ROUTE_NONE, false},    {"GET", "/Health", "", ROUTE_NONE, false},
     {"GET", "", "", ROUTE_NONE, false},               {"get", "/health", "", ROUTE_HEALTH, false},
-    {"POST", "/v1/completions", "", ROUTE_COMPLETIONS, true}, {"OPTIONS", "/v1/completions", "", ROUTE_COMPLETIONS, false},
+    {"POST", "/v1/completions", "", ROUTE_COMPLETIONS, true},
+    {"OPTIONS", "/v1/completions", "", ROUTE_COMPLETIONS, false},
     {"GET", "/v1/models/a/reload", "a", ROUTE_RELOAD, false},
 };
 
@@ -244,7 +245,8 @@ START_TEST(events_are_framed_and_drained_in_any_pieces)
     }
     sse_done(&sse);
     for (size_t n = 0; !sse_is_empty(&sse);) n += sse_drain(&sse, found + n, 3);
-    ck_assert_str_eq(found, ": ping\n\ndata: {\"a\":\"line\\nfeed\"}\n\ndata: {\"a\":\"line\\nfeed\"}\n\ndata: [DONE]\n\n");
+    ck_assert_str_eq(found, ": ping\n\ndata: {\"a\":\"line\\nfeed\"}\n\ndata: "
+                            "{\"a\":\"line\\nfeed\"}\n\ndata: [DONE]\n\n");
     sse_release(&sse);
 }
 END_TEST

@@ -120,8 +120,8 @@ static const struct {
      "tensor 'uot.weight' is missing; did you mean 'out.weight'?"},
     {TG, "config.json", "\"out_features\": 3", "\"out_features\": 4", STATUS_BAD_SHAPE,
      "tensor 'out.weight': shape [3, 3], expected [4, 3]"},
-    {TG, "config.json", "\"out_features\": 3", "\"out_features\": 3, \"bias\": false",
-     STATUS_BAD_VALUE, "tensor 'out.bias': belongs to no layer of the network"},
+    {TG, "config.json", "\"out_features\": 3", "\"out_features\": 3, \"bias\": false", STATUS_BAD_VALUE,
+     "tensor 'out.bias': belongs to no layer of the network"},
     {TG, "config.json", "\"in_features\": 3", "\"in_features\": 4", STATUS_BAD_SHAPE,
      "network[1]: tensor 'out.weight': shape [3, 3], expected [3, 4]"},
     {TG, "header", "\"out.bias\"", "\"out.baas\"", STATUS_NOT_FOUND,
@@ -138,8 +138,8 @@ static const struct {
      "config.json: tokenizer: 'type' is 'letters', expected characters, bytes or words"},
     {TG, "config.json", "{\"type\": \"one_hot\", \"num_classes\": 3},\n", "", STATUS_BAD_VALUE,
      "config.json: the network reads numbers, task 'text-generation' needs a first layer that reads tokens"},
-    {TG, "config.json", "\"out_features\": 3}", "\"out_features\": 3}, {\"type\": \"pooling\", \"mode\": \"last\"}",
-     STATUS_BAD_VALUE,
+    {TG, "config.json", "\"out_features\": 3}",
+     "\"out_features\": 3}, {\"type\": \"pooling\", \"mode\": \"last\"}", STATUS_BAD_VALUE,
      "config.json: the network has 1 pooling layers, task 'text-generation' needs none"},
     {TC, "config.json", "{\"type\": \"pooling\", \"mode\": \"mean\"},", "", STATUS_BAD_VALUE,
      "config.json: the network has 0 pooling layers, task 'text-classification' needs exactly one"},
@@ -153,8 +153,10 @@ static const struct {
      "config.json: network[3] (linear): 'prefix' is 'o\\x1b[2Jut', expected characters that can be shown"},
     {TC, "config.json", "</s>", "<eos>", STATUS_BAD_VALUE,
      "config.json: tokenizer: 'eos_token' is '<eos>', which is not in the vocabulary"},
-    {TC, "vocab.txt", "good", "go\xff" "d", STATUS_BAD_FORMAT,
-     "config.json: tokenizer: vocabulary: entry 2 is not UTF-8 at its byte 2"},
+    {TC, "vocab.txt", "good",
+     "go\xff"
+     "d",
+     STATUS_BAD_FORMAT, "config.json: tokenizer: vocabulary: entry 2 is not UTF-8 at its byte 2"},
     {TC, "vocab.txt", "bad\n", "", STATUS_BAD_SHAPE,
      "config.json: the network reads 4 different tokens, the tokenizer has 3"},
     {SC, "config.json", "[2, 4]", "[2, 4, 5]", STATUS_BAD_SHAPE,
@@ -180,8 +182,8 @@ static const struct {
      "golden.json: cases[0]: 'input' is 5, expected a string"},
     {TG, "golden.json", "\"tokens\": [1, 0], ", "", STATUS_BAD_VALUE,
      "golden.json: cases[0]: 'tokens' is missing"},
-    {TG, "golden.json", "\"tokens\": [1, 0]", "\"tokens\": [1, 0], \"features\": []",
-     STATUS_BAD_VALUE, "golden.json: cases[0]: 'features' has no place in task 'text-generation'"},
+    {TG, "golden.json", "\"tokens\": [1, 0]", "\"tokens\": [1, 0], \"features\": []", STATUS_BAD_VALUE,
+     "golden.json: cases[0]: 'features' has no place in task 'text-generation'"},
     {TG, "golden.json", "[1.5, 4, 7.25]", "[1.5, 4]", STATUS_BAD_VALUE,
      "golden.json: cases[0]: 'output' has 2 numbers, expected 3"},
     {TG, "golden.json", "[1.5, 4, 7.25]", "[1.5, null, 7.25]", STATUS_BAD_VALUE,
@@ -434,14 +436,18 @@ START_TEST(golden_vectors_of_a_wide_network_need_little_room)
     written_edit(&tmp, "m", "config.json", "\"value\", \"missing\"", "\"value\"");
     written_edit(&tmp, "m", "config.json", "\"normal\"", "\"mean\"");
     written_edit(&tmp, "m", "config.json", "\"context_length\": 3", "\"context_length\": 4096");
-    snprintf(edited, sizeof edited, "1, \"out_features\": %d, \"bias\": false}, {\"type\": \"linear\", \"prefix\": \"b\", "
-             "\"bias\": false, \"in_features\": %d, \"out_features\": 1}", WIDTH, WIDTH);
+    snprintf(edited, sizeof edited,
+             "1, \"out_features\": %d, \"bias\": false}, {\"type\": \"linear\", \"prefix\": \"b\", \"bias\": "
+             "false, \"in_features\": %d, \"out_features\": 1}",
+             WIDTH, WIDTH);
     written_edit(&tmp, "m", "config.json", "2, \"out_features\": 2}", edited);
-    snprintf(edited, sizeof edited, "{\"out.weight\": {\"dtype\": \"F32\", \"shape\": [%d, 1], \"data_offsets\": [0, %d]},",
-             WIDTH, 4 * WIDTH);
+    snprintf(edited, sizeof edited,
+             "{\"out.weight\": {\"dtype\": \"F32\", \"shape\": [%d, 1], \"data_offsets\": [0, %d]},", WIDTH,
+             4 * WIDTH);
     char header[400];
-    snprintf(header, sizeof header, "%s \"b.weight\": {\"dtype\": \"F32\", \"shape\": [1, %d], \"data_offsets\": [%d, %d]}}",
-             edited, WIDTH, 4 * WIDTH, 8 * WIDTH);
+    snprintf(header, sizeof header,
+             "%s \"b.weight\": {\"dtype\": \"F32\", \"shape\": [1, %d], \"data_offsets\": [%d, %d]}}", edited,
+             WIDTH, 4 * WIDTH, 8 * WIDTH);
     weights[0] = 2, weights[WIDTH] = 3;
     written_safetensors(&tmp, "m/model.safetensors", header, weights, 2 * WIDTH * sizeof *weights);
     size_t at = (size_t)snprintf(golden, ROOM, "{\"cases\": [{\"output\": [6], \"input\": [");
@@ -453,7 +459,8 @@ START_TEST(golden_vectors_of_a_wide_network_need_little_room)
     ck_assert_int_eq(getrusage(RUSAGE_SELF, &before), 0);
     ck_assert_msg(load(PRECISION_FLOAT32, &model, &err) == STATUS_OK, "%s", err.message);
     ck_assert_int_eq(getrusage(RUSAGE_SELF, &after), 0);
-    ck_assert_msg(after.ru_maxrss - before.ru_maxrss < 256 << 10, "%ld KiB", after.ru_maxrss - before.ru_maxrss);
+    ck_assert_msg(after.ru_maxrss - before.ru_maxrss < 256 << 10, "%ld KiB",
+                  after.ru_maxrss - before.ru_maxrss);
     model_drop(model);
     free(golden);
     free(weights);

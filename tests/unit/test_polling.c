@@ -69,7 +69,8 @@ START_TEST(a_half_written_bundle_is_never_read)
 }
 END_TEST
 
-/* Weights that are written over in place, with a pause in the middle: as long as they should be, and still. */
+/* Weights that are written over in place, with a pause in the middle: as long as they should be, and
+ * still. */
 START_TEST(half_overwritten_weights_are_told_by_their_sum)
 {
     size_t n;
@@ -87,7 +88,8 @@ START_TEST(half_overwritten_weights_are_told_by_their_sum)
         ck_assert_str_eq(shelf_poll(&shelf), "");
         shelf_poll(&shelf);
         ck_assert_ptr_nonnull(strstr(shelf.heard, "m!model.safetensors: its sha256 is "));
-        ck_assert_ptr_nonnull(strstr(shelf_reason(&shelf, "m", "1"), ": the file is damaged, incomplete or "));
+        ck_assert_ptr_nonnull(strstr(shelf_reason(&shelf, "m", "1"),
+                                     ": the file is damaged, incomplete or "));
         ck_assert_str_eq(shelf_known(&shelf), "m:1=R "); /* the old one goes on */
         ck_assert_str_eq(shelf_poll(&shelf), "");
         shelf_refuses(&shelf, "m", STATUS_BAD_FORMAT, "model.safetensors: its sha256 is ");

@@ -31,7 +31,8 @@ static enum status put(const char *folder, const char *name, const char *version
     char path[TMP_PATH_BYTES];
     struct model *model;
     struct error err;
-    enum status status = model_load(tmp_path(&tmp, folder, path), name, version, PRECISION_FLOAT32, &model, &err);
+    enum status status = model_load(tmp_path(&tmp, folder, path), name, version, PRECISION_FLOAT32, &model,
+                                    &err);
     if (status == STATUS_OK && (status = registry_put(registry, model)) != STATUS_OK) {
         model_drop(model);
         return status;
@@ -87,8 +88,9 @@ START_TEST(names_and_versions_are_found)
     static const struct {
         const char *id, *version; /* NULL: not found */
     } rows[] = {
-        {"apple", "10"}, {"apple:latest", "10"}, {"apple:late", NULL}, {"appl:latest", NULL}, {"apple:9", "9"}, {"apple:10", "10"}, {"apple:1", NULL}, {"appl", NULL},
-        {"apples", NULL}, {"", NULL}, {":9", NULL}, {"apple:", NULL}, {"apple:9:9", NULL},
+        {"apple", "10"}, {"apple:latest", "10"}, {"apple:late", NULL}, {"appl:latest", NULL},
+        {"apple:9", "9"}, {"apple:10", "10"}, {"apple:1", NULL}, {"appl", NULL}, {"apples", NULL}, {"", NULL},
+        {":9", NULL}, {"apple:", NULL}, {"apple:9:9", NULL},
     };
     written_bundle(&tmp, "x", TASK_TEXT_GENERATION);
     ck_assert_int_eq(put("x", "apple", "10"), STATUS_OK);

@@ -14,8 +14,8 @@
 
 static struct shelf shelf;
 
-/* Of folders' entries: how many are yet read before reading fails; negative: it does not. The program's own readdir
- * stands before the C library's, whose other name it calls. */
+/* Of folders' entries: how many are yet read before reading fails; negative: it does not. The program's own
+ * readdir stands before the C library's, whose other name it calls. */
 static int entries_left = -1;
 struct dirent *readdir(DIR *dir)
 {
@@ -151,7 +151,8 @@ START_TEST(a_folder_whose_list_breaks_off_changes_nothing)
     for (int i = 0; i <= 6; i++) { /* two are . and .., the last call says that there are no more */
         for (int poll = 0; poll < 3; poll++) {
             entries_left = i;
-            enum status status = poll ? repository_poll(shelf.repository, &err) : repository_sync(shelf.repository, &err);
+            enum status status = poll ? repository_poll(shelf.repository, &err)
+                                      : repository_sync(shelf.repository, &err);
             entries_left = -1;
             ck_assert_int_eq(status, STATUS_IO);
             ck_assert_ptr_nonnull(strstr(err.message, "cannot read folder '"));
@@ -276,7 +277,8 @@ START_TEST(latest_keeps_the_highest_that_loads)
     written_bundle(&shelf.tmp, "all/2", TASK_TEXT_GENERATION);
     ck_assert_str_eq(shelf_sync(&shelf), "+all:2;+all:1;+m:9;");
     ck_assert_str_eq(shelf_known(&shelf), "all:1=R all:2=R m:1=u m:9=R ");
-    ck_assert_str_eq(shelf_reason(&shelf, "m", "1"), "version 1 is not served: models.versions keeps the latest alone");
+    ck_assert_str_eq(shelf_reason(&shelf, "m", "1"),
+                     "version 1 is not served: models.versions keeps the latest alone");
     shelf_refuses(&shelf, "m:1", STATUS_UNSUPPORTED,
                    "version 1 is not served: models.versions keeps the latest alone");
 
@@ -322,8 +324,8 @@ END_TEST
 static _Atomic bool given_up;
 
 /* The server is told to stop as soon as the first model has come. */
-static void stop_at_first(void *context, enum repository_event event, const char *name, const struct model *model,
-                          const struct error *err)
+static void stop_at_first(void *context, enum repository_event event, const char *name,
+                          const struct model *model, const struct error *err)
 {
     (void)context, (void)name, (void)model, (void)err;
     ck_assert_int_eq(event, REPOSITORY_LOADED);
@@ -343,8 +345,10 @@ START_TEST(a_pass_that_is_given_up_changes_no_more)
 {
     struct repository *repository;
     const struct repository_options options = {.registry = shelf.registry,
-                                               .sources = {.folders = shelf.folders, .bundles = shelf.bundles},
-                                               .versions = "all", .precisions = "auto", .listener = stop_at_first};
+                                               .sources = {.folders = shelf.folders,
+                                                           .bundles = shelf.bundles},
+                                               .versions = "all", .precisions = "auto",
+                                               .listener = stop_at_first};
     written_bundle(&shelf.tmp, "a", TASK_TEXT_GENERATION);
     written_bundle(&shelf.tmp, "b", TASK_TEXT_GENERATION);
     ck_assert_int_eq(repository_new(&options, &repository), STATUS_OK);

@@ -35,7 +35,8 @@ static enum status open_file(const char *name, char **content, struct safetensor
     return safetensors_open(*content, bytes, file, err);
 }
 
-static enum status open_header(const char *name, uint64_t missing, struct safetensors **file, struct error *err)
+static enum status open_header(const char *name, uint64_t missing, struct safetensors **file,
+                               struct error *err)
 {
     char path[TMP_PATH_BYTES];
     int fd = open(tmp_path(&tmp, name, path), O_RDONLY);

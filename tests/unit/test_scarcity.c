@@ -27,23 +27,29 @@
 enum { ANSWER_BYTES = 1 << 20, PATIENCE_S = 60, TRIES_MAX = 3000 };
 
 #define KEY "ck_all"
-#define KEY_LINE "all sha256:255e55b3b533765ecdb96d61469c8d64faaaba4e9768f01e06653726d57bf47b scopes=infer,metrics,admin\n"
+#define KEY_LINE                                                                                             \
+    "all sha256:255e55b3b533765ecdb96d61469c8d64faaaba4e9768f01e06653726d57bf47b "                           \
+    "scopes=infer,metrics,admin\n"
 
 static const struct {
     const char *what, *method, *path, *body;
 } requests[] = {
     {"completion", "POST", "/v1/completions",
-     "{\"model\":\"tiny-characters\",\"prompt\":[\"abc\",\"d\"],\"n\":2,\"max_tokens\":9,\"logprobs\":2,\"echo\":true,"
-     "\"stop\":[\"zzz\"],\"logit_bias\":{\"2\":1},\"seed\":1}"},
+     "{\"model\":\"tiny-characters\",\"prompt\":[\"abc\",\"d\"],\"n\":2,\"max_tokens\":9,\"logprobs\":2,"
+     "\"echo\":true,\"stop\":[\"zzz\"],\"logit_bias\":{\"2\":1},\"seed\":1}"},
     {"stream", "POST", "/v1/completions",
-     "{\"model\":\"tiny-words\",\"prompt\":\"the cat\",\"max_tokens\":30,\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
-    {"score", "POST", "/v1/score", "{\"model\":\"tiny-characters\",\"input\":[\"ab\",\"cd\"],\"choices\":[\"e\",\"f\"]}"},
+     "{\"model\":\"tiny-words\",\"prompt\":\"the "
+     "cat\",\"max_tokens\":30,\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
+    {"score", "POST", "/v1/score",
+     "{\"model\":\"tiny-characters\",\"input\":[\"ab\",\"cd\"],\"choices\":[\"e\",\"f\"]}"},
     {"forecast", "POST", "/v1/forecast",
-     "{\"model\":\"tiny-series\",\"series\":[{\"id\":\"a\",\"target\":[1,2,null,3],\"start\":\"2026-01-31\",\"freq\":\"M\"},"
-     "{\"target\":[4,5]}],\"horizon\":3,\"quantiles\":[0.1,0.9],\"num_samples\":4}"},
-    {"classify texts", "POST", "/v1/classify", "{\"model\":\"tiny-labels\",\"input\":[\"good film\",\"bad\"]}"},
+     "{\"model\":\"tiny-series\",\"series\":[{\"id\":\"a\",\"target\":[1,2,null,3],\"start\":\"2026-01-31\","
+     "\"freq\":\"M\"},{\"target\":[4,5]}],\"horizon\":3,\"quantiles\":[0.1,0.9],\"num_samples\":4}"},
+    {"classify texts", "POST", "/v1/classify",
+     "{\"model\":\"tiny-labels\",\"input\":[\"good film\",\"bad\"]}"},
     {"embeddings", "POST", "/v1/embeddings",
-     "{\"model\":\"tiny-characters\",\"input\":[\"abc\",\"d\"],\"encoding_format\":\"base64\",\"pooling\":\"mean\"}"},
+     "{\"model\":\"tiny-characters\",\"input\":[\"abc\",\"d\"],\"encoding_format\":\"base64\",\"pooling\":"
+     "\"mean\"}"},
     {"tokenize", "POST", "/v1/tokenize", "{\"model\":\"tiny-words\",\"input\":[\"the dog\",\"ran\"]}"},
     {"detokenize", "POST", "/v1/detokenize", "{\"model\":\"tiny-characters\",\"tokens\":[[1,2],[3]]}"},
     {"models", "GET", "/v1/models", NULL},
@@ -66,7 +72,8 @@ static char answer[ANSWER_BYTES];
 
 /* ---- the server ----------------------------------------------------------------------------- */
 
-static void on_model(void *context, enum repository_event event, const char *name, const struct model *model, const struct error *err)
+static void on_model(void *context, enum repository_event event, const char *name, const struct model *model,
+                     const struct error *err)
 {
     (void)context, (void)event, (void)name, (void)model, (void)err;
 }
@@ -101,7 +108,8 @@ static void start(void)
     set("log", "access", "false");
     ck_assert_msg(server_open(&server, &config, on_model, NULL, &err) == STATUS_OK, "%s", err.message);
     ck_assert_msg(server_load(&server, &err) == STATUS_OK, "%s", err.message);
-    const struct loader_options options = {.repository = server.repository, .queue = 4, .percent = 100, .failed = on_unreadable};
+    const struct loader_options options = {
+        .repository = server.repository, .queue = 4, .percent = 100, .failed = on_unreadable};
     ck_assert_int_eq(keys_open(config.auth_keys_file, &server.keys, &n_keys, &err), STATUS_OK);
     ck_assert_int_eq(loader_start(&options, &server.loader, &err), STATUS_OK);
     ck_assert_msg(http_start(&server, &http, &err) == STATUS_OK, "%s", err.message);
@@ -140,13 +148,15 @@ static int ask(size_t i)
     char text[2048];
     const char *body = requests[i].body ? requests[i].body : "";
     int fd = dial();
-    int length = snprintf(text, sizeof text,
-                          "%s %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " KEY "\r\nContent-Length: %zu\r\n"
-                          "Origin: https://a.example\r\nConnection: close\r\n\r\n%s",
-                          requests[i].method, requests[i].path, strlen(body), body);
+    int length = snprintf(
+        text, sizeof text,
+        "%s %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " KEY
+        "\r\nContent-Length: %zu\r\nOrigin: https://a.example\r\nConnection: close\r\n\r\n%s",
+        requests[i].method, requests[i].path, strlen(body), body);
     ck_assert_int_lt(length, (int)sizeof text);
     size_t n = 0;
-    ssize_t got = send(fd, text, (size_t)length, MSG_NOSIGNAL); /* one that is closed at once may take nothing */
+    ssize_t got = send(fd, text, (size_t)length,
+                       MSG_NOSIGNAL); /* one that is closed at once may take nothing */
     while ((got = recv(fd, answer + n, ANSWER_BYTES - 1 - n, 0)) > 0) n += (size_t)got;
     ck_assert_msg(got == 0 || n == 0, "no end of the answer to %s", requests[i].what);
     close(fd);
@@ -175,7 +185,8 @@ static void check_error(size_t i, uint64_t nth, int status)
 /* A stream that has begun tells its error as an event, and does not end as if all were well. */
 static bool tells_error_late(void)
 {
-    return strstr(answer, "\ndata: {\"error\":{") && strstr(answer, "\"code\":\"no_memory\"") && !strstr(answer, "[DONE]");
+    return strstr(answer, "\ndata: {\"error\":{") && strstr(answer, "\"code\":\"no_memory\"") &&
+           !strstr(answer, "[DONE]");
 }
 
 static bool is_cut_off(void)
@@ -193,7 +204,8 @@ static bool is_idle(void)
     struct scheduler_stats stats;
     scheduler_stats(server.scheduler, &stats);
     return !stats.queued && !stats.aboard && !stats.parked && !stats.queued_steps && !job_total_bytes() &&
-           !atomic_load(&server.bodies.bytes) && !atomic_load(&server.replies.bytes) && !atomic_load(&server.working);
+           !atomic_load(&server.bodies.bytes) && !atomic_load(&server.replies.bytes) &&
+           !atomic_load(&server.working);
 }
 
 static void check_idle(const char *what)
@@ -225,8 +237,10 @@ static bool starve(size_t i, uint64_t nth, bool for_good, int *n_errors, int *n_
         ck_assert_msg(status == 200, "%s: %s", requests[i].what, answer);
         return false;
     }
-    if (for_good) ck_assert_msg(!status || status == 503 || is_cut_off(), "%s, allocations from %d on: %s", requests[i].what, (int)nth, answer);
-    else if (status == 200) ck_assert_msg(tells_error_late(), "%s, allocation %d: nothing is missed: %s", requests[i].what, (int)nth, answer);
+    if (for_good) ck_assert_msg(!status || status == 503 || is_cut_off(), "%s, allocations from %d on: %s",
+                                requests[i].what, (int)nth, answer);
+    else if (status == 200) ck_assert_msg(tells_error_late(), "%s, allocation %d: nothing is missed: %s",
+                                          requests[i].what, (int)nth, answer);
     else if (status) check_error(i, nth, status);
     *n_errors += status != 0;
     *n_closed += status == 0;

@@ -104,7 +104,8 @@ END_TEST
 /* Sixty-four forks on one worker: half of them go to the idle one, and all arrive. */
 START_TEST(many_forks_are_shared_out)
 {
-    struct network *network = tiny_generator(RIDERS_V, sizes[_i]), *small = tiny_generator(RIDERS_V, RIDERS_H);
+    struct network *network = tiny_generator(RIDERS_V, sizes[_i]),
+                   *small = tiny_generator(RIDERS_V, RIDERS_H);
     struct scheduler *s = riders_scheduler(2, 64, 16, 100);
     riders_await_both(s, small);
     struct rider *parent = rider_new(network, 1, 3, 3), *first[RIDER_CHILDREN], *second[64];

@@ -1,5 +1,5 @@
-/* The sum of the weights that config.json names: what it refuses, in every precision, and how it is told. What
- * inspect and the repository make of it stands in their suites. */
+/* The sum of the weights that config.json names: what it refuses, in every precision, and how it is told.
+ * What inspect and the repository make of it stands in their suites. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,13 +32,16 @@ static void expect_refusal(enum status expected, const char *sentence)
     struct model *model;
     struct error err = {.message = ""};
     enum status status = load(PRECISION_FLOAT32, &model, &err);
-    ck_assert_msg(status == expected && strstr(err.message, sentence), "%s (%s)", err.message, status_text(status));
+    ck_assert_msg(status == expected && strstr(err.message, sentence), "%s (%s)", err.message,
+                  status_text(status));
 }
 
-static const enum precision all_precisions[] = {PRECISION_FLOAT32, PRECISION_FLOAT16, PRECISION_INT8, PRECISION_AUTO};
+static const enum precision all_precisions[] = {PRECISION_FLOAT32, PRECISION_FLOAT16, PRECISION_INT8,
+                                                PRECISION_AUTO};
 enum { N_ALL_PRECISIONS = sizeof all_precisions / sizeof *all_precisions };
 
-/* Every bit of the file. Golden vectors alone miss some of them in any precision, which is why there are sums. */
+/* Every bit of the file. Golden vectors alone miss some of them in any precision, which is why there are
+ * sums. */
 START_TEST(no_flipped_bit_gets_past_the_sum)
 {
     struct model *model;
@@ -77,8 +80,9 @@ START_TEST(an_incomplete_file_is_told_by_its_sum)
     char *content = tmp_read(&tmp, "m/model.safetensors", &bytes);
     for (size_t n = 0; n < bytes; n++) {
         tmp_write(&tmp, "m/model.safetensors", content, n);
-        expect_refusal(STATUS_BAD_FORMAT, ": the file is damaged, incomplete or not this bundle's; fetch it again, or, if the "
-                                          "weights were meant to change, write the sum that was found into config.json");
+        expect_refusal(STATUS_BAD_FORMAT,
+                       ": the file is damaged, incomplete or not this bundle's; fetch it again, or, if the "
+                       "weights were meant to change, write the sum that was found into config.json");
     }
     free(content);
 }
@@ -93,8 +97,11 @@ START_TEST(the_sum_that_was_found_mends_the_bundle)
     written_sum(&tmp, "m");
     written_flip(&tmp, "m", "model.safetensors", 8 * 200 + 1);
     ck_assert_int_eq(load(PRECISION_FLOAT32, &model, &err), STATUS_BAD_FORMAT);
-    ck_assert_int_eq(sscanf(err.message, "model.safetensors: its sha256 is %64[0-9a-f], but config.json expects %64[0-9a-f]: ",
-                            sum, expected), 2);
+    ck_assert_int_eq(
+        sscanf(err.message,
+               "model.safetensors: its sha256 is %64[0-9a-f], but config.json expects %64[0-9a-f]: ", sum,
+               expected),
+        2);
     written_edit(&tmp, "m", "config.json", expected, sum);
     ck_assert_msg(load(PRECISION_FLOAT32, &model, &err) == STATUS_OK, "%s", err.message);
     ck_assert_str_eq(model->hash, sum);
@@ -140,7 +147,8 @@ static const struct {
     {"\"" DIGITS_62 "EF\"", "config.json: 'sha256' is '" DIGITS_62 "EF' of 64 bytes" EXPECTED_SUM},
     {"\"" DIGITS_62 "g0\"", "config.json: 'sha256' is '" DIGITS_62 "g0' of 64 bytes" EXPECTED_SUM},
     {"\"" DIGITS_62 "e\\n\"", "config.json: 'sha256' is '" DIGITS_62 "e\\n' of 64 bytes" EXPECTED_SUM},
-    {"\"sha256:" DIGITS_62 "ef\"", "config.json: 'sha256' is 'sha256:" DIGITS_62 "ef' of 71 bytes" EXPECTED_SUM},
+    {"\"sha256:" DIGITS_62 "ef\"",
+     "config.json: 'sha256' is 'sha256:" DIGITS_62 "ef' of 71 bytes" EXPECTED_SUM},
 };
 
 START_TEST(what_is_no_sum_is_refused)

@@ -1,5 +1,5 @@
-/* throttle: a thread that may use a tenth of a processor takes ten times as long; others do not sleep, nor does one
- * whose work is given up, and whatever rests on its way to a model ends then. */
+/* throttle: a thread that may use a tenth of a processor takes ten times as long; others do not sleep, nor
+ * does one whose work is given up, and whatever rests on its way to a model ends then. */
 #include "core/throttle.h"
 
 #include <check.h>
