@@ -143,7 +143,7 @@ START_TEST(a_folder_whose_list_breaks_off_changes_nothing)
 {
     struct error err = {.message = ""};
     for (int i = 0; i < 4; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "m%d/1", i);
         written_bundle(&shelf.tmp, name, TASK_TEXT_GENERATION);
     }
