@@ -389,9 +389,8 @@ export INVITATION
 ## run: install what is missing, build, serve the zoo on 127.0.0.1:8080
 run: deps-build
 	@$(MAKE) all
-	@(for i in {1..100}; do sleep 0.1; \
-	    curl -fs -o /dev/null http://$(HOST):$(PORT)/readyz && exec echo "$$INVITATION"; done) & \
-	 exec $(BUILD)/carousel serve --config config.example.ini --host $(HOST) --port $(PORT)
+	@exec $(BUILD)/carousel serve --config config.example.ini --host $(HOST) --port $(PORT) > >( \
+	  while read -r line; do echo "$$line"; [[ $$line != *' listening on '* ]] || echo "$$INVITATION"; done)
 
 ## deps: install what building and testing need
 deps: deps-check
