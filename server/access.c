@@ -13,7 +13,7 @@
 #include "server/log.h"
 #include "server/router.h"
 
-enum { LINE_BYTES = 4092, REFUSAL_BYTES = 1 << 16 };
+enum { REFUSAL_BYTES = 1 << 16 };
 
 /* 16 random bytes. The system is asked for many at a time. */
 static bool take_random(uint64_t words[2])
@@ -136,7 +136,7 @@ void access_write(const struct access *access)
     const struct record *record = &request->record;
     char at[LOG_TIME_BYTES];
     struct writer line;
-    writer_init(&line, LINE_BYTES);
+    writer_init(&line, LOG_JSON_BYTES);
     put_open(&line, '{');
     put_named_string(&line, "ts", log_time(at));
     put_named_string(&line, "level", "info");

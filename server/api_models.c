@@ -124,14 +124,14 @@ static void put_details(struct writer *out, const struct model *model)
 void api_model(struct request *request, struct reply *reply)
 {
     struct registry *registry = request->server->registry;
-    struct problem absent; /* not yet, or not at all: asked first, for it may come between */
-    char shown[QUOTE_BYTES];
-    if (server_is_ready(request->server, &absent))
-        problem_set(&absent, FAULT_MODEL_NOT_FOUND, "model", "model %s is not served",
-                    sentence_quote(shown, request->tail, strlen(request->tail)));
+    struct problem not_yet;
+    bool ready = server_is_ready(request->server, &not_yet); /* asked first, for the model may come between */
     struct model *model = registry_acquire(registry, request->tail);
     if (!model) {
-        reply->problem = absent;
+        char shown[QUOTE_BYTES];
+        if (!ready) reply->problem = not_yet;
+        else problem_set(&reply->problem, FAULT_MODEL_NOT_FOUND, "model", "model %s is not served",
+                         sentence_quote(shown, request->tail, strlen(request->tail)));
         return;
     }
     struct model *highest = registry_acquire(registry, model->name);

@@ -26,7 +26,8 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
 /* What a library says about itself, at level debug. */
 void log_foreign(const char *library, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
-/* A finished line of JSON, to which a newline is added; 4095 bytes at most. */
+/* A finished line of JSON: at most a page with the journal's mark before it and the newline that is added. */
+enum { LOG_JSON_BYTES = 4096 - 3 - 1 };
 void log_json(const char *text, size_t bytes);
 
 /* Lines that were lost so far. */

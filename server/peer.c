@@ -48,9 +48,10 @@ bool visit_begin(struct visits *visits, struct visit *visit, uint32_t peer)
 {
     struct visit **row = &visits->_rows[peer % VISITS_ROWS];
     size_t n = 0;
+    if (!visits->each) return true;
     pthread_mutex_lock(&visits->_mu);
     for (const struct visit *other = *row; other; other = other->next) n += other->peer == peer;
-    bool good = !visits->each || n < visits->each;
+    bool good = n < visits->each;
     if (good) {
         *visit = (struct visit){.peer = peer, .next = *row};
         *row = visit;
@@ -61,6 +62,7 @@ bool visit_begin(struct visits *visits, struct visit *visit, uint32_t peer)
 
 void visit_end(struct visits *visits, struct visit *visit)
 {
+    if (!visits->each) return;
     pthread_mutex_lock(&visits->_mu);
     struct visit **at = &visits->_rows[visit->peer % VISITS_ROWS];
     while (*at != visit) at = &(*at)->next;

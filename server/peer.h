@@ -30,7 +30,7 @@ struct visit {
 enum { VISITS_ROWS = 1024 };
 
 struct visits {
-    size_t each;         /* visits that one peer may have at a time; 0: any number */
+    size_t each;         /* visits that one peer may have at a time; 0: any number, uncounted */
     pthread_mutex_t _mu; /* guards the rest */
     struct visit *_rows[VISITS_ROWS];
 };

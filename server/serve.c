@@ -262,6 +262,16 @@ static void log_kernels(const struct server *server)
              advice ? "; OPENBLAS_CORETYPE should be " : "", advice ? advice : "");
 }
 
+/* The two that stop, and SIGHUP. */
+static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+enum { N_STOPS = 2, N_SIGNALS = sizeof signals / sizeof *signals };
+
+static void signal_set(size_t n, sigset_t *set)
+{
+    sigemptyset(set);
+    for (size_t i = 0; i < n; i++) sigaddset(set, signals[i]);
+}
+
 static bool is_stop(int signal)
 {
     return signal == SIGTERM || signal == SIGINT;
@@ -270,14 +280,12 @@ static bool is_stop(int signal)
 /* Wait until nothing is in flight, at most until the instant. A second signal ends the process. */
 static bool wait_idle(struct server *server, int64_t until_us)
 {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
+    sigset_t set;
+    signal_set(N_STOPS, &set);
     const struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
     while (atomic_load(&server->working) > 0) {
         if (clock_us() >= until_us) return false;
-        if (!is_stop(sigtimedwait(&signals, NULL, &pause))) continue;
+        if (!is_stop(sigtimedwait(&set, NULL, &pause))) continue;
         log_line(LOG_WARNING, "second signal: exiting now");
         _exit(1);
     }
@@ -312,16 +320,6 @@ static void pass_on(int signal)
     int reason = errno;
     pthread_kill(main_thread, signal);
     errno = reason;
-}
-
-/* The two that stop, and SIGHUP. */
-static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
-enum { N_STOPS = 2, N_SIGNALS = sizeof signals / sizeof *signals };
-
-static void signal_set(size_t n, sigset_t *set)
-{
-    sigemptyset(set);
-    for (size_t i = 0; i < n; i++) sigaddset(set, signals[i]);
 }
 
 static void handle(size_t n, void (*handler)(int))

@@ -25,8 +25,8 @@ static const char *in_folder(const char *name)
 
 static void setup(void)
 {
-    snprintf(folder, sizeof folder, "repository-%d-%.0f", (int)getpid(),
-             now_ms()); /* numbers of processes come again */
+    /* numbers of processes come again */
+    snprintf(folder, sizeof folder, "repository-%d-%.0f", (int)getpid(), now_ms());
     snprintf(folder_setting, sizeof folder_setting, "CAROUSEL_MODELS_FOLDERS=%s", scratch_path(folder));
     file_write(in_folder("README"), "", 0);
 }
@@ -422,8 +422,9 @@ START_TEST(models_are_loaded_and_unloaded_by_request)
     ck_assert_int_eq(forecasts(FORECAST("m")), 404);
     server_signal(&server, SIGHUP);
     await_log(&server, "SIGHUP", 1);
+    /* after the SIGHUP */
     ck_assert_str_eq(state_in(admin("/v2/repository/models/n/load", NULL), "n", "1", NULL),
-                     "READY");                       /* after the SIGHUP */
+                     "READY");
     ck_assert_int_eq(forecasts(FORECAST("m")), 404); /* a SIGHUP does not bring it back */
     struct reply *index = admin("/v2/repository/index", "{\"ready\":true}");
     ck_assert_str_eq(state_in(index, "m", "1", NULL), "");

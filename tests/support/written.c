@@ -206,3 +206,10 @@ void written_too_fine(const struct tmp *tmp, const char *name)
     tmp_write_text(tmp, path,
                    "{\"cases\": [{\"input\": \"b\", \"tokens\": [1], \"output\": [0.3, 0.3, 0.3]}]}");
 }
+
+enum status written_load(const struct tmp *tmp, enum precision precision, struct model **model,
+                         struct error *err)
+{
+    char path[TMP_PATH_BYTES];
+    return model_load(tmp_path(tmp, "m", path), "m", "1", precision, model, err);
+}

@@ -23,6 +23,10 @@ void written_recommending(const struct tmp *tmp, const char *name, const char *p
 /* One that recommends int8, which is too coarse for its weights. */
 void written_too_fine(const struct tmp *tmp, const char *name);
 
+/* model_load of the bundle in folder "m", as m:1. */
+enum status written_load(const struct tmp *tmp, enum precision precision, struct model **model,
+                         struct error *err);
+
 /* Let config.json name the sha256 that model.safetensors has now. */
 void written_sum(const struct tmp *tmp, const char *name);
 /* Flip one bit of a file: the lowest of byte `at` is number 8 * at. */

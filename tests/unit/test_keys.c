@@ -24,8 +24,7 @@ static enum status parse(const char *text)
 
 START_TEST(good_lines_are_taken)
 {
-    ck_assert_int_eq(parse("# a comment\n\n  \t\nweb."
-                           "-_9 " HASH
+    ck_assert_int_eq(parse("# a comment\n\n  \t\nweb.-_9 " HASH
                            "\t scopes=metrics,infer  requests_per_minute=60 steps_per_minute=1000000000000 "
                            "weight=100 max_priority=-10\r\nother " OTHER),
                      STATUS_OK);

@@ -26,18 +26,12 @@ static void teardown(void)
     tmp_remove(&tmp);
 }
 
-static enum status load(enum precision precision, struct model **model, struct error *err)
-{
-    char path[TMP_PATH_BYTES];
-    return model_load(tmp_path(&tmp, "m", path), "m", "1", precision, model, err);
-}
-
 START_TEST(each_task_loads)
 {
     struct model *model;
     struct error err;
     written_bundle(&tmp, "m", (enum task)_i);
-    ck_assert_msg(load(PRECISION_FLOAT32, &model, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(written_load(&tmp, PRECISION_FLOAT32, &model, &err) == STATUS_OK, "%s", err.message);
     ck_assert_int_eq((int)model->task, _i);
     ck_assert_uint_ge(model->n_golden, 1);
     ck_assert_double_le(model->golden_error, 1e-6);
@@ -52,7 +46,7 @@ START_TEST(a_model_holds_what_its_bundle_says)
     struct model *model;
     struct error err;
     written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
-    ck_assert_int_eq(load(PRECISION_FLOAT32, &model, &err), STATUS_OK);
+    ck_assert_int_eq(written_load(&tmp, PRECISION_FLOAT32, &model, &err), STATUS_OK);
     ck_assert_str_eq(model->name, "m");
     ck_assert_str_eq(model->version, "1");
     ck_assert_str_eq(model->description, "Three letters.");
@@ -74,7 +68,7 @@ START_TEST(the_hash_is_sha256_of_the_weights)
     struct error err;
     char path[TMP_PATH_BYTES], command[TMP_PATH_BYTES + 32], hash[65] = "";
     written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
-    ck_assert_int_eq(load(PRECISION_FLOAT32, &model, &err), STATUS_OK);
+    ck_assert_int_eq(written_load(&tmp, PRECISION_FLOAT32, &model, &err), STATUS_OK);
     snprintf(command, sizeof command, "sha256sum '%s'",
              tmp_path(&tmp, "m/model.safetensors", path));
     FILE *pipe = popen(command, "r");
@@ -91,7 +85,7 @@ START_TEST(features_are_spread_over_the_inputs)
     struct model *model;
     struct error err;
     written_bundle(&tmp, "m", TASK_SEQUENCE_CLASSIFICATION);
-    ck_assert_int_eq(load(PRECISION_FLOAT32, &model, &err), STATUS_OK);
+    ck_assert_int_eq(written_load(&tmp, PRECISION_FLOAT32, &model, &err), STATUS_OK);
     ck_assert_float_eq(model->features.mean[1], 1);
     ck_assert_float_eq(model->features.scale[0], 2);
     ck_assert_float_eq(model->features.scale[1], 4);
@@ -220,7 +214,7 @@ START_TEST(broken_bundles_are_refused)
     struct error err = {.message = ""};
     written_bundle(&tmp, "m", broken[_i].task);
     written_edit(&tmp, "m", broken[_i].file, broken[_i].old, broken[_i].new);
-    enum status status = load(PRECISION_FLOAT32, &model, &err);
+    enum status status = written_load(&tmp, PRECISION_FLOAT32, &model, &err);
     ck_assert_msg(status == broken[_i].status && strstr(err.message, broken[_i].sentence),
                   "%s -> %s\n   is: %s (%s)\n  not: %s", broken[_i].old, broken[_i].new, err.message,
                   status_text(status), broken[_i].sentence);
@@ -237,7 +231,7 @@ static void expect_refusal(enum status expected, const char *sentence)
 {
     struct model *model;
     struct error err = {.message = ""};
-    enum status status = load(PRECISION_FLOAT32, &model, &err);
+    enum status status = written_load(&tmp, PRECISION_FLOAT32, &model, &err);
     ck_assert_msg(status == expected && strstr(err.message, sentence), "%s (%s)", err.message,
                   status_text(status));
 }
@@ -296,7 +290,7 @@ START_TEST(truncated_files_are_refused)
         struct model *model;
         struct error err;
         tmp_write(&tmp, name, text, n);
-        enum status status = load(PRECISION_FLOAT32, &model, &err);
+        enum status status = written_load(&tmp, PRECISION_FLOAT32, &model, &err);
         ck_assert_msg(status != STATUS_OK && status != STATUS_NO_MEMORY && err.message[0],
                       "%s cut at %d", file_names[_i], (int)n);
     }
@@ -362,11 +356,11 @@ START_TEST(narrow_precisions_have_their_own_bound)
     written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
     written_edit(&tmp, "m", "golden.json", "9.25", "9.2400");
     expect_refusal(STATUS_BAD_GOLDEN, "difference 0.01 > tolerance 0.0001");
-    ck_assert_msg(load(precisions[_i], &model, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(written_load(&tmp, precisions[_i], &model, &err) == STATUS_OK, "%s", err.message);
     ck_assert_double_ge(model->golden_error, 0.0099);
     model_drop(model);
     written_edit(&tmp, "m", "golden.json", "9.2400", "99.25");
-    ck_assert_int_eq(load(precisions[_i], &model, &err), STATUS_BAD_GOLDEN);
+    ck_assert_int_eq(written_load(&tmp, precisions[_i], &model, &err), STATUS_BAD_GOLDEN);
     ck_assert_ptr_nonnull(strstr(err.message, "output[2] is 9.2"));
     ck_assert_ptr_nonnull(strstr(err.message, " in "));
 }
@@ -389,7 +383,8 @@ START_TEST(auto_takes_what_the_bundle_recommends)
     struct model *model;
     struct error err;
     written_recommending(&tmp, "m", recommendations[_i].recommends);
-    ck_assert_msg(load(recommendations[_i].asked, &model, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(written_load(&tmp, recommendations[_i].asked, &model, &err) == STATUS_OK, "%s",
+                  err.message);
     ck_assert_int_eq((int)network_precision(model->network), (int)recommendations[_i].in_force);
     ck_assert_int_eq((int)model->recommended, (int)recommendations[_i].recommended);
     ck_assert_ptr_null(model->precision_refused);
@@ -410,15 +405,15 @@ START_TEST(auto_falls_back_where_the_recommended_fails)
     struct model *model;
     struct error err;
     written_too_fine(&tmp, "m");
-    ck_assert_int_eq(load(PRECISION_INT8, &model, &err), STATUS_BAD_GOLDEN);
-    ck_assert_msg(load(PRECISION_AUTO, &model, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_int_eq(written_load(&tmp, PRECISION_INT8, &model, &err), STATUS_BAD_GOLDEN);
+    ck_assert_msg(written_load(&tmp, PRECISION_AUTO, &model, &err) == STATUS_OK, "%s", err.message);
     ck_assert_int_eq((int)network_precision(model->network), PRECISION_FLOAT32);
     ck_assert_int_eq((int)model->recommended, PRECISION_INT8);
     ck_assert_ptr_nonnull(strstr(model->precision_refused, "golden.json: cases[0]: output[0] is "));
     ck_assert_double_le(model->golden_error, 1e-6);
     model_drop(model);
     written_edit(&tmp, "m", "golden.json", "[0.3, ", "[9.3, ");
-    ck_assert_int_eq(load(PRECISION_AUTO, &model, &err), STATUS_BAD_GOLDEN);
+    ck_assert_int_eq(written_load(&tmp, PRECISION_AUTO, &model, &err), STATUS_BAD_GOLDEN);
     ck_assert_ptr_null(strstr(err.message, "int8"));
 }
 END_TEST
@@ -457,7 +452,7 @@ START_TEST(golden_vectors_of_a_wide_network_need_little_room)
     snprintf(golden + at, ROOM - at, "]}]}");
     tmp_write_text(&tmp, "m/golden.json", golden);
     ck_assert_int_eq(getrusage(RUSAGE_SELF, &before), 0);
-    ck_assert_msg(load(PRECISION_FLOAT32, &model, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(written_load(&tmp, PRECISION_FLOAT32, &model, &err) == STATUS_OK, "%s", err.message);
     ck_assert_int_eq(getrusage(RUSAGE_SELF, &after), 0);
     ck_assert_msg(after.ru_maxrss - before.ru_maxrss < 256 << 10, "%ld KiB",
                   after.ru_maxrss - before.ru_maxrss);
@@ -474,7 +469,7 @@ START_TEST(no_memory_is_survived_in_the_fallback)
         struct model *model = NULL;
         struct error err = {.message = ""};
         memory_fail_at(nth);
-        enum status status = load(PRECISION_AUTO, &model, &err);
+        enum status status = written_load(&tmp, PRECISION_AUTO, &model, &err);
         memory_fail_at(0);
         model_drop(model);
         if (status == STATUS_OK) break;
@@ -490,7 +485,7 @@ START_TEST(no_memory_is_survived_everywhere)
         struct model *model = NULL;
         struct error err = {.message = ""};
         memory_fail_at(nth);
-        enum status status = load(PRECISION_FLOAT32, &model, &err);
+        enum status status = written_load(&tmp, PRECISION_FLOAT32, &model, &err);
         memory_fail_at(0);
         model_drop(model);
         if (status == STATUS_OK) break;

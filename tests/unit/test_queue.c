@@ -410,8 +410,8 @@ START_TEST(what_is_remembered_is_bounded)
     }
     ck_assert_uint_le(queue.lines[0]->n_flows, 3);
     for (size_t i = 0; i < 500; i++) wait_in_line(10 + i, 1, 1, 0, 1);
-    for (uint32_t share = 0; share < 500;
-         share++) { /* each has had more than its part, which is remembered a while */
+    for (uint32_t share = 0; share < 500; share++) {
+        /* each has had more than its part, which is remembered a while */
         wait_in_line(0, 200000 + share, 1000, 0, 1);
         take(1);
         take(1);

@@ -21,17 +21,11 @@ static void teardown(void)
     tmp_remove(&tmp);
 }
 
-static enum status load(enum precision precision, struct model **model, struct error *err)
-{
-    char path[TMP_PATH_BYTES];
-    return model_load(tmp_path(&tmp, "m", path), "m", "1", precision, model, err);
-}
-
 static void expect_refusal(enum status expected, const char *sentence)
 {
     struct model *model;
     struct error err = {.message = ""};
-    enum status status = load(PRECISION_FLOAT32, &model, &err);
+    enum status status = written_load(&tmp, PRECISION_FLOAT32, &model, &err);
     ck_assert_msg(status == expected && strstr(err.message, sentence), "%s (%s)", err.message,
                   status_text(status));
 }
@@ -51,7 +45,7 @@ START_TEST(no_flipped_bit_gets_past_the_sum)
     free(tmp_read(&tmp, "m/model.safetensors", &bytes));
     for (size_t bit = 0; bit < 8 * bytes; bit++) {
         written_flip(&tmp, "m", "model.safetensors", bit);
-        if (load(all_precisions[_i], &model, &err) == STATUS_OK) {
+        if (written_load(&tmp, all_precisions[_i], &model, &err) == STATUS_OK) {
             n_missed++;
             model_drop(model);
         }
@@ -61,11 +55,11 @@ START_TEST(no_flipped_bit_gets_past_the_sum)
     written_sum(&tmp, "m");
     for (size_t bit = 0; bit < 8 * bytes; bit++) {
         written_flip(&tmp, "m", "model.safetensors", bit);
-        ck_assert_int_eq(load(all_precisions[_i], &model, &err), STATUS_BAD_FORMAT);
+        ck_assert_int_eq(written_load(&tmp, all_precisions[_i], &model, &err), STATUS_BAD_FORMAT);
         ck_assert_ptr_nonnull(strstr(err.message, "model.safetensors: its sha256 is "));
         written_flip(&tmp, "m", "model.safetensors", bit);
     }
-    ck_assert_msg(load(all_precisions[_i], &model, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(written_load(&tmp, all_precisions[_i], &model, &err) == STATUS_OK, "%s", err.message);
     ck_assert(model->hash_is_expected);
     model_drop(model);
 }
@@ -96,14 +90,14 @@ START_TEST(the_sum_that_was_found_mends_the_bundle)
     written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
     written_sum(&tmp, "m");
     written_flip(&tmp, "m", "model.safetensors", 8 * 200 + 1);
-    ck_assert_int_eq(load(PRECISION_FLOAT32, &model, &err), STATUS_BAD_FORMAT);
+    ck_assert_int_eq(written_load(&tmp, PRECISION_FLOAT32, &model, &err), STATUS_BAD_FORMAT);
     ck_assert_int_eq(
         sscanf(err.message,
                "model.safetensors: its sha256 is %64[0-9a-f], but config.json expects %64[0-9a-f]: ", sum,
                expected),
         2);
     written_edit(&tmp, "m", "config.json", expected, sum);
-    ck_assert_msg(load(PRECISION_FLOAT32, &model, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(written_load(&tmp, PRECISION_FLOAT32, &model, &err) == STATUS_OK, "%s", err.message);
     ck_assert_str_eq(model->hash, sum);
     model_drop(model);
 }
@@ -115,7 +109,7 @@ START_TEST(the_fallback_is_held_to_the_sum_too)
     struct error err;
     written_too_fine(&tmp, "m");
     written_sum(&tmp, "m");
-    ck_assert_msg(load(PRECISION_AUTO, &model, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(written_load(&tmp, PRECISION_AUTO, &model, &err) == STATUS_OK, "%s", err.message);
     ck_assert_int_eq((int)network_precision(model->network), PRECISION_FLOAT32);
     ck_assert(model->hash_is_expected);
     model_drop(model);
@@ -127,7 +121,7 @@ START_TEST(a_bundle_without_a_sum_loads)
     struct model *model;
     struct error err;
     written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
-    ck_assert_int_eq(load(PRECISION_FLOAT32, &model, &err), STATUS_OK);
+    ck_assert_int_eq(written_load(&tmp, PRECISION_FLOAT32, &model, &err), STATUS_OK);
     ck_assert(!model->hash_is_expected);
     model_drop(model);
 }
