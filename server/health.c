@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/socket.h"
-#include "server/tls.h"
+#include "server/http/socket.h"
+#include "server/http/tls.h"
 
 enum { STEP_S = 3, STATUS_LINE_BYTES = 12 };
 static const char request[] = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";

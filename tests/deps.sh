@@ -24,6 +24,7 @@ while read -r package reason; do
     case $package in
         gcc | clang | curl | valgrind | python3 | npm | buildah | mmdebstrap | prometheus | lintian | strace)
             command -v "$package" >/dev/null && continue ;;
+        kubernetes-client) command -v kubectl >/dev/null && continue ;;
         nodejs) command -v node >/dev/null && continue ;;
         python3-venv) python3 -m ensurepip --version >/dev/null 2>&1 && continue ;;
     esac
@@ -41,5 +42,13 @@ if [ "$(id -u)" != 0 ]; then
     }
     root=sudo
 fi
-$root apt-get update -qq
-$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+# Another apt, such as the daily upgrade, may hold a lock. apt-get waits for dpkg's by itself, and not for that of
+# the lists.
+patience=600
+until said=$($root apt-get update -qq -o DPkg::Lock::Timeout=$patience 2>&1); do
+    [[ $said == *lock* && $SECONDS -lt $patience ]] || { echo "$said" >&2; exit 1; }
+    echo "Another apt holds the lock of the package lists; waiting for it" >&2
+    sleep 5
+done
+$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    -o DPkg::Lock::Timeout=$patience "${missing[@]}"

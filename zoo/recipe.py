@@ -19,14 +19,19 @@ import torch
 from safetensors.torch import load_file, save_file
 
 
-def arguments(doc, data, epochs, seed=1):
-    """Parse the command line that all recipes have in common; doc is the head comment of the recipe."""
+def arguments(doc, data, epochs, seed=1, **more):
+    """Parse the command line that all recipes have in common; doc is the head comment of the recipe. `more` are
+    further files that it reads: name=default."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=data, help="the training data (default %(default)s)")
+    for name, default in more.items():
+        parser.add_argument(f"--{name}", default=default, help="a further file, as said above")
     parser.add_argument("--out", help="folder that receives the bundle (default: the recipe's own folder)")
     parser.add_argument("--checkpoint",
                         help="file to save to after every epoch and to resume from (default: none)")
     parser.add_argument("--epochs", type=int, default=epochs, help="default %(default)s")
+    parser.add_argument("--minutes", type=float,
+                        help="end after so many minutes instead, if the recipe can (encoder-decoders)")
     parser.add_argument("--seed", type=int, default=seed, help="default %(default)s")
     parser.add_argument("--threads", type=int, default=2, help="default %(default)s")
     parser.add_argument("--evaluate", action="store_true",
@@ -72,7 +77,10 @@ class Progress:
 
 
 def warm_cosine(optimizer, total, warm=100):
-    """Learning rate: up in a line over `warm` steps, then down to nought along a cosine."""
+    """Learning rate: up in a line over `warm` steps (a fifth of a short training), then down to nought along a
+    cosine."""
+    warm = max(1, min(warm, total // 5))
+
     def factor(step):
         rise = min(1.0, (step + 1) / warm)
         return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
@@ -172,19 +180,21 @@ def write_bundle(path, model, config, cases, tolerance=1e-4, dtype=torch.float16
 
     cases: pairs (input, steps); input is what a request would hold, steps the token ids or feature rows that
     the network is fed for it. The model is called with one sequence [1, T] or [1, T, features] and must give
-    the raw output vector after the last step as the last row of its result."""
+    the raw output vector after the last step as the last row of its result. For an encoder-decoder a case is
+    (input, steps, target), and the model is called with both."""
     path = pathlib.Path(path)
     weights = {k: v.detach().to(dtype).contiguous() for k, v in model.state_dict().items()}
     save_file(weights, path / "model.safetensors")
     (path / "model.safetensors").chmod(0o644)
     load_bundle(model, path)
-    key = "tokens" if "tokenizer" in config else "features"
+    key = "features" if "features" in config or "tokenizer" not in config else "tokens"
     golden = {"tolerance": tolerance, "cases": []}
-    for value, steps in cases:
+    for value, steps, *target in cases:
         with torch.no_grad():
-            output = model(torch.tensor([steps]))
+            output = model(torch.tensor([steps]), *(torch.tensor([t]) for t in target))
         output = output.reshape(-1, output.shape[-1])[-1]
-        golden["cases"].append({"input": value, key: steps, "output": [round(float(y), 6) for y in output]})
+        golden["cases"].append({"input": value, key: steps, **({"target": target[0]} if target else {}),
+                                "output": [round(float(y), 6) for y in output]})
     (path / "golden.json").write_text(json.dumps(golden, ensure_ascii=False) + "\n", encoding="utf-8")
     digest = hashlib.sha256((path / "model.safetensors").read_bytes()).hexdigest()
     text = json.dumps({"format_version": 1, "sha256": digest, **config}, indent=2, ensure_ascii=False)

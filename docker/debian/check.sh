@@ -1,20 +1,26 @@
 #!/bin/bash
-# check.sh FOLDER: the package in FOLDER, as Debian would look at it, and in a system of its own: installed,
-# started, upgraded, removed. The unit's sandbox is weighed, and the system calls of a run are compared with
-# those that it allows. Then once more under systemd, where a container of it can be booted. Needs root (or sudo) for
-# mmdebstrap, root for systemd. Ends with a line like the one that check prints.
+# check.sh FOLDER: check the package in FOLDER. lintian reads it. A system of its own, of the Debian that runs here
+# because the package was built for it, installs, starts, upgrades and removes it. The unit's sandbox is weighed, and
+# the system calls of a run are compared with those that it allows. Then all of it once more under systemd, if a
+# container of it can be booted. Needs root (or sudo) for mmdebstrap, root for systemd. Ends with a line like the one
+# that check prints.
 set -u
 cd "$(dirname "$0")/../.."
 folder=$1 unit=docker/systemd/carousel.service
-package=$(ls "$folder"/carousel_*.deb)
+package=$(ls "$folder"/carousel_*.deb) importer=$(ls "$folder"/carousel-import_*.deb)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 . docker/checks.sh
+suite=$(this_debian)
 
-# Nobody maintains this package in Debian, so the maintainer's address is this machine's.
-reads_well() { lintian --allow-root --fail-on error,warning --suppress-tags \
-    bogus-mail-host,bogus-mail-host-in-debian-changelog,initial-upload-closes-no-bugs "$package"; }
+# The package is not Debian's own, so no bug of Debian's asks for it.
+reads_well() { lintian --allow-root --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$package" "$importer"; }
+# The second package is one program, and makes a bundle.
+imports() {
+    dpkg-deb -x "$importer" "$work/importer" && "$work/importer/usr/bin/carousel-import" tests/import/files/writer.pt \
+        --tokenizer tests/import/files/letters.json -o "$work/imported" && [ -f "$work/imported/golden.json" ]
+}
 is_tight() { systemd-analyze security --offline=true --threshold=15 --no-pager $unit; }
 
 # All calls of a start, a request of each kind and an end; what is not in the unit's sets is printed.
@@ -72,7 +78,7 @@ make_system() {
         --customize-hook="copy-in $here/checks.service /etc/systemd/system" \
         --customize-hook='chroot "$1" systemctl enable checks.service' \
         --customize-hook='chroot "$1" apt-get install -y -qq --no-install-recommends --download-only /1.deb' \
-        bookworm "$work/system.tar" && mkdir "$work/system" && tar -C "$work/system" -xf "$work/system.tar"
+        "$suite" "$work/system.tar" && mkdir "$work/system" && tar -C "$work/system" -xf "$work/system.tar"
 }
 
 groups() { find /sys/fs/cgroup -type d | sort; }
@@ -99,13 +105,14 @@ make_newer() {
 }
 
 expect "lintian has nothing against it" reads_well
+expect "the package carousel-import makes a bundle" imports
 expect "the unit's exposure is at most 1.5 of 10" is_tight
 expect "the unit allows the system calls of a run" calls_are_allowed
 expect "a newer package" make_newer
 cp "$package" "$work/1.deb"
 bootstrap --format=null \
     --customize-hook="copy-in $work/1.deb $work/2.deb docker/debian/inside.sh docker/debian/chroot.sh /" \
-    --customize-hook='chroot "$1" bash /chroot.sh' bookworm - >"$work/chroot.log" 2>&1
+    --customize-hook='chroot "$1" bash /chroot.sh' "$suite" - >"$work/chroot.log" 2>&1
 take_over chroot.sh "$work/chroot.log"
 
 reason="that needs root"

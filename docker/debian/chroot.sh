@@ -23,6 +23,7 @@ is_enabled() { [ -L /etc/systemd/system/multi-user.target.wants/carousel.service
 expect "it installs" install /1.deb systemd-standalone-sysusers
 expect "it makes its user, who cannot log in" is_user
 expect "its settings are good" /usr/bin/carousel --check-config --config $ini
+expect "bash completes its command lines" grep -q '^complete -F' /usr/share/bash-completion/completions/carousel
 expect "the service is enabled" is_enabled
 expect "it starts as its user" serve
 expect "it is that user's process" runs_as_user

@@ -28,7 +28,7 @@ ask() {
     cat <&3
     exec 3>&-
 }
-forecasts() { ask POST /v1/forecast '{"model":"numbers","series":[2,4,8,16],"horizon":1}' | grep -q '"mean":\[32'; }
+forecasts() { ask POST /v1/forecast '{"model":"numbers","series":[2,4,8,16],"horizon":1}' | grep -qE '"mean":\[(32|31\.99999)'; }
 is_ready() { ask GET /readyz | grep -q '^HTTP/1.1 200'; }
 is_user() { getent passwd carousel | grep -qE ':/usr/sbin/nologin$|:/sbin/nologin$'; }
 keeps_settings() { grep -q '^; mine$' $ini; }

@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/memory.h"
-#include "models/generation.h"
+#include "core/base/memory.h"
+#include "models/generation/generation.h"
 
 enum { RUNS = 5, MAX_STREAMS = 1024 };
 

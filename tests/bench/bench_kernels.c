@@ -9,7 +9,7 @@
  * gops counts a multiply-add as two (for gates and codes: 1e9 units); gbytes is 1e9 bytes, the
  * weights streamed once (for gates: gates, c and h); both from the best time. bound names the
  * ceiling that the shape meets first, percent is the share of it that was reached:
- *     fma    the arithmetic peak of the set's registers (float32 and float16)
+ *     fma    the arithmetic peak of the set's registers (float32, float16, bfloat16)
  *     vnni   the same for int8 dot products
  *     L2 L3  weights / bandwidth, L3 where the weights and rows do not fit in L2
  * Rows with op `peak` and `stream` come first and show the ceilings; they are measured anew
@@ -19,9 +19,9 @@
  * thread's processor time, so that other programs disturb only the caches; the percentages
  * compare best with best. The streaming ceilings move with the neighbours: over 100 % means that
  * the caches were kinder to the product than to its yardstick. */
-#include "core/kernels.h"
-#include "core/matrix.h"
-#include "core/memory.h"
+#include "core/kernels/kernels.h"
+#include "core/network/matrix.h"
+#include "core/base/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -230,7 +230,7 @@ static double ceiling(const struct kernels *set, enum precision precision)
     const bool wide = machine.fma512 > 0 && strncmp(set->name, "avx512", 6) == 0;
     const bool blas = strcmp(set->name, "openblas") == 0;
     if (precision == PRECISION_INT8) {
-        if (strcmp(set->name, "avx512_vnni") == 0 || blas)
+        if (machine.vnni512 > 0 && (strncmp(set->name, "avx512_", 7) == 0 || blas))
             return machine.vnni512;
         return strcmp(set->name, "avxvnni") == 0 ? machine.vnni256 : 0;
     }
@@ -262,7 +262,8 @@ static void product_row(const struct kernels *set, enum precision precision,
     const struct timing t = measure(product_work, (void *)(size_t)c, SAMPLES);
     const double ops = 2.0 * (double)c->R * (double)K * (double)N;
     const double bytes = (double)matrix_bytes(c->matrix);
-    const double rows = (double)c->R * (double)(4 * N + (precision == PRECISION_INT8 ? K : 4 * K));
+    const size_t code_bytes = precision_code_bytes(precision);
+    const double rows = (double)c->R * (double)(4 * N + (code_bytes ? code_bytes : 4) * K);
     const bool near = bytes + rows < L2_BYTES;
     const double gops = ceiling(set, precision), gbytes = near ? machine.l2 : machine.l3;
     const double by_ops = gops > 0 ? ops / gops * 1e-9 : 0;
@@ -294,17 +295,19 @@ static void bench_products(const struct kernels *set, size_t K, size_t N)
     const size_t n_rows = sizeof rows / sizeof *rows, most = rows[n_rows - 1];
     float *W = allocate(N * K, sizeof *W), *A = allocate(most * K, sizeof *A);
     float *C = allocate(most * N, sizeof *C);
-    uint8_t *codes = allocate(most * K, 1);
+    uint16_t *codes = allocate(most * K, sizeof *codes);
     fill(W, N * K);
     fill(A, most * K);
-    matrix_quantize(most, K, A, K, codes, K);
     for (unsigned i = 0; i < N_PRECISIONS; i++) {
+        const size_t stride = K * precision_code_bytes((enum precision)i);
+        if (stride)
+            matrix_encode((enum precision)i, most, K, A, K, codes, stride);
         struct matrix *matrix;
         if (matrix_new(W, NULL, N, K, (enum precision)i, &matrix) != STATUS_OK)
             exit(1);
         for (size_t j = 0; j < n_rows; j++) {
             const struct product_case c = {
-                matrix, rows[j], {A, K, codes, K}, {.C = C, .stride = N, .accumulate = true}};
+                matrix, rows[j], {A, K, codes, stride}, {.C = C, .stride = N, .accumulate = true}};
             product_row(set, (enum precision)i, &c);
         }
         matrix_free(matrix);
@@ -332,7 +335,7 @@ static void gates_work(void *argument)
 static void quantize_work(void *argument)
 {
     const struct gates_case *c = argument;
-    c->set->quantize(c->gates.R * c->gates.H, c->gates.h, c->codes);
+    c->set->encode[PRECISION_INT8](c->gates.R * c->gates.H, c->gates.h, c->codes);
 }
 
 static void bench_gates(const struct kernels *set, size_t R, size_t H)

@@ -4,6 +4,8 @@
  * One turn of a token network: B sequences of T steps each, from a carried state. CSV on standard output,
  * one row a shape: precision,threads,B,T,median_ms,best_ms,gflops,gbytes_per_s. gflops counts the products of
  * all rows; gbytes_per_s is the weights streamed once a step (the least that a recurrent network must).
+ * Several threads do what the server's workers do: up to TEAM_RIDERS sequences are one batch of a team; more
+ * are dealt out, so that each thread has a batch of its own.
  *
  * --outputs writes the last step's outputs of the first shape, run from zero, as raw float32 [B, outputs]: so
  * that whoever compares speeds can compare answers first. Token i of sequence b is (7b + 3i + bi) mod V.
@@ -14,10 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/clock.h"
-#include "core/memory.h"
-#include "core/team.h"
-#include "models/model.h"
+#include "core/base/clock.h"
+#include "core/base/memory.h"
+#include "core/network/team.h"
+#include "models/bundle/model.h"
 
 enum { MAX_SHAPES = 32, MAX_THREADS = 16, MIN_SAMPLE_US = 2000 };
 
@@ -32,7 +34,7 @@ struct batch {
     const struct network *network;
     struct workspace *workspace;
     struct ride *rides;
-    size_t B, T;
+    size_t B, T, repeats;
 };
 
 static void die(const char *message)
@@ -49,7 +51,9 @@ static int32_t *tokens_of(size_t b, size_t T, size_t V)
     return tokens;
 }
 
-static struct batch batch_new(const struct network *network, struct team *team, size_t B, size_t T)
+/* `B` sequences, the first of which is number `first`. */
+static struct batch batch_new(const struct network *network, struct team *team, size_t first, size_t B,
+                              size_t T)
 {
     struct batch batch = {.network = network, .B = B, .T = T};
     if (workspace_new(B * T, B, &batch.workspace) != STATUS_OK ||
@@ -59,7 +63,7 @@ static struct batch batch_new(const struct network *network, struct team *team, 
     batch.rides = memory_new(B, sizeof *batch.rides);
     for (size_t b = 0; batch.rides && b < B; b++)
         batch.rides[b] = (struct ride){
-            .n_steps = T, .tokens = tokens_of(b, T, network_vocabulary_size(network)),
+            .n_steps = T, .tokens = tokens_of(first + b, T, network_vocabulary_size(network)),
             .state = memory_new(network_state_floats(network), sizeof(float)), .look = LOOK_LAST};
     return batch;
 }
@@ -76,16 +80,56 @@ static void batch_free(struct batch *batch)
 
 static void batch_run(struct batch *batch)
 {
-    network_run(batch->network, batch->workspace, batch->rides, batch->B);
+    for (size_t i = 0; i < batch->repeats; i++)
+        network_run(batch->network, batch->workspace, batch->rides, batch->B);
 }
 
-static void write_outputs(struct batch *batch, const char *path)
+static void *batch_main(void *argument)
+{
+    batch_run(argument);
+    return NULL;
+}
+
+/* A team's batch, or a batch for each thread. */
+struct work {
+    struct batch batches[MAX_THREADS];
+    size_t n, B, T;
+};
+
+static struct work work_new(const struct network *network, struct team *team, size_t threads, size_t B,
+                            size_t T)
+{
+    struct work work = {.n = B > TEAM_RIDERS ? threads : 1, .B = B, .T = T};
+    for (size_t i = 0; i < work.n; i++)
+        work.batches[i] = batch_new(network, work.n > 1 ? NULL : team, B * i / work.n,
+                                    B * (i + 1) / work.n - B * i / work.n, T);
+    return work;
+}
+
+static void work_free(struct work *work)
+{
+    for (size_t i = 0; i < work->n; i++) batch_free(&work->batches[i]);
+}
+
+static void work_run(struct work *work, size_t repeats)
+{
+    pthread_t threads[MAX_THREADS];
+    for (size_t i = 0; i < work->n; i++) work->batches[i].repeats = repeats;
+    for (size_t i = 1; i < work->n; i++)
+        if (pthread_create(&threads[i], NULL, batch_main, &work->batches[i])) die("no thread");
+    batch_run(&work->batches[0]);
+    for (size_t i = 1; i < work->n; i++) pthread_join(threads[i], NULL);
+}
+
+static void write_outputs(struct work *work, const char *path)
 {
     FILE *file = fopen(path, "wb");
     if (!file) die("cannot write the outputs");
-    batch_run(batch);
-    for (size_t b = 0; b < batch->B; b++)
-        fwrite(batch->rides[b].output, sizeof(float), network_output_size(batch->network), file);
+    work_run(work, 1);
+    for (size_t i = 0; i < work->n; i++)
+        for (size_t b = 0; b < work->batches[i].B; b++)
+            fwrite(work->batches[i].rides[b].output, sizeof(float),
+                   network_output_size(work->batches[i].network), file);
     if (fclose(file)) die("cannot write the outputs");
 }
 
@@ -95,27 +139,27 @@ static int compare_times(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void measure(struct batch *batch, const struct options *o)
+static void measure(struct work *work, const struct options *o)
 {
     double *times = memory_new(o->samples, sizeof *times);
     if (!times) die("out of memory");
     int64_t start = clock_us();
-    for (int i = 0; i < 3; i++) batch_run(batch);
+    work_run(work, 3);
     size_t repeats = (size_t)(MIN_SAMPLE_US * 3 / (clock_us() - start + 1)) + 1;
     for (size_t i = 0; i < o->samples; i++) {
         start = clock_us();
-        for (size_t j = 0; j < repeats; j++) batch_run(batch);
+        work_run(work, repeats);
         times[i] = (double)(clock_us() - start) / 1e3 / (double)repeats;
     }
     qsort(times, o->samples, sizeof *times, compare_times);
-    double median = times[o->samples / 2], bytes = (double)network_bytes(batch->network);
-    double elements = bytes / (o->precision == PRECISION_FLOAT32   ? 4
-                               : o->precision == PRECISION_FLOAT16 ? 2
-                                                                   : 1);
+    double median = times[o->samples / 2], bytes = (double)network_bytes(work->batches[0].network);
+    double elements = bytes / (o->precision == PRECISION_FLOAT32 ? 4
+                               : o->precision == PRECISION_INT8  ? 1
+                                                                 : 2);
     printf("%s,%zu,%zu,%zu,%.4f,%.4f,%.1f,%.1f\n", precision_name(o->precision), o->threads,
-           batch->B, batch->T, median, times[0],
-           2e-6 * elements * (double)(batch->B * batch->T) / median,
-           1e-6 * bytes * (double)batch->T / median);
+           work->B, work->T, median, times[0],
+           2e-6 * elements * (double)(work->B * work->T) / median,
+           1e-6 * bytes * (double)work->T / median);
     fflush(stdout);
     memory_free(times);
 }
@@ -151,8 +195,23 @@ struct member {
 static void *member_main(void *argument)
 {
     struct member *member = argument;
-    team_join(member->team, member->seat);
+    team_join(member->team, member->seat, NULL);
     return NULL;
+}
+
+static void members_start(struct team *team, struct member *members, size_t n)
+{
+    team_open(team, n);
+    for (size_t i = 1; i < n; i++) {
+        members[i] = (struct member){.team = team, .seat = i};
+        if (pthread_create(&members[i].thread, NULL, member_main, &members[i])) die("no thread");
+    }
+}
+
+static void members_stop(struct team *team, struct member *members, size_t n)
+{
+    team_dismiss(team);
+    for (size_t i = 1; i < n; i++) pthread_join(members[i].thread, NULL);
 }
 
 int main(int argc, char **argv)
@@ -166,19 +225,14 @@ int main(int argc, char **argv)
         model_load(o.bundle, "bench", "1", o.precision, &model, &err) != STATUS_OK)
         die(err.message);
     if (network_input_size(model->network)) die("the bundle must read tokens");
-    team_open(&team);
-    for (size_t i = 1; i < o.threads; i++) {
-        members[i] = (struct member){.team = &team, .seat = i};
-        if (pthread_create(&members[i].thread, NULL, member_main, &members[i])) die("no thread");
-    }
     for (size_t i = 0; i < o.n_shapes; i++) {
-        struct batch batch = batch_new(model->network, &team, o.B[i], o.T[i]);
-        if (o.outputs && i == 0) write_outputs(&batch, o.outputs);
-        measure(&batch, &o);
-        batch_free(&batch);
+        struct work work = work_new(model->network, &team, o.threads, o.B[i], o.T[i]);
+        if (work.n == 1) members_start(&team, members, o.threads);
+        if (o.outputs && i == 0) write_outputs(&work, o.outputs);
+        measure(&work, &o);
+        if (work.n == 1) members_stop(&team, members, o.threads);
+        work_free(&work);
     }
-    team_dismiss(&team);
-    for (size_t i = 1; i < o.threads; i++) pthread_join(members[i].thread, NULL);
     model_drop(model);
     return EXIT_SUCCESS;
 }

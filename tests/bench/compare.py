@@ -1,13 +1,14 @@
-"""Carousel against ONNX Runtime and PyTorch: same weights, same tokens, one machine, one run.
+"""Carousel against ONNX Runtime, OpenVINO and PyTorch: same weights, same tokens, one machine, one run.
 
     make bench-compare
     build/compare/venv/bin/python tests/bench/compare.py [--threads 1] [--rounds 5] [--shapes 1x1,4x1,...]
 
 The network: embedding 100x64 -> 2 x LSTM 512 -> linear 100, weights by PyTorch from a fixed seed. A shape BxT
 is one call: B sequences of T steps from a carried state, the linear layer on the last step. Each contestant
-answers the same tokens first and is left out where its answer is wrong: float32 within 1e-4 of PyTorch, int8
-within 0.3 on logits. Then rounds: every contestant in turn, a median per round; the table gives the median
-over rounds.
+answers the same tokens first and is left out if its answer is wrong: float32 within 1e-4 of PyTorch, bfloat16
+within 0.01, int8 within 0.3 on logits. OpenVINO takes part in bfloat16 if the processor has instructions for
+it; elsewhere it would compute in float32. Then rounds: every contestant in turn, a median per round; the
+table gives the median over rounds.
 
 The roofline: what this machine was measured to do beside the contest (bench_kernels ceilings), and from it
 the least time of each shape on one core: all products at the arithmetic peak, or the weights that must come
@@ -27,6 +28,7 @@ import time
 import numpy as np
 import onnx
 import onnxruntime as ort
+import openvino
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
@@ -34,6 +36,7 @@ from safetensors.torch import save_file
 V, E, H, LAYERS = 100, 64, 512, 2
 BUILD = "build/bench"
 BUNDLE = f"{BUILD}/compare"
+TOLERANCES = {"float32": 1e-4, "bfloat16": 0.01, "int8": 0.3}
 
 
 class Network(torch.nn.Module):
@@ -143,6 +146,33 @@ class Onnx:
             self.feed[f"h{k}"], self.feed[f"c{k}"] = outputs[1 + 2 * k], outputs[2 + 2 * k]
 
 
+class OpenVino:
+    def __init__(self, path, threads, precision):
+        core = openvino.Core()
+        self.request = core.compile_model(core.read_model(path), "CPU", {
+            "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": precision}).create_infer_request()
+        found = self.request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        self.is_native = found == precision
+
+    def prepare(self, B, T):
+        self.feed = {"tokens": tokens_of(B, T)}
+        for k in range(LAYERS):
+            for s in "hc":
+                self.feed[f"{s}{k}"] = np.zeros((1, B, H), np.float32)
+
+    def answer(self):
+        return self.call()["logits"]
+
+    def call(self):
+        return self.request.infer(self.feed, share_inputs=True)
+
+    def carry(self, outputs):
+        for k in range(LAYERS):
+            for s in "hc":
+                self.feed[f"{s}{k}"] = np.array(outputs[f"{s}{k}_out"])
+
+
 class Torch:
     def __init__(self, net, threads):
         self.net, self.threads = net, threads
@@ -207,10 +237,16 @@ def contestants_of(net, threads, program):
     quantize_dynamic(f"{BUILD}/float32.onnx", f"{BUILD}/int8.onnx", weight_type=QuantType.QInt8)
     quantised = torch.ao.quantization.quantize_dynamic(net, {torch.nn.LSTM, torch.nn.Linear},
                                                        dtype=torch.qint8)
+    narrow = OpenVino(f"{BUILD}/float32.onnx", threads, "bf16")
+    if not narrow.is_native:
+        print("# openvino bfloat16: not on this processor, left out")
     return {
         "carousel float32": Carousel(program, "float32", threads),
         "onnxruntime float32": Onnx(f"{BUILD}/float32.onnx", threads),
+        "openvino float32": OpenVino(f"{BUILD}/float32.onnx", threads, "f32"),
         "pytorch float32": Torch(net, threads),
+        "carousel bfloat16": Carousel(program, "bfloat16", threads),
+        **({"openvino bfloat16": narrow} if narrow.is_native else {}),
         "carousel int8": Carousel(program, "int8", threads),
         "onnxruntime int8": Onnx(f"{BUILD}/int8.onnx", threads),
         "pytorch int8": Torch(quantised, threads),
@@ -218,14 +254,14 @@ def contestants_of(net, threads, program):
 
 
 def check_answers(contestants, net):
-    """Who answers as PyTorch does in float32, with the largest difference."""
+    """Leave out each contestant that does not answer as PyTorch does in float32; print the differences."""
     B, T = 5, 9
     with torch.inference_mode():
         expected = net(torch.from_numpy(tokens_of(B, T)), *zeros(B))[0].numpy()
         for name in list(contestants):
             contestants[name].prepare(B, T)
             difference = float(np.abs(contestants[name].answer() - expected).max())
-            right = difference <= (0.3 if "int8" in name else 1e-4)
+            right = difference <= TOLERANCES[name.split()[1]]
             print(f"# {name}: largest difference {difference:.2g}{'' if right else ': WRONG, left out'}")
             if not right:
                 del contestants[name]
@@ -270,7 +306,9 @@ def ceilings_of(programs):
 
 def least_ms(ceilings, precision, B, T, threads):
     peaks = ("vnni512", "vnni256") if precision == "int8" else ("fma512", "fma256")
-    peak = next(ceilings[name] for name in peaks if name in ceilings)
+    peak = next((ceilings[name] for name in peaks if name in ceilings), None)
+    if peak is None:
+        return None
     operations = 2 * B * T * (2 * LAYERS - 1) * 4 * H * H + 2 * B * H * V
     weights = (LAYERS * T + LAYERS - 1) * 4 * H * H + H * V
     size = 1 if precision == "int8" else 4
@@ -283,6 +321,9 @@ def print_roofline(times, shapes, ceilings, threads):
           "|---" * (len(shapes) + 1) + "|", sep="\n")
     for precision in ("float32", "int8"):
         least = {s: least_ms(ceilings, precision, *s, threads) for s in shapes}
+        if None in least.values():
+            print(f"# {precision}: no ceiling was measured, this processor has no instruction for it")
+            continue
         ours = {s: statistics.median(times[f"carousel {precision}"][s]) for s in shapes}
         print(f"| {precision}, least ms | " + " | ".join(f"{least[s]:.3g}" for s in shapes) + " |")
         print(f"| {precision}, reached | " + " | ".join(f"{100 * least[s] / ours[s]:.0f} %" for s in shapes) + " |")
@@ -290,7 +331,8 @@ def print_roofline(times, shapes, ceilings, threads):
 
 def print_tables(times, shapes, threads):
     medians = {name: {s: statistics.median(t) for s, t in by.items()} for name, by in times.items()}
-    print(f"# onnxruntime {ort.__version__}, torch {torch.__version__}, {threads} thread(s); ms a call, median of rounds")
+    print(f"# onnxruntime {ort.__version__}, torch {torch.__version__}, openvino {openvino.__version__}, "
+          f"{threads} thread(s); ms a call, median of rounds")
     header = "| | " + " | ".join(f"{B}x{T}" for B, T in shapes) + " |"
     rule = "|---" * (len(shapes) + 1) + "|"
     print(header, rule, sep="\n")
@@ -299,11 +341,16 @@ def print_tables(times, shapes, threads):
     others8 = [n for n in medians if "int8" in n and "carousel" not in n]
     ratios = [
         ("float32 against ONNX Runtime float32", "carousel float32", ["onnxruntime float32"]),
+        ("float32 against OpenVINO float32", "carousel float32", ["openvino float32"]),
+        ("bfloat16 against carousel float32", "carousel bfloat16", ["carousel float32"]),
+        ("bfloat16 against OpenVINO bfloat16", "carousel bfloat16", ["openvino bfloat16"]),
         ("int8 against ONNX Runtime float32", "carousel int8", ["onnxruntime float32"]),
         ("int8 against the better other int8", "carousel int8", others8),
     ]
     print("\n# how many times faster", header, rule, sep="\n")
     for title, ours, others in ratios:
+        if ours not in medians or not others or any(name not in medians for name in others):
+            continue
         cells = [f"{min(medians[o][s] for o in others) / medians[ours][s]:.2f}" for s in shapes]
         print(f"| {title} | " + " | ".join(cells) + " |")
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# compare.py with what it needs: ONNX Runtime and PyTorch in build/compare. One table for one thread, one for
-# two.
+# compare.py with what it needs: ONNX Runtime, OpenVINO and PyTorch in build/compare. One table for one thread, one
+# for two.
 #
 #   tests/bench/compare.sh PROGRAMS [OPTION OF compare.py...]      make bench-compare calls this
 set -eu

@@ -36,10 +36,99 @@ same() { checks=$((checks + 1)); cmp "$out" "$1" || bad "differs from $1"; }
 # --- asking the program about itself
 run 0 --version
 says '^carousel [^ ]+$'
+# One number for the program, the description of its routes and the package: CHANGELOG.md's first.
+release=$(sed -n 's/^## \[\([^]]*\)\].*/\1/p' CHANGELOG.md | head -1)
+says "^carousel ${release//./\\.}(\+g[0-9a-f]+(-dirty)?)?$"
+grep '^    "version": ' docs/openapi.yaml >"$out"
+says "^    \"version\": \"${release//./\\.}\",$"
 run 0 --help
 says 'carousel serve'
-for flag in --config --port --models --model --set --max-tokens --temperature --horizon --quantiles --top-k \
-    --check-config --print-config --version --scopes --keys; do says "$flag"; done
+says 'carousel models'
+for flag in --config --host --port --models --model --set --keys --check-config --print-config --version; do says "^  $flag "; done
+cp "$out" "$scratch/help"
+for word in help -h; do
+    run 0 $word
+    same "$scratch/help"
+done
+run 0 version
+says '^carousel [^ ]+$'
+CAROUSEL_SERVER_PORT=bad run 0 version # needs no settings
+CAROUSEL_SERVER_PORT=bad run 0 help
+run 2 version 3
+complains 'version takes no argument, found 3'
+# Each row: a command | the options that its help lists.
+while read -r command flags; do
+    run 0 help "$command"
+    says "^carousel $command"
+    for flag in $flags --config --set; do says "^  $flag "; done
+    cp "$out" "$scratch/help"
+    run 0 "$command" --help
+    same "$scratch/help"
+done <<'ROWS'
+serve --host --port --models
+inspect --set
+models --models
+generate --max-tokens --temperature --top-k --top-p --min-p --n --stop --seed --prompt
+forecast --horizon --quantiles --num-samples --seed
+classify --top-k
+predict --return --top-k
+pronounce --alphabet --n
+caption --n
+ask --models
+keys --scopes --requests-per-minute --steps-per-minute --weight --max-priority --keys
+health --port
+version --version
+help --help
+completion --help
+ROWS
+run 0 help classify
+checks=$((checks + 1)); ! grep -q -- --horizon "$out" || bad "lists an option of another command"
+run 0 serve extra --help
+run 2 help dance
+complains 'no command dance'
+run 2 help serve health
+complains 'one COMMAND'
+
+# --- completion. completes WORD... : what bash offers for the last WORD, in $out.
+run 2 completion
+complains 'carousel completion bash'
+run 2 completion fish
+run 0 completion bash
+cp "$out" "$scratch/completion"
+completes() {
+    last="completion of carousel $*"
+    # shellcheck disable=SC2016
+    bash -c 'source "$1" && shift && compopt() { :; } && COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) && _carousel &&
+        printf "%s\n" "${COMPREPLY[@]}"' bash "$scratch/completion" carousel "$@" >"$out" 2>"$err" || bad "fails"
+    is_silent "$err"
+}
+offers() { checks=$((checks + 1)); [ "$(tr '\n' ' ' <"$out")" = "$1 " ] || bad "offers $(tr '\n' ' ' <"$out"), not $1"; }
+completes ''
+offers 'serve inspect import models generate forecast classify predict pronounce caption ask keys health version help completion'
+completes he
+offers 'health help'
+completes --config tests/cli/run.sh help gen
+offers generate
+completes generate --max
+offers --max-tokens
+completes forecast --max
+offers ''
+completes forecast --qu
+offers '--quantiles --quantile-levels'
+completes serve --set server.po
+offers server.port=
+completes serve --config tests/cli/r
+offers tests/cli/run.sh
+completes serve --models tests/fuz
+offers tests/fuzz
+completes inspect tests/fuz
+offers tests/fuzz
+completes keys ''
+offers 'add list'
+completes completion ''
+offers bash
+completes serve --port --
+offers ''
 run 2
 complains 'carousel serve'
 run 2 dance
@@ -59,6 +148,19 @@ complains '65536'
 run 2 forecast --max-tokens 3 1 2
 complains '--max-tokens does not go with this command'
 run 2 --version=3
+
+# --- little memory: the program says so and ends. Sanitizers need more address space than there is.
+little() { (ulimit -v 150000 && timeout 60 "$program" "$@" >"$out" 2>"$err" </dev/null); }
+if little --version; then
+    checks=$((checks + 1)) last="carousel --version, in 60 MB"
+    (ulimit -v 60000 && timeout 60 "$program" --version >"$out" 2>"$err") || bad "ended with $?"
+    for kernels in auto openblas; do
+        checks=$((checks + 1)) last="carousel classify with kernels=$kernels, in 150 MB"
+        little classify --set scheduler.kernels=$kernels --models "$bundles" --model tiny-labels abc
+        [ $? -lt 124 ] || bad "did not end"
+    done
+    complains 'address space|not in this build'
+fi
 
 # --- the configuration
 run 0 --print-config
@@ -82,6 +184,16 @@ says '^port = 9002$'
 says '^host = 0.0.0.0$'
 CAROUSEL_SERVER_PORT=9002 run 0 --print-config --config "$scratch/good.ini" --port 9003 # flag over both
 says '^port = 9003$'
+PORT=9004 run 0 --print-config # PORT stands for the default alone
+says '^port = 9004$'
+PORT=9004 run 0 --print-config --config "$scratch/good.ini"
+says '^port = 9001$'
+AIP_HTTP_PORT=9005 run 0 --print-config # Vertex AI's name of it
+says '^port = 9005$'
+PORT=9004 AIP_HTTP_PORT=9005 run 0 --print-config
+says '^port = 9004$'
+PORT=tcp://10.0.0.1:80 run 2 --check-config
+complains 'environment: PORT: server.port is .tcp://'
 run 0 --print-config --set scheduler.workers=3 --set=limits.json_depth=7
 says '^workers = 3$'
 says '^json_depth = 7$'
@@ -179,6 +291,34 @@ run 1 health --set server.unix_socket="$scratch/no-socket"
 complains 'cannot connect to .*no-socket'
 run 2 health now
 
+# --- import, which is another program
+files=tests/import/files
+rm -rf "$scratch/imported"
+run 0 import --help
+says '^usage: carousel import'
+run 0 import $files/writer.pt --tokenizer=$files/letters.json -o "$scratch/imported"
+says 'hidden_size  *6  *from rnn.weight_hh_l0'
+says 'cases met by the server'
+run 0 inspect "$scratch/imported"
+says 'lstm'
+says 'they prove the conversion, not the meaning'
+run 1 import $files/writer.pt --tokenizer $files/letters.json -o "$scratch/imported"
+complains 'is there already'
+run 2 import $files/writer.pt
+complains 'by --tokenizer FILE'
+run 1 import $files/optimizer.pt
+complains 'optimizer'
+run 2 import
+complains 'FILE is missing'
+run 2 import a b
+complains 'one FILE'
+run 2 import a --pooling
+complains 'needs a value'
+run 2 import a --poling last
+complains 'is not known'
+run 0 import $files/writer.pt --tokenizer $files/letters.json --dry-run
+checks=$((checks + 1)); [ ! -e writer ] || bad "a dry run writes"
+
 # --- inspect
 for bundle in "$bundles"/tiny-*; do
     run 0 inspect "$bundle"
@@ -200,9 +340,15 @@ truncate -s -8 "$scratch/broken/model.safetensors"
 run 1 inspect "$scratch/broken"
 complains 'model.safetensors|offset|bytes'
 for bundle in zoo/*/; do
+    [ -e "$bundle/config.json" ] || continue # a recipe that has not been run
     run 0 inspect "$bundle"
     says '^sha256 +[0-9a-f]{64}, as config.json expects$'
 done
+rm -rf "$scratch/a b" && cp -r "$bundles/tiny-series" "$scratch/a b"
+run 1 inspect "$scratch/a b"
+complains "model name 'a b', expected a letter or digit"
+rm -rf "$scratch/tiny" && mkdir "$scratch/tiny" && cp -r "$bundles/tiny-series" "$scratch/tiny/3"
+run 0 inspect "$scratch/tiny/3"
 rm -rf "$scratch/flipped" && mkdir "$scratch/flipped" && cp zoo/digits/*.json zoo/digits/model.safetensors "$scratch/flipped"
 printf '\001' | dd of="$scratch/flipped/model.safetensors" bs=1 seek=100000 conv=notrunc 2>"$err"
 run 1 inspect "$scratch/flipped"
@@ -210,6 +356,20 @@ complains 'model.safetensors: its sha256 is [0-9a-f]{64}, but config.json expect
 sed -i '/"sha256"/d' "$scratch/flipped/config.json"
 run 0 inspect "$scratch/flipped"
 says '^sha256 +[0-9a-f]{64}$'
+
+# --- models
+run 0 models --models "$bundles"
+is_silent "$err"
+says "^tiny-labels$(printf '\t')1$(printf '\t')text-classification$(printf '\t')float32$(printf '\t')[1-9][0-9]*$"
+checks=$((checks + 1)); [ "$(wc -l <"$out")" = "$(printf '%s\n' "$bundles"/tiny-* | wc -l)" ] || bad "does not list all"
+run 0 models --model "b=$bundles/tiny-series" --model "a=$bundles/tiny-labels" --set models.folders= --set models.precision=int8
+checks=$((checks + 1)); [ "$(cut -f1,4 "$out" | tr '\t\n' '  ')" = 'a int8 b int8 ' ] || bad "does not list a and b as int8"
+run 1 models --model "b=$bundles/tiny-series" --model "broken=$scratch/broken" --set models.folders= # one is refused
+says '^b.1.forecasting'
+complains 'model broken: '
+run 1 models --models "$scratch/nowhere"
+complains 'nowhere'
+run 2 models extra
 
 # --- generate
 m="--models $bundles"
@@ -236,9 +396,9 @@ m="--models $bundles"
     run 1 generate $m --model nobody hello
     complains "no model 'nobody'; name one of: .*tiny-characters"
     run 1 generate $m --model tiny-series hello
-    complains 'cannot do this; name one of: .*tiny-characters'
+    complains 'cannot complete a text; name one of: .*tiny-characters'
     run 1 forecast --model "tiny-characters=$bundles/tiny-characters" --set models.folders= 1 2
-    complains 'cannot do this; name a folder that holds one by --models'
+    complains 'cannot forecast; name a folder that holds one by --models'
     run 1 generate $m --model tiny-characters HELLO
     complains 'H'
     run 2 generate $m --model tiny-characters --max-tokens lots hello
@@ -248,18 +408,36 @@ m="--models $bundles"
     run 1 generate --models "$scratch/nowhere" --model tiny-characters hello
     complains 'nowhere'
 
+    # --- independent labels: each has a score of its own
+    rm -rf "$scratch/independent" && cp -r "$bundles/tiny-gestures" "$scratch/independent"
+    sed -i 's/"labels": /"activation": "sigmoid", "labels": /' "$scratch/independent/config.json"
+    printf '1 0 -2\n' >"$scratch/row"
+    input=$scratch/row run 0 classify --model "independent=$scratch/independent" --set models.folders=
+    checks=$((checks + 1))
+    awk '{ s = $2 + $4 + $6 + $8; exit (s > 0.99 && s < 1.01) }' "$out" || bad "scores of independent labels sum to 1"
+    run 0 inspect "$scratch/independent"
+    says 'activation      sigmoid: independent labels'
+
     # --- forecast
     run 0 forecast $m --horizon 3 2 4 8
     checks=$((checks + 1)); [ "$(grep -Ecx -- '-?[0-9.e+-]+' "$out")" = 3 ] || bad "not three numbers"
     run 0 forecast $m --horizon 2 --quantiles 0.1,0.9 --seed 1 -- -2 null 8.5
     says '^mean.0\.1.0\.9$'
+    run 0 forecast $m --h 3 2 4 8
+    checks=$((checks + 1)); [ "$(wc -l <"$out")" = 3 ] || bad "not three lines"
+    run 0 forecast $m --prediction-length 2 --quantile-levels 0.1 2 4 8
+    says '^mean.0\.1$'
+    run 0 forecast --models zoo --model numbers --horizon 3 1000000001 1000000002 1000000003 1000000004
+    checks=$((checks + 1)); [ "$(tr '\n' ' ' < "$out")" = '1000000005 1000000006 1000000007 ' ] || bad "not 5, 6, 7"
     run 2 forecast $m
     complains 'values of a series'
-    run 2 forecast $m 1 two
+    run 2 forecast $m 1 2
+    complains 'needs --horizon'
+    run 2 forecast $m --horizon 1 1 two
     complains "'two' is no number"
     run 2 forecast $m --quantiles 0.5,2 1 2
     run 1 forecast $m --horizon 0 1 2
-    run 1 forecast $m null null
+    run 1 forecast $m --horizon 1 null null
     complains '.'
 
     # --- classify
@@ -267,6 +445,28 @@ m="--models $bundles"
     checks=$((checks + 1)); [ "$(wc -l <"$out")" = 2 ] || bad "not two lines"
     says '^(positive|neutral|negative).[01]\.[0-9]+$'
     run 2 classify $m --model tiny-labels
+    # Weights of zero and a bias for the last of 1,100 labels: all are shown, the last one first.
+    rm -rf "$scratch/many" && mkdir -p "$scratch/many"
+    labels=$(seq -s, -f '"l%.0f"' 0 1099)
+    printf '{"format_version":1,"task":"sequence-classification","labels":[%s],"network":[' "$labels" >"$scratch/many/config.json"
+    printf '%s' '{"type":"lstm","prefix":"rnn","input_size":1,"hidden_size":1},{"type":"pooling","mode":"last"},' \
+        '{"type":"linear","prefix":"fc","in_features":1,"out_features":1100}]}' >>"$scratch/many/config.json"
+    printf '{"cases":[{"input":[[0]],"features":[[0]],"output":[%s1]}]}' "$(printf '0,%.0s' {1..1099})" >"$scratch/many/golden.json"
+    header='{"rnn.weight_ih_l0":{"dtype":"F32","shape":[4,1],"data_offsets":[0,16]},"rnn.weight_hh_l0":{"dtype":"F32",'
+    header+='"shape":[4,1],"data_offsets":[16,32]},"rnn.bias_ih_l0":{"dtype":"F32","shape":[4],"data_offsets":[32,48]},'
+    header+='"rnn.bias_hh_l0":{"dtype":"F32","shape":[4],"data_offsets":[48,64]},"fc.weight":{"dtype":"F32","shape":[1100,1],'
+    header+='"data_offsets":[64,4464]},"fc.bias":{"dtype":"F32","shape":[1100],"data_offsets":[4464,8864]}}'
+    {
+        # shellcheck disable=SC2059
+        printf "\\x$(printf %02x $((${#header} % 256)))\\x$(printf %02x $((${#header} / 256)))\\0\\0\\0\\0\\0\\0"
+        printf %s "$header"
+        head -c 8862 /dev/zero
+        printf '\200\077' # 1.0 ends so
+    } >"$scratch/many/model.safetensors"
+    printf '0\n' >"$scratch/rows"
+    input=$scratch/rows run 0 classify --model "many=$scratch/many" --set models.folders=
+    says '^l1099.0\.[0-9]+.l0.0\.[0-9]+.l1.'
+    checks=$((checks + 1)); [ "$(wc -w <"$out")" = 2200 ] || bad "shows $(wc -w <"$out") words of 1,100 labels and scores"
     printf '1 0 -2\n0.5 1 -1\n' >"$scratch/rows"
     input=$scratch/rows run 0 classify $m --model tiny-gestures
     says '(left|right|up|down)'
@@ -276,6 +476,66 @@ m="--models $bundles"
     printf '1 0 x\n' >"$scratch/rows"
     input=$scratch/rows run 2 classify $m --model tiny-gestures
 }
+
+# --- predict, ask: the routes without a server
+p="--models tests/http/predict"
+printf '10 -2\n11 -1\n' >"$scratch/rows"
+input=$scratch/rows run 0 predict $p --model sensor --return all
+says '"results":\[\{"steps":\[\[[^]]+\],\[[^]]+\]\]\}\]'
+input=$scratch/rows run 0 predict $p --model sensor
+says '"results":\[\{"values":\['
+run 0 predict $p --model tags "fly to new york" "rome"
+says '"labels":\[\{"label":"O"'
+run 0 classify $p --model tags "fly to New York"
+says '"label":"city","value":"New York","start":7,"end":15'
+printf '1 x\n' >"$scratch/rows"
+input=$scratch/rows run 2 predict $p --model sensor
+complains 'no number'
+run 1 predict $p --model letters xyz
+complains 'not in the vocabulary'
+run 1 predict --models "$bundles" --model tiny-labels a
+complains 'cannot predict'
+run 0 pronounce --models tests/unit/bundles --alphabet ipa --n 2 bcd a
+says '"alphabet":"ipa","pronunciations":\[\{"input":"bcd","phonemes":"'
+run 2 pronounce --models tests/unit/bundles
+complains 'needs a WORD'
+pictures=tests/unit/pictures
+run 0 caption --models tests/unit/bundles --model tiny-caption --n 2 $pictures/moving.gif
+says '^\{"id":"cap-.*"captions":\[\{"text":".*\{"text":"'
+run 1 caption --models tests/unit/bundles --model tiny-caption $pictures/print.jpg
+complains 'CMYK'
+run 1 caption --models tests/unit/bundles --model tiny-caption $pictures/rows.txt
+complains 'expected a PNG, JPEG or GIF file'
+run 1 caption --models tests/unit/bundles --model tiny-caption $pictures/none.png
+complains 'No such file'
+run 2 caption --models tests/unit/bundles --model tiny-caption
+complains 'needs one FILE'
+run 0 ask $p /v1/predict '{"model":"letters","input":"ab"}'
+says '^\{"id":"pred-.*"start":1,"end":2'
+printf '{"model":"letters","input":"ab"}' >"$scratch/body"
+input=$scratch/body run 0 ask $p /v1/predict -
+says '^\{"id":"pred-'
+run 0 ask $p /v1/models
+says '"id":"sensor"'
+run 1 ask $p /v1/predict '{"model":"letters"}'
+complains "'input' is missing"
+run 1 ask $p /v1/nothing '{}'
+complains 'there is no route /v1/nothing'
+run 1 ask $p /v1/predict '{'
+run 2 ask $p
+complains 'needs a ROUTE'
+run 0 ask --models "$bundles" /v1/completions '{"model":"tiny-characters","prompt":"ab","max_tokens":3,"stream":true}'
+says '^data: \[DONE\]$'
+for body in '{"session":"s"' '{"store":true' '{"return_state":true' '{"state":"cs1.x"'; do
+    run 1 ask --models "$bundles" /v1/completions "$body,\"model\":\"tiny-characters\",\"prompt\":\"ab\"}"
+    complains 'keeps nothing between requests'
+done
+for route in sessions sessions/s/steps models/tiny-characters/reload; do
+    run 1 ask --models "$bundles" "/v1/$route" '{"model":"tiny-characters"}'
+    complains 'keeps nothing between requests'
+done
+run 1 ask --models "$bundles" /v1/sessions/s
+complains 'keeps nothing between requests'
 
 # --- serve
 run 1 serve --host 203.0.113.1 --port 0 --models "$bundles" # nobody's address

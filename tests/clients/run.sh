@@ -1,5 +1,5 @@
 #!/bin/bash
-# run.sh FOLDER: install OpenAI's clients under FOLDER where they are missing, and run their tests against the
+# run.sh FOLDER: install OpenAI's, Triton's and KServe's clients under FOLDER where they are missing, and run their tests against the
 # server on the small bundles. Each ends with a line like the one that check prints.
 set -u
 cd "$(dirname "$0")/../.."
@@ -16,10 +16,11 @@ fi
 
 rm -f "$folder/server.log"
 . tests/server.sh
-server_start --models tests/http/bundles
+server_start --models tests/http/bundles --model tiny-speech=tests/unit/bundles/tiny-speech
 
 failed=0
 "$folder/venv/bin/python" $here/test_openai.py "$url/v1" || failed=1
+"$folder/venv/bin/python" $here/test_inference.py "$url" || failed=1
 test=$PWD/$here/test_openai.mjs
 (cd "$folder" && node "$test" "$url/v1") || failed=1
 

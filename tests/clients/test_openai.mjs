@@ -14,7 +14,7 @@ const tests = {
   async "lists models"() {
     const ids = [];
     for await (const found of client.models.list()) ids.push(found.id);
-    assert.equal(ids.length, 6);
+    assert.equal(ids.length, 7);
     assert.ok(ids.includes(model));
   },
   async "retrieves a model"() {

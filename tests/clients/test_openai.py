@@ -1,8 +1,10 @@
 """OpenAI's own Python client against the server: python test_openai.py BASE_URL"""
 
 import asyncio
+import io
 import sys
 import traceback
+import wave
 
 import openai
 
@@ -27,8 +29,37 @@ def refused(kind, **fields):
 @test
 def lists_models():
     models = client.models.list().data
-    assert [m.id for m in models] == sorted(m.id for m in models) and len(models) == 6, models
+    assert [m.id for m in models] == sorted(m.id for m in models) and len(models) == 7, models
     assert all(m.object == "model" and m.created > 0 and m.owned_by for m in models)
+
+
+def sound():
+    """A WAV file of a third of a second."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(16000)
+        out.writeframes(bytes(i * i % 251 for i in range(10000)))
+    return ("sound.wav", file.getvalue())
+
+
+@test
+def transcribes_sound():
+    def ask(**fields):
+        return client.audio.transcriptions.create(model="tiny-speech", file=sound(), **fields)
+    text = ask(language="en", temperature=0).text
+    assert text and ask(response_format="text").rstrip("\n") == text
+    assert ask(response_format="vtt").startswith("WEBVTT") and " --> " in ask(response_format="srt")
+    answer = ask(response_format="verbose_json", timestamp_granularities=["word", "segment"])
+    assert answer.text == text and abs(float(answer.duration) - 0.3125) < 0.01, answer
+    assert answer.words[0].word in text and answer.segments[-1].end <= 0.32, answer
+    try:
+        ask(prompt="digits")
+    except openai.BadRequestError as error:
+        assert error.param == "prompt", error
+    else:
+        raise AssertionError("a prompt was accepted")
 
 
 @test

@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "models/hash.h"
-#include "models/model.h"
+#include "models/text/hash.h"
+#include "models/bundle/model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -90,7 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     assert(strcmp(model->hash, sum) == 0);
-    assert(model->n_golden >= 1 && isfinite(model->golden_error));
+    assert(model->n_golden >= 1 && isfinite(model->proof.error));
     assert(!model->tokenizer ||
            tokenizer_size(model->tokenizer) == network_vocabulary_size(model->network));
     model_drop(model);

@@ -1,7 +1,8 @@
 /* Any bytes as a request body: the JSON reader and its getters. Whatever is taken must be walkable and
  * bounded; what is refused must say why, in a message that can be put into an answer. */
-#include "server/json.h"
-#include "server/json_writer.h"
+#include "server/api/urlencoded.h"
+#include "server/api/json.h"
+#include "server/base/json_writer.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -49,6 +50,23 @@ static void read_fields(const struct value *root, struct problem *problem)
     }
 }
 
+/* A form becomes one object, whatever its bytes; the parser may refuse them, but not its structure. */
+static void read_form(const char *body, size_t size)
+{
+    const struct document_limits limits = {.depth = 2, .values = 10000};
+    struct problem problem = {0};
+    struct writer form;
+    size_t bytes;
+    writer_init(&form, 1 << 26);
+    urlencoded_put(body, size, &form);
+    char *json = writer_take(&form, &bytes);
+    assert(json && json[0] == '{' && json[bytes - 1] == '}');
+    struct document *document = document_parse(json, bytes, &limits, &problem);
+    assert(document || problem.message[0]);
+    document_free(document);
+    free(json);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct document_limits limits = {.depth = 32, .values = 10000};
@@ -56,6 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *body = malloc(size ? size : 1);
     if (!body) return 0;
     if (size) memcpy(body, data, size);
+    read_form(body, size);
     struct document *document = document_parse(body, size, &limits, &problem);
     free(body);
     if (!document) {

@@ -1,6 +1,6 @@
 /* Any bytes as a configuration file. What is taken must print and read back as the same; what is refused must
  * name the file and a line. */
-#include "server/config.h"
+#include "server/base/config.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/access.h"
-#include "server/cors.h"
-#include "server/json.h"
-#include "server/router.h"
+#include "server/request/access.h"
+#include "server/request/cors.h"
+#include "server/api/json.h"
+#include "server/request/router.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

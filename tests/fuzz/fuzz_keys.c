@@ -1,12 +1,12 @@
 /* Any bytes as a file of API keys, and as an Authorization header. Lines that are taken must print and read
  * back as the same; a refusal must name the file and a line; a key found in a header must lie in it. */
-#include "server/keys.h"
+#include "server/request/keys.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/memory.h"
+#include "core/base/memory.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,7 +1,7 @@
 /* Any bytes as a whole request: "METHOD path", headers, an empty line, the body, through everything between
- * the HTTP library and the workers. This program is the HTTP library (server/connection.h): the linker gives
- * it the exchange's calls, --wrap in the Makefile. A header "Leave: x" is a client who goes once the work has
- * begun.
+ * the HTTP library and the workers. This program is the HTTP library (server/http/connection.h): the linker
+ * gives it the exchange's calls, --wrap in the Makefile. A header "Leave: x" is a client that goes once the
+ * work has begun; "Doubt: x" makes the request one in doubt.
  *
  * Each request must be answered once, with a documented status that is not our own fault, and with JSON where
  * the head says so; a stream must end with [DONE] or an error; and afterwards nothing may be held. */
@@ -16,14 +16,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/clock.h"
-#include "models/job.h"
-#include "server/exchange.h"
-#include "server/framing.h"
-#include "server/json.h"
-#include "server/keys.h"
-#include "server/log.h"
-#include "server/watch.h"
+#include "core/base/clock.h"
+#include "models/jobs/job.h"
+#include "server/request/exchange.h"
+#include "server/serve.h"
+#include "server/api/json.h"
+#include "server/request/keys.h"
+#include "server/base/log.h"
+#include "server/http/watch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -46,7 +46,7 @@ struct connection {
 
 #define WIRE(name) __wrap_connection_##name
 const char *WIRE(header)(const struct connection *connection, const char *name);
-const char *WIRE(fault)(const struct connection *connection);
+bool WIRE(fault)(const struct connection *connection, struct problem *problem);
 int WIRE(descriptor)(const struct connection *connection);
 int WIRE(slot)(const struct connection *connection);
 bool WIRE(is_secure)(const struct connection *connection);
@@ -65,13 +65,12 @@ const char *WIRE(header)(const struct connection *connection, const char *name)
     return NULL;
 }
 
-const char *WIRE(fault)(const struct connection *connection)
+/* A header "Doubt: x" is a request in doubt. */
+bool WIRE(fault)(const struct connection *connection, struct problem *problem)
 {
-    struct framing framing = {0};
-    for (size_t i = 0; i < connection->n_headers; i++)
-        framing_take(&framing, connection->names[i], strlen(connection->names[i]), connection->values[i],
-                     strlen(connection->values[i]));
-    return framing_fault(&framing, false);
+    const char *doubt = WIRE(header)(connection, "Doubt");
+    if (doubt) problem_set(problem, FAULT_INVALID_HEADERS, NULL, "%s", doubt);
+    return doubt != NULL;
 }
 
 int WIRE(descriptor)(const struct connection *connection)
@@ -183,7 +182,8 @@ static void on_model(void *context, enum repository_event event, const char *nam
 static void start(void)
 {
     static const char *const settings[][3] = {
-        {"models", "folders", "tests/http/bundles"}, {"limits", "max_tokens", "40"},
+        {"models", "folders", "tests/http/bundles:tests/http/predict:tests/unit/bundles"},
+        {"limits", "max_tokens", "40"},
         {"limits", "horizon", "20"}, {"limits", "choices", "4"}, {"limits", "inputs", "16"},
         {"limits", "num_samples", "8"}, {"limits", "sample_values", "500"}, {"limits", "body_bytes", "4096"},
         {"log", "access", "false"}, {"http", "cors_origins", "https://a.example"},
@@ -195,7 +195,7 @@ static void start(void)
     config_defaults(&config);
     for (size_t i = 0; i < sizeof settings / sizeof *settings && status == STATUS_OK; i++)
         status = config_set(&config, settings[i][0], settings[i][1], settings[i][2], &err);
-    if (status == STATUS_OK) status = server_open(&server, &config, on_model, NULL, &err);
+    if (status == STATUS_OK) status = server_open(&server, &config, on_model, NULL, NULL, &err);
     if (status == STATUS_OK) status = server_load(&server, &err);
     if (status == STATUS_OK) status = keys_open("", &server.keys, &(size_t){0}, &err);
     if (status == STATUS_OK) status = service_open(&service, &server, &err);
@@ -243,7 +243,7 @@ static void leave(struct connection *connection)
     connection->ends[1] = -1;
 }
 
-/* As server/http.c does: the body in two parts, the end of the body, and again after each resume. */
+/* As server/http/http.c does: the body in two parts, the end of the body, and again after each resume. */
 static void serve(struct connection *connection, const char *method, const char *path, const char *body,
                   size_t bytes)
 {

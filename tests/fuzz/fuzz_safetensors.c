@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/memory.h"
-#include "models/safetensors.h"
+#include "core/base/memory.h"
+#include "models/bundle/safetensors.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/memory.h"
-#include "core/network.h"
+#include "core/base/memory.h"
+#include "core/recurrent/trace.h"
+#include "tests/support/taken.h"
 
 #define CASES "tests/golden/cases"
 
@@ -18,9 +19,12 @@
  * largest) and codes (1/254) may do to networks whose weights are twice PyTorch's initial ones: some four
  * times the largest error that was measured, so that a scale gone wrong shows and a new case passes. */
 static const double tolerance[N_PRECISIONS] = {
-    [PRECISION_FLOAT32] = 1e-5, [PRECISION_FLOAT16] = 2e-3, [PRECISION_INT8] = 5e-2};
+    [PRECISION_FLOAT32] = 1e-5, [PRECISION_FLOAT16] = 2e-3, [PRECISION_BFLOAT16] = 1e-2,
+    [PRECISION_INT8] = 5e-2};
 
-enum { MAX_SPECS = 16, MAX_TENSORS = 64, MAX_SEQUENCES = 64, MAX_LINE = 512, MAX_CASES = 256 };
+#define GRADIENT_TOLERANCE 1e-4
+
+enum { MAX_SPECS = 64, MAX_TENSORS = 64, MAX_SEQUENCES = 64, MAX_LINE = 512, MAX_CASES = 256 };
 
 static struct dirent **entries;
 static int n_entries;
@@ -29,7 +33,7 @@ static int n_entries;
 
 struct tensor {
     char name[128];
-    size_t rank, shape[2], n;
+    size_t rank, shape[3], n;
     float *values;
 };
 
@@ -41,8 +45,10 @@ struct gold {
     size_t n_specs, n_tensors;
     size_t input_size; /* 0: tokens */
     size_t B, lengths[MAX_SEQUENCES], steps;
-    size_t output_size, rows, state_floats;
-    float *features, *outputs, *states; /* sequence after sequence */
+    size_t output_size, rows, state_floats, gradient_floats;
+    float *features, *outputs, *states, *gradients; /* sequence after sequence */
+    size_t memory_size, spans[MAX_SEQUENCES], spanned; /* rows of each sequence's memory, and of all */
+    float *memories;
     int32_t *tokens;
 };
 
@@ -56,15 +62,27 @@ static long key_value(const struct layer_key *key, const char *text)
     return -1;
 }
 
+static void read_sources(struct layer_spec *spec, char *list)
+{
+    char *rest;
+    for (char *word = strtok_r(list, ",", &rest); word; word = strtok_r(NULL, ",", &rest))
+        spec->sources[spec->n_sources++] = (int)strtol(word, NULL, 10);
+}
+
 static void read_key(struct layer_spec *spec, char *word)
 {
     char *value = strchr(word, '=');
     ck_assert_ptr_nonnull(value);
     *value++ = '\0';
+    if (!strcmp(word, "inputs")) {
+        read_sources(spec, value);
+        return;
+    }
     const struct layer_key *keys = spec->type->keys;
     for (size_t i = 0; keys[i].name; i++)
         if (strcmp(keys[i].name, word) == 0) {
-            spec->values[i] = key_value(&keys[i], value);
+            if (keys[i].kind == KEY_REAL) spec->numbers[i] = strtod(value, NULL);
+            else spec->values[i] = key_value(&keys[i], value);
             return;
         }
     ck_abort_msg("%s has no key '%s'", spec->type->name, word);
@@ -79,8 +97,10 @@ static void read_layer(struct gold *gold, char *line)
     ck_assert_ptr_nonnull(spec->type);
     char *prefix = strtok_r(NULL, " ", &rest);
     snprintf(spec->prefix, sizeof spec->prefix, "%s", strcmp(prefix, "-") ? prefix : "");
-    for (size_t i = 0; spec->type->keys[i].name; i++)
+    for (size_t i = 0; spec->type->keys[i].name; i++) {
         spec->values[i] = spec->type->keys[i].fallback;
+        spec->numbers[i] = spec->type->keys[i].real;
+    }
     for (char *word; (word = strtok_r(NULL, " ", &rest));) read_key(spec, word);
 }
 
@@ -88,10 +108,12 @@ static void read_tensor(struct gold *gold, char *line)
 {
     struct tensor *tensor = &gold->tensor[gold->n_tensors++];
     ck_assert_uint_le(gold->n_tensors, MAX_TENSORS);
-    int n = sscanf(line, "%127s %zu %zu", tensor->name, &tensor->shape[0], &tensor->shape[1]);
+    int n = sscanf(line, "%127s %zu %zu %zu", tensor->name, &tensor->shape[0], &tensor->shape[1],
+                   &tensor->shape[2]);
     ck_assert_int_ge(n, 2);
     tensor->rank = (size_t)n - 1;
-    tensor->n = tensor->shape[0] * (tensor->rank == 2 ? tensor->shape[1] : 1);
+    tensor->n = 1;
+    for (size_t i = 0; i < tensor->rank; i++) tensor->n *= tensor->shape[i];
 }
 
 static void read_lengths(struct gold *gold, const char *line)
@@ -104,6 +126,18 @@ static void read_lengths(struct gold *gold, const char *line)
     }
 }
 
+static void read_memory(struct gold *gold, const char *line)
+{
+    char *end;
+    size_t b = 0;
+    gold->memory_size = strtoul(line, &end, 10);
+    for (size_t n; (n = strtoul(line = end, &end, 10)) > 0; gold->spanned += n) {
+        ck_assert_uint_lt(b, gold->B);
+        gold->spans[b++] = n;
+    }
+    ck_assert_uint_eq(b, gold->B);
+}
+
 static void read_line(struct gold *gold, char *line)
 {
     char *rest = strchr(line, ' ');
@@ -114,8 +148,10 @@ static void read_line(struct gold *gold, char *line)
     else if (!strcmp(line, "tensor")) read_tensor(gold, rest);
     else if (!strcmp(line, "input")) sscanf(rest, "features %zu", &gold->input_size);
     else if (!strcmp(line, "lengths")) read_lengths(gold, rest);
+    else if (!strcmp(line, "memory")) read_memory(gold, rest);
     else if (!strcmp(line, "output")) sscanf(rest, "%zu %zu", &gold->output_size, &gold->rows);
     else if (!strcmp(line, "state")) sscanf(rest, "%zu", &gold->state_floats);
+    else if (!strcmp(line, "gradient")) sscanf(rest, "%zu", &gold->gradient_floats);
     else ck_abort_msg("unknown line '%s'", line);
 }
 
@@ -152,6 +188,7 @@ static struct gold *gold_load(const char *path)
     ck_assert_ptr_nonnull(gold);
     ck_assert_msg(file != NULL, "cannot open %s", path);
     gold->tensors.take = gold_take;
+    gold->tensors.read = taken_read;
     ck_assert_ptr_nonnull(fgets(line, sizeof line, file));
     ck_assert_str_eq(line, "carousel golden 1\n");
     while (fgets(line, sizeof line, file) && strcmp(line, "data\n")) {
@@ -163,8 +200,10 @@ static struct gold *gold_load(const char *path)
     if (gold->input_size)
         gold->features = read_numbers(file, gold->steps * gold->input_size, sizeof(float));
     else gold->tokens = read_numbers(file, gold->steps, sizeof(int32_t));
+    gold->memories = read_numbers(file, gold->spanned * gold->memory_size, sizeof(float));
     gold->outputs = read_numbers(file, gold->rows * gold->output_size, sizeof(float));
     gold->states = read_numbers(file, gold->B * gold->state_floats, sizeof(float));
+    gold->gradients = read_numbers(file, gold->steps * gold->gradient_floats, sizeof(float));
     ck_assert_int_eq(fgetc(file), EOF);
     fclose(file);
     return gold;
@@ -175,8 +214,10 @@ static void gold_free(struct gold *gold)
     for (size_t i = 0; i < gold->n_tensors; i++) memory_free(gold->tensor[i].values);
     memory_free(gold->features);
     memory_free(gold->tokens);
+    memory_free(gold->memories);
     memory_free(gold->outputs);
     memory_free(gold->states);
+    memory_free(gold->gradients);
     memory_free(gold);
 }
 
@@ -188,6 +229,7 @@ enum cut { WHOLE, HALVES, STEPS, N_CUTS };
 struct result {
     float *outputs; /* [rows,output_size] */
     float *state;   /* [B,network_state_floats] */
+    struct memory memories[MAX_SEQUENCES];
 };
 
 static size_t ride_steps(enum cut cut, size_t length, size_t done)
@@ -221,6 +263,7 @@ static bool turn(const struct gold *gold, const struct network *network,
         if (done[b] == gold->lengths[b]) continue;
         rides[n] = next_ride(gold, network, cut, b, begin, done[b],
                              result->state + b * state_floats);
+        rides[n].memory = &result->memories[b];
         to[n] = network_has_pooling(network) ? b : begin + done[b];
         who[n++] = b;
     }
@@ -241,8 +284,13 @@ static struct result gold_run(const struct gold *gold, const struct network *net
     struct result result = {
         memory_new(gold->rows * gold->output_size, sizeof(float)),
         memory_new(gold->B * network_state_floats(network), sizeof(float)),
+        {{0}},
     };
-    size_t done[MAX_SEQUENCES] = {0};
+    size_t done[MAX_SEQUENCES] = {0}, from = 0;
+    for (size_t b = 0; b < gold->B; from += gold->spans[b++])
+        result.memories[b] = (struct memory){
+            .rows = gold->memories + from * gold->memory_size, .S = gold->spans[b],
+            .derived = memory_new(gold->spans[b] * network_memory_floats(network), sizeof(float))};
     ck_assert_int_eq(workspace_new(gold->steps, gold->B, &workspace), STATUS_OK);
     ck_assert_int_eq(workspace_fit(workspace, network), STATUS_OK);
     while (turn(gold, network, workspace, cut, done, &result)) continue;
@@ -252,6 +300,7 @@ static struct result gold_run(const struct gold *gold, const struct network *net
 
 static void result_free(struct result *result)
 {
+    for (size_t b = 0; b < MAX_SEQUENCES; b++) memory_free(result->memories[b].derived);
     memory_free(result->outputs);
     memory_free(result->state);
 }
@@ -332,9 +381,119 @@ START_TEST(test_case)
                           tolerance[p]);
         }
     }
-    printf("golden %-28s float32 %.1e  float16 %.1e  int8 %.1e\n", gold->name,
-           worst[PRECISION_FLOAT32], worst[PRECISION_FLOAT16], worst[PRECISION_INT8]);
+    printf("golden %-28s", gold->name);
+    for (int p = 0; p < N_PRECISIONS; p++)
+        printf("  %s %.1e", precision_name((enum precision)p), worst[p]);
+    printf("\n");
     fflush(stdout);
+    gold_free(gold);
+}
+END_TEST
+
+/* The slow path ---------------------------------------------------------------------------- */
+
+/* A trace of sequence b, whose steps begin at row `begin` of the case. */
+static struct trace *trace_sequence(const struct gold *gold, const struct network *network, size_t b,
+                                    size_t begin)
+{
+    struct trace_input input = {.T = gold->lengths[b]};
+    struct trace *trace;
+    if (gold->tokens) input.tokens = gold->tokens + begin;
+    else input.features = gold->features + begin * gold->input_size;
+    ck_assert_int_eq(trace_new(network, &input, &trace), STATUS_OK);
+    return trace;
+}
+
+/* The cells' values keep the equations, and end in the states that PyTorch ends in (`states`; NULL: whole).
+ * */
+static void check_cells(const struct gold *gold, const struct trace *trace, size_t T, const float *states)
+{
+    struct trace_cell cell;
+    for (size_t layer = 0; trace_cell(trace, layer, 0, &cell); layer++) {
+        const float *gates = cell.gates;
+        for (size_t t = 0; t < T; t++, gates += 4 * cell.H)
+            for (size_t u = 0; u < cell.H; u++) {
+                double old = t ? (double)cell.c[(t - 1) * cell.H + u] : 0, c = (double)cell.c[t * cell.H + u];
+                double i = (double)gates[u], f = (double)gates[cell.H + u], g = (double)gates[2 * cell.H + u];
+                ck_assert_msg(fabs(f * old + i * g - c) <= 1e-5 * (1 + fabs(c)), "%s: c of step %zu",
+                              gold->name, t);
+                if (cell.O != cell.H) continue;
+                double h = (double)cell.h[t * cell.h_stride + u];
+                ck_assert_msg(fabs((double)gates[3 * cell.H + u] * tanh(c) - h) <= 1e-5, "%s: h of step %zu",
+                              gold->name, t);
+            }
+        if (!states) continue;
+        const float *h = cell.h + (T - 1) * cell.h_stride, *c = cell.c + (T - 1) * cell.H;
+        ck_assert_msg(largest_error(h, states, cell.O) <= 1e-5, "%s: final h", gold->name);
+        ck_assert_msg(largest_error(c, states + cell.O, cell.H) <= 1e-5, "%s: final c", gold->name);
+        states += cell.O + cell.H;
+    }
+}
+
+/* The largest error of a sequence's gradient, as a part of its largest value. */
+static double gradient_error(const struct gold *gold, const struct trace *trace, size_t b, size_t begin)
+{
+    size_t rows, n = gold->lengths[b] * gold->gradient_floats;
+    float *d_output = memory_new(gold->output_size, sizeof *d_output), *d_input = memory_new(n,
+                                                                                             sizeof *d_input);
+    const float *expected = gold->gradients + begin * gold->gradient_floats;
+    double largest = 0;
+    trace_output(trace, &rows);
+    d_output[b % gold->output_size] = 1;
+    ck_assert_int_eq(trace_backward(trace, 2 * rows / 3, d_output, d_input), STATUS_OK);
+    for (size_t i = 0; i < n; i++) largest = fmax(largest, fabs((double)expected[i]));
+    double error = largest_error(d_input, expected, n);
+    memory_free(d_output);
+    memory_free(d_input);
+    return largest > 0 ? error / largest : error;
+}
+
+/* Check all sequences of a case; the largest error of a gradient. */
+static double check_traces(const struct gold *gold, const struct network *network)
+{
+    double worst = 0;
+    bool pools = network_has_pooling(network);
+    for (size_t b = 0, begin = 0; b < gold->B; begin += gold->lengths[b++]) {
+        struct trace *trace = trace_sequence(gold, network, b, begin);
+        size_t rows;
+        const float *output = trace_output(trace, &rows);
+        ck_assert_uint_eq(rows, pools ? 1 : gold->lengths[b]);
+        double error = largest_error(output, gold->outputs + (pools ? b : begin) * gold->output_size,
+                                     rows * gold->output_size);
+        ck_assert_msg(error <= tolerance[PRECISION_FLOAT32], "%s: traced outputs differ by %.2e", gold->name,
+                      error);
+        check_cells(gold, trace, gold->lengths[b],
+                    gold->state_floats ? gold->states + b * gold->state_floats : NULL);
+        error = gradient_error(gold, trace, b, begin);
+        if (!(error <= worst)) worst = error;
+        trace_free(trace);
+    }
+    return worst;
+}
+
+START_TEST(test_gradients)
+{
+    char path[MAX_LINE];
+    snprintf(path, sizeof path, CASES "/%s", entries[_i]->d_name);
+    struct gold *gold = gold_load(path);
+    const struct kernels *set;
+    double worst = 0;
+    for (size_t i = 0; (set = kernels_available(i)); i++) {
+        struct network *network;
+        ck_assert_int_eq(kernels_select(set->name, NULL), STATUS_OK);
+        ck_assert_int_eq(network_new(gold->specs, gold->n_specs, &gold->tensors, PRECISION_FLOAT32, &network,
+                                     NULL),
+                         STATUS_OK);
+        double error = trace_unknown(network) ? 0 : check_traces(gold, network);
+        if (!(error <= worst)) worst = error;
+        network_free(network);
+    }
+    if (!strcmp(gold->name, "saturated")) worst = 0; /* MANIFEST.md says why */
+    printf("golden %-28s  gradients %.1e\n", gold->name, worst);
+    fflush(stdout);
+    ck_assert_msg(worst <= GRADIENT_TOLERANCE,
+                  "%s: a gradient is off by %.2e of the largest, expected at most %.0e",
+                  gold->name, worst, GRADIENT_TOLERANCE);
     gold_free(gold);
 }
 END_TEST
@@ -361,6 +520,7 @@ Suite *golden_suite(void)
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, test_cases_are_there);
     tcase_add_loop_test(cases, test_case, 0, n_entries);
+    tcase_add_loop_test(cases, test_gradients, 0, n_entries);
     suite_add_tcase(suite, cases);
     return suite;
 }

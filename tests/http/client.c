@@ -406,6 +406,11 @@ void expect_error(struct reply *reply, int status, const char *code, const char 
                       "param is not '%s' in %s", param, reply->body);
 }
 
+void post_refused(struct server *server, const char *path, const struct refused *row)
+{
+    expect_error(post(server, path, row->body), row->status, row->code, row->param);
+}
+
 void expect_ok(struct reply *reply)
 {
     ck_assert_msg(reply->status == 200, "%d: %s", reply->status, reply->body);

@@ -80,6 +80,14 @@ int length_at(struct reply *reply, const char *path);
 /* The status is `status`, and the body is an error in the documented form with this code; param: "" where
  * it must be null, NULL where any will do. */
 void expect_error(struct reply *reply, int status, const char *code, const char *param);
+
+/* A body that a route must refuse, and how. */
+struct refused {
+    const char *body, *code, *param; /* param: NULL if no field is named */
+    int status;
+};
+/* POST it to the path; fail the test if it is answered otherwise. */
+void post_refused(struct server *server, const char *path, const struct refused *row);
 /* The status is 200 and the body is JSON; else fails with the body. */
 void expect_ok(struct reply *reply);
 /* Retry-After is there and says 1 to most_s seconds. */

@@ -112,7 +112,7 @@ void server_await_ready(struct server *server)
     static const char prefix[] = "carousel: listening on ";
     char line[256];
     size_t n = 0;
-    double end = now_ms() + patience_ms(10000);
+    double end = now_ms() + patience_ms(40000);
     while (n == 0 || line[n - 1] != '\n') {
         struct pollfd wait = {.fd = server->out, .events = POLLIN};
         int left = (int)(end - now_ms());

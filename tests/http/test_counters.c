@@ -8,6 +8,11 @@
 
 static struct server server;
 
+#define ANSWERS(route, code, model)                                                                          \
+    metric(&server, "carousel_requests_total{route=\"" route "\",code=\"" code "\",model=\"" model "\"}")
+#define SECONDS(what, route, model)                                                                          \
+    metric(&server, "carousel_request_duration_seconds_" what "{route=\"" route "\",model=\"" model "\"}")
+
 START_TEST(counters_add_up_with_the_requests)
 {
     server_start(&server, NULL);
@@ -26,12 +31,10 @@ START_TEST(counters_add_up_with_the_requests)
         "{'model':'tiny-characters','prompt':'abc','max_tokens':100,'logit_bias':{'2':100},'stop':'aaa'}"));
     ask(&server, "GET", "/nothing", NULL);
 
-    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/forecast\",code=\"200\"}"), 7);
-    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/completions\",code=\"200\"}"),
-                        6);
-    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/completions\",code=\"400\"}"),
-                        4);
-    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/classify\",code=\"200\"}"), 3);
+    ck_assert_double_eq(ANSWERS("/v1/forecast", "200", "tiny-series"), 7);
+    ck_assert_double_eq(ANSWERS("/v1/completions", "200", "tiny-characters"), 6);
+    ck_assert_double_eq(ANSWERS("/v1/completions", "400", ""), 4);
+    ck_assert_double_eq(ANSWERS("/v1/classify", "200", "tiny-labels"), 3);
     ck_assert_double_eq(metric(&server, "carousel_requests_finished_total{reason=\"length\"}"), 5);
     ck_assert_double_eq(metric(&server, "carousel_requests_finished_total{reason=\"stop\"}"), 1);
     ck_assert_double_eq(metric(&server, "carousel_requests_finished_total{reason=\"complete\"}"), 10);
@@ -51,18 +54,17 @@ START_TEST(counters_add_up_with_the_requests)
     ck_assert_double_eq(metric(&server, "carousel_batch_rows_count"), turns);
     ck_assert_double_eq(metric(&server, "carousel_batch_rows_sum"), rows);
     ck_assert_double_gt(metric(&server, "carousel_compute_seconds_total"), 0);
+    ck_assert_double_ge(metric(&server, "carousel_workers"), 1);
     ck_assert_double_gt(metric(&server, "carousel_request_bytes_total"), 0);
     ck_assert_double_gt(metric(&server, "carousel_response_bytes_total"), 0);
     ck_assert_double_eq(metric(&server, "carousel_time_to_first_token_seconds_count"), 6);
     ck_assert_double_eq(metric(&server, "carousel_inter_token_seconds_count"), 6);
     ck_assert_double_eq(metric(&server, "carousel_queue_duration_seconds_count"), 7 + 6 + 3);
-    ck_assert_double_eq(metric(&server, "carousel_request_duration_seconds_count{route=\"/v1/forecast\"}"),
-                        7);
-    ck_assert_double_eq(metric(&server, "carousel_request_duration_seconds_count{route=\"/v1/completions\"}"),
-                        10);
-    ck_assert_double_gt(metric(&server, "carousel_request_duration_seconds_sum{route=\"/v1/completions\"}"),
-                        0);
-    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"none\",code=\"404\"}"), 1);
+    ck_assert_double_eq(SECONDS("count", "/v1/forecast", "tiny-series"), 7);
+    ck_assert_double_eq(SECONDS("count", "/v1/completions", "tiny-characters"), 6);
+    ck_assert_double_eq(SECONDS("count", "/v1/completions", ""), 4);
+    ck_assert_double_gt(SECONDS("sum", "/v1/completions", "tiny-characters"), 0);
+    ck_assert_double_eq(ANSWERS("none", "404", ""), 1);
     ck_assert_double_gt(metric(&server, "carousel_resident_memory_bytes"), 1e6);
     ck_assert_double_gt(metric(&server, "carousel_start_time_seconds"), 1.7e9);
     ck_assert_ptr_nonnull(strstr(ask(&server, "GET", "/metrics", NULL)->body,
@@ -78,8 +80,7 @@ START_TEST(every_path_counts_what_hit_it)
         const char *method, *path;
     } routes[] = {
 #define X(symbol, method, path, handler, scopes) {#method, path},
-#include "server/routes.def"
-#undef X
+#include "server/request/routes.def"
     };
     const char *const settings[] = {"CAROUSEL_HTTP_CORS_ORIGINS=https://a.example", keys_setting(), NULL};
     static const char page[] = "Origin: https://a.example\r\nAccess-Control-Request-Method: POST\r\n";
@@ -87,27 +88,38 @@ START_TEST(every_path_counts_what_hit_it)
     char path[128];
     server_start(&server, settings);
     for (size_t i = 0; i < N; i++) {
+        if (i && !strcmp(routes[i].path, routes[i - 1].path)) continue;
+        char methods[64];
         const char *hole = strstr(routes[i].path, "{id}");
+        snprintf(methods, sizeof methods, "%s%s", routes[i].method,
+                 strcmp(routes[i].method, "GET") ? "" : ", HEAD");
+        for (size_t j = i + 1; j < N && !strcmp(routes[i].path, routes[j].path); j++)
+            snprintf(methods + strlen(methods), sizeof methods - strlen(methods), ", %s", routes[j].method);
         if (hole)
             snprintf(path, sizeof path, "%.*stiny-series%s", (int)(hole - routes[i].path), routes[i].path,
                      hole + 4);
         else snprintf(path, sizeof path, "%s", routes[i].path);
+        char *version = strstr(path, "{version}");
+        if (version) {
+            *version = '1';
+            memmove(version + 1, version + strlen("{version}"), strlen(version + strlen("{version}")) + 1);
+        }
         struct reply *found = ask_as(&server, page, "OPTIONS", path, NULL);
         ck_assert_msg(found->status == 204 && !found->body_bytes, "OPTIONS %s: %d", path, found->status);
         ck_assert_str_eq(reply_header(found, "Access-Control-Allow-Origin"), "https://a.example");
-        ck_assert_str_eq(reply_header(found, "Access-Control-Allow-Methods"),
-                         strcmp(routes[i].method, "GET") ? "POST" : "GET, HEAD");
+        ck_assert_str_eq(reply_header(found, "Access-Control-Allow-Methods"), methods);
         ck_assert_int_eq(ask_as(&server, page, "PATCH", path, "{}")->status, 405);
     }
     ck_assert_int_eq(ask_as(&server, page, "OPTIONS", "/nowhere", NULL)->status, 404);
     char *text = strdup(ask_as(&server, BEARER("ck_metrics"), "GET", "/metrics", NULL)->body);
     for (size_t i = 0; i < N; i++)
         for (int code = 204; code <= 405; code += 405 - 204) {
-            snprintf(path, sizeof path, "carousel_requests_total{route=\"%s\",code=\"%d\"} 1\n",
+            snprintf(path, sizeof path, "carousel_requests_total{route=\"%s\",code=\"%d\",model=\"\"} 1\n",
                      routes[i].path, code);
             ck_assert_msg(strstr(text, path) != NULL, "no %s", path);
         }
-    ck_assert_ptr_nonnull(strstr(text, "carousel_requests_total{route=\"none\",code=\"404\"} 1\n"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "carousel_requests_total{route=\"none\",code=\"404\",model=\"\"} 1\n"));
     ck_assert_ptr_null(strstr(text, "route=\"none\",code=\"405\""));
     free(text);
     ck_assert_int_eq(server_stop(&server), 0);
@@ -155,7 +167,7 @@ START_TEST(the_access_log_has_one_line_a_request_and_no_prompt)
     expect_error(post(&server, "/v1/completions", "{'model':'secretmodel','prompt':'secrets'}"), 404,
                  "model_not_found", "model");
     ask(&server, "GET", "/health", NULL);
-    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/health\",code=\"200\"}"), 1);
+    ck_assert_double_eq(ANSWERS("/health", "200", ""), 1);
     await_log(&server, "\"route\":\"/health\"", 1);
     await_log(&server, "\"route\":\"/v1/completions\"", 2);
     int lines = 0;

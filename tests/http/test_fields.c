@@ -1,6 +1,7 @@
 /* Everything that can be wrong with a request's JSON, row by row: each is a 400 (or 422) that names the
  * field. One server answers all rows, and must still be well at the end. */
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +82,9 @@ static const struct row fields[] = {
     {"/v1/completions", "{" TEXT ",'min_p':1.5}", "min_p", 0, NULL},
     {"/v1/completions", "{" TEXT ",'min_p':{}}", "min_p", 0, NULL},
     {"/v1/completions", "{" TEXT ",'repetition_penalty':0}", "repetition_penalty", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'no_repeat_ngram_size':-1}", "no_repeat_ngram_size", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'no_repeat_ngram_size':1025}", "no_repeat_ngram_size", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'no_repeat_ngram_size':1.5}", "no_repeat_ngram_size", 0, NULL},
     {"/v1/completions", "{" TEXT ",'repetition_penalty':-1}", "repetition_penalty", 0, NULL},
     {"/v1/completions", "{" TEXT ",'repetition_penalty':'1'}", "repetition_penalty", 0, NULL},
     {"/v1/completions", "{" TEXT ",'presence_penalty':2.1}", "presence_penalty", 0, NULL},
@@ -114,7 +118,7 @@ static const struct row fields[] = {
     {"/v1/completions", "{" TEXT ",'stream_options':{'include_usage':true}}", "stream_options", 0, NULL},
     {"/v1/completions", "{" TEXT ",'stop':7}", "stop", 0, NULL},
     {"/v1/completions", "{" TEXT ",'stop':['a',7]}", NULL, 0, NULL},
-    {"/v1/completions", "{" TEXT ",'stop':''}", NULL, 0, NULL},
+    {"/v1/completions", "{" TEXT ",'stop':['a','']}", "stop[1]", 0, NULL},
     {"/v1/completions", "{" TEXT ",'stop':['1','2','3','4','5','6','7','8','9']}", "stop", 0, NULL},
     {"/v1/completions", "{" TEXT ",'logit_bias':[]}", "logit_bias", 0, NULL},
     {"/v1/completions", "{" TEXT ",'logit_bias':{'x':1}}", NULL, 0, NULL},
@@ -129,6 +133,10 @@ static const struct row fields[] = {
     {"/v1/score", "{'model':'tiny-characters','input':'ab','choices':'c'}", "choices", 0, NULL},
     {"/v1/score", "{'model':'tiny-characters','input':'ab','choices':[7]}", NULL, 0, NULL},
     {"/v1/score", "{'model':'tiny-characters','input':'QQ'}", NULL, 0, NULL},
+    {"/v1/score", "{'model':'tiny-characters','input':''}", "input", 0, NULL},
+    {"/v1/score", "{'model':'tiny-characters','input':['ab','']}", "input[1]", 0, NULL},
+    {"/v1/score", "{'model':'tiny-characters','input':'ab','choices':['c','']}", "choices[1]", 0, NULL},
+    {"/v1/score", "{'model':'tiny-characters','input':['a','b'],'choices':['','c']}", "choices[0]", 0, NULL},
     {"/v1/tokenize", "{'model':'tiny-characters'}", "input", 0, NULL},
     {"/v1/tokenize", "{'model':'tiny-characters','input':[[1]]}", NULL, 0, NULL},
     {"/v1/detokenize", "{'model':'tiny-characters'}", "tokens", 0, NULL},
@@ -138,6 +146,10 @@ static const struct row fields[] = {
     {"/v1/embeddings", "{'model':'tiny-characters'}", "input", 0, NULL},
     {"/v1/embeddings", "{'model':'tiny-characters','input':{}}", "input", 0, NULL},
     {"/v1/embeddings", "{'model':'tiny-characters','input':[]}", "input", 0, NULL},
+    {"/v1/embeddings", "{'model':'tiny-characters','input':[1,2]}", "input", 422, "unsupported_for_model"},
+    {"/v1/embeddings", "{'model':'tiny-words','input':[[1],[2]]}", "input", 422, "unsupported_for_model"},
+    {"/v1/embeddings", "{'model':'tiny-labels','input':[[1]]}", "input", 422, "unsupported_for_model"},
+    {"/v1/embeddings", "{'model':'tiny-bytes','input':[256]}", "input[0]", 0, NULL},
     /* forecast */
     {"/v1/forecast", "{'horizon':1}", "series", 0, NULL},
     {"/v1/forecast", "{'series':7,'horizon':1}", "series", 0, NULL},
@@ -162,6 +174,50 @@ static const struct row fields[] = {
     {"/v1/forecast", "{" SERIES ",'horizon':1,'num_samples':'7'}", "num_samples", 0, NULL},
     {"/v1/forecast", "{" SERIES ",'horizon':1,'seed':[]}", "seed", 0, NULL},
     {"/v1/forecast", "{" SERIES ",'horizon':1,'timeout_ms':{}}", "timeout_ms", 0, NULL},
+    {"/v1/forecast", "{" SERIES "}", "horizon", 0, NULL},
+    {"/v1/forecast", "{" SERIES ",'horizon':null}", "horizon", 0, NULL},
+    {"/v1/forecast", "{" SERIES ",'h':0}", "h", 0, NULL},
+    {"/v1/forecast", "{" SERIES ",'prediction_length':'3'}", "prediction_length", 0, NULL},
+    {"/v1/forecast", "{" SERIES ",'horizon':1,'h':1}", "h", 0, NULL},
+    {"/v1/forecast", "{" SERIES ",'h':1,'prediction_length':1}", NULL, 0, NULL},
+    {"/v1/forecast", "{" SERIES ",'h':1,'quantile_levels':0.5}", "quantile_levels", 0, NULL},
+    {"/v1/forecast", "{" SERIES ",'h':1,'quantile_levels':[0.5,1]}", "quantile_levels[1]", 0, NULL},
+    {"/v1/forecast", "{" SERIES ",'h':1,'quantiles':[0.5],'quantile_levels':[0.5]}", "quantile_levels", 0,
+     NULL},
+    {"/v1/forecast", "{" SERIES ",'h':1,'level':[80]}", "level", 0, NULL},
+    {"/v1/forecast", "{" SERIES ",'h':1,'freq':'D'}", "freq", 0, NULL},
+    {"/v1/forecast", "{" SERIES ",'horizont':1}", "horizont", 0, NULL},
+    {"/v1/forecast", "{'series':[{'target':[1],'item_id':7}],'horizon':1}", "series[0].item_id", 0, NULL},
+    {"/v1/forecast", "{'series':[{'target':[1],'id':'a','unique_id':'b'}],'horizon':1}",
+     "series[0].unique_id", 0, NULL},
+    {"/v1/forecast", "{'series':[{'target':[1]},{'target':[1],'colour':1}],'horizon':1}", "series[1].colour",
+     0, NULL},
+#define DATED(start, freq) "{'series':[{'target':[1],'start':'" start "','freq':'" freq "'}],'horizon':2}"
+    {"/v1/forecast", DATED("yesterday", "D"), "series[0].start", 0, NULL},
+    {"/v1/forecast", DATED("2026-01-01", "BMS"), "series[0].freq", 0, NULL},
+    {"/v1/forecast", DATED("9999-12-30", "D"), "series[0].start", 0, NULL},
+    {"/v1/forecast", DATED("2026-01-01", "10000000D"), "series[0].freq", 0, NULL},
+    /* fields that a route does not have */
+    {"/v1/score", "{'model':'tiny-characters','input':'ab','colour':1}", "colour", 0, NULL},
+    {"/v1/tokenize", "{'model':'tiny-characters','input':'ab','colour':1}", "colour", 0, NULL},
+    {"/v1/detokenize", "{'model':'tiny-characters','tokens':[1],'colour':1}", "colour", 0, NULL},
+    {"/v1/classify", "{'model':'tiny-labels','input':'good','colour':1}", "colour", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'suffix':'a'}", "suffix", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'suffix':{}}", "suffix", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'messages':[{'role':'user','content':'a'}]}", "messages", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'max_completion_tokens':3}", "max_completion_tokens", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'max_output_tokens':3}", "max_output_tokens", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'top_logprobs':3}", "top_logprobs", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'response_format':{'type':'json_object'}}", "response_format", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'tools':[{}]}", "tools", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'tool_choice':'auto'}", "tool_choice", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'functions':[{}]}", "functions", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'function_call':'auto'}", "function_call", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'reasoning_effort':'low'}", "reasoning_effort", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'verbosity':'low'}", "verbosity", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'modalities':['audio']}", "modalities", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'audio':{'voice':'a'}}", "audio", 0, NULL},
+    {"/v1/completions", "{" TEXT ",'web_search_options':{'a':1}}", "web_search_options", 0, NULL},
     /* classify */
     {"/v1/classify", "{'model':'tiny-labels'}", "input", 0, NULL},
     {"/v1/classify", "{'model':'tiny-labels','input':7}", "input", 0, NULL},
@@ -283,12 +339,30 @@ START_TEST(deep_json_is_refused)
 }
 END_TEST
 
-START_TEST(unknown_fields_are_ignored_and_null_is_absent)
+START_TEST(openais_routes_ignore_unknown_fields_and_null_is_absent)
 {
-    expect_ok(post(&server, "/v1/forecast", "{" SERIES ",'horizon':1,'colour':'red','deep':{'a':[1]}}"));
+    expect_ok(post(&server, "/v1/completions", "{" TEXT ",'max_tokens':1,'colour':'red','deep':{'a':[1]}}"));
+    expect_ok(post(&server, "/v1/embeddings", "{'model':'tiny-characters','input':'ab','colour':'red'}"));
+    expect_ok(post(&server, "/v1/completions",
+                   "{" TEXT ",'max_tokens':1,'suffix':'','tools':[],'audio':null}"));
     expect_ok(post(&server, "/v1/completions",
                    "{" TEXT ",'max_tokens':2,'stop':null,'logprobs':null,'seed':null,'n':null,'logit_bias':"
                             "null,'temperature':null,'user':null,'stream':null,'suffix':null}"));
+}
+END_TEST
+
+/* Of a mean, a quantile or a sample near 1e9, seven digits would leave thousands. */
+START_TEST(a_forecast_is_printed_with_all_its_digits)
+{
+    static const char *const paths[] = {"forecasts.0.mean.0", "forecasts.0.samples.0.1"};
+    struct reply *reply = post(&server, "/v1/forecast", "{'model':'tiny-series','horizon':2,'seed':1,"
+                               "'series':[1000000001,1000000002,1000000003,1000000004],"
+                               "'quantiles':[0.5],'num_samples':3}");
+    expect_ok(reply);
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        ck_assert_double_gt(fabs(remainder(number_at(reply, paths[i]), 100)), 0);
+    cJSON *quantile = cJSON_GetObjectItemCaseSensitive(reply_at(reply, "forecasts.0.quantiles"), "0.5");
+    ck_assert_double_gt(fabs(remainder(cJSON_GetArrayItem(quantile, 0)->valuedouble, 100)), 0);
 }
 END_TEST
 
@@ -297,10 +371,111 @@ START_TEST(numbers_at_their_edges_are_taken)
     expect_ok(post(&server, "/v1/completions",
                    "{" TEXT
                    ",'max_tokens':1,'temperature':0.0,'top_p':1,'top_k':0,'min_p':1,'n':1.0,'best_of':16,'"
-                   "logprobs':0,'presence_penalty':-2,'frequency_penalty':2,'repetition_penalty':1}"));
+                   "logprobs':0,'presence_penalty':-2,'frequency_penalty':2,'repetition_penalty':1,'"
+                   "no_repeat_ngram_size':1024}"));
+    expect_ok(post(&server, "/v1/completions", "{" TEXT ",'max_tokens':1,'stop':''}"));
+    expect_ok(post(&server, "/v1/completions", "{" TEXT ",'max_tokens':1,'stop':[]}"));
+    struct reply *reply = post(&server, "/v1/detokenize", "{'model':'tiny-characters','tokens':[]}");
+    expect_ok(reply);
+    ck_assert_str_eq(text_at(reply, "text"), "");
+    reply = post(&server, "/v1/detokenize", "{'model':'tiny-characters','tokens':[[],[2]]}");
+    expect_ok(reply);
+    ck_assert_str_eq(text_at(reply, "text.0"), "");
+    ck_assert_str_eq(text_at(reply, "text.1"), "a");
     expect_ok(post(&server, "/v1/completions", "{" TEXT ",'max_tokens':1e0,'temperature':1E-3,'n':16}"));
     expect_ok(post(&server, "/v1/forecast", "{'series':[1e-300,1e30,-0.0],'horizon':1}"));
     expect_ok(post(&server, "/v1/forecast", "{'series':[0],'horizon':1,'quantiles':[0.001,0.999]}"));
+}
+END_TEST
+
+START_TEST(a_synonym_means_the_same)
+{
+    static const char *const same[] = {
+        "{'series':[{'target':[1,2,3],'id':'a'}],'horizon':2,'quantiles':[0.5],'seed':1}",
+        "{'series':[{'target':[1,2,3],'item_id':'a'}],'h':2,'quantile_levels':[0.5],'seed':1}",
+        "{'series':[{'target':[1,2,3],'unique_id':'a'}],'fh':2,'quantiles':[0.5],'seed':1}",
+        "{'series':[{'target':[1,2,3],'id':'a'}],'prediction_length':2,'h':null,'quantiles':[0.5],'seed':1}",
+        "{'series':[{'target':[1,2,3],'id':'a'}],'horizon_len':2,'quantiles':[0.5],'seed':1}",
+        "{'series':[{'target':[1,2,3],'id':'a'}],'forecast_horizon':2,'quantiles':[0.5],'seed':1}"};
+    char first[512] = "";
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        struct reply *reply = post(&server, "/v1/forecast", same[i]);
+        expect_ok(reply);
+        char *text = cJSON_PrintUnformatted(reply_at(reply, "forecasts"));
+        if (!i) snprintf(first, sizeof first, "%s", text);
+        ck_assert_str_eq(text, first);
+        free(text);
+    }
+    ck_assert_ptr_nonnull(strstr(first, "\"id\":\"a\""));
+}
+END_TEST
+
+/* 'a' is forced, whatever the model finds likeliest; with 'logprobs' 1 that one stands beside it. */
+START_TEST(top_logprobs_hold_the_token_drawn)
+{
+    for (int k = 0; k < 2; k++) {
+        struct reply *reply = postf(&server, "/v1/completions",
+                                    "{" TEXT ",'max_tokens':20,'logit_bias':{'2':100},'logprobs':%d}", k);
+        int n_likeliest = 0;
+        char path[80];
+        expect_ok(reply);
+        ck_assert_int_eq(length_at(reply, "choices.0.logprobs.top_logprobs"), 20);
+        for (int i = 0; i < 20; i++) {
+            snprintf(path, sizeof path, "choices.0.logprobs.token_logprobs.%d", i);
+            double drawn = number_at(reply, path);
+            snprintf(path, sizeof path, "choices.0.logprobs.top_logprobs.%d.a", i);
+            ck_assert_double_eq(number_at(reply, path), drawn);
+            snprintf(path, sizeof path, "choices.0.logprobs.top_logprobs.%d", i);
+            int n = cJSON_GetArraySize(reply_at(reply, path));
+            n_likeliest += n == 1;
+            ck_assert(n >= 1 && n <= k + 1);
+        }
+        ck_assert(k ? n_likeliest < 20 : n_likeliest == 20);
+    }
+}
+END_TEST
+
+START_TEST(embeddings_take_ids_if_the_bundle_says_so)
+{
+    char *first = NULL;
+    static const char *const same[] = {"'ab'", "['ab']", "[97,98]", "[[97,98]]"};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        struct reply *reply = postf(&server, "/v1/embeddings", "{'model':'tiny-bytes','input':%s}", same[i]);
+        expect_ok(reply);
+        char *text = cJSON_PrintUnformatted(reply_at(reply, "data.0.embedding"));
+        if (first) ck_assert_str_eq(text, first);
+        if (first) free(text);
+        else first = text;
+    }
+    free(first);
+    struct reply *reply = post(&server, "/v1/embeddings", "{'model':'tiny-characters','input':[1]}");
+    ck_assert_msg(strstr(reply->body, "check_embedding_ctx_length=False") != NULL, "%s", reply->body);
+    expect_ok(post(&server, "/v1/score", "{'model':'tiny-characters','input':[1,2]}"));
+    expect_ok(post(&server, "/v1/completions", "{'model':'tiny-characters','prompt':[1,2],'max_tokens':1}"));
+}
+END_TEST
+
+START_TEST(dates_are_those_of_pandas)
+{
+    static const char *const rows[][4] = {
+        {"2026-01-04", "W-SUN", "2026-01-11", "2026-01-18"},
+        {"2026-12-31", "QE-DEC", "2027-03-31", "2027-06-30"},
+        {"2026-01-02", "B", "2026-01-05", "2026-01-06"},
+        {"2026-01", "M", "2026-02", "2026-03"},
+        {"2026Q4", "Q-DEC", "2027Q1", "2027Q2"},
+        {"2026", "Y-DEC", "2027", "2028"},
+        {"9999-12-29", "D", "9999-12-30", "9999-12-31"},
+        {"2026-01-01T00:00:00.5+0100", "h", "2026-01-01T01:00:00.5+0100", "2026-01-01T02:00:00.5+0100"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct reply *reply = postf(&server, "/v1/forecast", DATED("%s", "%s"), rows[i][0], rows[i][1]);
+        expect_ok(reply);
+        ck_assert_str_eq(text_at(reply, "forecasts.0.timestamps.0"), rows[i][2]);
+        ck_assert_str_eq(text_at(reply, "forecasts.0.timestamps.1"), rows[i][3]);
+    }
+    struct reply *reply = post(&server, "/v1/forecast", DATED("2026-01-01", "BMS"));
+    ck_assert_msg(strstr(reply->body, "the nearest is 'MS'") != NULL, "%s", reply->body);
+    reply = ask(&server, "POST", "/v1/forecast", "{\"series\":[1,NaN],\"horizon\":1}");
+    ck_assert_msg(strstr(reply->body, "send null for a missing value") != NULL, "%s", reply->body);
 }
 END_TEST
 
@@ -316,14 +491,14 @@ START_TEST(huge_but_finite_values_give_no_bare_nan)
 }
 END_TEST
 
-START_TEST(strict_json_refuses_unknown_fields)
+START_TEST(strict_json_refuses_unknown_fields_on_openais_routes)
 {
     static const char *const strict[] = {"CAROUSEL_HTTP_STRICT_JSON=true", NULL};
     struct server other;
     server_start(&other, strict);
-    expect_error(post(&other, "/v1/forecast", "{" SERIES ",'horizon':1,'colour':'red'}"), 400,
+    expect_error(post(&other, "/v1/completions", "{" TEXT ",'max_tokens':1,'colour':'red'}"), 400,
                  "invalid_value", "colour");
-    expect_ok(post(&other, "/v1/forecast", "{" SERIES ",'horizon':1}"));
+    expect_ok(post(&other, "/v1/completions", "{" TEXT ",'max_tokens':1}"));
     ck_assert_int_eq(server_stop(&other), 0);
 }
 END_TEST
@@ -355,6 +530,8 @@ START_TEST(limits_of_the_config_are_kept)
         {"/v1/forecast", "{'series':[1],'horizon':1,'num_samples':10}", "num_samples", 0, NULL},
         {"/v1/forecast", "{'series':[1],'horizon':1,'quantiles':[0.1,0.5,0.9]}", "quantiles", 0, NULL},
         {"/v1/forecast", "{'series':[[1],[2]],'horizon':5,'num_samples':9}", NULL, 0, NULL},
+        {"/v1/forecast", "{'series':[[1],[2]],'horizon':5,'num_samples':4,'quantiles':[0.1,0.9]}",
+         "num_samples", 0, "input_too_long"},
         {"/v1/forecast",
          "{'series':[1],'horizon':1,'x':[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,"
          "0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}",
@@ -389,13 +566,18 @@ Suite *fields_suite(void)
     tcase_add_loop_test(rows, what_is_not_a_json_object_is_refused, 0, (int)(sizeof bodies / sizeof *bodies));
     tcase_add_test(rows, a_zero_byte_does_not_hide_what_follows);
     tcase_add_test(rows, deep_json_is_refused);
-    tcase_add_test(rows, unknown_fields_are_ignored_and_null_is_absent);
+    tcase_add_test(rows, openais_routes_ignore_unknown_fields_and_null_is_absent);
+    tcase_add_test(rows, a_forecast_is_printed_with_all_its_digits);
     tcase_add_test(rows, numbers_at_their_edges_are_taken);
+    tcase_add_test(rows, top_logprobs_hold_the_token_drawn);
+    tcase_add_test(rows, embeddings_take_ids_if_the_bundle_says_so);
+    tcase_add_test(rows, dates_are_those_of_pandas);
+    tcase_add_test(rows, a_synonym_means_the_same);
     tcase_add_test(rows, huge_but_finite_values_give_no_bare_nan);
     suite_add_tcase(suite, rows);
 
     TCase *own = tcase_create("own server");
-    tcase_add_test(own, strict_json_refuses_unknown_fields);
+    tcase_add_test(own, strict_json_refuses_unknown_fields_on_openais_routes);
     tcase_add_test(own, limits_of_the_config_are_kept);
     suite_add_tcase(suite, own);
     return suite;

@@ -19,12 +19,17 @@ static struct reply reply;
 #define STEPS                                                                                                \
     "steps sha256:8574a2a2cb1a6d055c8427aac011f9689a360c4b0255aaabfd81d22c3df6601e steps_per_minute=200\n"
 
+static const char *keys_name(void)
+{
+    static char name[64];
+    snprintf(name, sizeof name, "keys-%d", (int)getpid());
+    return name;
+}
+
 /* The file of this process; gives the setting that takes it. */
 static const char *write_keys(const char *lines)
 {
-    char name[64];
-    snprintf(name, sizeof name, "keys-%d", (int)getpid());
-    return keys_file(name, lines);
+    return keys_file(keys_name(), lines);
 }
 
 static void start_with(const char *lines)
@@ -168,6 +173,26 @@ START_TEST(steps_a_minute_are_charged_and_what_is_not_used_comes_back)
 }
 END_TEST
 
+/* A step of a session that finds no quota is a line after those that were taken. */
+START_TEST(steps_of_a_session_that_find_no_quota_leave_the_answers_before_them)
+{
+    start_with(STEPS KEY_LINES);
+    ck_assert_int_eq(status_as(BEARER("ck_steps"), "/v1/sessions",
+                               "{\"model\":\"tiny-characters\",\"id\":\"s\"}"), 201);
+    struct reply *found = ask_as(&server, BEARER("ck_steps"), "POST", "/v1/sessions/s/steps",
+                                 "[{\"prompt\":\"a\",\"max_tokens\":190},{\"max_tokens\":190}]");
+    ck_assert_msg(found->status == 200, "%s", found->body);
+    char *second = strchr(found->body, '\n');
+    ck_assert_ptr_nonnull(second);
+    ck_assert_msg(strstr(second, "rate_limited") != NULL, "%s", second);
+    *second = '\0';
+    ck_assert_msg(strstr(found->body, "\"step\":1") != NULL, "%s", found->body);
+    found = ask_as(&server, BEARER("ck_steps"), "POST", "/v1/sessions/s/steps", "[{\"max_tokens\":190}]");
+    expect_error(found, 429, "rate_limited", "");
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
 /* Who may ask for which priority: with a ceiling of its own, below or above that of all others, and without
  * one. */
 START_TEST(priority_ends_at_the_ceiling)
@@ -243,6 +268,41 @@ START_TEST(sighup_rereads_the_keys_and_keeps_what_was_used)
 }
 END_TEST
 
+/* Rename a new file over this process's, so that no look finds half of it. */
+static void replace_keys(const char *lines)
+{
+    static char path[600], aside[700];
+    snprintf(path, sizeof path, "%s", scratch_path(keys_name()));
+    snprintf(aside, sizeof aside, "%s.new", path);
+    file_write(aside, lines, strlen(lines));
+    ck_assert_int_eq(rename(aside, path), 0);
+}
+
+START_TEST(polling_rereads_changed_keys_without_a_signal)
+{
+    static char path[600];
+    snprintf(path, sizeof path, "%s", write_keys(KEY_LINES));
+    const char *const settings[] = {path, "CAROUSEL_MODELS_POLL_S=1", NULL};
+    server_start(&server, settings);
+    ck_assert_int_eq(status_as(BEARER("ck_infer"), "/v1/forecast", FORECAST), 200);
+    replace_keys(STEPS);
+    await_log(&server, "1 API keys", 1);
+    ck_assert_int_eq(status_as(BEARER("ck_infer"), "/v1/forecast", FORECAST), 401);
+    ck_assert_int_eq(status_as(BEARER("ck_steps"), "/v1/forecast", FORECAST), 200);
+    /* A broken file changes nothing and is logged once, however often the server looks. */
+    replace_keys(KEY_LINES "broken\n");
+    await_log(&server, "stay as they were", 1);
+    sleep(3);
+    ck_assert_int_eq(status_as(BEARER("ck_infer"), "/v1/forecast", FORECAST), 401);
+    ck_assert_int_eq(status_as(BEARER("ck_steps"), "/v1/forecast", FORECAST), 200);
+    ck_assert_ptr_null(strstr(strstr(server_log(&server), "stay as they were") + 1, "stay as they were"));
+    replace_keys(STEPS KEY_LINES);
+    await_log(&server, "5 API keys", 1);
+    ck_assert_int_eq(status_as(BEARER("ck_infer"), "/v1/forecast", FORECAST), 200);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
 /* A key that is taken away while its work runs. */
 START_TEST(a_request_outlives_its_key)
 {
@@ -299,8 +359,10 @@ Suite *keys_suite(void)
     tcase_add_test(cases, a_stranger_is_refused_before_his_body);
     tcase_add_test(cases, requests_a_minute_are_bounded_for_each_key);
     tcase_add_test(cases, steps_a_minute_are_charged_and_what_is_not_used_comes_back);
+    tcase_add_test(cases, steps_of_a_session_that_find_no_quota_leave_the_answers_before_them);
     tcase_add_test(cases, priority_ends_at_the_ceiling);
     tcase_add_test(cases, sighup_rereads_the_keys_and_keeps_what_was_used);
+    tcase_add_test(cases, polling_rereads_changed_keys_without_a_signal);
     tcase_add_test(cases, a_request_outlives_its_key);
     tcase_add_test(cases, the_log_names_keys_and_never_shows_them);
     suite_add_tcase(suite, cases);

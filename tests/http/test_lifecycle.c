@@ -49,6 +49,38 @@ START_TEST(sigterm_lets_work_in_flight_finish)
 }
 END_TEST
 
+/* Balancers ask for readiness only now and then. */
+START_TEST(new_work_is_served_until_the_drain_begins)
+{
+    const char *const settings[] = {"CAROUSEL_SERVER_DRAIN_DELAY_S=3600", NULL};
+    static struct client idle;
+    server_start(&server, settings);
+    client_open(&idle, &server);
+    server_signal(&server, SIGTERM);
+    AWAIT(ask(&server, "GET", "/readyz", NULL)->status == 503);
+    expect_error(ask(&server, "GET", "/readyz", NULL), 503, "draining", NULL);
+    ck_assert_int_eq(ask(&server, "GET", "/livez", NULL)->status, 200);
+    client_post(&idle, "/v1/forecast", "{'series':[1,2],'horizon':1}");
+    ck_assert(client_read(&idle, &reply));
+    expect_ok(&reply);
+    ck_assert_str_eq(reply_header(&reply, "Connection"), "close"); /* the next request goes elsewhere */
+    client_close(&idle);
+    server_signal(&server, SIGTERM);
+    server.may_fail = true;
+    ck_assert_int_eq(server_wait(&server), 1);
+}
+END_TEST
+
+START_TEST(the_delay_of_a_drain_ends)
+{
+    const char *const settings[] = {"CAROUSEL_SERVER_DRAIN_DELAY_S=1", NULL};
+    server_start(&server, settings);
+    double began = now_ms();
+    ck_assert_int_eq(server_stop(&server), 0);
+    ck_assert_double_ge(now_ms() - began, 900);
+}
+END_TEST
+
 START_TEST(a_drain_takes_no_longer_than_it_may)
 {
     const char *const settings[] = {slow_setting(), "CAROUSEL_SERVER_DRAIN_TIMEOUT_S=1", NULL};
@@ -298,6 +330,8 @@ Suite *lifecycle_suite(void)
     TCase *stopping = tcase_create("stopping");
     tcase_set_timeout(stopping, TEST_TIMEOUT_S);
     tcase_add_test(stopping, sigterm_lets_work_in_flight_finish);
+    tcase_add_test(stopping, new_work_is_served_until_the_drain_begins);
+    tcase_add_test(stopping, the_delay_of_a_drain_ends);
     tcase_add_test(stopping, a_drain_takes_no_longer_than_it_may);
     tcase_add_test(stopping, a_second_sigterm_ends_it_now);
     tcase_add_test(stopping, sigint_ends_an_idle_server);

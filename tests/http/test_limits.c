@@ -142,7 +142,8 @@ START_TEST(hundreds_of_connections_are_served)
     }
     for (int i = 0; i < N; i++)
         client_close(&clients[i]);
-    ck_assert_double_eq(metric(&server, "carousel_requests_total{route=\"/v1/forecast\",code=\"200\"}"),
+    ck_assert_double_eq(metric(&server, "carousel_requests_total"
+                                        "{route=\"/v1/forecast\",code=\"200\",model=\"tiny-series\"}"),
                         3 * N);
     ck_assert_int_eq(server_stop(&server), 0);
 }
@@ -223,8 +224,9 @@ static char *wordy_request(void)
     return body;
 }
 
-/* Who asks for long answers and does not read them holds so much memory and no more; others get their short
- * answers all the same. */
+/* A client that asks for long answers and does not read them holds so much memory and no more; others get
+ * their short answers all the same. It has an address of its own, because the one that asks for metrics also
+ * holds answers. */
 START_TEST(answers_that_nobody_reads_cannot_take_all_memory)
 {
     enum { ANSWER_BYTES = 14 << 20 }; /* more than sockets hold */
@@ -232,7 +234,7 @@ START_TEST(answers_that_nobody_reads_cannot_take_all_memory)
     static struct client idler;
     char *body = wordy_request();
     server_start(&server, settings);
-    client_open(&idler, &server);
+    client_open_from(&idler, &server, "127.0.0.2");
     client_say(&idler, "POST /v1/tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", strlen(body));
     ck_assert(client_send(&idler, body, strlen(body)));
     AWAIT(metric(&server, "carousel_reply_bytes") > ANSWER_BYTES);
@@ -243,6 +245,51 @@ START_TEST(answers_that_nobody_reads_cannot_take_all_memory)
     expect_ok(ask(&server, "POST", "/v1/tokenize", body));
     ck_assert_int_eq(server_stop(&server), 0);
     free(body);
+}
+END_TEST
+
+/* Says that a body of so many bytes comes, and sends half of it. */
+static void begin_body(struct client *client, const char *address, int bytes)
+{
+    static char half[1 << 20];
+    client_open_from(client, &server, address);
+    client_say(client, "POST /v1/tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", bytes);
+    memset(half, ' ', sizeof half);
+    ck_assert(client_send(client, half, (size_t)bytes / 2));
+}
+
+/* A client that begins long bodies and does not end them holds the bytes that it announced, and at most half
+ * of the memory for bodies. Another client's long body is received all the same, and so are its own small
+ * ones. */
+START_TEST(bodies_that_do_not_end_cannot_take_all_memory)
+{
+    enum { LONG = 300 << 10, LETTERS = 30 << 10, OTHERS = LONG - LETTERS };
+    const char *const settings[] = {"CAROUSEL_LIMITS_BODIES_BYTES=1MiB", NULL};
+    static struct client first, second, other;
+    static char letters[LETTERS + 1], blanks[OTHERS];
+    server_start(&server, settings);
+    begin_body(&first, "127.0.0.1", LONG);
+    ck_assert(metric_becomes(&server, "carousel_body_bytes", LONG));
+    begin_body(&second, "127.0.0.1", LONG);
+    memset(blanks, ' ', sizeof blanks);
+    ck_assert(client_send(&second, blanks, LONG - LONG / 2 > OTHERS ? OTHERS : LONG - LONG / 2));
+    ck_assert(client_read(&second, &reply));
+    expect_error(&reply, 503, "no_memory", NULL);
+    ck_assert_ptr_nonnull(strstr(reply.body, "limits.bodies_bytes"));
+    expect_ok(post(&server, "/v1/tokenize", "{'model':'tiny-bytes','input':'abc'}"));
+    memset(letters, 'a', LETTERS);
+    client_open_from(&other, &server, "127.0.0.2");
+    client_say(&other, "POST /v1/tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n",
+               (int)strlen("{\"model\":\"tiny-bytes\",\"input\":\"\"}") + LETTERS + OTHERS);
+    ck_assert(client_send(&other, blanks, OTHERS));
+    client_say(&other, "{\"model\":\"tiny-bytes\",\"input\":\"%s\"}", letters);
+    ck_assert(client_read(&other, &reply));
+    expect_ok(&reply);
+    client_close(&first);
+    client_close(&second);
+    client_close(&other);
+    ck_assert(metric_becomes(&server, "carousel_body_bytes", 0));
+    ck_assert_int_eq(server_stop(&server), 0);
 }
 END_TEST
 
@@ -262,6 +309,7 @@ Suite *limits_suite(void)
     tcase_add_test(cases, connections_over_the_limit_wait_their_turn);
     tcase_add_test(cases, one_address_cannot_take_all_connections);
     tcase_add_test(cases, an_answer_over_its_limit_is_refused);
+    tcase_add_test(cases, bodies_that_do_not_end_cannot_take_all_memory);
     tcase_add_test(cases, answers_that_nobody_reads_cannot_take_all_memory);
     suite_add_tcase(suite, cases);
     return suite;

@@ -182,7 +182,7 @@ START_TEST(on_a_public_address_one_client_has_a_quarter_of_the_connections)
                                     "CAROUSEL_SERVER_HTTP_THREADS=1", NULL};
     static struct client clients[5];
     server_start(&server, settings);
-    await_log(&server, "everybody who reaches http://0.0.0.0:", 1);
+    await_log(&server, "any client that reaches http://0.0.0.0:", 1);
     for (int i = 0; i < 4; i++) {
         client_open(&clients[i], &server);
         client_post(&clients[i], "/v1/forecast", FORECAST);

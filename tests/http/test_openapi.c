@@ -15,8 +15,7 @@ static const struct {
     const char *method, *path, *scopes;
 } routes[] = {
 #define X(symbol, method, path, handler, scopes) {#method, path, #scopes},
-#include "server/routes.def"
-#undef X
+#include "server/request/routes.def"
 };
 
 static const struct {
@@ -24,8 +23,7 @@ static const struct {
     const char *code, *type;
 } faults[] = {
 #define X(symbol, status, code, type, sentence) {status, code, type},
-#include "server/errors.def"
-#undef X
+#include "server/base/errors.def"
 };
 
 enum { N_ROUTES = sizeof routes / sizeof *routes, N_FAULTS = sizeof faults / sizeof *faults };
@@ -80,7 +78,7 @@ START_TEST(every_route_is_described_and_nothing_else)
     const cJSON *path, *method;
     cJSON_ArrayForEach(path, json_at(document, "paths")) cJSON_ArrayForEach(method, path)
         n += strcmp(method->string, "parameters") && strcmp(method->string, "options");
-    ck_assert_msg(n == N_ROUTES, "docs/openapi.yaml has %d operations; server/routes.def has %d", n,
+    ck_assert_msg(n == N_ROUTES, "docs/openapi.yaml has %d operations; server/request/routes.def has %d", n,
                   N_ROUTES);
 }
 END_TEST
@@ -106,7 +104,7 @@ static void check_enum(const char *schema, bool codes)
         bool found = false;
         for (int i = 0; i < N_FAULTS; i++)
             found |= !strcmp(item->valuestring, codes ? faults[i].code : faults[i].type);
-        ck_assert_msg(found, "%s of docs/openapi.yaml has '%s', which server/errors.def has not", schema,
+        ck_assert_msg(found, "%s of docs/openapi.yaml has '%s', which server/base/errors.def has not", schema,
                       item->valuestring);
     }
 }

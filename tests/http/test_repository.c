@@ -302,7 +302,14 @@ START_TEST(memory_returns_when_a_model_goes)
     server_start(&server, settings);
     snprintf(target, sizeof target, "%s/%s/slow", getcwd(cwd, sizeof cwd), slow_folder());
     const char *slow = strstr(target, "//") ? strstr(target, "//") + 1 : target;
-    ck_assert_int_eq(symlink(slow, in_folder("slow")), 0);
+    ck_assert_int_eq(mkdir(in_folder("slow"), 0700), 0);
+    static const char *const files[] = {"config.json", "model.safetensors", "golden.json"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char from[1100], to[64];
+        snprintf(from, sizeof from, "%s/%s", slow, files[i]);
+        snprintf(to, sizeof to, "slow/%s", files[i]);
+        ck_assert_int_eq(link(from, in_folder(to)), 0);
+    }
     double empty = 0, full = 0;
     for (int i = 0; i < 3; i++) {
         server_signal(&server, SIGHUP);
@@ -490,9 +497,9 @@ START_TEST(requests_that_mean_something_else_are_refused)
     expect_plain(ask_as(&server, BEARER("ck_admin"), "GET", "/v2/repository/index", NULL), 405, "POST");
     snprintf(path, sizeof path, "/v2/repository/models/%0150d/load", 1);
     expect_plain(admin(path, NULL), 404, "there is no bundle");
-    expect_error(admin("/v2/repository/models/m", NULL), 404, "not_found", NULL);
-    expect_error(admin("/v2/repository/models//load", NULL), 404, "not_found", NULL);
-    expect_error(admin("/v2/repository/models/m/n/load", NULL), 404, "not_found", NULL);
+    expect_plain(admin("/v2/repository/models/m", NULL), 404, "there is no route");
+    expect_plain(admin("/v2/repository/models//load", NULL), 404, "there is no route");
+    expect_plain(admin("/v2/repository/models/m/n/load", NULL), 404, "there is no route");
     ck_assert_int_eq(server_stop(&server), 0);
 }
 END_TEST

@@ -1,6 +1,5 @@
 /* Every route's happy path, and what is the same on all of them: identification, timing, methods. */
 #include <check.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -24,8 +24,7 @@ static const struct {
     const char *method, *path;
 } routes[] = {
 #define X(symbol, method, path, handler, ...) {#method, path},
-#include "server/routes.def"
-#undef X
+#include "server/request/routes.def"
 };
 
 enum { N_ROUTES = sizeof routes / sizeof *routes };

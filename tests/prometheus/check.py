@@ -132,7 +132,7 @@ def check_files(server_url):
     expect("promtool check config", *run("promtool", "check", "config", "docker/prometheus/prometheus.yml"))
     expect("promtool test rules", *run("promtool", "test", "rules", "tests/prometheus/alerts_test.yml"))
     metrics = set(re.findall(r'^(?:COUNTER|HISTOGRAM|COMPUTED)\(\w+, "(\w+)"',
-                             open("server/metrics.def").read(), re.M))
+                             open("server/request/metrics.def").read(), re.M))
     expect("the table of metrics is read", len(metrics) > 15)
     used = set(re.findall(r"carousel_(\w+)",
                           open("docker/grafana/carousel.json").read() + open("docker/prometheus/alerts.yml").read()))
@@ -178,6 +178,8 @@ def check_sums(prometheus_url, asked):
         'carousel_batch_rows_count == bool carousel_turns_total': 1,
         'carousel_batch_rows_sum == bool carousel_rows_total': 1,
         'carousel_steps_total{phase="prompt"} >= bool ' + str(6 * completions): 1,
+        'carousel_workers >= bool 1': 1,
+        'sum(carousel_requests_total{model="numbers",route="/v1/forecast",code="200"})': asked.counts["/v1/forecast", "200"],
         'carousel_queue_depth': 0,
         'carousel_sequences_active': 0,
         'sum(carousel_rejected_total)': 0,

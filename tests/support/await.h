@@ -12,7 +12,7 @@ void sleep_ms(int ms);
 /* ms, times CK_TIMEOUT_MULTIPLIER: what sanitizers and coverage slow down. */
 int patience_ms(int ms);
 
-enum { AWAIT_MS = 20000 };
+enum { AWAIT_MS = 60000 };
 
 /* Looks at the condition again and again; fails the test where it has not come true after
  * patience_ms(AWAIT_MS). */

@@ -9,7 +9,7 @@
 
 /* `bytes` zeroed bytes whose end is the start of a page that may not be touched (0 bytes: a
  * pointer that may not be touched at all). So the buffer is aligned as far as its size is. Never
- * NULL: fails the test where there is no memory. */
+ * NULL: fails the test if there is no memory. */
 void *guard_new(size_t bytes);
 void guard_free(void *buffer, size_t bytes); /* `bytes` as given to guard_new */
 

@@ -4,16 +4,19 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/memory.h"
+#include "core/base/memory.h"
 #include "tests/support/await.h"
 #include "tests/support/tiny.h"
+#include "tests/support/taken.h"
 
-struct model *jobs_model(enum task task, struct network *network, struct tokenizer *tokenizer)
+struct model *jobs_model(enum task_id task, struct network *network, struct tokenizer *tokenizer)
 {
     struct model *model = memory_new(1, sizeof *model);
     ck_assert_ptr_nonnull(model);
     strcpy(model->name, "made");
-    model->task = task;
+    model->task = task_of(task);
+    model->spec = memory_new(1, model->task->spec_bytes + 1);
+    ck_assert_ptr_nonnull(model->spec);
     model->network = network;
     model->tokenizer = tokenizer;
     model->n_labels = network_output_size(network);
@@ -26,6 +29,7 @@ void jobs_model_free(struct model *model)
     ck_assert_uint_eq(atomic_load(&model->_references), 1);
     network_free(model->network);
     tokenizer_free(model->tokenizer);
+    memory_free(model->spec);
     memory_free(model);
 }
 
@@ -52,7 +56,7 @@ static enum status made_take(struct tensors *self, const char *name, size_t rank
 static struct network *build(const struct layer_spec *specs, size_t n, const float *weight,
                              const float *bias)
 {
-    struct made_tensors made = {{made_take}, weight, bias};
+    struct made_tensors made = {{.take = made_take, .read = taken_read}, weight, bias};
     struct network *network = NULL;
     struct error err = {0};
     enum status status = network_new(specs, n, &made.tensors, PRECISION_FLOAT32, &network, &err);

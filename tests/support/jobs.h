@@ -4,10 +4,10 @@
 
 #include <pthread.h>
 
-#include "models/job.h"
+#include "models/jobs/job.h"
 
 /* A model that takes over `network` and `tokenizer` (which may be NULL) and has one reference. */
-struct model *jobs_model(enum task task, struct network *network, struct tokenizer *tokenizer);
+struct model *jobs_model(enum task_id task, struct network *network, struct tokenizer *tokenizer);
 /* Fails the test where somebody else still holds a reference. */
 void jobs_model_free(struct model *model);
 

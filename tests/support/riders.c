@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "core/memory.h"
+#include "core/base/memory.h"
 #include "tests/support/await.h"
 
 static void rider_feed(struct sequence *sequence, size_t room, struct ride *ride)

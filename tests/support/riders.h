@@ -1,11 +1,11 @@
 /* riders: sequences made by hand for the tests of the scheduler, and schedulers for them. They have nothing
- * to do with the riders of models/rider.h, which belong to a job. What fails here fails the test. */
+ * to do with the riders of models/jobs/rider.h, which belong to a job. What fails here fails the test. */
 #ifndef CAROUSEL_TESTS_SUPPORT_RIDERS_H
 #define CAROUSEL_TESTS_SUPPORT_RIDERS_H
 
 #include <stdatomic.h>
 
-#include "core/scheduler.h"
+#include "core/scheduler/scheduler.h"
 
 /* The vocabulary that riders expect of a network, and few hidden units. */
 enum { RIDERS_V = 11, RIDERS_H = 9 };

@@ -51,14 +51,31 @@ void runs_stop(struct generation_request *request, const char *stop)
     request->stop_bytes[request->n_stops++] = strlen(stop);
 }
 
-void run_new(struct run *run, struct model *model, const struct generation_request *request)
+static void make(struct run *run, struct model *model, const struct generation_request *request,
+                 const struct state *from, bool keeps)
 {
     struct error err = {0};
     jobs_witness_init(&run->witness);
     struct job_options options = jobs_options(&run->witness);
+    options.from = from;
+    options.keeps = keeps;
     enum status status = generation_new(model, request, &options, &run->generation, &err);
     ck_assert_msg(status == STATUS_OK, "%s", err.message);
     run->job = generation_job(run->generation);
+}
+
+void run_new(struct run *run, struct model *model, const struct generation_request *request)
+{
+    make(run, model, request, NULL, false);
+}
+
+void run_on(struct run *run, struct model *model, const struct generation_request *request,
+            const struct state *from)
+{
+    struct scheduler *scheduler = jobs_scheduler(1, 4, 8);
+    make(run, model, request, from, from == NULL || request->n == 1);
+    ck_assert_int_eq(jobs_run(run->job, scheduler, &run->witness), STATUS_OK);
+    scheduler_free(scheduler);
 }
 
 void run_alone(struct run *run, struct model *model, const struct generation_request *request)

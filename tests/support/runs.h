@@ -3,7 +3,7 @@
 #ifndef CAROUSEL_TESTS_SUPPORT_RUNS_H
 #define CAROUSEL_TESTS_SUPPORT_RUNS_H
 
-#include "models/generation.h"
+#include "models/generation/generation.h"
 #include "tests/support/jobs.h"
 
 /* The letters of the models' tokenizer, one token each: a is 0. */
@@ -30,6 +30,9 @@ struct run {
     struct job *job;
 };
 
+/* Goes on from a state (NULL: none), and keeps its own; to its end. */
+void run_on(struct run *run, struct model *model, const struct generation_request *request,
+            const struct state *from);
 void run_new(struct run *run, struct model *model, const struct generation_request *request);
 /* To its end: one worker, four steps a turn, eight sequences a turn. */
 void run_alone(struct run *run, struct model *model, const struct generation_request *request);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/memory.h"
+#include "core/base/memory.h"
 #include "tests/support/written.h"
 
 static void hear(void *context, enum repository_event event, const char *name, const struct model *model,

@@ -3,7 +3,7 @@
 #ifndef CAROUSEL_TESTS_SUPPORT_SHELF_H
 #define CAROUSEL_TESTS_SUPPORT_SHELF_H
 
-#include "models/repository.h"
+#include "models/repository/repository.h"
 #include "tests/support/tmp.h"
 
 struct shelf {

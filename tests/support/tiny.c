@@ -3,7 +3,7 @@
 #include <check.h>
 #include <string.h>
 
-#include "core/memory.h"
+#include "core/base/memory.h"
 
 static uint64_t mix(uint64_t x)
 {
@@ -14,25 +14,32 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 33);
 }
 
+static enum status tiny_read(struct tensors *self, const char *name, size_t rank, const size_t *shape,
+                             size_t first,
+                             size_t n, float *out, struct error *err)
+{
+    (void)self, (void)rank, (void)shape, (void)err;
+    uint64_t seed = 0;
+    for (const char *c = name; *c; c++) seed = mix(seed ^ (uint64_t)(unsigned char)*c);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (float)(mix(seed + first + i) >> 40) / (float)(1 << 24) - 0.5f;
+    return STATUS_OK;
+}
+
 static enum status tiny_take(struct tensors *self, const char *name, size_t rank,
                              const size_t *shape, float **out, struct error *err)
 {
-    (void)self;
     size_t n = 1;
-    uint64_t seed = 0;
     for (size_t i = 0; i < rank; i++) n *= shape[i];
-    for (const char *c = name; *c; c++) seed = mix(seed ^ (uint64_t)(unsigned char)*c);
     float *values = memory_new(n, sizeof *values);
     if (!values) return error_set(err, STATUS_NO_MEMORY, "tensor '%s': out of memory", name);
-    for (size_t i = 0; i < n; i++)
-        values[i] = (float)(mix(seed + i) >> 40) / (float)(1 << 24) - 0.5f;
     *out = values;
-    return STATUS_OK;
+    return tiny_read(self, name, rank, shape, 0, n, values, err);
 }
 
 struct tensors *tiny_tensors(void)
 {
-    static struct tensors tensors = {.take = tiny_take};
+    static struct tensors tensors = {.take = tiny_take, .read = tiny_read};
     return &tensors;
 }
 
@@ -42,8 +49,10 @@ struct layer_spec tiny_layer(const char *type, const char *prefix, size_t n, con
     ck_assert_ptr_nonnull(spec.type);
     ck_assert_uint_lt(strlen(prefix), sizeof spec.prefix);
     strcpy(spec.prefix, prefix);
-    for (size_t i = 0; spec.type->keys && spec.type->keys[i].name; i++)
+    for (size_t i = 0; spec.type->keys && spec.type->keys[i].name; i++) {
         spec.values[i] = i < n ? values[i] : spec.type->keys[i].fallback;
+        spec.numbers[i] = spec.type->keys[i].real;
+    }
     return spec;
 }
 

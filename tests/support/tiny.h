@@ -2,7 +2,7 @@
 #ifndef CAROUSEL_TESTS_SUPPORT_TINY_H
 #define CAROUSEL_TESTS_SUPPORT_TINY_H
 
-#include "core/network.h"
+#include "core/network/network.h"
 
 /* Weights in (-0.5, 0.5) that depend on the tensor's name and the element's index alone. */
 struct tensors *tiny_tensors(void);

@@ -12,14 +12,17 @@
 #ifndef CAROUSEL_TESTS_SUPPORT_WRITTEN_H
 #define CAROUSEL_TESTS_SUPPORT_WRITTEN_H
 
-#include "models/model.h"
+#include "models/bundle/model.h"
 #include "tests/support/tmp.h"
 
 /* Write the bundle of a task into the folder `name` of tmp. */
-void written_bundle(const struct tmp *tmp, const char *name, enum task task);
+void written_bundle(const struct tmp *tmp, const char *name, enum task_id task);
 
 /* A bundle of text-generation that recommends a precision, in its name; NULL: none. */
 void written_recommending(const struct tmp *tmp, const char *name, const char *precision);
+/* One that recommends int8, and whose weights are `large` and `small` in each row; the golden tolerance is
+ * 1e-5. */
+void written_rounding(const struct tmp *tmp, const char *name, float large, float small);
 /* One that recommends int8, which is too coarse for its weights. */
 void written_too_fine(const struct tmp *tmp, const char *name);
 

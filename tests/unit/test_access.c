@@ -1,5 +1,5 @@
 /* Ids that clients send, and the traceparent header. */
-#include "server/access.h"
+#include "server/request/access.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Who boards when: the queue before the scheduler, its order between clients, and who rides beside whom. */
 #include <check.h>
 
-#include "core/memory.h"
+#include "core/base/memory.h"
 #include "tests/support/await.h"
 #include "tests/support/riders.h"
 #include "tests/support/tiny.h"
@@ -177,6 +177,91 @@ START_TEST(a_thousand_of_one_client_delay_another_by_a_turn)
 }
 END_TEST
 
+/* A sequence of as many steps as it is to take, or without an end (0), whose forks board after its first. */
+struct forking {
+    struct gate gate; /* first: a sequence is its gate, whose `open` stays true unless the test holds it */
+    struct forking *forks;
+    size_t n_forks, n_steps;
+    struct scheduler *scheduler;
+    uint64_t turn_of_end; /* turns of the scheduler when it finished */
+};
+
+static enum verdict forking_take(struct sequence *sequence, struct worker *worker, const struct ride *ride)
+{
+    (void)ride;
+    struct forking *self = (struct forking *)sequence;
+    while (self->n_forks) scheduler_board(worker, &self->forks[--self->n_forks].gate.sequence);
+    atomic_store(&self->gate.inside, !atomic_load(&self->gate.open));
+    while (!atomic_load(&self->gate.open)) sleep_ms(1);
+    return self->n_steps && sequence->stats.steps >= self->n_steps ? LEAVE : RIDE_ON;
+}
+
+static void forking_finish(struct sequence *sequence, enum status reason)
+{
+    struct forking *self = (struct forking *)sequence;
+    struct scheduler_stats stats;
+    scheduler_stats(self->scheduler, &stats);
+    self->turn_of_end = stats.turns;
+    gate_finish(sequence, reason);
+}
+
+static const struct driver forking_driver = {gate_feed, forking_take, forking_finish};
+
+static void forking_init(struct forking *self, struct scheduler *s, const struct network *network,
+                         float *state, uint32_t share, size_t n_steps)
+{
+    *self = (struct forking){.scheduler = s, .n_steps = n_steps};
+    self->gate.sequence = (struct sequence){.driver = &forking_driver, .network = network, .state = state,
+                                            .share = share, .cost_steps = 100};
+    atomic_store(&self->gate.open, true);
+}
+
+/* Submit the first n of all together, with so many forks each, which are the next ones. */
+static void forking_submit(struct scheduler *s, struct forking *all, size_t n, size_t n_forks)
+{
+    struct sequence *sequences[4];
+    int64_t retry_us;
+    for (size_t i = 0; i < n; i++) {
+        all[i].forks = &all[n + i * n_forks];
+        all[i].n_forks = n_forks;
+        sequences[i] = &all[i].gate.sequence;
+    }
+    ck_assert_int_eq(scheduler_submit(s, sequences, n, &retry_us), STATUS_OK);
+}
+
+/* One client's four sequences have forked into thirty-six riders that never end, which is nine turns' worth.
+ * Another client's sequence boards at the next turn and rides in each; so does its fork, one turn later. */
+START_TEST(the_forks_of_a_client_take_its_own_seats)
+{
+    enum { PARENTS = 4, FORKS = 8, FLOOD = PARENTS * (1 + FORKS), STEPS = 12 };
+    struct network *network = tiny_generator(RIDERS_V, RIDERS_H);
+    struct scheduler *s = riders_scheduler(1, 4, 16, 100);
+    static struct forking flood[FLOOD], one[2];
+    size_t stride = (network_state_floats(network) + 15) / 16 * 16; /* aligned to 64 bytes */
+    float *states = memory_new(FLOOD + 2, stride * sizeof(float));
+    for (size_t i = 0; i < FLOOD; i++) forking_init(&flood[i], s, network, states + i * stride, 1, 0);
+    for (size_t i = 0; i < 2; i++)
+        forking_init(&one[i], s, network, states + (FLOOD + i) * stride, 2, STEPS);
+    forking_submit(s, flood, PARENTS, FORKS);
+    struct scheduler_stats stats;
+    AWAIT((scheduler_stats(s, &stats), stats.aboard == FLOOD));
+    atomic_store(&flood[0].gate.open, false);
+    AWAIT(atomic_load(&flood[0].gate.inside)); /* the worker is held in a turn, */
+    scheduler_stats(s, &stats);
+    uint64_t before = stats.turns; /* this one */
+    forking_submit(s, one, 1, 1);
+    atomic_store(&flood[0].gate.open, true);
+    AWAIT(atomic_load(&one[0].gate.finished) && atomic_load(&one[1].gate.finished));
+    ck_assert_uint_eq(one[0].turn_of_end - before, STEPS);
+    ck_assert_uint_eq(one[1].turn_of_end - before, 1 + STEPS);
+    for (size_t i = 0; i < FLOOD; i++) scheduler_cancel(s, &flood[i].gate.sequence);
+    riders_settle(s);
+    memory_free(states);
+    scheduler_free(s);
+    network_free(network);
+}
+END_TEST
+
 static void generating_feed(struct sequence *sequence, size_t room, struct ride *ride)
 {
     gate_feed(sequence, room, ride);
@@ -229,6 +314,7 @@ Suite *boarding_suite(void)
     tcase_add_test(queue, the_queue_is_bounded_and_takes_all_or_none);
     tcase_add_test(queue, queued_sequences_leave_when_cancelled_or_late_and_priority_boards_first);
     tcase_add_test(queue, who_would_be_next_is_not_refused_at_the_door);
+    tcase_add_test(queue, the_forks_of_a_client_take_its_own_seats);
     tcase_add_test(queue, a_thousand_of_one_client_delay_another_by_a_turn);
     suite_add_tcase(suite, queue);
     TCase *company = tcase_create("company");

@@ -1,9 +1,10 @@
 /* Settings: where they come from, what is refused, and that the example file is the table. */
-#include "core/sequence.h"
-#include "models/forecasting.h"
-#include "models/generation.h"
-#include "server/arguments.h"
-#include "server/config.h"
+#include "core/scheduler/sequence.h"
+#include "models/forecast/forecasting.h"
+#include "models/generation/generation.h"
+#include "server/cli/arguments.h"
+#include "server/base/config.h"
+#include "server/base/fit.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -51,6 +52,36 @@ START_TEST(limits_end_where_the_tasks_do)
             n++;
         }
     ck_assert_uint_eq(n, sizeof ends / sizeof *ends);
+}
+END_TEST
+
+/* In 130 MiB all limits together leave room for models; a large machine changes nothing. A limit that the
+ * operator has set stays. */
+START_TEST(limits_of_memory_follow_the_machine)
+{
+    const uint64_t mib = 1 << 20;
+    config.limits_connections = 64;
+    config_fit(&config, 130 * mib);
+    ck_assert_int_eq(config.limits_jobs_bytes, (int64_t)(130 * mib / 8));
+    ck_assert_int_eq(config.limits_reply_bytes, (int64_t)(130 * mib / 16 / 2));
+    ck_assert_int_eq(config.limits_json_values, (int64_t)(130 * mib / 16 / 100 / 2));
+    ck_assert_uint_lt(config_memory(&config), 68 * mib);
+    config_defaults(&config);
+    config_fit(&config, UINT64_MAX);
+    ck_assert_int_eq(config.limits_jobs_bytes, 1 << 30);
+    ck_assert_int_eq(config.limits_bodies_bytes, 256 << 20);
+    ck_assert_int_eq(config.limits_replies_bytes, 256 << 20);
+    ck_assert_int_eq(config.sessions_bytes, 256 << 20);
+    ck_assert_int_eq(config.limits_reply_bytes, 64 << 20);
+    ck_assert_int_eq(config.limits_json_values, 500000);
+    config_defaults(&config);
+    config.limits_jobs_bytes = 77 << 20;
+    config_fit(&config, 130 * mib);
+    ck_assert_int_eq(config.limits_jobs_bytes, 77 << 20);
+    config_defaults(&config);
+    config_fit(&config, 0);
+    ck_assert_int_gt(config.limits_json_values, 0);
+    ck_assert_int_gt(config.limits_jobs_bytes, 0);
 }
 END_TEST
 
@@ -133,15 +164,22 @@ static const struct {
     {"[models]\nprecision = auto, a=int8,b.c-2 = float32\n", NULL},
     {"[models]\nprecision = a=int8\n", NULL},
     {"[models]\nprecision = int4\n",
-     "f:2: models.precision is 'int4'; expected one of auto|float32|float16|int8, and"},
+     "f:2: models.precision is 'int4'; expected one of auto|float32|float16|bfloat16|int8, and"},
     {"[models]\nprecision = auto, a=int4\n", "f:2: models.precision is 'auto, a=int4'"},
     {"[models]\nprecision = auto, a b=int8\n", "f:2: models.precision is"},
     {"[models]\nprecision = auto, int8\n", "f:2: models.precision is"},
     {"[models]\nprecision = a=int8, auto, a=float16\n", "f:2: models.precision is"},
     {"[models]\nprecision = a=\n", "f:2: models.precision is"},
     {"[server]\nport = 1\n\nport = 2\n", "f:4: server.port is set twice"},
-    {"[server]\nhost = a\n  b\n", "f:3: server.host is set twice"},
+    {"[server]\nhost = a\n  b\n", "f:3: expected [section] or key = value"},
+    {" [server]\n  host = a\n\tport = 1\n  # c\n  ; c\n\n  [log]\n \t access = off\n", NULL},
+    {"[server]\n  host = a\n  host = b\n", "f:3: server.host is set twice"},
+    {"[server]\n  prot = 1\n", "f:2: there is no key 'prot' in section [server]"},
     {"[server]\nhost =;a\n", "f:2: the value of server.host begins with ';'"},
+    {"[server]\nhost =#a\n", "f:2: the value of server.host begins with '#'"},
+    {"[server]\nport = 80# c\n", "f:2: server.port is '80# c'"},
+    {"[server] # c\nport = 80 # c\n", NULL},
+    {"[server]\nport # = 80\n", "f:2: expected [section] or key = value"},
     {"[server\nport = 1\n", "f:1: expected [section] or key = value"},
     {"[server]\nwhat\n", "f:2: expected [section] or key = value"},
 };
@@ -156,6 +194,27 @@ START_TEST(files_are_read_or_the_line_is_named)
     ck_assert_msg(status != STATUS_OK, "taken: %s", files[_i].text);
     ck_assert_msg(!strncmp(err.message, files[_i].message, strlen(files[_i].message)), "%s: %s",
                   files[_i].text, err.message);
+}
+END_TEST
+
+/* A comment ends a value only after a blank: a path may hold either sign. */
+START_TEST(comments_are_no_part_of_a_value)
+{
+    static const struct {
+        const char *line, *value;
+    } lines[] = {
+        {"folders = a#b;c", "a#b;c"},  {"folders = a # b", "a"},   {"folders = a\t# b ; c", "a"},
+        {"folders = a ; b # c", "a"},  {"folders = # b", ""},      {"  folders = a b#c #d", "a b#c"},
+        {"folders = a #", "a"},
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        char text[80];
+        int n = snprintf(text, sizeof text, "[server]\n  port = 1\n[models]\n%s\n", lines[i].line);
+        start();
+        enum status status = config_read(&config, text, (size_t)n, "f", &err);
+        ck_assert_msg(status == STATUS_OK, "%s: %s", text, err.message);
+        ck_assert_str_eq(config.models_folders, lines[i].value);
+    }
 }
 END_TEST
 
@@ -270,10 +329,12 @@ Suite *config_suite(void)
     TCase *core = tcase_create("table");
     tcase_add_checked_fixture(core, start, NULL);
     tcase_add_test(core, rows_agree_with_themselves);
+    tcase_add_test(core, limits_of_memory_follow_the_machine);
     tcase_add_test(core, limits_end_where_the_tasks_do);
     tcase_add_test(core, the_example_is_the_table);
     tcase_add_test(core, what_is_printed_reads_back);
     tcase_add_loop_test(core, files_are_read_or_the_line_is_named, 0, (int)(sizeof files / sizeof *files));
+    tcase_add_test(core, comments_are_no_part_of_a_value);
     tcase_add_test(core, hostile_files_are_refused);
     tcase_add_test(core, sizes_take_units);
     tcase_add_test(core, the_environment_is_read);

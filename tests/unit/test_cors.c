@@ -1,5 +1,5 @@
 /* Lists of origins, and who is on them. */
-#include "server/cors.h"
+#include "server/request/cors.h"
 
 #include <check.h>
 #include <string.h>

@@ -1,14 +1,14 @@
 /* forecasting: paths against a network run step by step, sequences that are continued exactly, sampled
  * paths against the distributions they come from, and series that cannot be forecast. */
-#include "models/forecasting.h"
+#include "models/forecast/forecasting.h"
 
 #include <check.h>
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
-#include "core/memory.h"
-#include "models/series.h"
+#include "core/base/memory.h"
+#include "models/forecast/series.h"
 #include "tests/support/jobs.h"
 #include "tests/support/tiny.h"
 
@@ -20,11 +20,11 @@ static struct model *basis_model(const float coefficients[4])
     const float W[4] = {0};
     struct model *model =
         jobs_model(TASK_FORECASTING, jobs_linear_network(1, 4, W, coefficients), NULL);
-    model->forecast = (struct forecast_spec){.context_length = 32, .n_inputs = 1, .n_basis = 4,
-                                             .output = OUTPUT_MEAN};
-    model->forecast.basis[1].lag = 1;
-    model->forecast.basis[2].kind = BASIS_GEOMETRIC;
-    model->forecast.basis[3].kind = BASIS_ONE;
+    *(struct forecast_spec *)model->spec = (struct forecast_spec){
+        .context_length = 32, .n_inputs = 1, .n_basis = 4, .output = OUTPUT_MEAN};
+    ((struct forecast_spec *)model->spec)->basis[1].lag = 1;
+    ((struct forecast_spec *)model->spec)->basis[2].kind = BASIS_GEOMETRIC;
+    ((struct forecast_spec *)model->spec)->basis[3].kind = BASIS_ONE;
     return model;
 }
 
@@ -35,7 +35,7 @@ static struct model *walk_model(enum forecast_output output, float raw_scale, fl
     size_t n_outputs = output == OUTPUT_NORMAL ? 2 : 3;
     struct model *model =
         jobs_model(TASK_FORECASTING, jobs_linear_network(1, n_outputs, W, b), NULL);
-    model->forecast =
+    *(struct forecast_spec *)model->spec =
         (struct forecast_spec){.context_length = 32, .n_inputs = 1, .output = output};
     return model;
 }
@@ -51,13 +51,13 @@ static struct model *lstm_model(void)
     ck_assert_int_eq(network_new(specs, 2, tiny_tensors(), PRECISION_FLOAT32, &network, NULL),
                      STATUS_OK);
     struct model *model = jobs_model(TASK_FORECASTING, network, NULL);
-    model->forecast = (struct forecast_spec){
+    *(struct forecast_spec *)model->spec = (struct forecast_spec){
         .context_length = 12, .scaling = SCALING_STANDARD, .minimum = 1e-6, .n_inputs = 5,
         .output = OUTPUT_STUDENT_T, .residual_last = true};
     static const enum forecast_input kinds[] = {INPUT_VALUE, INPUT_MISSING, INPUT_DIFFERENCE,
                                                 INPUT_POSITION, INPUT_LAG};
-    for (size_t i = 0; i < 5; i++) model->forecast.inputs[i].kind = kinds[i];
-    model->forecast.inputs[4].lag = 4;
+    for (size_t i = 0; i < 5; i++) ((struct forecast_spec *)model->spec)->inputs[i].kind = kinds[i];
+    ((struct forecast_spec *)model->spec)->inputs[4].lag = 4;
     return model;
 }
 
@@ -111,11 +111,11 @@ START_TEST(sequences_are_continued)
         struct forecast_series series;
         double expected[4];
     } cases[] = {
-        {{2, -1, 0, 0}, {rising, 3}, {9, 10, 11, 12}},
-        {{0, 0, 1, 0}, {doubling, 3}, {16, 32, 64, 128}},
-        {{0, 1, 0, 0}, {alternating, 4}, {5, -5, 5, -5}},
-        {{1, 0, 0, 2.5f}, {rising, 1}, {8.5, 11, 13.5, 16}},
-        {{0, 0, 1, 1}, {doubling, 1}, {1, 1.5, 3.25, 8.041666666666666}},
+        {{2, -1, 0, 0}, {.values = rising, .n = 3}, {9, 10, 11, 12}},
+        {{0, 0, 1, 0}, {.values = doubling, .n = 3}, {16, 32, 64, 128}},
+        {{0, 1, 0, 0}, {.values = alternating, .n = 4}, {5, -5, 5, -5}},
+        {{1, 0, 0, 2.5f}, {.values = rising, .n = 1}, {8.5, 11, 13.5, 16}},
+        {{0, 0, 1, 1}, {.values = doubling, .n = 1}, {1, 1.5, 3.25, 8.041666666666666}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct model *model = basis_model(cases[i].coefficients);
@@ -140,7 +140,7 @@ END_TEST
 static void reference_mean(const struct model *model, const double *values, size_t n,
                            size_t horizon, double *mean)
 {
-    const struct forecast_spec *spec = &model->forecast;
+    const struct forecast_spec *spec = forecast_spec_of(model);
     struct workspace *workspace = NULL;
     float *state = memory_new(network_state_floats(model->network), sizeof *state);
     double all[64];
@@ -174,7 +174,7 @@ START_TEST(the_mean_path_is_that_of_the_network)
     struct model *model = lstm_model();
     struct scheduler *scheduler = jobs_scheduler(1, (size_t)_i + 1, 8);
     for (size_t n = 1; n <= N_WAVE; n++) { /* beyond 12, only the last 12 are read */
-        const struct forecast_series series = {wave, n};
+        const struct forecast_series series = {.values = wave, .n = n};
         struct forecast_request request = {
             .series = &series, .n_series = 1, .horizon = 20, .num_samples = 2};
         double expected[20];
@@ -200,7 +200,7 @@ START_TEST(samples_follow_the_distribution)
     struct scheduler *scheduler = jobs_scheduler(1, 8, 64);
     struct model *model = walk_model(OUTPUT_NORMAL, 0.541324855f, 0); /* softplus gives 1 */
     const double value = 10, levels[] = {0.1, 0.5, 0.975};
-    const struct forecast_series series = {&value, 1};
+    const struct forecast_series series = {.values = &value, .n = 1};
     struct forecast_request request = {.series = &series, .n_series = 1, .horizon = HORIZON,
                                        .quantiles = levels, .n_quantiles = 3,
                                        .num_samples = PATHS, .seed = 3};
@@ -233,7 +233,7 @@ START_TEST(quantiles_are_those_of_the_samples)
     struct scheduler *scheduler = jobs_scheduler(1, 8, 64);
     struct model *model = walk_model(OUTPUT_STUDENT_T, 0, 0);
     const double levels[] = {0.9, 0.05, 0.5}; /* in the order of the request */
-    const struct forecast_series series = {wave, 2};
+    const struct forecast_series series = {.values = wave, .n = 2};
     struct forecast_request request = {.series = &series, .n_series = 1, .horizon = 3,
                                        .quantiles = levels, .n_quantiles = 3, .num_samples = 17};
     struct forecasting f;
@@ -263,7 +263,7 @@ START_TEST(samples_of_a_mean_all_equal_it)
     struct scheduler *scheduler = jobs_scheduler(1, 8, 64);
     struct model *model = basis_model((const float[]){2, -1, 0, 0});
     const double levels[] = {0.1, 0.9};
-    const struct forecast_series series = {(const double[]){1, 3, 5}, 3};
+    const struct forecast_series series = {.values = (const double[]){1, 3, 5}, .n = 3};
     struct forecast_request request = {.series = &series, .n_series = 1, .horizon = 5,
                                        .quantiles = levels, .n_quantiles = 2, .num_samples = 7};
     struct forecasting f;
@@ -286,7 +286,8 @@ START_TEST(a_path_depends_on_seed_series_and_number)
 {
     struct scheduler *scheduler = jobs_scheduler(1, 8, 64);
     struct model *model = lstm_model();
-    const struct forecast_series series[] = {{wave, 9}, {wave, 9}, {wave, 14}};
+    const struct forecast_series series[] = {
+        {.values = wave, .n = 9}, {.values = wave, .n = 9}, {.values = wave, .n = 14}};
     struct forecast_request request = {
         .series = series, .n_series = 3, .horizon = 6, .num_samples = 9, .seed = 5};
     struct forecasting many, few, other;
@@ -322,7 +323,7 @@ START_TEST(neither_cuts_nor_company_matter)
     struct model *model = lstm_model();
     struct forecast_series series[SERIES];
     static double expected[SERIES][(SAMPLES + 1) * HORIZON];
-    for (size_t i = 0; i < SERIES; i++) series[i] = (struct forecast_series){wave, 3 * i + 1};
+    for (size_t i = 0; i < SERIES; i++) series[i] = (struct forecast_series){.values = wave, .n = 3 * i + 1};
     struct forecast_request request = {.series = series, .n_series = SERIES, .horizon = HORIZON,
                                        .num_samples = SAMPLES, .seed = 1};
     for (size_t way = 0; way < 4; way++) {
@@ -350,7 +351,7 @@ START_TEST(paths_may_be_shared_out)
 {
     enum { SAMPLES = 100, HORIZON = 60 };
     struct model *model = lstm_model();
-    const struct forecast_series series = {wave, N_WAVE};
+    const struct forecast_series series = {.values = wave, .n = N_WAVE};
     struct forecast_request request = {.series = &series, .n_series = 1, .horizon = HORIZON,
                                        .num_samples = SAMPLES, .seed = 1};
     struct forecasting f[2];
@@ -376,7 +377,8 @@ START_TEST(a_bad_series_does_not_spoil_the_others)
     memcpy(missing, empty_tail, sizeof missing);
     for (int i = 3; i < 40; i++) missing[i] = NAN; /* all that is read */
     const struct forecast_series series[] = {
-        {NULL, 0}, {rising, 2}, {missing, 40}, {infinite, 2}, {huge, 1}, {rising, 2}};
+        {.values = NULL}, {.values = rising, .n = 2}, {.values = missing, .n = 40},
+        {.values = infinite, .n = 2}, {.values = huge, .n = 1}, {.values = rising, .n = 2}};
     struct scheduler *scheduler = jobs_scheduler(1, 8, 8);
     struct model *model = walk_model(OUTPUT_NORMAL, 0, 0);
     struct forecast_request request = {.series = series, .n_series = 6, .horizon = 3,
@@ -414,7 +416,8 @@ END_TEST
 
 START_TEST(a_path_may_leave_the_range_of_float)
 {
-    const struct forecast_series series[] = {{(const double[]){1, 60}, 2}, {(const double[]){1, 1}, 2}};
+    const struct forecast_series series[] = {
+        {.values = (const double[]){1, 60}, .n = 2}, {.values = (const double[]){1, 1}, .n = 2}};
     struct scheduler *scheduler = jobs_scheduler(1, 8, 8);
     struct model *model = basis_model((const float[]){0, 0, 1, 0});
     struct forecast_request request = {.series = series, .n_series = 2, .horizon = 200};
@@ -440,7 +443,7 @@ START_TEST(cancelled)
 {
     struct scheduler *scheduler = jobs_scheduler(_i % 2 ? 2 : 1, 8, 8);
     struct model *model = lstm_model();
-    const struct forecast_series series[] = {{wave, N_WAVE}, {wave, 3}};
+    const struct forecast_series series[] = {{.values = wave, .n = N_WAVE}, {.values = wave, .n = 3}};
     struct forecast_request request = {.series = series, .n_series = 2, .horizon = 4000,
                                        .num_samples = 50};
     struct forecasting f;
@@ -464,7 +467,7 @@ START_TEST(memory_is_taken_once_and_early)
 {
     struct model *model = lstm_model();
     const double level = 0.5;
-    const struct forecast_series series[] = {{wave, N_WAVE}, {wave, 0}};
+    const struct forecast_series series[] = {{.values = wave, .n = N_WAVE}, {.values = wave, .n = 0}};
     struct forecast_request request = {.series = series, .n_series = 2, .horizon = 9,
                                        .quantiles = &level, .n_quantiles = 1, .num_samples = 20};
     struct job_options options = {0};
@@ -519,7 +522,7 @@ static const struct {
 START_TEST(what_is_wrong_is_named)
 {
     struct model *model = lstm_model();
-    const struct forecast_series series = {wave, 3};
+    const struct forecast_series series = {.values = wave, .n = 3};
     struct forecast_request request = {
         .series = &series, .n_series = broken[_i].n_series, .horizon = broken[_i].horizon,
         .quantiles = broken[_i].quantiles, .n_quantiles = broken[_i].n_quantiles,
@@ -531,7 +534,7 @@ START_TEST(what_is_wrong_is_named)
     ck_assert_str_eq(err.param, broken[_i].param);
     request.n_series = request.horizon = 1;
     request.n_quantiles = request.num_samples = 0;
-    model->task = TASK_TEXT_GENERATION;
+    model->task = task_of(TASK_TEXT_GENERATION);
     ck_assert_int_eq(forecast_new(model, &request, &options, &forecast, &err), STATUS_UNSUPPORTED);
     ck_assert_ptr_null(forecast);
     jobs_model_free(model);

@@ -1,12 +1,12 @@
 /* generation: what is written, what it does not depend on, and what is refused. The models are tables
  * made by hand, or tiny LSTMs where a state matters. */
-#include "models/generation.h"
+#include "models/generation/generation.h"
 
 #include <check.h>
 #include <math.h>
 #include <string.h>
 
-#include "models/logits.h"
+#include "models/jobs/logits.h"
 #include "tests/support/runs.h"
 
 /* ---- what is written ---- */
@@ -534,7 +534,7 @@ START_TEST(another_task_is_refused)
     struct job_options options = {0};
     struct generation *generation;
     struct error err = {0};
-    model->task = TASK_TEXT_CLASSIFICATION;
+    model->task = task_of(TASK_TEXT_CLASSIFICATION);
     ck_assert_int_eq(generation_new(model, &request, &options, &generation, &err),
                      STATUS_UNSUPPORTED);
     ck_assert_str_eq(err.param, "model");

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "models/inspect.h"
+#include "models/bundle/inspect.h"
 #include "tests/support/tmp.h"
 #include "tests/support/written.h"
 
@@ -25,7 +25,7 @@ static char *inspected(enum status *status, struct error *err)
     char path[TMP_PATH_BYTES];
     FILE *out = tmpfile();
     ck_assert_ptr_nonnull(out);
-    *status = inspect_print(tmp_path(&tmp, "m", path), PRECISION_AUTO, out, err);
+    *status = inspect_print(tmp_path(&tmp, "m", path), "m", PRECISION_AUTO, out, err);
     long bytes = ftell(out);
     char *text = calloc((size_t)bytes + 1, 1);
     rewind(out);
@@ -35,7 +35,7 @@ static char *inspected(enum status *status, struct error *err)
 }
 
 static const struct {
-    enum task task;
+    enum task_id task;
     const char *lines[8];
 } views[] = {
     {TASK_TEXT_GENERATION,
@@ -43,7 +43,7 @@ static const struct {
       "network         one_hot      num_classes 3\n",
       "                linear       out:  in_features 3  out_features 3\n",
       "parameters      12 in 2 tensors, F32\n", "tokenizer       characters, 3 tokens\n",
-      "golden          2 cases met, largest difference 0\n",
+      "golden          2 cases met in float32, largest difference 0, 0.00093 allowed\n",
       "generation      temperature 0.5, "}},
     {TASK_TEXT_CLASSIFICATION,
      {"labels          2: no, yes\n", "tokenizer       words, 4 tokens from vocab.txt, lowercase\n",

@@ -1,11 +1,11 @@
 /* job, through generation: reading along, how a job ends, and what memory it takes. */
-#include "models/job.h"
+#include "models/jobs/job.h"
 
 #include <check.h>
 #include <string.h>
 
-#include "core/memory.h"
-#include "models/utf8.h"
+#include "core/base/memory.h"
+#include "models/text/utf8.h"
 #include "tests/support/await.h"
 #include "tests/support/riders.h"
 #include "tests/support/runs.h"
@@ -175,23 +175,39 @@ START_TEST(cancelled_while_parked)
 }
 END_TEST
 
+static void run_until(struct run *run, struct model *model, const struct generation_request *request,
+                      int64_t deadline_us)
+{
+    struct error err;
+    jobs_witness_init(&run->witness);
+    struct job_options options = jobs_options(&run->witness);
+    options.deadline_us = deadline_us;
+    ck_assert_int_eq(generation_new(model, request, &options, &run->generation, &err), STATUS_OK);
+    run->job = generation_job(run->generation);
+}
+
+/* Before it starts, running, and parked. A machine that does not start it in time is given more. */
 START_TEST(past_its_deadline)
 {
     struct model *model = runs_lstm_model();
     struct generation_request request = endless();
     struct scheduler *scheduler = jobs_scheduler(1, 4, 8);
-    for (int i = 0; i < 3; i++) { /* before it starts, running, parked */
-        struct run run;
-        struct error err;
-        jobs_witness_init(&run.witness);
-        struct job_options options = jobs_options(&run.witness);
-        options.deadline_us = i == 0 ? 1 : clock_us() + 500000;
-        request.max_unread = i == 2 ? 2 : 0;
-        ck_assert_int_eq(generation_new(model, &request, &options, &run.generation, &err), STATUS_OK);
-        run.job = generation_job(run.generation);
-        if (i) ck_assert_int_eq(jobs_run(run.job, scheduler, &run.witness), STATUS_DEADLINE);
-        else ck_assert_int_eq(job_start(run.job, scheduler), STATUS_DEADLINE);
-        if (i == 0) ck_assert_int_eq(run.witness.n_finished, 0);
+    struct run run;
+    run_until(&run, model, &request, 1);
+    ck_assert_int_eq(job_start(run.job, scheduler), STATUS_DEADLINE);
+    ck_assert_int_eq(run.witness.n_finished, 0);
+    job_free(run.job);
+    for (size_t max_unread = 0; max_unread <= 2; max_unread += 2) {
+        enum status status = STATUS_DEADLINE;
+        request.max_unread = max_unread;
+        for (int64_t us = 250000; status == STATUS_DEADLINE; us *= 2) {
+            run_until(&run, model, &request, clock_us() + us);
+            status = job_start(run.job, scheduler);
+            if (status == STATUS_DEADLINE) job_free(run.job);
+        }
+        ck_assert_int_eq(status, STATUS_OK);
+        jobs_wait(&run.witness);
+        ck_assert_int_eq(job_status(run.job), STATUS_DEADLINE);
         job_free(run.job);
     }
     scheduler_free(scheduler);
@@ -324,6 +340,7 @@ START_TEST(a_running_job_allocates_nothing)
     request.logprobs = 5;
     request.echo = true;
     request.top_k = 5;
+    request.no_repeat_ngram_size = 3;
     request.top_p = 0.9;
     request.repetition_penalty = 1.1;
     runs_stop(&request, "hhhh");

@@ -1,6 +1,7 @@
 /* Request bodies and answers: what is JSON, what a field may be, and that numbers come back as they went. */
-#include "server/json.h"
-#include "server/json_writer.h"
+#include "server/api/fields.h"
+#include "server/api/json.h"
+#include "server/base/json_writer.h"
 
 #include <check.h>
 #include <float.h>
@@ -51,7 +52,10 @@ static const struct {
     {"{\"a\":}", "byte 5"}, {"{\"a\":1,}", "key"}, {"{a:1}", "key"}, {"{'a':1}", "key"},
     {"[1 2]", "',' or ']'"}, {"{\"a\":1]", "',' or '}'"}, {"01", "leading zero"}, {"-", "digit"},
     {"+1", "value"}, {".5", "value"}, {"1.", "digit"}, {"1e", "digit"}, {"1e+", "digit"},
-    {"0x10", "nothing after"}, {"NaN", "value"}, {"Infinity", "value"}, {"-Infinity", "digit"},
+    {"0x10", "nothing after"}, {"[1,NaN]", "found 'NaN' at byte 3"}, {"[1,NaN]", "send null"},
+    {"nan", "send null"}, {"Infinity", "send null"}, {"-Infinity", "found '-Infinity'"},
+    {"+inf", "send null"},
+    {"-nan", "send null"}, {"na", "value"}, {"-i", "digit"}, {"i", "value"}, {"+", "value"},
     {"nul", "value"}, {"tru", "value"}, {"nulll", "nothing after"}, {"1 1", "nothing after"},
     {"{}{}", "nothing after"}, {"\"", "end of a string"}, {"\"\\", "ends"}, {"\"\\x\"", "escape"},
     {"\"\\u12\"", "hexadecimal"}, {"\"\\u000g\"", "hexadecimal"}, {"\"\\u0000\"", "zero character"},
@@ -60,7 +64,6 @@ static const struct {
     {"\"\xed\xa0\x80\"", "UTF-8"}, {"\"\xf4\x90\x80\x80\"", "UTF-8"}, {"\"\xe2\x82\"", "UTF-8"},
     {"\xef\xbb\xbf{}", "value"}, {"/**/1", "value"}, {"[[[[[[[[[]]]]]]]]]", "deeper than 8"},
     {"{\"a\":1,\"a\":2}", "twice"}, {"[{\"x\":{\"b\":1,\"c\":2,\"b\":3}}]", "twice"},
-    {"1234567890123456789012345678901234567890123456789012345678901", "60 characters"},
 };
 
 START_TEST(what_is_no_json_is_refused_with_its_place)
@@ -71,6 +74,37 @@ START_TEST(what_is_no_json_is_refused_with_its_place)
     ck_assert_int_eq(problem.fault, FAULT_INVALID_JSON);
     ck_assert_str_eq(problem.param, "");
     ck_assert_msg(strstr(problem.message, bad[_i].says) != NULL, "%s: %s", bad[_i].text, problem.message);
+}
+END_TEST
+
+/* Of any length, and rounded as the whole of their digits says: the second is a hair above the middle between
+ * two doubles, the third is exactly there, and the last is too large for any. */
+START_TEST(long_numbers_are_rounded_exactly)
+{
+    enum { DIGITS = 5000 };
+    static const struct {
+        const char *begin, *end;
+        double value;
+    } numbers[] = {
+        {"0.5", "", 0.5},
+        {"1.00000000000000011102230246251565404236316680908203125", "1", 1.0000000000000002},
+        {"1.00000000000000011102230246251565404236316680908203125", "", 1},
+        {"-12345.678", "e2", -1234567.8}, {"-1", "", -HUGE_VAL},
+    };
+    static char text[DIGITS + 200], zeros[DIGITS + 1];
+    memset(zeros, '0', DIGITS);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct problem problem;
+        snprintf(text, sizeof text, "{\"a\\\"1\":\"1%.70s\",\"b\":[%s%s%s,7]}", zeros, numbers[i].begin,
+                 zeros, numbers[i].end);
+        struct document *document = parse(text, &problem);
+        ck_assert_msg(document != NULL, "%s", problem.message);
+        const struct value *root = document_root(document), *list = value_get(root, "b");
+        ck_assert_uint_eq(strlen(value_text(value_get(root, "a\"1"))), 71);
+        ck_assert(value_number(value_first(list)) == numbers[i].value);
+        ck_assert(value_number(value_next(value_first(list))) == 7);
+        document_free(document);
+    }
 }
 END_TEST
 
@@ -186,15 +220,75 @@ START_TEST(wrong_fields_are_named)
 }
 END_TEST
 
-START_TEST(unknown_fields_can_be_found)
+/* What a table of names makes of an object: the param and the sentence of the refusal, or NULL. */
+static const struct named {
+    const char *text;
+    bool open, strict;
+    const char *param, *says;
+} names[] = {
+    {"{'alpha':1,'common':2}", false, true, NULL, NULL},
+    {"{'ALPHA':1}", true, false, NULL, NULL},
+    {"{'xyz':1}", true, false, NULL, NULL},
+    {"{'xyz':1}", true, true, "xyz", "'xyz' is not a field of this request"},
+    {"{'alhpa':1}", false, false, "alhpa", "did you mean 'alpha'?"},
+    {"{'comon':null}", false, false, "comon", "did you mean 'common'?"},
+    {"{'a':1}", false, false, NULL, NULL},
+    {"{'a':1,'alpha':null}", false, false, NULL, NULL},
+    {"{'a':null,'alpha':2}", false, false, NULL, NULL},
+    {"{'a':1,'alpha':2}", true, false, "a", "'alpha' and 'a' mean the same"},
+    {"{'first':1,'a':2}", false, false, "first", "'a' and 'first' mean the same"},
+    {"{'old':1}", true, false, "old", "'old' is not a field of this request; send 'new'"},
+    {"{'old':[0]}", true, false, "old", "send 'new'"},
+    {"{'old':true}", false, true, "old", "send 'new'"},
+    {"{'old':null}", false, true, NULL, NULL},
+    {"{'old':false}", false, true, NULL, NULL},
+    {"{'old':''}", false, true, NULL, NULL},
+    {"{'old':[]}", false, true, NULL, NULL},
+    {"{'old':{}}", false, true, NULL, NULL},
+    {"{'text':''}", false, true, NULL, NULL},
+    {"{'text':null}", false, true, NULL, NULL},
+    {"{'text':{}}", false, true, "text", "leave it out"},
+};
+
+START_TEST(fields_are_known_by_their_names)
 {
-    static const char *const known[] = {"a", "b", NULL}, *const also[] = {"c", NULL};
-    struct problem problem;
-    struct document *document = parse("{\"a\":1,\"c\":2}", &problem);
-    ck_assert(field_check_known(document_root(document), known, also, &problem));
-    ck_assert(!field_check_known(document_root(document), known, NULL, &problem));
-    ck_assert_str_eq(problem.param, "c");
+    static const char *const known[] = {"alpha", "beta", NULL}, *const common[] = {"common", NULL};
+    static const struct synonym synonyms[] = {{"a", "alpha"}, {"first", "alpha"}, {NULL, NULL}};
+    static const struct refusal refusals[] = {
+        {"old", "send 'new'", JSON_ABSENT}, {"text", "leave it out", JSON_STRING}, {NULL, NULL, JSON_ABSENT}};
+    const struct named *row = &names[_i];
+    const struct fields table = {known, synonyms, refusals, false, row->open};
+    struct problem problem = {0};
+    char text[64];
+    snprintf(text, sizeof text, "%s", row->text);
+    for (char *c = text; *c; c++)
+        if (*c == '\'') *c = '"';
+    struct document *document = parse(text, &problem);
+    bool passed = fields_check(document_root(document), &table, common, row->strict, &problem);
+    ck_assert_msg(passed == !row->param, "%s: %s", row->text, problem.message);
+    if (row->param) {
+        ck_assert_str_eq(problem.param, row->param);
+        ck_assert_msg(strstr(problem.message, row->says) != NULL, "%s: %s", row->text, problem.message);
+    }
     document_free(document);
+}
+END_TEST
+
+START_TEST(a_field_is_read_under_the_name_it_was_given)
+{
+    static const char *const known[] = {"alpha", NULL};
+    static const struct synonym synonyms[] = {{"a", "alpha"}, {"first", "alpha"}, {NULL, NULL}};
+    const struct fields table = {.known = known, .synonyms = synonyms};
+    static const char *const texts[][2] = {{"{}", "alpha"},
+                                           {"{\"alpha\":1}", "alpha"},
+                                           {"{\"first\":1}", "first"},
+                                           {"{\"a\":null,\"alpha\":1}", "alpha"}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct problem problem;
+        struct document *document = parse(texts[i][0], &problem);
+        ck_assert_str_eq(field_written(document_root(document), &table, "alpha"), texts[i][1]);
+        document_free(document);
+    }
 }
 END_TEST
 
@@ -305,6 +399,7 @@ Suite *json_suite(void)
     tcase_add_loop_test(grammar, json_is_taken, 0, (int)(sizeof good / sizeof *good));
     tcase_add_loop_test(grammar, what_is_no_json_is_refused_with_its_place, 0,
                         (int)(sizeof bad / sizeof *bad));
+    tcase_add_test(grammar, long_numbers_are_rounded_exactly);
     tcase_add_test(grammar, a_zero_byte_ends_nothing);
     tcase_add_test(grammar, values_are_counted);
     tcase_add_test(grammar, many_keys_are_compared_too);
@@ -312,7 +407,8 @@ Suite *json_suite(void)
     TCase *getters = tcase_create("fields");
     tcase_add_test(getters, fields_are_read_or_left);
     tcase_add_loop_test(getters, wrong_fields_are_named, 0, (int)(sizeof wrong / sizeof *wrong));
-    tcase_add_test(getters, unknown_fields_can_be_found);
+    tcase_add_loop_test(getters, fields_are_known_by_their_names, 0, (int)(sizeof names / sizeof *names));
+    tcase_add_test(getters, a_field_is_read_under_the_name_it_was_given);
     suite_add_tcase(suite, getters);
     TCase *writer = tcase_create("writer");
     tcase_add_test(writer, answers_are_json);

@@ -1,6 +1,6 @@
 /* The operations of every kernel set that runs here, against double precision and against each
  * other, in buffers that end at a guard page. Products are in test_matrix.c. */
-#include "core/kernels.h"
+#include "core/kernels/kernels.h"
 #include "tests/support/guard.h"
 
 #include <check.h>
@@ -142,13 +142,46 @@ START_TEST(codes_are_rounded_to_even_and_saturated)
             uint8_t *codes = guard_new(n + offset);
             for (size_t i = 0; i < n + offset; i++)
                 x[i] = i % 3 ? (float)(1.1 * noise()) : special[(n + i) % n_special];
-            set->quantize(n, x + offset, codes + offset);
+            set->encode[PRECISION_INT8](n, x + offset, codes + offset);
             for (size_t i = 0; i < offset; i++)
                 ck_assert_uint_eq(codes[i], 0);
             for (size_t i = offset; i < n + offset; i++)
                 ck_assert_uint_eq(codes[i], code_exactly(x[i]));
             guard_free(x, (n + offset) * sizeof *x);
             guard_free(codes, n + offset);
+        }
+    }
+}
+END_TEST
+
+static uint16_t bfloat16_exactly(float x)
+{
+    uint32_t bits;
+    x = fminf(fmaxf(x, -BFLOAT16_LARGEST), BFLOAT16_LARGEST);
+    memcpy(&bits, &x, sizeof bits);
+    const uint32_t below = bits & 0xffff, upper = bits >> 16;
+    return (uint16_t)(upper + (below > 0x8000 || (below == 0x8000 && upper % 2)));
+}
+
+START_TEST(bfloat16_codes_are_rounded_to_even_and_saturated)
+{
+    const struct kernels *set = set_of(_i);
+    static const float special[] = {0, 1, -1, 0x1.01p0f, 0x1.03p0f, -0x1.01p-9f, FLT_MAX, -FLT_MAX,
+                                    BFLOAT16_LARGEST, 0x1.feffffp99f, 0x1.ffp3f};
+    const size_t n_special = sizeof special / sizeof *special;
+    for (size_t n = 0; n < LENGTHS; n++) {
+        for (size_t offset = 0; offset < OFFSETS; offset++) {
+            float *x = guard_new((n + offset) * sizeof *x);
+            uint16_t *codes = guard_new((n + offset) * sizeof *codes);
+            for (size_t i = 0; i < n + offset; i++)
+                x[i] = i % 3 ? (float)noise() : special[(n + i) % n_special];
+            set->encode[PRECISION_BFLOAT16](n, x + offset, codes + offset);
+            for (size_t i = 0; i < offset; i++)
+                ck_assert_uint_eq(codes[i], 0);
+            for (size_t i = offset; i < n + offset; i++)
+                ck_assert_uint_eq(codes[i], bfloat16_exactly(x[i]));
+            guard_free(x, (n + offset) * sizeof *x);
+            guard_free(codes, (n + offset) * sizeof *codes);
         }
     }
 }
@@ -263,6 +296,70 @@ START_TEST(gates_saturate)
 }
 END_TEST
 
+/* ---- the cells of an sLSTM ---- */
+
+enum { MOST_CELLS = LENGTHS + 80 };
+
+struct slstm_case {
+    struct slstm_gates now;
+    float gates[4 * MOST_CELLS], c[MOST_CELLS], n[MOST_CELLS], m[MOST_CELLS], h[MOST_CELLS];
+};
+
+static void slstm_begin(struct slstm_case *one, size_t d, bool forgets_exp)
+{
+    memset(one, 0, sizeof *one);
+    one->now = (struct slstm_gates){d, one->gates, one->c, one->n, one->m, one->h, forgets_exp};
+}
+
+/* Take one step, and check each unit against the equations in double. */
+static void slstm_check_step(const struct kernels *set, struct slstm_case *one, float size)
+{
+    static struct slstm_case before;
+    size_t d = one->now.d;
+    for (size_t j = 0; j < 4 * d; j++) one->gates[j] = (float)noise() * size;
+    before = *one;
+    set->slstm_gates(&one->now);
+    for (size_t j = 0; j < d; j++) {
+        double i = (double)one->gates[j], f = (double)one->gates[d + j];
+        double log_f = one->now.forgets_exp ? f : fmin(f, 0) - log1p(exp(-fabs(f)));
+        double kept = log_f + (double)before.m[j], m = before.n[j] == 0 || i > kept ? i : kept;
+        double in = exp(i - m), keep = before.n[j] == 0 ? 0 : exp(kept - m);
+        double c = keep * (double)before.c[j] + in * tanh((double)one->gates[2 * d + j]);
+        double n = keep * (double)before.n[j] + in;
+        double h = sigmoid_exactly((double)one->gates[3 * d + j]) * c / n;
+        double bound = 1e-6 + 0x1p-23 * (fabs(i) + fabs(kept));
+        ck_assert_msg(fabs((double)one->h[j] - h) <= bound, "%s: h is %.9g, expected %.9g", set->name,
+                      (double)one->h[j], h);
+        ck_assert_float_ge(one->n[j], 1);
+        ck_assert_double_le(fabs((double)one->m[j] - m), 1e-6 * fmax(1, fabs(m)));
+    }
+    ck_assert_msg(one->h[d] == 0 && one->c[d] == 0 && one->n[d] == 0, "%s writes beyond the cells",
+                  set->name);
+}
+
+START_TEST(slstm_cells_follow_the_equations)
+{
+    const struct kernels *set = set_of(_i);
+    static struct slstm_case one;
+    static const float sizes[] = {1, 10, 200};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (size_t d = 1; d < LENGTHS; d++) {
+            slstm_begin(&one, d, d % 2);
+            for (size_t step = 0; step < 5; step++) slstm_check_step(set, &one, sizes[s]);
+        }
+}
+END_TEST
+
+/* Thousands of steps that forget or keep all: n and m do not run away. */
+START_TEST(slstm_cells_last)
+{
+    const struct kernels *set = set_of(_i);
+    static struct slstm_case one;
+    slstm_begin(&one, LENGTHS, false);
+    for (size_t step = 0; step < 20000; step++) slstm_check_step(set, &one, step / 5000 % 2 ? 30 : 0.1f);
+}
+END_TEST
+
 START_TEST(a_row_does_not_depend_on_its_batch)
 {
     const struct kernels *set = set_of(_i);
@@ -315,6 +412,19 @@ START_TEST(fused_sets_give_the_same_bits)
     ck_assert_mem_eq(one.now.h, two.now.h, one.h_bytes);
     cells_free(&one);
     cells_free(&two);
+    static struct slstm_case s, t;
+    for (size_t d = 1; d < LENGTHS; d++) {
+        slstm_begin(&s, d, d % 2);
+        for (size_t j = 0; j < 4 * d; j++) s.gates[j] = any_gate();
+        t = s;
+        t.now = (struct slstm_gates){d, t.gates, t.c, t.n, t.m, t.h, d % 2};
+        for (size_t step = 0; step < 3; step++) {
+            first->slstm_gates(&s.now);
+            set->slstm_gates(&t.now);
+        }
+        ck_assert_mem_eq(s.h, t.h, sizeof s.h);
+        ck_assert_mem_eq(s.m, t.m, sizeof s.m);
+    }
 }
 END_TEST
 
@@ -324,8 +434,7 @@ START_TEST(every_set_is_selected_by_its_name)
 {
     static const char *const names[] = {
 #define X(set, needs) #set,
-#include "core/kernels.def"
-#undef X
+#include "core/kernels/kernels.def"
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct error err;
@@ -368,10 +477,20 @@ START_TEST(portable_runs_everywhere_and_sets_are_whole)
     for (size_t i = 0; (set = kernels_available(i)) != NULL; i++) {
         portable = portable || strcmp(set->name, "portable") == 0;
         for (size_t p = 0; p < N_PRECISIONS; p++)
-            ck_assert(set->product[p] != NULL);
-        ck_assert(set->quantize && set->lstm_gates && set->tanh && set->sigmoid && set->relu);
+            ck_assert(set->product[p] &&
+                      !set->encode[p] == !precision_code_bytes((enum precision)p));
+        ck_assert(set->lstm_gates && set->slstm_gates && set->tanh && set->sigmoid && set->relu);
     }
     ck_assert(portable);
+}
+END_TEST
+
+START_TEST(the_names_are_those_of_the_sets)
+{
+    const struct kernels *set;
+    size_t n = 0;
+    for (; (set = kernels_available(n)); n++) ck_assert_str_eq(kernels_available_name(n), set->name);
+    ck_assert_ptr_null(kernels_available_name(n));
 }
 END_TEST
 
@@ -426,9 +545,12 @@ Suite *kernels_suite(void)
     tcase_add_loop_test(each, arrays_of_every_length_and_offset, 0, sets);
     tcase_add_loop_test(each, arrays_hold_their_bound_everywhere, 0, sets);
     tcase_add_loop_test(each, codes_are_rounded_to_even_and_saturated, 0, sets);
+    tcase_add_loop_test(each, bfloat16_codes_are_rounded_to_even_and_saturated, 0, sets);
     tcase_add_loop_test(each, gates_follow_the_equations, 0, sets);
     tcase_add_loop_test(each, gates_leave_gaps_between_rows_alone, 0, sets);
     tcase_add_loop_test(each, gates_saturate, 0, sets);
+    tcase_add_loop_test(each, slstm_cells_follow_the_equations, 0, sets);
+    tcase_add_loop_test(each, slstm_cells_last, 0, sets);
     tcase_add_loop_test(each, a_row_does_not_depend_on_its_batch, 0, sets);
     tcase_add_loop_test(each, fused_sets_give_the_same_bits, 0, sets);
     suite_add_tcase(suite, each);
@@ -440,6 +562,7 @@ Suite *kernels_suite(void)
     tcase_add_test(selection, an_unknown_set_is_refused);
     tcase_add_test(selection, portable_runs_everywhere_and_sets_are_whole);
     tcase_add_test(selection, precisions_have_names);
+    tcase_add_test(selection, the_names_are_those_of_the_sets);
     tcase_add_test(selection, openblas_advice_names_a_better_core);
     suite_add_tcase(suite, selection);
     return suite;

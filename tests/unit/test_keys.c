@@ -1,6 +1,6 @@
 /* The file of keys, the clients behind it, and quotas. */
-#include "server/keys.h"
-#include "server/quota.h"
+#include "server/request/keys.h"
+#include "server/request/quota.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/memory.h"
+#include "core/base/memory.h"
 
 #define HASH "sha256:926411ae93c61212070fb58cf902ff74f49d687946bd99cb2dbc44bdf2d84905" /* of ck_infer */
 #define OTHER "sha256:afbbd63ec81ee1a0167f3afd62c81357e059a4a8fe5945a38fde0c5ba04d3b15" /* of ck_metrics */
@@ -150,7 +150,7 @@ START_TEST(numbers_and_quotas_survive_a_reread)
     ck_assert(!client_charge(one, 90, &problem));
     ck_assert_int_eq(problem.fault, FAULT_RATE_LIMITED);
     ck_assert_uint_ge(problem.retry_after_s, 1);
-    client_give_back(one, 90);
+    client_refund(one, 90);
     ck_assert(client_charge(one, 90, &problem));
 
     write_file("three sha256:219cc41786bc0b13ba7709aa15b4e802ef6f5fc7e6c554f97ff799c6936bfca3\n"
@@ -175,6 +175,65 @@ START_TEST(numbers_and_quotas_survive_a_reread)
     client_drop(one);
     unlink(path);
     ck_assert_int_ne(keys_reread(keys, &n, &err), STATUS_OK);
+    keys_close(keys);
+}
+END_TEST
+
+enum { MANY = 1000 };
+
+/* Lines of the clients first, first + 1, ..., last first. */
+static void write_many(size_t first)
+{
+    static char text[MANY * 128];
+    size_t n = 0;
+    for (size_t i = first + MANY; i-- > first;) {
+        char key[32], hex[HASH_HEX_BYTES];
+        uint8_t hash[HASH_BYTES];
+        snprintf(key, sizeof key, "ck_%zu", i);
+        hash_bytes(key, strlen(key), hash);
+        hash_print(hash, hex);
+        n += (size_t)snprintf(text + n, sizeof text - n, "client-%zu sha256:%s\n", i, hex);
+    }
+    write_file(text);
+}
+
+static uint32_t number_of(struct keys *keys, size_t i)
+{
+    char header[48];
+    struct client *client;
+    struct problem problem;
+    snprintf(header, sizeof header, "Bearer ck_%zu", i);
+    if (!keys_admit(keys, SCOPES_INFER, header, &client, &problem)) return 0;
+    char name[32];
+    snprintf(name, sizeof name, "client-%zu", i);
+    ck_assert_str_eq(client_name(client), name);
+    uint32_t share = client_caller(client).share;
+    client_drop(client);
+    return share;
+}
+
+/* Half of them go, and as many come: those that stay keep their numbers, and the new ones get those of the
+ * old. */
+START_TEST(many_clients_have_a_number_each)
+{
+    struct keys *keys;
+    size_t n;
+    static uint32_t before[MANY];
+    write_many(0);
+    ck_assert_int_eq(keys_open(path, &keys, &n, &err), STATUS_OK);
+    ck_assert_uint_eq(n, MANY);
+    for (size_t i = 0; i < MANY; i++) before[i] = number_of(keys, i);
+    write_many(MANY / 2);
+    ck_assert_int_eq(keys_reread(keys, &n, &err), STATUS_OK);
+    bool seen[MANY + 1] = {false};
+    for (size_t i = 0; i < MANY / 2; i++) ck_assert_uint_eq(number_of(keys, i), 0);
+    for (size_t i = MANY / 2; i < MANY / 2 + MANY; i++) {
+        uint32_t share = number_of(keys, i);
+        if (i < MANY) ck_assert_uint_eq(share, before[i]);
+        ck_assert(share >= 1 && share <= MANY && !seen[share]);
+        seen[share] = true;
+    }
+    unlink(path);
     keys_close(keys);
 }
 END_TEST
@@ -220,17 +279,17 @@ START_TEST(a_quota_fills_evenly)
     struct quota quota;
     unsigned wait_s = 0;
     quota_init(&quota, 60, 0);
-    for (int i = 0; i < 60; i++) ck_assert(quota_take(&quota, 1, 0, &wait_s));
-    ck_assert(!quota_take(&quota, 1, 0, &wait_s));
+    for (int i = 0; i < 60; i++) ck_assert(quota_charge(&quota, 1, 0, &wait_s));
+    ck_assert(!quota_charge(&quota, 1, 0, &wait_s));
     ck_assert_uint_eq(wait_s, 1);
-    ck_assert(!quota_take(&quota, 30, 0, &wait_s));
+    ck_assert(!quota_charge(&quota, 30, 0, &wait_s));
     ck_assert_uint_eq(wait_s, 30);
-    ck_assert(!quota_take(&quota, 30, 29 * SECOND, &wait_s));
+    ck_assert(!quota_charge(&quota, 30, 29 * SECOND, &wait_s));
     ck_assert_uint_eq(wait_s, 1);
-    ck_assert(quota_take(&quota, 30, 30 * SECOND, &wait_s));
+    ck_assert(quota_charge(&quota, 30, 30 * SECOND, &wait_s));
     /* never more than a minute's worth */
-    ck_assert(quota_take(&quota, 60, 10000 * (int64_t)SECOND, &wait_s));
-    ck_assert(!quota_take(&quota, 1, 10000 * (int64_t)SECOND, &wait_s));
+    ck_assert(quota_charge(&quota, 60, 10000 * (int64_t)SECOND, &wait_s));
+    ck_assert(!quota_charge(&quota, 1, 10000 * (int64_t)SECOND, &wait_s));
 }
 END_TEST
 
@@ -239,16 +298,16 @@ START_TEST(more_than_a_minute_holds_is_a_debt)
     struct quota quota;
     unsigned wait_s = 0;
     quota_init(&quota, 60, 0);
-    ck_assert(quota_take(&quota, 180, 0, &wait_s)); /* from a full bucket */
-    ck_assert(!quota_take(&quota, 1, 0, &wait_s));
+    ck_assert(quota_charge(&quota, 180, 0, &wait_s)); /* from a full bucket */
+    ck_assert(!quota_charge(&quota, 1, 0, &wait_s));
     ck_assert_uint_eq(wait_s, 121);
-    ck_assert(!quota_take(&quota, 1000, 0, &wait_s));
+    ck_assert(!quota_charge(&quota, 1000, 0, &wait_s));
     ck_assert_uint_eq(wait_s, 180);
-    ck_assert(!quota_take(&quota, 1, 120 * SECOND, &wait_s));
-    ck_assert(quota_take(&quota, 1, 121 * SECOND, &wait_s));
-    quota_give_back(&quota, 1000, 121 * SECOND); /* no more than full */
-    ck_assert(quota_take(&quota, 60, 121 * SECOND, &wait_s));
-    ck_assert(!quota_take(&quota, 1, 121 * SECOND, &wait_s));
+    ck_assert(!quota_charge(&quota, 1, 120 * SECOND, &wait_s));
+    ck_assert(quota_charge(&quota, 1, 121 * SECOND, &wait_s));
+    quota_refund(&quota, 1000, 121 * SECOND); /* no more than full */
+    ck_assert(quota_charge(&quota, 60, 121 * SECOND, &wait_s));
+    ck_assert(!quota_charge(&quota, 1, 121 * SECOND, &wait_s));
 }
 END_TEST
 
@@ -257,12 +316,12 @@ START_TEST(a_quota_may_change)
     struct quota quota;
     unsigned wait_s = 0;
     quota_init(&quota, 0, 0);
-    ck_assert(quota_take(&quota, 1000000, 0, &wait_s)); /* none */
+    ck_assert(quota_charge(&quota, 1000000, 0, &wait_s)); /* none */
     quota_change(&quota, 60, SECOND);
-    ck_assert(quota_take(&quota, 50, SECOND, &wait_s));
+    ck_assert(quota_charge(&quota, 50, SECOND, &wait_s));
     quota_change(&quota, 120, SECOND);
-    ck_assert(!quota_take(&quota, 71, SECOND, &wait_s));
-    ck_assert(quota_take(&quota, 70, SECOND, &wait_s));
+    ck_assert(!quota_charge(&quota, 71, SECOND, &wait_s));
+    ck_assert(quota_charge(&quota, 70, SECOND, &wait_s));
 }
 END_TEST
 
@@ -279,6 +338,7 @@ Suite *keys_suite(void)
     suite_add_tcase(suite, file);
     TCase *clients = tcase_create("clients");
     tcase_add_test(clients, numbers_and_quotas_survive_a_reread);
+    tcase_add_test(clients, many_clients_have_a_number_each);
     tcase_add_test(clients, administration_is_off_until_a_key_has_it);
     suite_add_tcase(suite, clients);
     TCase *quotas = tcase_create("quotas");

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/memory.h"
-#include "core/network.h"
+#include "core/base/memory.h"
+#include "core/network/network.h"
 #include "tests/support/tiny.h"
 
 enum { MAX_STEPS = 400 };
@@ -276,13 +276,23 @@ END_TEST
 static double apply(const char *name, double x)
 {
     if (!strcmp(name, "relu")) return x > 0 ? x : 0;
+    if (!strcmp(name, "hard_sigmoid")) return fmin(fmax(x / 6 + 0.5, 0), 1);
+    if (!strcmp(name, "hard_sigmoid_keras2")) return fmin(fmax(0.2 * x + 0.5, 0), 1);
+    if (!strcmp(name, "silu")) return x * sigmoid(x);
+    if (!strcmp(name, "gelu")) return x * (1 + erf(x / sqrt(2))) / 2;
+    if (!strcmp(name, "gelu_tanh"))
+        return x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x))) / 2;
+    if (!strcmp(name, "elu")) return x > 0 ? x : exp(x) - 1;
+    if (!strcmp(name, "leaky_relu")) return x > 0 ? x : 0.01 * x;
+    if (!strcmp(name, "softplus")) return log(1 + exp(x));
     return strcmp(name, "tanh") ? sigmoid(x) : tanh(x);
 }
 
 START_TEST(test_linear_and_activations)
 {
     enum { T = 3, K = 5, N = 19 };
-    const char *names[] = {"relu", "tanh", "sigmoid"};
+    const char *names[] = {"relu", "tanh", "sigmoid", "hard_sigmoid", "hard_sigmoid_keras2",
+                           "silu", "gelu", "gelu_tanh", "elu", "leaky_relu", "softplus"};
     struct layer_spec specs[2] = {tiny_layer("linear", "f", 2, (long[]){K, N})};
     float *features = made_up_features(T * K), *W, *b;
     double x[T * K], y[T * N];
@@ -290,7 +300,7 @@ START_TEST(test_linear_and_activations)
     ck_assert_int_eq(tiny_tensors()->take(tiny_tensors(), "f.weight", 2, (size_t[]){N, K}, &W, NULL), 0);
     ck_assert_int_eq(tiny_tensors()->take(tiny_tensors(), "f.bias", 1, (size_t[]){N}, &b, NULL), 0);
     for (int has_bias = 0; has_bias < 2; has_bias++)
-        for (size_t a = 0; a < 3; a++) {
+        for (size_t a = 0; a < sizeof names / sizeof *names; a++) {
             specs[0].values[2] = has_bias;
             specs[1] = tiny_layer(names[a], "", 0, NULL);
             struct network *network = build(specs, 2, PRECISION_FLOAT32);
@@ -368,7 +378,8 @@ START_TEST(test_dropout_is_left_out)
 }
 END_TEST
 
-/* Which matrices become int8 is seen in the weights' bytes: the bounded ones only. */
+/* Which matrices become int8 is seen in the weights' bytes: the bounded ones only. In bfloat16 all have two
+ * bytes. */
 START_TEST(test_int8_only_where_inputs_are_bounded)
 {
     struct layer_spec free_lstm[] = {tiny_layer("lstm", "l", 2, (long[]){64, 64})};
@@ -384,7 +395,9 @@ START_TEST(test_int8_only_where_inputs_are_bounded)
     ck_assert_uint_lt(network_bytes(b), 2 * w + 4 * w + 4 * w + 8192);
     ck_assert_uint_ge(network_bytes(c), 2 * 8 * w + 2 * 8 * w + 2 * w);
     ck_assert_uint_lt(network_bytes(c), 2 * 8 * w + 2 * 8 * w + 2 * w + 8192);
-    network_free(a), network_free(b), network_free(c);
+    struct network *d = build(bounded, 3, PRECISION_BFLOAT16);
+    ck_assert_uint_lt(network_bytes(d), 2 * w + 2 * 4 * w + 2 * 4 * w + 8192);
+    network_free(a), network_free(b), network_free(c), network_free(d);
 }
 END_TEST
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "models/loader.h"
+#include "models/repository/loader.h"
 #include "tests/support/await.h"
 #include "tests/support/shelf.h"
 #include "tests/support/written.h"
@@ -76,7 +76,7 @@ static struct loader *start(size_t queue, int64_t poll_s)
     return loader;
 }
 
-static struct loader_task task_of(enum loader_action action, const char *id, struct waiting *waiting)
+static struct loader_task made(enum loader_action action, const char *id, struct waiting *waiting)
 {
     struct loader_task task = {.action = action, .finished = finished, .context = waiting};
     snprintf(task.id, sizeof task.id, "%s", id);
@@ -88,8 +88,8 @@ START_TEST(the_loader_does_one_thing_after_the_other)
     struct waiting waiting = WAITING(false);
     written_bundle(&shelf.tmp, "m", TASK_TEXT_GENERATION);
     struct loader *loader = start(4, 0);
-    struct loader_task tasks[] = {task_of(LOADER_LOAD, "m", &waiting), task_of(LOADER_LOAD, "n", &waiting),
-                                  task_of(LOADER_UNLOAD, "m", &waiting), task_of(LOADER_SYNC, "", &waiting)};
+    struct loader_task tasks[] = {made(LOADER_LOAD, "m", &waiting), made(LOADER_LOAD, "n", &waiting),
+                                  made(LOADER_UNLOAD, "m", &waiting), made(LOADER_SYNC, "", &waiting)};
     for (size_t i = 0; i < 4; i++) ck_assert_int_eq(loader_submit(loader, &tasks[i]), STATUS_OK);
     wait_for(&waiting, 4);
     ck_assert_int_eq(tasks[0].status, STATUS_OK);
@@ -108,7 +108,7 @@ START_TEST(the_loaders_queue_is_bounded_and_ends)
     written_bundle(&shelf.tmp, "m", TASK_TEXT_GENERATION);
     struct loader *loader = start(2, 0);
     struct loader_task tasks[4];
-    for (size_t i = 0; i < 4; i++) tasks[i] = task_of(LOADER_LOAD, "m", &waiting);
+    for (size_t i = 0; i < 4; i++) tasks[i] = made(LOADER_LOAD, "m", &waiting);
     ck_assert_int_eq(loader_submit(loader, &tasks[0]), STATUS_OK);
     wait_for(&waiting, 1); /* out of the queue, and its thread is held */
     ck_assert_int_eq(loader_submit(loader, &tasks[1]), STATUS_OK);
@@ -135,7 +135,7 @@ START_TEST(a_stop_ends_what_waits)
 {
     struct waiting waiting = WAITING(true);
     struct loader_task tasks[3];
-    for (size_t i = 0; i < 3; i++) tasks[i] = task_of(LOADER_SYNC, "", &waiting);
+    for (size_t i = 0; i < 3; i++) tasks[i] = made(LOADER_SYNC, "", &waiting);
     struct loader *loader = start(1, 0);
     pthread_t stopper;
     ck_assert_int_eq(loader_submit(loader, &tasks[0]), STATUS_OK);
@@ -187,7 +187,7 @@ Suite *loader_suite(void)
     Suite *suite = suite_create("loader");
     TCase *core = tcase_create("core");
     tcase_add_checked_fixture(core, setup, teardown);
-    tcase_set_timeout(core, 60);
+    tcase_set_timeout(core, 240); /* its thread gets only the time that no other thread wants */
     tcase_add_test(core, the_loader_does_one_thing_after_the_other);
     tcase_add_test(core, the_loaders_queue_is_bounded_and_ends);
     tcase_add_test(core, a_stop_ends_what_waits);

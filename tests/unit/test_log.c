@@ -1,5 +1,5 @@
 /* log: who reads stderr may stop, and nobody waits for him. */
-#include "server/log.h"
+#include "server/base/log.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tests/support/await.h"
@@ -90,10 +91,62 @@ START_TEST(a_reader_who_is_gone_holds_up_nobody)
     close(reader);
     reader = -1;
     for (int i = 0; i < 20000; i++) log_line(LOG_INFO, "to nobody");
-    ck_assert_uint_eq(log_lost(), lost_before); /* there was room for them */
+    ck_assert_uint_eq(log_lost(), lost_before + 20000);
     close(STDERR_FILENO);
     log_line(LOG_INFO, "nowhere");
-    ck_assert_uint_eq(log_lost(), lost_before);
+    ck_assert_uint_eq(log_lost(), lost_before + 20001);
+}
+END_TEST
+
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* The disk takes half of the third line, and none of the next two. */
+START_TEST(what_a_full_disk_does_not_take_is_counted_and_told)
+{
+    static const char line[] = "{\"a\":1234567890}";
+    char path[] = "/tmp/carousel-log-XXXXXX", told[80];
+    int file = mkstemp(path);
+    ck_assert_int_ge(file, 0);
+    unlink(path);
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(dup2(file, STDERR_FILENO), STDERR_FILENO);
+    limit_files(sizeof line * 5 / 2);
+    for (int i = 0; i < 5; i++) log_json(line, strlen(line));
+    limit_files(RLIM_INFINITY);
+    ck_assert_uint_eq(log_lost(), lost_before + 3);
+    log_json(line, strlen(line));
+    log_json(line, strlen(line));
+    ck_assert_uint_eq(log_lost(), lost_before + 3);
+    ssize_t n = pread(file, text, PIPE_ROOM, 0);
+    ck_assert_int_gt(n, 0);
+    text[n] = '\0';
+    close(file);
+    char *rest = text + sizeof line * 5 / 2; /* a line of its own after the one that was cut */
+    snprintf(told, sizeof told, " warning 3 lines of this log were lost");
+    ck_assert_int_eq(*rest, '\n');
+    ck_assert_msg(strstr(rest, told) != NULL, "%s", text);
+    ck_assert_ptr_null(strstr(strstr(rest, told) + 1, told));
+    char *last = strstr(rest, "take them\n");
+    ck_assert_ptr_nonnull(last);
+    snprintf(told, sizeof told, "take them\n%s\n%s\n", line, line);
+    ck_assert_str_eq(last, told);
+}
+END_TEST
+
+START_TEST(a_disk_that_is_full_counts_every_line)
+{
+    int full = open("/dev/full", O_WRONLY);
+    ck_assert_int_ge(full, 0);
+    ck_assert_int_eq(dup2(full, STDERR_FILENO), STDERR_FILENO);
+    close(full);
+    for (int i = 0; i < 10; i++) log_line(LOG_INFO, "line %d", i);
+    ck_assert_uint_eq(log_lost(), lost_before + 10);
 }
 END_TEST
 
@@ -104,6 +157,8 @@ Suite *log_suite(void)
     tcase_add_checked_fixture(core, setup, teardown);
     tcase_add_test(core, a_line_is_taken_whole);
     tcase_add_test(core, what_finds_no_room_is_counted_and_told);
+    tcase_add_test(core, what_a_full_disk_does_not_take_is_counted_and_told);
+    tcase_add_test(core, a_disk_that_is_full_counts_every_line);
     tcase_add_test(core, a_reader_who_is_gone_holds_up_nobody);
     tcase_set_timeout(core, 60);
     suite_add_tcase(suite, core);

@@ -1,8 +1,8 @@
 /* The products of every kernel set that runs here, by way of struct matrix: against double
  * precision, alone against in a batch, set against set, at every tail of N and K. Operands and
  * results end at guard pages. openblas takes part as a second opinion. */
-#include "core/matrix.h"
-#include "core/memory.h"
+#include "core/network/matrix.h"
+#include "core/base/memory.h"
 #include "tests/support/guard.h"
 
 #include <check.h>
@@ -26,7 +26,7 @@ struct problem {
     size_t lda, ldc;
     float *W, *bias; /* [N,K], [N] */
     float *A;        /* [R,K] by lda, ends at a guard page */
-    uint8_t *codes;  /* the same, quantised */
+    void *codes[N_PRECISIONS]; /* the same, encoded; NULL for a precision without codes */
     size_t a_count;  /* elements of A */
 };
 
@@ -46,8 +46,13 @@ static struct problem problem_new(size_t R, size_t K, size_t N)
     p.W = noise_new(N * K);
     p.bias = noise_new(N);
     p.A = noise_new(p.a_count);
-    p.codes = guard_new(p.a_count);
-    matrix_quantize(R, K, p.A, p.lda, p.codes, p.lda);
+    for (unsigned i = 0; i < N_PRECISIONS; i++) {
+        const size_t bytes = precision_code_bytes((enum precision)i);
+        if (!bytes)
+            continue;
+        p.codes[i] = guard_new(p.a_count * bytes);
+        matrix_encode((enum precision)i, R, K, p.A, p.lda, p.codes[i], p.lda * bytes);
+    }
     return p;
 }
 
@@ -56,12 +61,17 @@ static void problem_free(struct problem *p)
     guard_free(p->W, p->N * p->K * sizeof(float));
     guard_free(p->bias, p->N * sizeof(float));
     guard_free(p->A, p->a_count * sizeof(float));
-    guard_free(p->codes, p->a_count);
+    for (unsigned i = 0; i < N_PRECISIONS; i++) {
+        if (p->codes[i])
+            guard_free(p->codes[i], p->a_count * precision_code_bytes((enum precision)i));
+    }
 }
 
-static struct operand operand_of(const struct problem *p, size_t row)
+static struct operand operand_of(const struct problem *p, size_t row, enum precision precision)
 {
-    return (struct operand){p->A + row * p->lda, p->lda, p->codes + row * p->lda, p->lda};
+    const size_t stride = p->lda * precision_code_bytes(precision);
+    const char *codes = p->codes[precision];
+    return (struct operand){p->A + row * p->lda, p->lda, codes ? codes + row * stride : NULL, stride};
 }
 
 static size_t c_count(const struct problem *p)
@@ -105,6 +115,16 @@ static double half_exactly(double x)
     return ldexp(nearbyint(ldexp(x, -unit)), unit);
 }
 
+/* The nearest float whose lower half is zero, ties to even, by way of its own unit. */
+static double bfloat16_exactly(double x)
+{
+    int exponent;
+    if (x == 0)
+        return 0;
+    frexp(x, &exponent);
+    return ldexp(nearbyint(ldexp(x, 8 - exponent)), exponent - 8);
+}
+
 /* What element (r, n) is without its base, and the sum of magnitudes the bound speaks of. */
 static double dot_exactly(const struct problem *p, size_t r, size_t n, enum precision precision,
                           double *magnitude)
@@ -117,8 +137,12 @@ static double dot_exactly(const struct problem *p, size_t r, size_t n, enum prec
         double x = (double)a[k], y = (double)w[k];
         if (precision == PRECISION_FLOAT16)
             y = half_exactly(y);
+        if (precision == PRECISION_BFLOAT16) {
+            x = bfloat16_exactly(x);
+            y = bfloat16_exactly(y);
+        }
         if (precision == PRECISION_INT8) {
-            x = (double)((int)p->codes[r * p->lda + k] - CODE_ZERO) / CODE_SCALE;
+            x = (double)(((uint8_t *)p->codes[PRECISION_INT8])[r * p->lda + k] - CODE_ZERO) / CODE_SCALE;
             y = (double)lrint(y * 127 / largest) * (largest / 127);
         }
         sum += x * y;
@@ -128,15 +152,16 @@ static double dot_exactly(const struct problem *p, size_t r, size_t n, enum prec
     return sum;
 }
 
-/* `times` additions of the product to `base`, with the bound of core/kernels.h. int8 is exact up to
- * the rounding of its scale, of the integer and of the last multiply-add. */
+/* The product added to `base`, with the bound of core/kernels/kernels.h. int8 is exact up to the rounding
+ * of its scale, of the integer and of the last multiply-add; products of bfloat16 are exact. */
 static void check_element(const struct kernels *set, const struct problem *p, size_t r, size_t n,
                           enum precision precision, double base, double found)
 {
     double magnitude;
     const double exact = base + dot_exactly(p, r, n, precision, &magnitude);
     const double steps = precision == PRECISION_INT8 ? 2 : (double)p->K + 2;
-    const double bound = steps * 0x1p-24 * (fabs(base) + magnitude) * (set->is_fused ? 1 : 2);
+    const bool rounds_once = set->is_fused || precision == PRECISION_BFLOAT16;
+    const double bound = steps * 0x1p-24 * (fabs(base) + magnitude) * (rounds_once ? 1 : 2);
     ck_assert_msg(fabs(found - exact) <= bound + 1e-30,
                   "%s %s R=%zu K=%zu N=%zu: C[%zu,%zu] = %.9g, not %.9g +- %.2g", set->name,
                   precision_name(precision), p->R, p->K, p->N, r, n, found, exact, bound);
@@ -147,7 +172,7 @@ static void check_product(const struct kernels *set, size_t R, size_t K, size_t 
 {
     struct problem p = problem_new(R, K, N);
     struct matrix *matrix = matrix_of(&p, precision);
-    const struct operand A = operand_of(&p, 0);
+    const struct operand A = operand_of(&p, 0, precision);
     for (int accumulate = 0; accumulate < 2; accumulate++) {
         float *C = c_new(&p), *before = c_new(&p);
         matrix_multiply(matrix, R, &A,
@@ -218,7 +243,7 @@ START_TEST(without_a_bias_the_base_is_zero)
         ck_assert_int_eq(matrix_new(p.W, NULL, p.N, p.K, (enum precision)precision, &matrix),
                          STATUS_OK);
         float *C = c_new(&p);
-        const struct operand A = operand_of(&p, 0);
+        const struct operand A = operand_of(&p, 0, (enum precision)precision);
         matrix_multiply(matrix, p.R, &A, &(struct target){.C = C, .stride = p.ldc});
         for (size_t r = 0; r < p.R; r++)
             for (size_t n = 0; n < p.N; n++)
@@ -238,7 +263,7 @@ START_TEST(no_rows_and_no_panels_do_nothing)
     for (unsigned precision = 0; precision < N_PRECISIONS; precision++) {
         struct matrix *matrix = matrix_of(&p, (enum precision)precision);
         float untouched[9] = {0};
-        const struct operand A = operand_of(&p, 0);
+        const struct operand A = operand_of(&p, 0, (enum precision)precision);
         matrix_multiply(matrix, 0, &(struct operand){NULL, 9, NULL, 9},
                         &(struct target){.C = NULL, .stride = 9});
         matrix_multiply_panels(matrix, 1, &A, &(struct target){.C = untouched, .stride = 9}, 1, 1);
@@ -263,10 +288,10 @@ START_TEST(a_row_alone_equals_the_row_in_any_batch)
             struct problem p = problem_new(heights[i], i % 2 ? 1100 : 63, 70);
             struct matrix *matrix = matrix_of(&p, (enum precision)precision);
             float *C = c_new(&p), alone[70];
-            const struct operand A = operand_of(&p, 0);
+            const struct operand A = operand_of(&p, 0, (enum precision)precision);
             matrix_multiply(matrix, p.R, &A, &(struct target){.C = C, .stride = p.ldc});
             for (size_t r = 0; r < p.R; r++) {
-                const struct operand row = operand_of(&p, r);
+                const struct operand row = operand_of(&p, r, (enum precision)precision);
                 matrix_multiply(matrix, 1, &row, &(struct target){.C = alone, .stride = 70});
                 ck_assert_mem_eq(alone, C + r * p.ldc, sizeof alone);
             }
@@ -287,7 +312,7 @@ START_TEST(panels_apart_and_backwards_equal_panels_together)
             continue;
         struct matrix *matrix = matrix_of(&p, (enum precision)precision);
         float *whole = c_new(&p), *parts = c_new(&p);
-        const struct operand A = operand_of(&p, 0);
+        const struct operand A = operand_of(&p, 0, (enum precision)precision);
         matrix_multiply(matrix, p.R, &A,
                         &(struct target){.C = whole, .stride = p.ldc, .accumulate = true});
         ck_assert_uint_eq(matrix_panels(matrix), 5);
@@ -305,7 +330,7 @@ START_TEST(panels_apart_and_backwards_equal_panels_together)
 }
 END_TEST
 
-/* All fused sets agree, and openblas has the int8 and float16 products of one of them. */
+/* All fused sets agree, and in bfloat16 the others as well. */
 START_TEST(fused_sets_give_the_same_bits)
 {
     static const size_t shapes[][3] = {{1, 200, 130}, {9, 67, 65}, {31, 1030, 77}, {14, 5, 3}};
@@ -316,12 +341,12 @@ START_TEST(fused_sets_give_the_same_bits)
             float *first = NULL;
             const struct kernels *set;
             for (size_t s = 0; (set = kernels_available(s)) != NULL; s++) {
-                if (!set->is_fused)
+                if (!set->is_fused && precision != PRECISION_BFLOAT16)
                     continue;
                 select_set((int)s);
                 struct matrix *matrix = matrix_of(&p, (enum precision)precision);
                 float *C = c_new(&p);
-                const struct operand A = operand_of(&p, 0);
+                const struct operand A = operand_of(&p, 0, (enum precision)precision);
                 matrix_multiply(matrix, p.R, &A,
                                 &(struct target){.C = C, .stride = p.ldc, .accumulate = true});
                 matrix_free(matrix);
@@ -353,7 +378,10 @@ static uint64_t digest(uint64_t seed, const float *x, size_t n)
 START_TEST(fused_sets_give_the_bits_on_record)
 {
     static const uint64_t record[N_PRECISIONS] = {
-        UINT64_C(0x0b73feed297ef1fb), UINT64_C(0x567cbbde86b78530), UINT64_C(0x3e3025f29c9812eb)};
+        [PRECISION_FLOAT32] = UINT64_C(0xd2fc0b55458ab3af),
+        [PRECISION_FLOAT16] = UINT64_C(0xfda4a2dde1e49192),
+        [PRECISION_BFLOAT16] = UINT64_C(0xc3b4a24c53a49a0c),
+        [PRECISION_INT8] = UINT64_C(0x9ac3171c56bfed45)};
     const struct kernels *set = select_set(_i);
     if (!set->is_fused)
         return;
@@ -361,7 +389,7 @@ START_TEST(fused_sets_give_the_bits_on_record)
         struct problem p = problem_new(9, 67, 65);
         struct matrix *matrix = matrix_of(&p, (enum precision)precision);
         float *C = c_new(&p), c[16] = {0}, h[16];
-        const struct operand A = operand_of(&p, 0);
+        const struct operand A = operand_of(&p, 0, (enum precision)precision);
         matrix_multiply(matrix, p.R, &A, &(struct target){.C = C, .stride = p.ldc});
         set->lstm_gates(&(struct gates){1, 16, C, 64, c, 16, h, 16});
         const uint64_t found = digest(digest(digest(0, C, c_count(&p)), c, 16), h, 16);
@@ -421,27 +449,9 @@ END_TEST
 START_TEST(halves_are_the_nearest)
 {
     select_set(_i);
-    static const float special[] = {0,
-                                    -0.0f,
-                                    1,
-                                    -1,
-                                    65504,
-                                    -65504,
-                                    0x1p-14f,
-                                    0x1p-15f,
-                                    0x1p-24f,
-                                    0x1p-25f,
-                                    0x1.8p-25f,
-                                    0x1p-26f,
-                                    1.00048828125f,
-                                    1.00146484375f,
-                                    0x1.ffcp-15f,
-                                    0x1.ffep-15f,
-                                    0x1.ffffp-15f,
-                                    1e-30f,
-                                    2049,
-                                    2051,
-                                    4094.9f};
+    static const float special[] = {0, -0.0f, 1, -1, 65504, -65504, 0x1p-14f, 0x1p-15f, 0x1p-24f, 0x1p-25f,
+                                    0x1.8p-25f, 0x1p-26f, 1.00048828125f, 1.00146484375f, 0x1.ffcp-15f,
+                                    0x1.ffep-15f, 0x1.ffffp-15f, 1e-30f, 2049, 2051, 4094.9f};
     for (size_t i = 0; i < 4000; i++) {
         const size_t n = sizeof special / sizeof *special;
         const float w = i < n ? special[i] : ldexpf(noise(), (int)(i % 40) - 26), one = 1;
@@ -463,14 +473,16 @@ END_TEST
 
 START_TEST(a_matrix_knows_its_shape)
 {
-    float W[70 * 6] = {0};
+    float W[70 * 7] = {0};
     for (unsigned precision = 0; precision < N_PRECISIONS; precision++) {
-        static const size_t bytes[N_PRECISIONS] = {128 * 6 * 4, 128 * 6 * 2, 128 * 8};
+        static const size_t bytes[N_PRECISIONS] = {
+            [PRECISION_FLOAT32] = 128 * 7 * 4, [PRECISION_FLOAT16] = 128 * 7 * 2,
+            [PRECISION_BFLOAT16] = 128 * 8 * 2, [PRECISION_INT8] = 128 * 8};
         struct matrix *matrix;
         ck_assert_int_eq(kernels_select("portable", NULL), STATUS_OK);
-        ck_assert_int_eq(matrix_new(W, NULL, 70, 6, (enum precision)precision, &matrix), STATUS_OK);
+        ck_assert_int_eq(matrix_new(W, NULL, 70, 7, (enum precision)precision, &matrix), STATUS_OK);
         ck_assert_uint_eq(matrix_outputs(matrix), 70);
-        ck_assert_uint_eq(matrix_inputs(matrix), 6);
+        ck_assert_uint_eq(matrix_inputs(matrix), 7);
         ck_assert_uint_eq(matrix_panels(matrix), 2);
         ck_assert_uint_eq(matrix_bytes(matrix), bytes[precision]);
         ck_assert_uint_eq(matrix_precision(matrix), precision);
@@ -524,7 +536,7 @@ START_TEST(multiplying_allocates_nothing)
     for (unsigned precision = 0; precision < N_PRECISIONS; precision++) {
         struct matrix *matrix = matrix_of(&p, (enum precision)precision);
         float *C = c_new(&p);
-        const struct operand A = operand_of(&p, 0);
+        const struct operand A = operand_of(&p, 0, (enum precision)precision);
         const uint64_t before = memory_allocations();
         matrix_multiply(matrix, p.R, &A,
                         &(struct target){.C = C, .stride = p.ldc, .accumulate = true});

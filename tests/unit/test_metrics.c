@@ -1,6 +1,6 @@
 /* Counters and their text; and the small pure parts of the server that need no socket: routes, dates,
  * events. */
-#include "server/metrics.h"
+#include "server/request/metrics.h"
 
 #include <check.h>
 #include <pthread.h>
@@ -8,10 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/calendar.h"
-#include "server/router.h"
-#include "server/serve.h"
-#include "server/sse.h"
+#include "server/request/router.h"
+#include "server/request/server.h"
+#include "server/request/sse.h"
 
 static struct metrics *metrics;
 static char *text;
@@ -47,17 +46,17 @@ START_TEST(counters_count)
 {
     metrics_add(metrics, COUNTER_BYTES_IN, 5);
     metrics_add(metrics, COUNTER_BYTES_IN, 7);
-    metrics_count_request(metrics, ROUTE_FORECAST, 200, 0.01);
-    metrics_count_request(metrics, ROUTE_FORECAST, 200, 0.01);
-    metrics_count_request(metrics, ROUTE_NONE, 404, 0.01);
-    metrics_count_request(metrics, ROUTE_NONE, 9999, 0.01);
+    metrics_count_request(metrics, ROUTE_FORECAST, "tiny:1", 200, 0.01);
+    metrics_count_request(metrics, ROUTE_FORECAST, "tiny:1", 200, 0.01);
+    metrics_count_request(metrics, ROUTE_NONE, "", 404, 0.01);
+    metrics_count_request(metrics, ROUTE_NONE, "", 9999, 0.01);
     metrics_count_end(metrics, END_CANCELLED);
     metrics_count_fault(metrics, FAULT_QUEUE_FULL);
     metrics_count_fault(metrics, FAULT_INVALID_VALUE);
     print();
     EXPECT("carousel_request_bytes_total 12");
-    EXPECT("carousel_requests_total{route=\"/v1/forecast\",code=\"200\"} 2");
-    EXPECT("carousel_requests_total{route=\"none\",code=\"404\"} 1");
+    EXPECT("carousel_requests_total{route=\"/v1/forecast\",code=\"200\",model=\"tiny\"} 2");
+    EXPECT("carousel_requests_total{route=\"none\",code=\"404\",model=\"\"} 1");
     EXPECT("carousel_requests_finished_total{reason=\"cancelled\"} 1");
     EXPECT("carousel_requests_finished_total{reason=\"stop\"} 0");
     EXPECT("carousel_rejected_total{reason=\"queue_full\"} 1");
@@ -86,18 +85,39 @@ END_TEST
 
 START_TEST(durations_are_kept_by_route)
 {
-    metrics_count_request(metrics, ROUTE_METRICS, 200, 0.001);
-    metrics_count_request(metrics, ROUTE_FORECAST, 200, 250);
-    metrics_count_request(metrics, ROUTE_FORECAST, 500, 0.25);
+    metrics_count_request(metrics, ROUTE_METRICS, "", 200, 0.001);
+    metrics_count_request(metrics, ROUTE_FORECAST, "tiny:1", 200, 250);
+    metrics_count_request(metrics, ROUTE_FORECAST, "tiny:1", 500, 0.25);
     print();
-    EXPECT("carousel_request_duration_seconds_bucket{route=\"/metrics\",le=\"0.001\"} 1");
-    EXPECT("carousel_request_duration_seconds_bucket{route=\"/v1/forecast\",le=\"0.1\"} 0");
-    EXPECT("carousel_request_duration_seconds_bucket{route=\"/v1/forecast\",le=\"0.25\"} 1");
-    EXPECT("carousel_request_duration_seconds_bucket{route=\"/v1/forecast\",le=\"300\"} 2");
-    EXPECT("carousel_request_duration_seconds_bucket{route=\"/v1/forecast\",le=\"+Inf\"} 2");
-    EXPECT("carousel_request_duration_seconds_count{route=\"/v1/forecast\"} 2");
-    EXPECT("carousel_request_duration_seconds_sum{route=\"/v1/forecast\"} 250.25");
-    ck_assert_ptr_null(strstr(text, "carousel_request_duration_seconds_count{route=\"/v1/score\"}"));
+    EXPECT("carousel_request_duration_seconds_bucket{route=\"/metrics\",model=\"\",le=\"0.001\"} 1");
+    EXPECT("carousel_request_duration_seconds_bucket{route=\"/v1/forecast\",model=\"tiny\",le=\"0.1\"} 0");
+    EXPECT("carousel_request_duration_seconds_bucket{route=\"/v1/forecast\",model=\"tiny\",le=\"0.25\"} 1");
+    EXPECT("carousel_request_duration_seconds_bucket{route=\"/v1/forecast\",model=\"tiny\",le=\"300\"} 2");
+    EXPECT("carousel_request_duration_seconds_bucket{route=\"/v1/forecast\",model=\"tiny\",le=\"+Inf\"} 2");
+    EXPECT("carousel_request_duration_seconds_count{route=\"/v1/forecast\",model=\"tiny\"} 2");
+    EXPECT("carousel_request_duration_seconds_sum{route=\"/v1/forecast\",model=\"tiny\"} 250.25");
+    ck_assert_ptr_null(strstr(text, "carousel_request_duration_seconds_count{route=\"/v1/score\""));
+}
+END_TEST
+
+/* Versions share their model's counters, and no number of models makes more than there are places. */
+START_TEST(models_are_counted_apart_up_to_a_number)
+{
+    char name[MODEL_NAME_BYTES];
+    metrics_count_request(metrics, ROUTE_SCORE, "numbers:1", 200, 0.01);
+    metrics_count_request(metrics, ROUTE_SCORE, "numbers:2", 200, 0.01);
+    metrics_count_request(metrics, ROUTE_SCORE, "number", 200, 0.01);
+    for (int i = 2; i < METRICS_MAX_MODELS + 3; i++) {
+        snprintf(name, sizeof name, "m%d", i);
+        metrics_count_request(metrics, ROUTE_SCORE, name, 200, 0.01);
+    }
+    print();
+    EXPECT("carousel_requests_total{route=\"/v1/score\",code=\"200\",model=\"numbers\"} 2");
+    EXPECT("carousel_requests_total{route=\"/v1/score\",code=\"200\",model=\"number\"} 1");
+    EXPECT("carousel_requests_total{route=\"/v1/score\",code=\"200\",model=\"m63\"} 1");
+    EXPECT("carousel_requests_total{route=\"/v1/score\",code=\"200\",model=\"\"} 3");
+    EXPECT("carousel_request_duration_seconds_count{route=\"/v1/score\",model=\"\"} 3");
+    ck_assert_ptr_null(strstr(text, "\"m64\""));
 }
 END_TEST
 
@@ -119,6 +139,7 @@ static void *add_many(void *context)
     for (int i = 0; i < 10000; i++) {
         metrics_add(context, COUNTER_BYTES_OUT, 1);
         metrics_observe(context, HISTOGRAM_QUEUE, 0.001);
+        metrics_count_request(context, ROUTE_SCORE, i % 2 ? "one" : "two", 200, 0.001);
     }
     return NULL;
 }
@@ -171,63 +192,6 @@ START_TEST(a_long_id_is_no_path)
 }
 END_TEST
 
-/* ---- dates ---- */
-
-static const struct {
-    const char *start, *freq;
-    int n;
-    const char *then; /* NULL: refused */
-} dates[] = {
-    {"2026-01-31T22:00:00Z", "H", 3, "2026-02-01T01:00:00Z"},
-    {"2024-02-28", "D", 1, "2024-02-29"},
-    {"2023-02-28", "D", 1, "2023-03-01"},
-    {"1900-02-28", "D", 1, "1900-03-01"},
-    {"2000-02-28", "D", 1, "2000-02-29"},
-    {"2026-01-01", "15min", 5, "2026-01-01T01:15:00"},
-    {"2026-01-01 10:00:00.250+02:00", "30S", 2, "2026-01-01T10:01:00+02:00"},
-    {"2026-01-01T00:00", "T", 1440, "2026-01-02T00:00:00"},
-    {"2026-01-05", "W", 2, "2026-01-19"},
-    {"2026-01-31", "M", 1, "2026-02-28"},
-    {"2026-02-28", "ME", 1, "2026-03-31"},
-    {"2024-01-31", "M", 1, "2024-02-29"},
-    {"2026-01-30", "MS", 1, "2026-02-28"},
-    {"2026-11-01", "MS", 3, "2027-02-01"},
-    {"2026-03-31", "Q", 1, "2026-06-30"},
-    {"2026-01-01", "QS", 4, "2027-01-01"},
-    {"2024-02-29", "Y", 1, "2025-02-28"},
-    {"2026-01-01", "2YS", 2, "2030-01-01"},
-    {"0001-01-01", "D", 0, "0001-01-01"},
-    {"9999-12-31", "D", 0, "9999-12-31"},
-    {"9999-12-31", "D", 1, NULL},
-    {"9999-01-01", "YS", 1, NULL},
-    {"2026-02-30", "D", 0, NULL},
-    {"2026-13-01", "D", 0, NULL},
-    {"0000-01-01", "D", 0, NULL},
-    {"2026-01-01T24:00:00", "D", 0, NULL},
-    {"2026-01-01T00:00:00X", "D", 0, NULL},
-    {"2026-01-01T00:00:00+0200", "D", 0, NULL},
-    {"2026-1-1", "D", 0, NULL},
-    {"yesterday", "D", 0, NULL},
-    {"", "D", 0, NULL},
-    {"2026-01-01", "B", 0, NULL},
-    {"2026-01-01", "0D", 0, NULL},
-    {"2026-01-01", "-1D", 0, NULL},
-    {"2026-01-01", "9999999D", 0, NULL},
-    {"2026-01-01", "", 0, NULL},
-};
-
-START_TEST(dates_go_on)
-{
-    struct instant instant;
-    struct frequency frequency;
-    char found[CALENDAR_TEXT_BYTES];
-    bool good = instant_parse(dates[_i].start, &instant) && frequency_parse(dates[_i].freq, &frequency) &&
-                instant_print(&instant, &frequency, dates[_i].n, found);
-    ck_assert_msg(good == (dates[_i].then != NULL), "%s %s", dates[_i].start, dates[_i].freq);
-    if (good) ck_assert_str_eq(found, dates[_i].then);
-}
-END_TEST
-
 /* ---- events ---- */
 
 START_TEST(events_are_framed_and_drained_in_any_pieces)
@@ -261,13 +225,13 @@ Suite *metrics_suite(void)
     tcase_add_test(core, counters_count);
     tcase_add_test(core, histograms_are_cumulative);
     tcase_add_test(core, durations_are_kept_by_route);
+    tcase_add_test(core, models_are_counted_apart_up_to_a_number);
     tcase_add_test(core, every_metric_has_help_and_type_once);
     tcase_add_test(core, threads_lose_nothing);
     suite_add_tcase(suite, core);
     TCase *parts = tcase_create("parts");
     tcase_add_loop_test(parts, routes_are_found, 0, (int)(sizeof paths / sizeof *paths));
     tcase_add_test(parts, a_long_id_is_no_path);
-    tcase_add_loop_test(parts, dates_go_on, 0, (int)(sizeof dates / sizeof *dates));
     tcase_add_test(parts, events_are_framed_and_drained_in_any_pieces);
     suite_add_tcase(suite, parts);
     return suite;

@@ -1,86 +1,16 @@
 /* network: that a ride's result depends on the ride alone, what rides may ask for, what is refused,
  * that a turn allocates nothing. Arithmetic is checked in test_layers.c and in tests/golden. */
 #include <check.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/memory.h"
-#include "core/network.h"
+#include "core/base/memory.h"
+#include "core/network/network.h"
+#include "tests/support/crew.h"
+#include "tests/support/plans.h"
 #include "tests/support/tiny.h"
-
-enum { MAX_LAYERS = 6 };
-
-/* Networks that between them have every layer type and every way through lstm.c. */
-struct plan {
-    const char *name;
-    struct {
-        const char *type, *prefix;
-        long values[6];
-        size_t n;
-    } layers[MAX_LAYERS];
-};
-
-static const struct plan plans[] = {
-    {"generator", {{"one_hot", "", {40}, 1}, {"lstm", "l", {40, 48, 2}, 3},
-                   {"linear", "f", {48, 40}, 2}}},
-    {"words", {{"embedding", "e", {50, 9}, 2}, {"dropout", "", {0}, 0}, {"lstm", "l", {9, 17}, 2},
-               {"linear", "f", {17, 8}, 2}, {"relu", "", {0}, 0}, {"linear", "g", {8, 50}, 2}}},
-    {"series", {{"lstm", "l", {3, 33, 2, 0}, 4}, {"linear", "f", {33, 2}, 2}}},
-    {"bounded", {{"linear", "f", {3, 20}, 2}, {"tanh", "", {0}, 0}, {"lstm", "l", {20, 16}, 2},
-                 {"lstm", "m", {16, 5}, 2}}},
-    {"projected", {{"lstm", "l", {3, 17, 2, 1, 0, 6}, 6}, {"linear", "f", {6, 4}, 2}}},
-    {"mean", {{"lstm", "l", {3, 16}, 2}, {"pooling", "", {1}, 1}, {"linear", "f", {16, 4}, 2}}},
-    {"max", {{"embedding", "e", {50, 4}, 2}, {"lstm", "l", {4, 5}, 2}, {"pooling", "", {2}, 1},
-             {"sigmoid", "", {0}, 0}}},
-    {"last", {{"lstm", "l", {3, 16}, 2}, {"pooling", "", {0}, 1}}},
-    {"both", {{"embedding", "e", {50, 6}, 2}, {"lstm", "l", {6, 17, 2, 1, 1}, 5},
-              {"pooling", "", {0}, 1}, {"linear", "f", {34, 3}, 2}}},
-    {"both_projected", {{"linear", "f", {3, 9}, 2}, {"sigmoid", "", {0}, 0},
-                        {"lstm", "l", {9, 16, 2, 1, 1, 5}, 6}, {"linear", "g", {10, 3}, 2}}},
-    {"unfolded", {{"embedding", "e", {50, 6}, 2}, {"linear", "f", {6, 5}, 2},
-                  {"lstm", "l", {5, 8}, 2}}},
-};
-enum { N_PLANS = sizeof plans / sizeof *plans };
-
-/* Wide enough for a team to share its steps: several panels, and work enough in one. */
-static const struct plan wide_plans[] = {
-    {"wide", {{"embedding", "e", {50, 60}, 2}, {"lstm", "l", {60, 300, 2}, 3},
-              {"linear", "f", {300, 200}, 2}}},
-    {"wide_projected", {{"lstm", "l", {30, 170, 2, 1, 0, 150}, 6}}},
-    {"wide_both", {{"lstm", "l", {30, 130, 2, 1, 1}, 5}, {"pooling", "", {0}, 1}}},
-};
-enum { N_WIDE_PLANS = sizeof wide_plans / sizeof *wide_plans };
-
-static size_t plan_specs(const struct plan *plan, struct layer_spec specs[MAX_LAYERS])
-{
-    size_t n = 0;
-    for (; n < MAX_LAYERS && plan->layers[n].type; n++)
-        specs[n] = tiny_layer(plan->layers[n].type, plan->layers[n].prefix, plan->layers[n].n,
-                              plan->layers[n].values);
-    return n;
-}
-
-static struct network *build(const struct plan *plan, enum precision precision)
-{
-    struct layer_spec specs[MAX_LAYERS];
-    struct network *network = NULL;
-    struct error err = {0};
-    size_t n = plan_specs(plan, specs);
-    enum status status = network_new(specs, n, tiny_tensors(), precision, &network, &err);
-    ck_assert_msg(status == STATUS_OK, "%s: %s", plan->name, err.message);
-    return network;
-}
-
-static const struct plan *plan_named(const char *name)
-{
-    for (size_t i = 0; i < N_PLANS; i++)
-        if (!strcmp(plans[i].name, name)) return &plans[i];
-    ck_abort_msg("no plan '%s'", name);
-    return NULL;
-}
+#include "tests/support/taken.h"
 
 static struct workspace *make_workspace(const struct network *network, size_t rows, size_t n)
 {
@@ -196,7 +126,7 @@ static void ride_together(const struct network *network, struct workspace *works
 
 static void check_independence(const struct plan *plan, enum precision precision)
 {
-    struct network *network = build(plan, precision);
+    struct network *network = plan_build(plan, precision);
     struct workspace *workspace = make_workspace(network, RIDERS * LONGEST, RIDERS);
     struct rider riders[RIDERS];
     size_t size = network_output_size(network), state_floats = network_state_floats(network);
@@ -234,17 +164,17 @@ START_TEST(test_batch_independence)
         if (!set->batch_independent) continue;
         ck_assert_int_eq(kernels_select(set->name, NULL), STATUS_OK);
         for (int precision = 0; precision < N_PRECISIONS; precision++)
-            check_independence(_i < N_PLANS ? &plans[_i] : &wide_plans[_i - N_PLANS],
+            check_independence(_i < n_plans ? &plans[_i] : &wide_plans[_i - n_plans],
                                (enum precision)precision);
     }
 }
 END_TEST
 
-/* More sequences, and more rows, than a block of lstm.c holds. */
+/* More sequences, and more rows, than a run of recurrent.c holds. */
 START_TEST(test_more_rows_than_a_block)
 {
     enum { N = 300 };
-    struct network *network = build(&plans[_i], PRECISION_INT8);
+    struct network *network = plan_build(&plans[_i], PRECISION_INT8);
     struct workspace *workspace = make_workspace(network, 4 * N, N);
     static struct rider riders[N], alone;
     static struct ride rides[N];
@@ -270,36 +200,11 @@ START_TEST(test_more_rows_than_a_block)
 }
 END_TEST
 
-struct member {
-    struct team *team;
-    size_t seat;
-};
-
-static void *member_run(void *argument)
-{
-    struct member *member = argument;
-    team_join(member->team, member->seat);
-    return NULL;
-}
-
-static void count_members(void *argument, size_t member, size_t n_members)
-{
-    if (member == 0) *(size_t *)argument = n_members;
-}
-
-/* Until all have taken their seats. */
-static void wait_for_members(struct team *team, size_t n)
-{
-    for (size_t present = 0; present < n; sched_yield()) team_run(team, count_members, &present);
-}
-
 /* Turns shared by three threads have the bits of turns run alone. */
 START_TEST(test_team_changes_no_bit)
 {
-    static struct team team;
-    struct member members[] = {{&team, 1}, {&team, 2}};
-    pthread_t threads[2];
-    struct network *network = build(&wide_plans[_i / N_PRECISIONS],
+    static struct crew crew;
+    struct network *network = plan_build(&wide_plans[_i / N_PRECISIONS],
                                     (enum precision)(_i % N_PRECISIONS));
     struct workspace *workspace = make_workspace(network, RIDERS * LONGEST, RIDERS);
     size_t floats = LONGEST * network_output_size(network);
@@ -311,11 +216,9 @@ START_TEST(test_team_changes_no_bit)
     /* Members that write over each other do so only when they truly run at once: give it some rounds. */
     for (int lends = 0; lends < 6; lends++) {
         if (lends == 1) {
-            team_open(&team);
-            for (size_t i = 0; i < 2; i++)
-                ck_assert_int_eq(pthread_create(&threads[i], NULL, member_run, &members[i]), 0);
-            wait_for_members(&team, 3);
-            workspace_lend(workspace, &team);
+            crew_start(&crew, 3);
+            crew_wait(&crew);
+            workspace_lend(workspace, &crew.team);
         }
         for (size_t i = 0; i < RIDERS; i++) rider_rewind(network, &riders[i]);
         ride_together(network, workspace, riders);
@@ -325,8 +228,7 @@ START_TEST(test_team_changes_no_bit)
             else memcpy(alone + i * floats, riders[i].outputs, n * sizeof(float));
         }
     }
-    team_dismiss(&team);
-    for (size_t i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    crew_stop(&crew);
     for (size_t i = 0; i < RIDERS; i++) rider_free(&riders[i]);
     memory_free(alone);
     workspace_free(workspace);
@@ -340,7 +242,7 @@ END_TEST
 START_TEST(test_looks_and_taps)
 {
     enum { T = 5, N = 6 };
-    struct network *network = build(plan_named("words"), PRECISION_FLOAT32);
+    struct network *network = plan_build(plan_named("words"), PRECISION_FLOAT32);
     struct workspace *workspace = make_workspace(network, N * T, N);
     size_t H = network_hidden_size(network), V = network_output_size(network);
     ck_assert_uint_eq(H, 17);
@@ -380,7 +282,7 @@ END_TEST
 
 START_TEST(test_hidden_vector_of_pooling)
 {
-    struct network *network = build(plan_named("both"), PRECISION_FLOAT32);
+    struct network *network = plan_build(plan_named("both"), PRECISION_FLOAT32);
     struct workspace *workspace = make_workspace(network, 8, 2);
     struct rider rider = rider_new(network, 4);
     ck_assert_uint_eq(network_hidden_size(network), 34);
@@ -401,8 +303,8 @@ END_TEST
 /* One workspace serves networks in turn, once it fits each. */
 START_TEST(test_shared_workspace)
 {
-    struct network *small = build(plan_named("max"), PRECISION_INT8);
-    struct network *large = build(plan_named("generator"), PRECISION_FLOAT32);
+    struct network *small = plan_build(plan_named("max"), PRECISION_INT8);
+    struct network *large = plan_build(plan_named("generator"), PRECISION_FLOAT32);
     struct workspace *workspace = make_workspace(small, 20, 2);
     ck_assert_uint_eq(workspace_rows(workspace), 20);
     size_t bytes = workspace_bytes(workspace);
@@ -427,7 +329,7 @@ END_TEST
 
 START_TEST(test_inspection)
 {
-    struct network *network = build(plan_named("series"), PRECISION_FLOAT16);
+    struct network *network = plan_build(plan_named("series"), PRECISION_FLOAT16);
     ck_assert_uint_eq(network_input_size(network), 3);
     ck_assert_uint_eq(network_vocabulary_size(network), 0);
     ck_assert_uint_eq(network_output_size(network), 2);
@@ -446,7 +348,7 @@ END_TEST
 
 START_TEST(test_turn_allocates_nothing)
 {
-    struct network *network = build(&plans[_i], PRECISION_INT8);
+    struct network *network = plan_build(&plans[_i], PRECISION_INT8);
     struct workspace *workspace = make_workspace(network, 40, 3);
     struct rider rider = rider_new(network, 13);
     uint64_t before = memory_allocations();
@@ -464,7 +366,7 @@ END_TEST
 /* Every allocation of network_new fails once; leak checkers see whether anything stays behind. */
 START_TEST(test_no_memory_for_a_network)
 {
-    struct layer_spec specs[MAX_LAYERS];
+    struct layer_spec specs[PLAN_MAX_LAYERS];
     size_t n = plan_specs(&plans[_i], specs);
     for (uint64_t nth = 1;; nth++) {
         struct network *network = NULL;
@@ -487,7 +389,7 @@ END_TEST
 
 START_TEST(test_no_memory_for_a_workspace)
 {
-    struct network *network = build(plan_named("series"), PRECISION_INT8);
+    struct network *network = plan_build(plan_named("series"), PRECISION_INT8);
     struct workspace *workspace = NULL;
     for (uint64_t nth = 1; nth <= 8; nth++) {
         memory_fail_at(nth);
@@ -553,6 +455,34 @@ static const struct refusal refusals[] = {
      "network[2]: lstm: cannot follow pooling, which leaves one vector and no steps"},
     {{"", {{"lstm", "l", {3, 2, 1, 1, 0, 2}, 6}}}, NULL, STATUS_BAD_VALUE,
      "network[0]: lstm 'l': proj_size is 2, expected less than hidden_size, which is 2"},
+    {{"", {{"gru", "g", {3, 2, 2, 1, 0, 1, 0, 0, 1}, 9}}}, NULL, STATUS_BAD_VALUE,
+     "network[0]: gru 'g': go_backwards with num_layers 2, expected 1; list each layer by itself, because "
+     "each turns its input round"},
+    {{"", {{"rnn", "r", {3, 2, 1, 1, 1, 0, 1}, 7}}}, NULL, STATUS_BAD_VALUE,
+     "network[0]: rnn 'r': go_backwards and bidirectional are both true, expected one of them; a "
+     "bidirectional layer reads both ways by itself"},
+    {{"", {{"conv1d", "c", {6, 6, 3, 0, 1, 1, 2}, 7}}}, NULL, STATUS_BAD_VALUE,
+     "network[0]: conv1d 'c': groups is 2, expected 1, or in_channels (6) with as many out_channels"},
+    {{"", {{"conv1d", "c", {6, 6, 1000, 0, 1, 2}, 6}}}, NULL, STATUS_BAD_VALUE,
+     "network[0]: conv1d 'c': kernel_size 1000 with dilation 2 reaches 1998 steps, expected at most 1024"},
+    {{"", {{"conv1d", "c", {500000, 6, 2, 0, 1, 1000}, 6}}}, NULL, STATUS_BAD_VALUE,
+     "network[0]: conv1d 'c': 1000 steps of 500000 channels are kept, expected at most 4194304 numbers"},
+    {{"", {{"conv1d", "c", {1050, 6, 1000, 0}, 4}}}, NULL, STATUS_BAD_VALUE,
+     "network[0]: conv1d 'c': kernel_size 1000 x in_channels 1050, expected a product of at most 1048576"},
+    {{"", {{"group_norm", "n", {6, 0, 1, 1, 4}, 5}}}, NULL, STATUS_BAD_VALUE,
+     "network[0]: group_norm 'n': num_groups is 4, expected a divisor of num_channels, which is 6"},
+    {{"", {{"slstm", "s", {6, 4}, 2}}}, NULL, STATUS_BAD_VALUE,
+     "network[0]: slstm 's': num_heads is 4, expected a divisor of embedding_dim, which is 6"},
+    {{"", {{"batch_norm", "n", {6}, 1}}}, NULL, STATUS_BAD_VALUE,
+     "network[0]: tensor 'n.running_var': value 0 is -0.482726, expected 0 or more"},
+    {{"", {{"softmax", "", {0}, 0}}}, NULL, STATUS_BAD_VALUE,
+     "network[0]: softmax: cannot be the first layer, expected one that gives its input size"},
+    {{"", {{"flatten", "", {3}, 1}}}, NULL, STATUS_BAD_VALUE,
+     "network[0]: flatten: cannot be the first layer, expected steps to flatten before it"},
+    {{"", {{"linear", "f", {3, 1000}, 2}, {"flatten", "", {4000}, 1}}}, NULL, STATUS_BAD_VALUE,
+     "network[1]: flatten: 4000 steps of 1000 numbers, expected at most 1048576 in all"},
+    {{"", {{"attention_pooling", "a", {3}, 1}}}, NULL, STATUS_BAD_VALUE,
+     "network[0]: attention_pooling: cannot be the first layer, expected steps to pool before it"},
     {{"", {{"lstm", "a.l", {3, 2}, 2}}}, take_nothing, STATUS_NOT_FOUND,
      "network[0]: tensor 'a.l.bias_ih_l0': not in the file"},
     {{"", {{"lstm", "l", {3, 2, 1, 0}, 4}}}, take_large, STATUS_BAD_VALUE,
@@ -563,8 +493,9 @@ enum { N_REFUSALS = sizeof refusals / sizeof *refusals };
 START_TEST(test_refusal)
 {
     const struct refusal *r = &refusals[_i];
-    struct layer_spec specs[MAX_LAYERS];
-    struct tensors tensors = {r->take ? r->take : tiny_tensors()->take};
+    struct layer_spec specs[PLAN_MAX_LAYERS];
+    struct tensors tensors = {.take = r->take ? r->take : tiny_tensors()->take,
+                              .read = r->take ? taken_read : tiny_tensors()->read};
     struct network *network = NULL;
     struct error err = {0};
     size_t n = plan_specs(&r->plan, specs);
@@ -583,15 +514,15 @@ Suite *network_suite(void)
     Suite *suite = suite_create("network");
     TCase *rides = tcase_create("rides"), *limits = tcase_create("limits");
     tcase_set_timeout(rides, 60);
-    tcase_add_loop_test(rides, test_batch_independence, 0, N_PLANS + N_WIDE_PLANS);
-    tcase_add_loop_test(rides, test_more_rows_than_a_block, 0, N_PLANS);
-    tcase_add_loop_test(rides, test_team_changes_no_bit, 0, N_WIDE_PLANS * N_PRECISIONS);
+    tcase_add_loop_test(rides, test_batch_independence, 0, n_plans + n_wide_plans);
+    tcase_add_loop_test(rides, test_more_rows_than_a_block, 0, n_plans);
+    tcase_add_loop_test(rides, test_team_changes_no_bit, 0, n_wide_plans * N_PRECISIONS);
     tcase_add_test(rides, test_looks_and_taps);
     tcase_add_test(rides, test_hidden_vector_of_pooling);
     tcase_add_test(rides, test_shared_workspace);
     tcase_add_test(rides, test_inspection);
-    tcase_add_loop_test(limits, test_turn_allocates_nothing, 0, N_PLANS);
-    tcase_add_loop_test(limits, test_no_memory_for_a_network, 0, N_PLANS);
+    tcase_add_loop_test(limits, test_turn_allocates_nothing, 0, n_plans);
+    tcase_add_loop_test(limits, test_no_memory_for_a_network, 0, n_plans);
     tcase_add_test(limits, test_no_memory_for_a_workspace);
     tcase_add_loop_test(limits, test_refusal, 0, N_REFUSALS);
     suite_add_tcase(suite, rides);

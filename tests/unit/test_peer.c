@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/peer.h"
+#include "server/http/peer.h"
 
 Suite *peer_suite(void);
 

@@ -105,6 +105,28 @@ START_TEST(half_overwritten_weights_are_told_by_their_sum)
 }
 END_TEST
 
+/* Cut short in place: the old one goes on, and why the new one does not come is said once, and shown. */
+START_TEST(a_served_bundle_that_is_overwritten_by_half_is_told)
+{
+    size_t n;
+    written_bundle(&shelf.tmp, "m", TASK_TEXT_GENERATION);
+    ck_assert_str_eq(shelf_sync(&shelf), "+m:1;");
+    char *whole = tmp_read(&shelf.tmp, "m/model.safetensors", &n);
+    tmp_write(&shelf.tmp, "m/model.safetensors", whole, n - 4);
+    ck_assert_str_eq(shelf_poll(&shelf), "");
+    shelf_poll(&shelf);
+    ck_assert_msg(strstr(shelf.heard, "m!model.safetensors: ") == shelf.heard, "%s", shelf.heard);
+    ck_assert_str_eq(shelf_poll(&shelf), "");
+    ck_assert_str_eq(shelf_known(&shelf), "m:1=R ");
+    ck_assert_ptr_nonnull(strstr(shelf_reason(&shelf, "m", "1"), "model.safetensors: "));
+    tmp_write(&shelf.tmp, "m/model.safetensors", whole, n);
+    ck_assert_str_eq(shelf_poll(&shelf), "");
+    ck_assert_str_eq(shelf_poll(&shelf), "+m:1;");
+    ck_assert_str_eq(shelf_reason(&shelf, "m", "1"), "");
+    free(whole);
+}
+END_TEST
+
 START_TEST(a_poll_says_what_a_bundle_waits_for)
 {
     char path[TMP_PATH_BYTES];
@@ -163,6 +185,7 @@ Suite *polling_suite(void)
     tcase_add_test(core, a_poll_reads_what_has_been_still);
     tcase_add_loop_test(core, a_half_written_bundle_is_never_read, 0, 3);
     tcase_add_test(core, half_overwritten_weights_are_told_by_their_sum);
+    tcase_add_test(core, a_served_bundle_that_is_overwritten_by_half_is_told);
     tcase_add_test(core, a_poll_says_what_a_bundle_waits_for);
     tcase_add_test(core, a_poll_tries_a_broken_bundle_once);
     tcase_add_test(core, a_poll_between_two_renames_takes_nothing_out);

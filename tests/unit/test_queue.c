@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/memory.h"
-#include "core/queue.h"
+#include "core/base/memory.h"
+#include "core/scheduler/queue.h"
 #include "tests/support/tiny.h"
 
 Suite *queue_suite(void);
@@ -185,9 +185,21 @@ START_TEST(networks_wait_in_lines_of_their_own)
     wait_in_line(0, 1, 10, 0, 1);
     wait_in_line(1, 1, 10, 0, 1);
     ck_assert_uint_eq(queue.n_lines, 2);
-    ck_assert_ptr_eq(queue.lines[1]->network, other);
+    ck_assert_uint_eq(queue.lines[1]->family, network_family(other));
     ck_assert_uint_eq(number(queue_take(&queue, queue.lines[1], false, 2)), 1);
     ck_assert_uint_eq(number(queue_take(&queue, queue.lines[0], false, 2)), 0);
+}
+END_TEST
+
+START_TEST(the_networks_of_a_family_share_a_line)
+{
+    network_join(other, network);
+    sequences[1].network = other;
+    wait_in_line(0, 1, 10, 0, 1);
+    wait_in_line(1, 1, 10, 0, 1);
+    ck_assert_uint_eq(queue.n_lines, 1);
+    ck_assert_uint_eq(number(queue_take(&queue, queue.lines[0], false, 2)), 0);
+    ck_assert_uint_eq(number(queue_take(&queue, queue.lines[0], false, 2)), 1);
 }
 END_TEST
 
@@ -318,9 +330,9 @@ START_TEST(what_not_even_an_empty_server_could_do_is_past_its_deadline)
     struct queue_offer long_one = offer(1, 1000);
     wait_in_line(0, 1, 10, 0, 1);
     take(1);
-    queue_note_turn(&queue, network_serial(network), 400, 100);
-    queue_note_turn(&queue, network_serial(network), 200, 100);
-    queue_note_turn(&queue, network_serial(network), 900, 100);
+    queue_note_turn(&queue, network_family(network), 400, 100);
+    queue_note_turn(&queue, network_family(network), 200, 100);
+    queue_note_turn(&queue, network_family(network), 900, 100);
     long_one.least_steps = 1000; /* 2 us each at best */
     long_one.deadline_us = 1 + 1990;
     ck_assert_int_eq(queue_judge(&queue, &long_one, 1, &retry_us), STATUS_DEADLINE);
@@ -464,6 +476,7 @@ Suite *queue_suite(void)
     tcase_add_test(order, guests_are_those_with_nobody_aboard);
     tcase_add_test(order, a_fork_counts_as_aboard);
     tcase_add_test(order, networks_wait_in_lines_of_their_own);
+    tcase_add_test(order, the_networks_of_a_family_share_a_line);
     suite_add_tcase(suite, order);
     TCase *limits = tcase_create("limits");
     tcase_add_checked_fixture(limits, setup, teardown);

@@ -1,4 +1,4 @@
-#include "models/random.h"
+#include "models/jobs/random.h"
 
 #include <check.h>
 #include <math.h>

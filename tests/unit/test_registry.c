@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/memory.h"
-#include "models/registry.h"
+#include "core/base/memory.h"
+#include "models/repository/registry.h"
 #include "tests/support/tmp.h"
 #include "tests/support/written.h"
 
@@ -106,8 +106,6 @@ END_TEST
 
 START_TEST(the_only_model_of_a_task_needs_no_name)
 {
-    const unsigned generation = 1u << TASK_TEXT_GENERATION, forecasting = 1u << TASK_FORECASTING;
-    const unsigned classes = 1u << TASK_TEXT_CLASSIFICATION | 1u << TASK_SEQUENCE_CLASSIFICATION;
     size_t n;
     written_bundle(&tmp, "gen", TASK_TEXT_GENERATION);
     written_bundle(&tmp, "text", TASK_TEXT_CLASSIFICATION);
@@ -116,14 +114,14 @@ START_TEST(the_only_model_of_a_task_needs_no_name)
     ck_assert_int_eq(put("gen", "gen", "2"), STATUS_OK);
     ck_assert_int_eq(put("text", "text", "1"), STATUS_OK);
     ck_assert_int_eq(put("rows", "rows", "1"), STATUS_OK);
-    struct model *model = registry_acquire_only(registry, generation, &n);
+    struct model *model = registry_acquire_only(registry, ABILITY_COMPLETE, &n);
     ck_assert_ptr_nonnull(model);
     ck_assert_str_eq(model->version, "2");
     ck_assert_uint_eq(n, 1);
     model_drop(model);
-    ck_assert_ptr_null(registry_acquire_only(registry, classes, &n));
+    ck_assert_ptr_null(registry_acquire_only(registry, ABILITY_CLASSIFY, &n));
     ck_assert_uint_eq(n, 2);
-    ck_assert_ptr_null(registry_acquire_only(registry, forecasting, &n));
+    ck_assert_ptr_null(registry_acquire_only(registry, ABILITY_FORECAST, &n));
     ck_assert_uint_eq(n, 0);
 }
 END_TEST

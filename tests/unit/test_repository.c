@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/memory.h"
-#include "core/throttle.h"
+#include "core/base/memory.h"
+#include "core/base/throttle.h"
 #include "tests/support/shelf.h"
 #include "tests/support/written.h"
 
@@ -51,6 +51,64 @@ START_TEST(folders_and_versions_are_found)
     ck_assert_str_eq(shelf_sync(&shelf), "+apple:10;+apple:9;+mango:1;+zebra:1;");
     ck_assert_str_eq(shelf_served(&shelf), "apple:9 apple:10 mango:1 zebra:1 ");
     ck_assert_str_eq(shelf_known(&shelf), "apple:9=R apple:10=R mango:1=R zebra:1=R ");
+}
+END_TEST
+
+/* Weights of any program, without a config.json, are a bundle that somebody meant to be served. */
+START_TEST(weights_without_a_configuration_are_told)
+{
+    static const char *const files[] = {"model.safetensors", "pytorch_model.bin", "best.pt", "lstm.h5"};
+    char path[TMP_PATH_BYTES], sentence[128];
+    snprintf(path, sizeof path, "m/%s", files[_i]);
+    tmp_mkdir(&shelf.tmp, "m");
+    tmp_write_text(&shelf.tmp, path, "x");
+    shelf_sync(&shelf);
+    snprintf(sentence, sizeof sentence, "/m' holds %s but no config.json, so it is no bundle", files[_i]);
+    ck_assert_msg(strstr(shelf.heard, sentence) != NULL, "%s", shelf.heard);
+    ck_assert_str_eq(shelf_known(&shelf), "m:=u ");
+    ck_assert_ptr_nonnull(strstr(shelf_reason(&shelf, "m", ""), sentence));
+    shelf_refuses(&shelf, "m", STATUS_NOT_FOUND, sentence);
+    written_bundle(&shelf.tmp, "m", TASK_TEXT_GENERATION);
+    ck_assert_str_eq(shelf_sync(&shelf), "+m:1;");
+    ck_assert_str_eq(shelf_known(&shelf), "m:1=R ");
+}
+END_TEST
+
+START_TEST(versions_without_a_configuration_are_told)
+{
+    written_bundle(&shelf.tmp, "m/1", TASK_TEXT_GENERATION);
+    tmp_mkdir(&shelf.tmp, "m/2");
+    tmp_write_text(&shelf.tmp, "m/2/model.safetensors", "x");
+    shelf_sync(&shelf);
+    ck_assert_msg(strstr(shelf.heard, "m!version 2: 'config.json' is missing") != NULL, "%s", shelf.heard);
+    ck_assert_str_eq(shelf_known(&shelf), "m:1=R m:2=u ");
+}
+END_TEST
+
+START_TEST(a_bundle_in_place_of_a_folder_of_bundles_is_told)
+{
+    struct error err;
+    written_bundle(&shelf.tmp, "m", TASK_TEXT_GENERATION);
+    tmp_path(&shelf.tmp, "m", shelf.folders);
+    ck_assert_int_eq(repository_sync(shelf.repository, &err), STATUS_NOT_FOUND);
+    ck_assert_ptr_nonnull(strstr(err.message, "/m' is a bundle, not a folder of bundles"));
+}
+END_TEST
+
+/* However many threads start together, the same is served. */
+START_TEST(threads_load_together_what_one_would)
+{
+    struct error err;
+    char name[32];
+    for (int i = 0; i < 12; i++) {
+        snprintf(name, sizeof name, i % 3 ? "m%02d" : "m%02d/7", i);
+        written_bundle(&shelf.tmp, name, (enum task_id)(i % N_TASKS));
+    }
+    written_edit(&shelf.tmp, "m04", "config.json", "{", "?");
+    ck_assert_int_eq(repository_start(shelf.repository, 4, &err), STATUS_OK);
+    ck_assert_str_eq(shelf_served(&shelf),
+                     "m00:7 m01:1 m02:1 m03:7 m05:1 m06:7 m07:1 m08:1 m09:7 m10:1 m11:1 ");
+    ck_assert_ptr_nonnull(strstr(shelf.heard, "m04!config.json: line 1: not JSON"));
 }
 END_TEST
 
@@ -383,6 +441,10 @@ Suite *repository_suite(void)
     tcase_add_checked_fixture(disk, setup, teardown);
     tcase_set_timeout(disk, 30);
     tcase_add_test(disk, folders_and_versions_are_found);
+    tcase_add_loop_test(disk, weights_without_a_configuration_are_told, 0, 4);
+    tcase_add_test(disk, versions_without_a_configuration_are_told);
+    tcase_add_test(disk, a_bundle_in_place_of_a_folder_of_bundles_is_told);
+    tcase_add_test(disk, threads_load_together_what_one_would);
     tcase_add_test(disk, a_broken_bundle_leaves_the_others);
     tcase_add_test(disk, single_bundles_and_later_folders_win);
     tcase_add_loop_test(disk, single_bundles_have_a_name_and_a_path, 0, sizeof singles / sizeof *singles);

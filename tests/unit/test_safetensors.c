@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/memory.h"
-#include "models/safetensors.h"
+#include "core/base/memory.h"
+#include "models/bundle/safetensors.h"
 #include "tests/support/tmp.h"
 #include "tests/support/written.h"
 
@@ -247,6 +247,31 @@ START_TEST(truncated_files_are_refused)
 }
 END_TEST
 
+/* What a file is that is none of ours. Each is as long as a header's length, at least. */
+static const struct {
+    const char *begin, *sentence;
+} foreign[] = {
+    {"version https://git-lfs.github.com/spec/v1\noid sha256:75e4",
+     "this is a Git LFS pointer, not the file"},
+    {"PK\3\4\10\10\10\10archive/data.pkl", "this is a zip archive, as torch.save writes: save its tensors"},
+    {"\x80\2\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.", "this is a pickle, as torch.save wrote it formerly"},
+    {"\x89HDF\r\n\x1a\n\1\1\1\1\1\1", "this is an HDF5 file"},
+    {"\x08\7\x12\7pytorch\x1a\5", "this is protobuf, as ONNX is"},
+    {"\x1f\x8b\x08\x08\1\2\3\4\5\6", "this is compressed by gzip: unpack it"},
+    {"<!DOCTYPE html><html>", "this is a page of HTML"},
+    {"{\"out.weight\": {}}", "this is JSON without the eight bytes"},
+};
+
+START_TEST(files_of_other_kinds_are_called_what_they_are)
+{
+    struct safetensors *file;
+    struct error err = {.message = ""};
+    const char *begin = foreign[_i].begin;
+    ck_assert_int_eq(safetensors_open(begin, strlen(begin), &file, &err), STATUS_BAD_FORMAT);
+    ck_assert_msg(strstr(err.message, foreign[_i].sentence) != NULL, "%s", err.message);
+}
+END_TEST
+
 START_TEST(too_many_tensors_are_refused)
 {
     size_t room = 100 * (SAFETENSORS_MAX_TENSORS + 2), at = 0;
@@ -366,6 +391,8 @@ Suite *safetensors_suite(void)
     tcase_add_loop_test(refusals, broken_headers_are_refused, 0, sizeof broken / sizeof *broken);
     tcase_add_loop_test(refusals, truncated_files_are_refused, 0,
                         sizeof truncated / sizeof *truncated);
+    tcase_add_loop_test(refusals, files_of_other_kinds_are_called_what_they_are, 0,
+                        sizeof foreign / sizeof *foreign);
     tcase_add_test(refusals, too_many_tensors_are_refused);
     tcase_add_test(refusals, a_header_alone_gives_the_same_sentences_and_no_tensor);
     tcase_add_test(refusals, no_memory_is_survived_everywhere);

@@ -1,6 +1,6 @@
 /* sampler and logits: against a slow reference that does what the header says, one step after the other,
  * and against the distributions that are asked for. */
-#include "models/sampler.h"
+#include "models/generation/sampler.h"
 
 #include <check.h>
 #include <float.h>
@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/memory.h"
-#include "models/logits.h"
-#include "models/tokenizer.h"
+#include "core/base/memory.h"
+#include "models/jobs/logits.h"
+#include "models/text/tokenizer.h"
 
 enum { MAX_V = 300 };
 
@@ -98,7 +98,7 @@ static int32_t draw(const struct sampler *sampler, const float *logits, const ui
                     struct random *random)
 {
     struct sampler_scratch scratch = scratch_for(sampler);
-    return sampler_draw(sampler, logits, counts, random, &scratch);
+    return sampler_draw(sampler, logits, counts, NULL, random, &scratch);
 }
 
 static void fill(float *logits, size_t V, struct random *random)
@@ -230,6 +230,48 @@ START_TEST(min_p_is_relative_to_the_best)
     check_frequencies(&s, logits, (double[]){0, 2, 0, 1});
     s.top_k = 3;
     check_frequencies(&s, logits, (double[]){0, 2, 0, 1});
+}
+END_TEST
+
+/* ---- runs that do not come again ---- */
+
+/* Draw `n` tokens of V into `text`, each noted. */
+static void draw_runs(size_t V, const float *logits, double temperature, size_t run, size_t n,
+                      int32_t *text)
+{
+    static int32_t ids[2 * NGRAMS_WINDOW];
+    struct sampler s = plain(V);
+    struct sampler_scratch scratch = scratch_for(&s);
+    struct ngrams ngrams = {.n = run, .ids = ids};
+    struct random random;
+    random_init(&random, 1, 1);
+    s.temperature = temperature;
+    for (size_t i = 0; i < n; i++) {
+        text[i] = sampler_draw(&s, logits, NULL, &ngrams, &random, &scratch);
+        ngrams_add(&ngrams, text[i]);
+    }
+}
+
+START_TEST(a_run_of_tokens_does_not_come_again)
+{
+    const float logits[] = {3, 2, 1};
+    int32_t text[7];
+    draw_runs(3, logits, 0, 2, 7, text); /* the seventh finds no pair that begins with 0 left */
+    ck_assert_mem_eq(text, ((int32_t[]){0, 0, 1, 0, 2, 0, 0}), 7 * sizeof *text);
+    draw_runs(3, logits, 0, 1, 5, text);
+    ck_assert_mem_eq(text, ((int32_t[]){0, 1, 2, 0, 0}), 5 * sizeof *text);
+}
+END_TEST
+
+START_TEST(every_run_of_a_long_text_is_new_in_its_window)
+{
+    enum { N = 5000, V = 100, RUN = 2 };
+    static const float logits[V];
+    static int32_t text[N];
+    draw_runs(V, logits, 1, RUN, N, text);
+    for (size_t i = RUN; i + RUN <= N; i++)
+        for (size_t j = i > NGRAMS_WINDOW - RUN ? i - (NGRAMS_WINDOW - RUN) : 0; j < i; j++)
+            ck_assert_msg(memcmp(text + i, text + j, RUN * sizeof *text) != 0, "%zu is %zu again", i, j);
 }
 END_TEST
 
@@ -365,6 +407,8 @@ Suite *sampler_suite(void)
     tcase_add_test(core, draws_follow_the_distribution);
     tcase_add_test(core, top_p_keeps_the_fewest_that_reach_it);
     tcase_add_test(core, min_p_is_relative_to_the_best);
+    tcase_add_test(core, a_run_of_tokens_does_not_come_again);
+    tcase_add_test(core, every_run_of_a_long_text_is_new_in_its_window);
     suite_add_tcase(suite, core);
     TCase *limits = tcase_create("limits");
     tcase_add_test(limits, greedy_takes_the_first_of_equals_and_draws_nothing);

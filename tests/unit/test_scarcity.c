@@ -16,12 +16,13 @@
 #include <unistd.h>
 
 #include "allocations.h"
-#include "models/job.h"
-#include "server/http.h"
-#include "server/json.h"
-#include "server/keys.h"
-#include "server/log.h"
+#include "models/jobs/job.h"
+#include "server/http/http.h"
+#include "server/api/json.h"
+#include "server/request/keys.h"
+#include "server/base/log.h"
 #include "server/serve.h"
+#include "server/sessions/store.h"
 #include "tests/support/tmp.h"
 
 enum { ANSWER_BYTES = 1 << 20, PATIENCE_S = 60, TRIES_MAX = 3000 };
@@ -59,6 +60,8 @@ static const struct {
     {"health", "GET", "/health", NULL},
     {"description", "GET", "/openapi.json", NULL},
     {"index", "POST", "/v2/repository/index", "{}"},
+    {"kept", "POST", "/v1/completions",
+     "{\"model\":\"tiny-characters\",\"prompt\":\"abc\",\"max_tokens\":2,\"store\":true}"},
     {"reload", "POST", "/v1/models/tiny-series/reload", "{}"},
     {"load", "POST", "/v2/repository/models/tiny-labels/load", ""},
 };
@@ -89,6 +92,18 @@ static void set(const char *section, const char *key, const char *value)
     ck_assert_msg(config_set(&config, section, key, value, &err) == STATUS_OK, "%s", err.message);
 }
 
+static int64_t unix_s(void)
+{
+    return (int64_t)time(NULL);
+}
+
+static void open_store(void)
+{
+    const struct store_options options = {.entries = 4, .bytes = 1 << 16, .owner_percent = 100, .waiting = 1,
+                                          .reply_bytes = 1024, .now_s = unix_s, .registry = server.registry};
+    ck_assert_int_eq(store_new(&options, &server.store), STATUS_OK);
+}
+
 static void start(void)
 {
     char path[TMP_PATH_BYTES];
@@ -106,8 +121,9 @@ static void start(void)
     set("http", "cors_origins", "*");
     /* its lines are written by an exchange that has ended, for which nobody here waits */
     set("log", "access", "false");
-    ck_assert_msg(server_open(&server, &config, on_model, NULL, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(server_open(&server, &config, on_model, NULL, NULL, &err) == STATUS_OK, "%s", err.message);
     ck_assert_msg(server_load(&server, &err) == STATUS_OK, "%s", err.message);
+    open_store();
     const struct loader_options options = {
         .repository = server.repository, .queue = 4, .percent = 100, .failed = on_unreadable};
     ck_assert_int_eq(keys_open(config.auth_keys_file, &server.keys, &n_keys, &err), STATUS_OK);

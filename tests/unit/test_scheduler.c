@@ -4,7 +4,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/memory.h"
+#include "core/base/memory.h"
+#include "core/scheduler/worker.h"
 #include "tests/support/await.h"
 #include "tests/support/riders.h"
 #include "tests/support/tiny.h"
@@ -43,6 +44,41 @@ END_TEST
 
 /* Hidden units: a network for one worker, and one that is large enough for a team. */
 static const size_t sizes[] = {RIDERS_H, 300};
+
+/* What keeps an idle worker from helping the other one. */
+enum obstacle { NONE, TEAM_OF_ONE, HELPERS_REST, TEAM_GAINS_NOTHING, N_OBSTACLES };
+
+static void put_in_the_way(struct scheduler *s, enum obstacle obstacle)
+{
+    pthread_mutex_lock(&s->mu); /* both workers are idle */
+    if (obstacle == TEAM_OF_ONE) s->options.team_size = 1;
+    for (size_t i = 0; i < s->options.n_workers; i++) {
+        if (obstacle == HELPERS_REST) s->workers[i].hold._until_us = INT64_MAX;
+        if (obstacle == TEAM_GAINS_NOTHING) s->workers[i].aboard.gain._until_us = INT64_MAX;
+    }
+    pthread_mutex_unlock(&s->mu);
+}
+
+START_TEST(an_idle_worker_helps_unless_that_is_of_no_use)
+{
+    struct network *small = tiny_generator(RIDERS_V, sizes[0]), *large = tiny_generator(RIDERS_V, sizes[1]);
+    struct scheduler *s = riders_scheduler(2, 8, 16, 100);
+    bool helped = false;
+    riders_await_both(s, small);
+    put_in_the_way(s, (enum obstacle)_i);
+    struct rider *rider = rider_new(large, 1, 10, 100);
+    ck_assert_int_eq(rider_submit(s, rider), STATUS_OK);
+    riders_settle(s);
+    pthread_mutex_lock(&s->mu);
+    for (size_t i = 0; i < 2; i++) helped |= s->workers[i].helps_since_us != 0;
+    pthread_mutex_unlock(&s->mu);
+    ck_assert(helped == (_i == NONE));
+    rider_free(rider);
+    scheduler_free(s);
+    network_free(small);
+    network_free(large);
+}
+END_TEST
 
 /* Bit for bit the same alone, one step a turn, and among 64 others in other chunks. */
 START_TEST(company_does_not_change_a_result)
@@ -365,8 +401,8 @@ START_TEST(no_step_allocates)
     uint64_t before = memory_allocations();
     for (size_t i = 0; i < 40; i++) ck_assert_int_eq(rider_submit(s, r[i]), STATUS_OK);
     riders_settle(s);
-    /* A worker that had not met the network yet opens its lane: its lanes and its workspace. */
-    ck_assert_uint_le(memory_allocations() - before, 4);
+    /* A worker that had not met the network yet opens its lane: its lanes, clients and workspace. */
+    ck_assert_uint_le(memory_allocations() - before, 5);
     for (size_t i = 0; i < 40; i++) rider_free(r[i]);
     for (size_t i = 0; i < 2; i++) rider_free(warm[i]);
     scheduler_free(s);
@@ -401,6 +437,7 @@ Suite *scheduler_suite(void)
     TCase *core = tcase_create("core");
     tcase_set_timeout(core, 60);
     tcase_add_test(core, every_sequence_takes_all_its_steps_and_finishes_once);
+    tcase_add_loop_test(core, an_idle_worker_helps_unless_that_is_of_no_use, 0, N_OBSTACLES);
     tcase_add_loop_test(core, company_does_not_change_a_result, 0, 2);
     tcase_add_loop_test(core, many_forks_are_shared_out, 0, 2);
     tcase_add_test(core, forks_go_on_from_a_copy_of_the_state);

@@ -1,11 +1,11 @@
-#include "models/scoring.h"
+#include "models/generation/scoring.h"
 
 #include <check.h>
 #include <math.h>
 #include <string.h>
 
-#include "core/memory.h"
-#include "models/logits.h"
+#include "core/base/memory.h"
+#include "models/jobs/logits.h"
 #include "tests/support/runs.h"
 
 /* ---- helpers ---- */
@@ -32,7 +32,7 @@ static void score(struct scored *scored, struct model *model, const struct scori
     struct error err = {0};
     jobs_witness_init(&scored->witness);
     struct job_options options = jobs_options(&scored->witness);
-    enum status status = scoring_new(model, items, n, &options, &scored->scoring, &err);
+    enum status status = scoring_new(model, items, n, 0, &options, &scored->scoring, &err);
     ck_assert_msg(status == STATUS_OK, "%s", err.message);
     ck_assert_int_eq(jobs_run(scoring_job(scored->scoring), scheduler, &scored->witness), STATUS_OK);
 }
@@ -148,7 +148,7 @@ START_TEST(memory_is_taken_once_and_early)
     struct scoring *scoring = NULL;
     struct error err;
     memory_fail_at(1);
-    ck_assert_int_eq(scoring_new(model, &item, 1, &options, &scoring, &err), STATUS_NO_MEMORY);
+    ck_assert_int_eq(scoring_new(model, &item, 1, 0, &options, &scoring, &err), STATUS_NO_MEMORY);
     memory_fail_at(0);
     ck_assert_ptr_null(scoring);
 
@@ -185,14 +185,20 @@ START_TEST(what_is_wrong_is_named)
     struct scoring *scoring = NULL;
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
         struct error err = {0};
-        ck_assert_int_eq(scoring_new(model, broken[i].items, broken[i].n, &options, &scoring, &err),
+        ck_assert_int_eq(scoring_new(model, broken[i].items, broken[i].n, 0, &options, &scoring, &err),
                          STATUS_BAD_VALUE);
         ck_assert_str_eq(err.param, broken[i].param);
         ck_assert_ptr_null(scoring);
     }
     struct error err = {0};
-    model->task = TASK_FORECASTING;
-    ck_assert_int_eq(scoring_new(model, broken[3].items, 1, &options, &scoring, &err),
+    const struct scoring_item choices[] = {{{ids, 3}, {ids, 1}}, {{ids, 3}, {NULL, 0}},
+                                           {{ids, 1}, {ids, 1}}, {{ids, 1}, {ids, 1}}};
+    ck_assert_int_eq(scoring_new(model, choices, 4, 2, &options, &scoring, &err), STATUS_BAD_VALUE);
+    ck_assert_str_eq(err.param, "choices[1]");
+    ck_assert_int_eq(scoring_new(model, choices + 1, 1, 1, &options, &scoring, &err), STATUS_BAD_VALUE);
+    ck_assert_str_eq(err.param, "choices[0]");
+    model->task = task_of(TASK_FORECASTING);
+    ck_assert_int_eq(scoring_new(model, broken[3].items, 1, 0, &options, &scoring, &err),
                      STATUS_UNSUPPORTED);
     jobs_model_free(model);
 }
@@ -208,7 +214,7 @@ START_TEST(cancelled)
     jobs_witness_init(&witness);
     struct job_options options = jobs_options(&witness);
     struct scoring *scoring;
-    ck_assert_int_eq(scoring_new(model, &item, 1, &options, &scoring, NULL), STATUS_OK);
+    ck_assert_int_eq(scoring_new(model, &item, 1, 0, &options, &scoring, NULL), STATUS_OK);
     ck_assert_int_eq(job_start(scoring_job(scoring), scheduler), STATUS_OK);
     job_cancel(scoring_job(scoring));
     jobs_wait(&witness);

@@ -1,6 +1,6 @@
-/* series: values to steps against what PyTorch computed (zoo/forecasting.py), outputs to distributions
+/* series: values to steps against what PyTorch computed (once, in float32), outputs to distributions
  * against their definitions. */
-#include "models/series.h"
+#include "models/forecast/series.h"
 
 #include <check.h>
 #include <float.h>
@@ -26,7 +26,7 @@ static struct forecast_spec spec_of(enum scaling scaling)
     return spec;
 }
 
-/* Printed by Forecaster.features of zoo/forecasting.py for the values above, in float32. */
+/* Printed by PyTorch for the values above, in float32. */
 static const struct {
     enum scaling scaling;
     double mean, scale;
@@ -57,8 +57,9 @@ START_TEST(steps_are_what_training_saw)
     struct series_scale scale = series_scale_of(&spec, values, N);
     ck_assert_double_eq_tol(scale.mean, known[_i].mean, 1e-6);
     ck_assert_double_eq_tol(scale.scale, known[_i].scale, 1e-6);
+    double z[N];
     float features[N * N_INPUTS];
-    series_features(&spec, &scale, values, N, features);
+    series_features(&spec, &scale, values, N, z, features);
     for (size_t i = 0; i < N * N_INPUTS; i++)
         ck_assert_float_eq_tol(features[i], known[_i].features[i / N_INPUTS][i % N_INPUTS], 2e-6f);
 }
@@ -94,15 +95,38 @@ START_TEST(a_scale_has_a_least_value)
 }
 END_TEST
 
+/* A movement that is small beside its level is measured from the least value, so that all of it reaches the
+ * network; any other series is not touched, and neither is a constant one. */
+START_TEST(a_level_leaves_before_floats)
+{
+    const double high[] = {1000000001, NAN, 1000000002, 1000000003, 1000000004}, low[] = {-4, -3, -2};
+    const double constant[] = {7, 7, 7}, below[] = {-1000000004, -1000000003, -1000000002};
+    struct forecast_spec spec = spec_of(SCALING_MEAN_ABS);
+    ck_assert_double_eq(series_scale_of(&spec, high, 5).mean, 0);
+    spec.level = 0.001;
+    struct series_scale scale = series_scale_of(&spec, high, 5);
+    ck_assert_double_eq(scale.mean, 1000000001);
+    ck_assert_double_eq(scale.scale, 1.5);
+    double z[5];
+    float features[5 * N_INPUTS];
+    series_features(&spec, &scale, high, 5, z, features);
+    ck_assert_float_eq_tol(features[3 * N_INPUTS], 4 / 3.f, 1e-6f);
+    ck_assert_double_eq(series_scale_of(&spec, below, 3).mean, -1000000004);
+    ck_assert_double_eq(series_scale_of(&spec, low, 3).mean, 0);
+    ck_assert_double_eq(series_scale_of(&spec, constant, 3).mean, 0);
+    ck_assert_double_eq(series_scale_of(&spec, constant, 3).scale, 7);
+}
+END_TEST
+
 /* A path looks back over the border between what was read and what it wrote itself. */
 START_TEST(a_path_goes_on_where_reading_ended)
 {
     struct forecast_spec spec = spec_of(SCALING_NONE);
     const struct series_scale scale = {.mean = 0, .scale = 1};
-    double all[100];
+    double all[100], z[100];
     float expected[100 * N_INPUTS], features[N_INPUTS];
     for (int t = 0; t < 100; t++) all[t] = sin(t) * t;
-    series_features(&spec, &scale, all, 100, expected);
+    series_features(&spec, &scale, all, 100, z, expected);
     for (size_t n_read = 1; n_read <= 100; n_read += 9) {
         const struct series_past past = {.read = all, .n_read = n_read, .path = all + n_read};
         for (size_t t = 0; t < 100; t++) {
@@ -119,8 +143,9 @@ START_TEST(features_stay_finite)
     struct forecast_spec spec = spec_of(SCALING_NONE);
     const struct series_scale scale = {.mean = 0, .scale = 1};
     const double huge[] = {-(double)FLT_MAX, (double)FLT_MAX, 1e-7, (double)FLT_MAX};
+    double z[4];
     float features[4 * N_INPUTS];
-    series_features(&spec, &scale, huge, 4, features);
+    series_features(&spec, &scale, huge, 4, z, features);
     for (size_t i = 0; i < 4 * N_INPUTS; i++) ck_assert(isfinite(features[i]));
     ck_assert_float_eq(features[N_INPUTS + 2], FLT_MAX);
     ck_assert_float_eq(features[3 * N_INPUTS + 3], 0); /* no ratio to almost nothing */
@@ -241,8 +266,9 @@ START_TEST(an_input_tells_how_well_an_entry_foretold)
         {9, 14, 16, 13, 81.0 / 4, 1, 1},
         {16, 23, 25, 25, 256.0 / 9, 1, 4},
     };
+    double scaled[5];
     float features[5 * 7];
-    series_features(&spec, &scale, z, 5, features);
+    series_features(&spec, &scale, z, 5, scaled, features);
     for (size_t t = 0; t < 5; t++)
         for (size_t k = 0; k < 7; k++) {
             double expected = 0;
@@ -338,6 +364,7 @@ Suite *series_suite(void)
     tcase_add_loop_test(steps, steps_are_what_training_saw, 0, 2);
     tcase_add_test(steps, fixed_scales);
     tcase_add_test(steps, a_scale_has_a_least_value);
+    tcase_add_test(steps, a_level_leaves_before_floats);
     tcase_add_test(steps, a_path_goes_on_where_reading_ended);
     tcase_add_test(steps, features_stay_finite);
     suite_add_tcase(suite, steps);

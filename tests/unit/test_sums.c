@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "models/model.h"
+#include "models/bundle/model.h"
 #include "tests/support/tmp.h"
 #include "tests/support/written.h"
 
@@ -30,8 +30,8 @@ static void expect_refusal(enum status expected, const char *sentence)
                   status_text(status));
 }
 
-static const enum precision all_precisions[] = {PRECISION_FLOAT32, PRECISION_FLOAT16, PRECISION_INT8,
-                                                PRECISION_AUTO};
+static const enum precision all_precisions[] = {PRECISION_FLOAT32, PRECISION_FLOAT16,
+                                                PRECISION_BFLOAT16, PRECISION_INT8, PRECISION_AUTO};
 enum { N_ALL_PRECISIONS = sizeof all_precisions / sizeof *all_precisions };
 
 /* Every bit of the file. Golden vectors alone miss some of them in any precision, which is why there are

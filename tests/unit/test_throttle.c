@@ -1,62 +1,98 @@
-/* throttle: a thread that may use a tenth of a processor takes ten times as long; others do not sleep, nor
- * does one whose work is given up, and whatever rests on its way to a model ends then. */
-#include "core/throttle.h"
+/* throttle: a thread that may use a tenth of a processor sleeps nine tenths of the time. Other threads do not
+ * sleep, nor does one whose work is given up; a load that is given up ends. */
+#include "core/base/throttle.h"
 
 #include <check.h>
 #include <stdatomic.h>
-#include <time.h>
 
-#include "core/kernels.h"
-#include "core/matrix.h"
-#include "core/memory.h"
-#include "models/golden.h"
-#include "models/model.h"
-#include "tests/support/await.h"
+#include "core/base/clock.h"
+#include "core/kernels/kernels.h"
+#include "core/network/matrix.h"
+#include "core/base/memory.h"
+#include "models/bundle/golden.h"
+#include "models/bundle/model.h"
 
 Suite *throttle_suite(void);
 
-enum { WORK_MS = 20 };
-
 static _Atomic bool given_up;
 
-/* Where tests share a thread the next one must not rest, nor be given up. */
+/* A clock by which each look at it takes a while of processor time, so that work is the number of looks. */
+enum { LOOK_US = 5, WORK_US = 100000 };
+
+static int64_t used, slept;
+
+static int64_t fake_used_us(void)
+{
+    return used += LOOK_US;
+}
+
+static void fake_sleep_us(int64_t us)
+{
+    ck_assert_int_gt(us, 0);
+    slept += us;
+}
+
+static void setup(void)
+{
+    static const struct throttle_clock fake = {fake_used_us, fake_sleep_us};
+    used = slept = 0;
+    throttle_use_clock(&fake);
+}
+
+/* If tests share a thread, the next one must not rest, nor be given up. */
 static void teardown(void)
 {
+    throttle_use_clock(NULL);
     throttle_set(100, NULL);
     atomic_store(&given_up, false);
 }
 
-static double used_ms(void)
+START_TEST(a_rest_makes_up_for_a_burst)
 {
-    struct timespec used;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return (double)used.tv_sec * 1e3 + (double)used.tv_nsec / 1e6;
-}
-
-/* Milliseconds on the wall for WORK_MS of processor time. */
-static double work(void)
-{
-    double began_ms = now_ms(), used = used_ms();
-    while (used_ms() - used < WORK_MS) throttle_rest();
-    return now_ms() - began_ms;
-}
-
-START_TEST(a_share_is_kept)
-{
-    throttle_set(10, &given_up);
-    ck_assert_double_ge(work(), 8 * WORK_MS); /* the last burst is not paid for yet */
-    throttle_set(50, &given_up);
-    ck_assert_double_ge(work(), 1.6 * WORK_MS);
+    ck_assert_int_eq(throttle_rest_us(299, 10), 0); /* too short to sleep after */
+    ck_assert_int_eq(throttle_rest_us(300, 10), 2700);
+    ck_assert_int_eq(throttle_rest_us(1000, 1), 99000);
+    ck_assert_int_eq(throttle_rest_us(1000, 50), 1000);
+    ck_assert_int_eq(throttle_rest_us(1000, 99), 10);
+    ck_assert_int_eq(throttle_rest_us(1000000, 100), 0);
 }
 END_TEST
 
-START_TEST(who_has_no_share_or_nothing_to_do_does_not_sleep)
+/* Of all the time that passes, the thread works for its share. The last burst and the look after each sleep
+ * are not made up for. */
+START_TEST(a_share_is_kept)
+{
+    static const unsigned shares[] = {1, 10, 50, 90};
+    unsigned percent = shares[_i];
+    throttle_set(percent, &given_up);
+    while (used < WORK_US) ck_assert(throttle_rest());
+    double share = (double)used / (double)(used + slept);
+    ck_assert_double_ge(share, percent / 100.0);
+    ck_assert_double_le(share, 1.03 * percent / 100.0);
+}
+END_TEST
+
+START_TEST(a_thread_without_a_share_or_with_nothing_to_do_does_not_sleep)
 {
     if (_i == 1) throttle_set(100, &given_up);
     if (_i == 2) throttle_set(10, &given_up);
     atomic_store(&given_up, _i == 2);
-    ck_assert_int_eq(throttle_rest(), _i != 2);
-    AWAIT(work() < 5 * WORK_MS); /* once, on a busy machine: a tenth never gets there */
+    for (int i = 0; i < 1000; i++) {
+        used += 1000;
+        ck_assert_int_eq(throttle_rest(), _i != 2);
+    }
+    ck_assert_int_eq(slept, 0);
+}
+END_TEST
+
+/* The system's clock moves with work, and its sleep ends. */
+START_TEST(the_clock_of_the_system_is_the_default)
+{
+    throttle_use_clock(NULL);
+    throttle_set(90, NULL);
+    int64_t began_us = clock_thread_us();
+    while (clock_thread_us() - began_us < 2000) ck_assert(throttle_rest());
+    ck_assert_int_eq(slept, 0);
 }
 END_TEST
 
@@ -70,7 +106,7 @@ START_TEST(what_is_given_up_ends)
     struct matrix *matrix;
     struct model *model, *other;
     struct error err = {.message = ""};
-    double difference;
+    struct golden_proof proof;
     size_t n;
     ck_assert_int_eq(kernels_select("auto", &err), STATUS_OK);
     ck_assert_int_eq(model_load(bundle, "m", "1", PRECISION_FLOAT32, &model, &err), STATUS_OK);
@@ -82,7 +118,7 @@ START_TEST(what_is_given_up_ends)
     ck_assert_ptr_null(memory_new(1, 1 << 20));
     for (enum precision precision = 0; precision < N_PRECISIONS; precision++)
         ck_assert_int_eq(matrix_new(W, NULL, 2, 2, precision, &matrix), STATUS_CLOSING);
-    ck_assert_int_eq(golden_check(model, golden, sizeof golden - 1, &difference, &n, &err), STATUS_CLOSING);
+    ck_assert_int_eq(golden_check(model, golden, sizeof golden - 1, &proof, &n, &err), STATUS_CLOSING);
     ck_assert_int_eq(model_load(bundle, "m", "1", PRECISION_FLOAT32, &other, &err), STATUS_CLOSING);
     model_drop(model);
 }
@@ -92,10 +128,12 @@ Suite *throttle_suite(void)
 {
     Suite *suite = suite_create("throttle");
     TCase *core = tcase_create("core");
-    tcase_add_checked_fixture(core, NULL, teardown);
+    tcase_add_checked_fixture(core, setup, teardown);
     tcase_set_timeout(core, 60);
-    tcase_add_test(core, a_share_is_kept);
-    tcase_add_loop_test(core, who_has_no_share_or_nothing_to_do_does_not_sleep, 0, 3);
+    tcase_add_test(core, a_rest_makes_up_for_a_burst);
+    tcase_add_loop_test(core, a_share_is_kept, 0, 4);
+    tcase_add_loop_test(core, a_thread_without_a_share_or_with_nothing_to_do_does_not_sleep, 0, 3);
+    tcase_add_test(core, the_clock_of_the_system_is_the_default);
     tcase_add_test(core, what_is_given_up_ends);
     suite_add_tcase(suite, core);
     return suite;

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/memory.h"
-#include "models/tokenizer.h"
+#include "core/base/memory.h"
+#include "models/text/tokenizer.h"
 
 enum { MAX_ENTRIES = 16 };
 
@@ -13,6 +13,7 @@ struct sketch {
     const char *type, *entries[MAX_ENTRIES];
     const char *unk, *bos, *eos;
     bool lowercase;
+    const char *unknown;
 };
 
 static enum status make(const struct sketch *sketch, struct tokenizer **out, struct error *err)
@@ -22,21 +23,31 @@ static enum status make(const struct sketch *sketch, struct tokenizer **out, str
     struct tokenizer_spec spec = {
         .type = sketch->type, .vocabulary = n ? sketch->entries : NULL, .vocabulary_bytes = bytes,
         .n_vocabulary = n, .unk_token = sketch->unk, .bos_token = sketch->bos,
-        .eos_token = sketch->eos, .lowercase = sketch->lowercase};
+        .eos_token = sketch->eos, .lowercase = sketch->lowercase, .unknown = sketch->unknown};
     return tokenizer_new(&spec, out, err);
 }
 
 static const struct sketch letters = {"characters", {"a", "b", "\xc3\xa9", "\xf0\x9f\x90\x8e", "\n"},
-                                      NULL, NULL, NULL, false};
+                                      NULL, NULL, NULL, false, NULL};
 static const struct sketch letters_unk = {"characters", {"<unk>", "a", "b", "<s>"}, "<unk>", "<s>",
-                                          NULL, false};
-static const struct sketch bytes_only = {"bytes", {NULL}, NULL, NULL, "\n", false};
-static const struct sketch separated = {"characters", {"\n", "a", "b"}, NULL, "\n", "\n", false};
+                                          NULL, false, NULL};
+static const struct sketch skipping = {
+    .type = "characters", .entries = {"a", "B", "\xc3\xa9"}, .unknown = "skip"};
+static const struct sketch folding = {
+    .type = "characters", .unknown = "fold",
+    .entries = {"a", "B", "s", "'", "-", ".", "e", "(", "\xc3\xa9", " "}};
+static const struct sketch bytes_only = {"bytes", {NULL}, NULL, NULL, "\n", false, NULL};
+static const struct sketch separated = {"characters", {"\n", "a", "b"}, NULL, "\n", "\n", false, NULL};
 static const struct sketch words = {
     "words", {"the", "cat", "don't", "caf\xc3\xa9", ",", ".", "x2", "the.", "unk", "</s>"},
-    NULL, NULL, "</s>", false};
+    NULL, NULL, "</s>", false, NULL};
 static const struct sketch words_low = {"words", {"unk", "the", "cat", "!", "A"}, "unk", NULL, NULL,
-                                        true};
+                                        true, NULL};
+
+static const struct sketch keras = {"words_keras", {"<pad>", "the", "film", "don't", "caf\xc3\xa9"},
+                                    NULL, NULL, NULL, true, NULL};
+static const struct sketch keras_unk = {"words_keras", {"<pad>", "<OOV>", "the"}, "<OOV>", NULL, NULL, false,
+                                        NULL};
 
 /* What each makes of a text: ids end with TOKEN_NONE. */
 static const struct {
@@ -50,12 +61,22 @@ static const struct {
     {&letters_unk, "ba?", 0, {2, 1, 0, TOKEN_NONE}},
     {&letters_unk, "<s>", 0, {0, 0, 0, TOKEN_NONE}}, /* a special token's name is only text */
     {&letters_unk, "a\0b", 3, {1, 0, 2, TOKEN_NONE}},
+    {&skipping, "a1b\xc3\xa8" "B\n\xc3\xa9", 0, {0, 1, 2, TOKEN_NONE}},
+    {&folding, "A b", 0, {0, 9, 1, TOKEN_NONE}},
+    {&folding, "\xc3\x84\xc3\xa9\xc3\xa8", 0, {0, 8, 6, TOKEN_NONE}},
+    {&folding, "\xc3\xa6\xc3\x9f", 0, {0, 6, 2, 2, TOKEN_NONE}},
+    {&folding, "\xe2\x80\x9c\xe2\x80\x99`\"", 0, {3, 3, 3, 3, TOKEN_NONE}},
+    {&folding, "\xe2\x80\x94\xe2\x80\xa6[", 0, {4, 4, 5, 5, 5, 7, TOKEN_NONE}},
+    {&folding, "e\xcc\x81\xef\xbc\xa1\xe1\xba\xa5\xf0\x9f\x98\x80" "7\r", 0, {6, 0, 0, TOKEN_NONE}},
     {&bytes_only, "A\0\xff\n", 4, {65, 0, 255, 10, TOKEN_NONE}},
     {&words, "the cat", 0, {0, 1, TOKEN_NONE}},
     {&words, " \t\r\n\v\fthe\n\ncat  ", 0, {0, 1, TOKEN_NONE}},
     {&words, "the cat, don't caf\xc3\xa9.", 0, {0, 1, 4, 2, 3, 5, TOKEN_NONE}},
     {&words, "the.x2", 0, {0, 5, 6, TOKEN_NONE}}, /* "the." can never be produced */
     {&words_low, "THE Cat! dog", 0, {1, 2, 3, 0, TOKEN_NONE}},
+    {&keras, "The film: don't (caf\xc3\xa9)!", 0, {1, 2, 3, 4, TOKEN_NONE}},
+    {&keras, "the <pad> unseen-film", 0, {1, 2, TOKEN_NONE}}, /* what is unknown is dropped */
+    {&keras_unk, "the unseen The", 0, {2, 1, 1, TOKEN_NONE}},
     {&words_low, "UNK A", 0, {0, 0, TOKEN_NONE}}, /* a special word, and an entry nothing lowers to */
 };
 
@@ -94,6 +115,7 @@ static const struct {
     {&letters, "\xed\xa0\x80", 9, STATUS_BAD_FORMAT, "not UTF-8 at byte 0"},
     {&letters, "abab", 3, STATUS_TOO_LONG, "more than 3 tokens"},
     {&letters, "a", 0, STATUS_TOO_LONG, "more than 0 tokens"},
+    {&folding, "\xe2\x80\xa6", 2, STATUS_TOO_LONG, "more than 2 tokens"},
     {&words, "the dog", 9, STATUS_BAD_VALUE, "word 'dog' at byte 4 is not in the vocabulary"},
     {&words, "the;", 9, STATUS_BAD_VALUE, "word ';' (U+003B) at byte 3 is not in the vocabulary"},
     {&words, "the ca\xfft", 9, STATUS_BAD_FORMAT, "not UTF-8 at byte 6"},
@@ -117,6 +139,27 @@ START_TEST(what_has_no_id_is_named)
 }
 END_TEST
 
+START_TEST(what_is_lost_is_told)
+{
+    struct tokenizer *tokenizer;
+    struct tokenizer_loss loss = {0};
+    const char *text = "a\xc3\xaa" "7\xc3\xaa" "8[";
+    char sentence[256];
+    int32_t *ids;
+    size_t n;
+    ck_assert_int_eq(make(&folding, &tokenizer, NULL), STATUS_OK);
+    ck_assert(!tokenizer_loss_sentence(&loss, "prompt", sentence, sizeof sentence));
+    ck_assert_int_eq(tokenizer_read(tokenizer, text, strlen(text), 9, &ids, &n, &loss, NULL), STATUS_OK);
+    ck_assert(tokenizer_loss_sentence(&loss, "prompt", sentence, sizeof sentence));
+    ck_assert_str_eq(sentence,
+                     "'prompt' has 5 characters that are not in the vocabulary; 3 read as others, first "
+                     "'\xc3\xaa' (U+00EA) at byte 1; 2 left out, first '7' (U+0037) at byte 3");
+    ck_assert_uint_eq(tokenizer_first_bytes(tokenizer, "78\xc3\xaa", 4), 4);
+    memory_free(ids);
+    tokenizer_free(tokenizer);
+}
+END_TEST
+
 static void detokenize(const struct tokenizer *tokenizer, const int32_t *ids, size_t n, char *out)
 {
     int32_t previous = TOKEN_NONE;
@@ -135,7 +178,7 @@ static const struct {
     const char *text;
 } decodings[] = {
     {&letters, {1, 0, 2, 3}, 4, "ba\xc3\xa9\xf0\x9f\x90\x8e"},
-    {&letters_unk, {3, 1, 0, 2}, 4, "a<unk>b"}, /* bos adds nothing, unk its name */
+    {&letters_unk, {3, 1, 0, 2}, 4, "ab"}, /* special tokens add nothing */
     {&bytes_only, {65, 66, 10, 67}, 4, "AB\nC"}, /* eos is a character too, which texts may hold */
     {&separated, {0, 1, 0, 2, 0}, 5, "\na\nb\n"}, /* so are bos and eos here */
     {&words, {0, 1, 4, 2, 5, 9}, 6, "the cat , don't ."},
@@ -150,6 +193,21 @@ START_TEST(ids_become_text)
     ck_assert_int_eq(make(decodings[_i].sketch, &tokenizer, &err), STATUS_OK);
     detokenize(tokenizer, decodings[_i].ids, decodings[_i].n, text);
     ck_assert_str_eq(text, decodings[_i].text);
+    tokenizer_free(tokenizer);
+}
+END_TEST
+
+/* White space before a word belongs to it; a character that is not in the vocabulary is as long as it is. */
+START_TEST(the_first_token_has_a_length)
+{
+    struct tokenizer *tokenizer;
+    ck_assert_int_eq(make(&words, &tokenizer, NULL), STATUS_OK);
+    ck_assert_uint_eq(tokenizer_first_bytes(tokenizer, "  cat sat", 9), 5);
+    ck_assert_uint_eq(tokenizer_first_bytes(tokenizer, "  ", 2), 2);
+    tokenizer_free(tokenizer);
+    ck_assert_int_eq(make(&letters_unk, &tokenizer, NULL), STATUS_OK);
+    ck_assert_uint_eq(tokenizer_first_bytes(tokenizer, "\xc3\xa9" "ab", 4), 2);
+    ck_assert_uint_eq(tokenizer_first_bytes(tokenizer, "\xff", 1), 0);
     tokenizer_free(tokenizer);
 }
 END_TEST
@@ -180,29 +238,33 @@ static const struct {
     enum status status;
     const char *sentence;
 } broken[] = {
-    {{"letters", {"a"}, NULL, NULL, NULL, false}, STATUS_BAD_VALUE,
-     "'type' is 'letters', expected characters, bytes or words"},
-    {{"characters", {NULL}, NULL, NULL, NULL, false}, STATUS_BAD_VALUE,
+    {{"letters", {"a"}, NULL, NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
+     "'type' is 'letters', expected characters, bytes, words, words_keras or bpe"},
+    {{"characters", {NULL}, NULL, NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
      "'vocabulary' is missing for type 'characters'"},
-    {{"bytes", {"a"}, NULL, NULL, NULL, false}, STATUS_BAD_VALUE,
+    {{"bytes", {"a"}, NULL, NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
      "'vocabulary' has no place for type 'bytes'"},
-    {{"characters", {"t"}, NULL, NULL, NULL, true}, STATUS_BAD_VALUE,
-     "'lowercase' has no place for type 'characters', only for 'words'"},
-    {{"bytes", {NULL}, NULL, NULL, NULL, true}, STATUS_BAD_VALUE,
-     "'lowercase' has no place for type 'bytes', only for 'words'"},
-    {{"bytes", {NULL}, "a", NULL, NULL, false}, STATUS_BAD_VALUE,
+    {{.type = "words", .entries = {"t"}, .unknown = "skip"}, STATUS_BAD_VALUE,
+     "'unknown' has no place for type 'words', only for 'characters' and 'bpe'"},
+    {{.type = "characters", .entries = {"t"}, .unk = "t", .unknown = "fold"}, STATUS_BAD_VALUE,
+     "'unknown' has no use beside 'unk_token': leave one of them out"},
+    {{.type = "characters", .entries = {"t"}, .unknown = "drop"}, STATUS_BAD_VALUE,
+     "'unknown' is 'drop', expected refuse, skip or fold"},
+    {{"bytes", {NULL}, NULL, NULL, NULL, true, NULL}, STATUS_BAD_VALUE,
+     "'lowercase' has no place for type 'bytes', only for 'characters' and 'words'"},
+    {{"bytes", {NULL}, "a", NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
      "'unk_token' has no use: every byte has an id"},
-    {{"bytes", {NULL}, NULL, "<s>", NULL, false}, STATUS_BAD_VALUE,
+    {{"bytes", {NULL}, NULL, "<s>", NULL, false, NULL}, STATUS_BAD_VALUE,
      "'bos_token' is '<s>', which is not in the vocabulary"},
-    {{"words", {"a", "b", "a"}, NULL, NULL, NULL, false}, STATUS_BAD_VALUE,
+    {{"words", {"a", "b", "a"}, NULL, NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
      "vocabulary: entries 0 and 2 are both 'a'"},
-    {{"words", {"a", ""}, NULL, NULL, NULL, false}, STATUS_BAD_VALUE,
+    {{"words", {"a", ""}, NULL, NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
      "vocabulary: entry 1 is empty"},
-    {{"words", {"a", "b\xff"}, NULL, NULL, NULL, false}, STATUS_BAD_FORMAT,
+    {{"words", {"a", "b\xff"}, NULL, NULL, NULL, false, NULL}, STATUS_BAD_FORMAT,
      "vocabulary: entry 1 is not UTF-8 at its byte 1"},
-    {{"words", {"a", "b"}, "c", NULL, NULL, false}, STATUS_BAD_VALUE,
+    {{"words", {"a", "b"}, "c", NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
      "'unk_token' is 'c', which is not in the vocabulary"},
-    {{"words", {"a", "b"}, "a", NULL, "a", false}, STATUS_BAD_VALUE,
+    {{"words", {"a", "b"}, "a", NULL, "a", false, NULL}, STATUS_BAD_VALUE,
      "'unk_token' is also 'eos_token', expected a token of its own"},
 };
 
@@ -215,9 +277,24 @@ START_TEST(broken_vocabularies_are_refused)
 }
 END_TEST
 
+START_TEST(letters_may_be_lowered)
+{
+    const struct sketch sketch = {"characters", {"<s>", "a", "b"}, NULL, "<s>", NULL, true, NULL};
+    struct tokenizer *tokenizer;
+    int32_t *ids;
+    size_t n;
+    ck_assert_int_eq(make(&sketch, &tokenizer, NULL), STATUS_OK);
+    ck_assert_int_eq(tokenizer_encode(tokenizer, "aBA", 3, 8, &ids, &n, NULL), STATUS_OK);
+    ck_assert_uint_eq(n, 3);
+    ck_assert(ids[0] == 1 && ids[1] == 2 && ids[2] == 1);
+    memory_free(ids);
+    tokenizer_free(tokenizer);
+}
+END_TEST
+
 START_TEST(one_token_may_begin_and_end)
 {
-    const struct sketch sketch = {"characters", {".", "a"}, NULL, ".", ".", false};
+    const struct sketch sketch = {"characters", {".", "a"}, NULL, ".", ".", false, NULL};
     struct tokenizer *tokenizer;
     ck_assert_int_eq(make(&sketch, &tokenizer, NULL), STATUS_OK);
     ck_assert_int_eq(tokenizer_bos(tokenizer), 0);
@@ -274,13 +351,16 @@ Suite *tokenizer_suite(void)
     TCase *core = tcase_create("texts and ids");
     tcase_add_loop_test(core, texts_become_ids, 0, sizeof encodings / sizeof *encodings);
     tcase_add_loop_test(core, what_has_no_id_is_named, 0, sizeof refusals / sizeof *refusals);
+    tcase_add_test(core, what_is_lost_is_told);
     tcase_add_loop_test(core, ids_become_text, 0, sizeof decodings / sizeof *decodings);
     suite_add_tcase(suite, core);
     TCase *vocabulary = tcase_create("vocabularies");
+    tcase_add_test(vocabulary, the_first_token_has_a_length);
     tcase_add_test(vocabulary, facts_are_told);
     tcase_add_loop_test(vocabulary, broken_vocabularies_are_refused, 0,
                         sizeof broken / sizeof *broken);
     tcase_add_test(vocabulary, one_token_may_begin_and_end);
+    tcase_add_test(vocabulary, letters_may_be_lowered);
     tcase_add_test(vocabulary, a_zero_byte_is_a_character);
     tcase_add_test(vocabulary, no_memory_is_survived_everywhere);
     suite_add_tcase(suite, vocabulary);

@@ -1,12 +1,12 @@
 /* stop and transcript: stop strings across every cut into tokens, code points put together from bytes,
  * and what a reader may see at each moment. */
-#include "models/transcript.h"
+#include "models/generation/transcript.h"
 
 #include <check.h>
 #include <string.h>
 
-#include "models/random.h"
-#include "models/utf8.h"
+#include "models/jobs/random.h"
+#include "models/text/utf8.h"
 #include "tests/support/jobs.h"
 
 /* ---- helpers ---- */

@@ -1,86 +1,34 @@
-"""numbers: goes on with a number sequence: 6, 7, 8 -> 9 and 2, 4, 8 -> 16.
+"""numbers: goes on with a number sequence: 6, 7, 8 -> 9 and 2, 4, 8 -> 16, and says how sure it is where no rule is exact.
 
 Data: generated here, nothing to download (--data is not used). Families: arithmetic, geometric, alternating,
-Fibonacci-like, squares (any quadratic), periodic. A checksum of a sequence's parameters decides whether it
-may be trained on or is held out, so no sequence is in both parts.
+Fibonacci-like, squares (any quadratic), periodic, and sequences of no rule. A checksum of a sequence's parameters decides
+whether it may be trained on or is held out, so no sequence is in both parts.
 
-A mixture of experts (Jacobs et al., 1991): ten simple continuations are always there (the line through the
-last two terms, their sum, the term six back, ...), and the LSTM chooses among them. What it sees of a
-sequence is how well each continuation has foretold each term so far, so the choice is the same at any size of
-number. Exact rules need exact continuations: an LSTM that writes the next number itself stays a few per cent
-off.
+A sequence that follows a rule exactly goes on by it (`rules` in the bundle's output): the rules are models/forecast/rules.c,
+which is compiled and called here, so that the figures below are those of the server. For all other sequences plain methods
+say what comes next, and an LSTM weighs them by how well each has foretold the terms so far, and gives quantiles:
+zoo/candidates.py. It is trained on the same families with noise from a thousandth of their step to twice it.
 """
 
-import math
+import ctypes
 import pathlib
 import random
+import subprocess
 import sys
+import tempfile
 import zlib
 
 import numpy
 import torch
-from torch import nn
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import candidates
 import recipe
 
-HIDDEN, BATCH, STEPS, RATE, AHEAD, LONGEST = 64, 256, 100, 4e-3, 5, 32
-SHARPNESS = 3  # of the finished choice: 0.3 % of a continuation that is far off would already cost a per cent
-LAGS = 6
-BASIS = [{"lag": k} for k in range(LAGS)] + ["linear", "quadratic", "sum", "geometric"]
-FORECAST = {
-    "context_length": 64,
-    "scaling": {"type": "mean_abs"},
-    "inputs": ["position"] + [{"error": k} for k in range(len(BASIS))],
-    "output": {"type": "mean", "basis": BASIS, "weights": "softmax"},
-    "num_samples": 1,
-}
-
-
-def continuations(z):
-    """What each entry of the basis says of the next term, after every term of z [B, T]: [B, T, basis]; and
-    how many terms each of them looks at."""
-    def back(k):
-        return numpy.pad(z, ((0, 0), (k, 0)))[:, :z.shape[1]]
-    before = back(1)
-    usable = numpy.abs(before) >= 1e-6
-    limit = 64 * numpy.maximum(numpy.abs(z), numpy.abs(before))
-    ratio = z / numpy.where(usable, before, 1.0)
-    geometric = numpy.where(usable, numpy.clip(z * ratio, -limit, limit), 0.0)
-    values = [back(k) for k in range(LAGS)] + [2 * z - before, 3 * z - 3 * before + back(2), z + before,
-                                               geometric]
-    return numpy.stack(values, 2), [k + 1 for k in range(LAGS)] + [2, 3, 2, 2]
-
-
-def features(z):
-    """The inputs of docs/bundle-format.md: the position, and how well each continuation foretold each
-    term."""
-    foretold, spans = continuations(z)
-    before = numpy.pad(z, ((0, 0), (1, 0)))[:, :-1]
-    size = (numpy.abs(z) + numpy.abs(before) + 1e-6)[:, :, None]
-    miss = numpy.abs(z[:, 1:, None] - foretold[:, :-1]) / size[:, 1:]
-    well = numpy.clip(-numpy.log10(miss + 1e-5) / 5, -1, 1)
-    well = numpy.pad(well, ((0, 0), (1, 0), (0, 0)))
-    for k, span in enumerate(spans):
-        well[:, :span, k] = 0
-    position = numpy.broadcast_to(numpy.minimum(numpy.arange(z.shape[1]), 64) / 64, z.shape)[:, :, None]
-    return torch.from_numpy(numpy.concatenate([position, well], 2).astype(numpy.float32))
-
-
-class Model(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.lstm = nn.LSTM(1 + len(BASIS), HIDDEN, batch_first=True)
-        self.output = nn.Linear(HIDDEN, len(BASIS))
-
-    def forward(self, x):
-        return self.output(self.lstm(x)[0])
-
-
-NETWORK = [
-    {"type": "lstm", "prefix": "lstm", "input_size": 1 + len(BASIS), "hidden_size": HIDDEN},
-    {"type": "linear", "prefix": "output", "in_features": HIDDEN, "out_features": len(BASIS)},
-]
+LEVELS = [0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975]
+HIDDEN, BATCH, STEPS, RATE, AHEAD, LONGEST, WINDOW, LAGS = 32, 64, 100, 3e-3, 5, 32, 32, 6
+FORECAST = {"context_length": 64, "window": WINDOW,
+            "output": {"type": "candidates", "rules": True, "levels": LEVELS}}
 
 
 def number(limit):
@@ -140,58 +88,110 @@ def draw(family, held, length):
             return [x * unit for x in terms], needed
 
 
+def noisy(held):
+    """Terms with noise, the context [:-AHEAD] and what comes; noise that no rule survives."""
+    kind = random.random()
+    if kind < 0.8:
+        terms, _ = draw(random.choice(list(FAMILIES)), held, random.randint(2, LONGEST))
+        step = numpy.abs(numpy.diff(terms[:-AHEAD])).mean() or 1.0
+        noise = numpy.random.randn(len(terms)) * step * 10 ** random.uniform(-3, 0.3)
+        if terms[-1] > 0 and random.random() < 0.3:
+            return terms * numpy.exp(noise / numpy.abs(terms).max())
+        return terms + noise
+    walk = numpy.random.randn(random.randint(2, LONGEST) + AHEAD)
+    return (numpy.cumsum(walk) if kind < 0.9 else walk + random.uniform(-5, 20)) * 10 ** random.uniform(-1, 3)
+
+
 def batch():
-    """Scaled sequences z [B, T], and which continuations are right of the next term [B, T - 1, basis], all of
-    them 0 where the rule cannot be known yet. Past the context the terms that the network sees are a little
-    off, as its own answers will be, so that it learns to hold on to the rule it has found."""
-    length, rows, known = random.randint(3, LONGEST), [], []
+    """Features, paths, errors and targets of one number of terms."""
+    length, rows = random.randint(2, LONGEST), []
     while len(rows) < BATCH:
-        terms, needed = draw(random.choice(list(FAMILIES)), False, length)
-        if len(terms) == length + AHEAD:
-            rows.append(terms)
-            known.append([t + 1 >= needed for t in range(len(terms) - 1)])
-    x = numpy.array(rows)
-    z = x / numpy.maximum(numpy.abs(x[:, :length]).mean(1, keepdims=True), 1e-6)
-    foretold, _ = continuations(z)
-    size = numpy.abs(z[:, 1:]) + numpy.abs(z[:, :-1]) + 1e-6
-    right = numpy.abs(foretold[:, :-1] - z[:, 1:, None]) < 1e-7 * size[:, :, None]
-    right &= numpy.array(known)[:, :, None]
-    noise = 10 ** numpy.random.uniform(-6, -2.3, (BATCH, 1)) * numpy.random.randn(*z.shape)
-    noise[:, :length] = 0
-    return z * (1 + noise), torch.from_numpy(right)
+        terms = numpy.array(noisy(False))
+        if len(terms) < length + AHEAD:
+            continue
+        row = candidates.prepared(terms[-length - AHEAD:-AHEAD], terms[-AHEAD:], 0, AHEAD, WINDOW)
+        if row is not None:
+            rows.append(row)
+    return [torch.tensor(numpy.stack(column), dtype=torch.float32) for column in zip(*rows)]
 
 
 def train(model, args):
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.03)
     schedule = recipe.warm_cosine(optimizer, args.epochs * STEPS)
-    progress = recipe.Progress(args.epochs, STEPS)
-    done = recipe.load_checkpoint(args.checkpoint, model, optimizer, schedule)
+    progress, average = recipe.Progress(args.epochs, STEPS), recipe.Average(model)
+    done = recipe.load_checkpoint(args.checkpoint, model, optimizer, schedule, average)
     for epoch in range(done, args.epochs):
-        model.train()
         for step in range(STEPS):
-            z, right = batch()
-            chances = model(features(z[:, :-1])).log_softmax(2)
-            known = right.any(2)
-            loss = -chances.masked_fill(~right, -math.inf).logsumexp(2)[known].mean()
+            loss = candidates.loss_of(model, batch())
             recipe.descend(loss, model, optimizer, schedule)
+            average.update(model)
             progress.step(epoch, step, loss.item())
         progress.epoch(epoch)
-        recipe.save_checkpoint(args.checkpoint, epoch + 1, model, optimizer, schedule)
-    with torch.no_grad():
-        model.output.weight *= SHARPNESS
-        model.output.bias *= SHARPNESS
+        recipe.save_checkpoint(args.checkpoint, epoch + 1, model, optimizer, schedule, average)
+    model.load_state_dict(average.weights)
 
 
-@torch.no_grad()
-def walk(model, context, horizon):
-    """Go on from the context with the model's own answers, as the server does."""
-    z = numpy.array([context], dtype=float)
-    scale = max(numpy.abs(z).mean(), 1e-6)
-    z /= scale
+def cover(model, held, count):
+    """Share of the values to come that lie in the 80 % interval, of sequences with noise."""
+    inside = []
+    for _ in range(count):
+        terms = numpy.array(noisy(held))
+        at = walk(model, terms[:-AHEAD], AHEAD)
+        inside.append(((at[:, LEVELS.index(0.1)] <= terms[-AHEAD:]) & (terms[-AHEAD:] <= at[:, LEVELS.index(0.9)])).mean())
+    return numpy.mean(inside)
+
+
+def calibrate(model, count=400):
+    """Widen the quantiles step by step until 80 % intervals cover 0.80 of sequences as in training."""
+    model.eval()
+    for _ in range(30):
+        covered = cover(model, False, count)
+        print(f"cover of the 80 % interval: {covered:.3f}", flush=True)
+        if covered >= 0.80:
+            break
+        candidates.widen(model, 1.05)
+
+
+class Rule(ctypes.Structure):
+    """struct rule"""
+    _fields_ = [("kind", ctypes.c_int), ("lag", ctypes.c_size_t), ("a", ctypes.c_double), ("b", ctypes.c_double)]
+
+
+def compiled():
+    """The server's rules as a library, in a folder that goes when Python does."""
+    root, folder = pathlib.Path(__file__).resolve().parent.parent.parent, tempfile.TemporaryDirectory()
+    target = pathlib.Path(folder.name) / "rules.so"
+    subprocess.run(["cc", "-std=c11", "-O2", "-shared", "-fPIC", f"-I{root}", "-o", target,
+                    root / "models/forecast/rules.c", "-lm"], check=True)
+    library = ctypes.CDLL(str(target))
+    library.rules_find.restype, library.rules_span.restype = ctypes.c_bool, ctypes.c_size_t
+    library.rules_next.restype = library.rules_round.restype = ctypes.c_double
+    library.rules_round.argtypes = [ctypes.c_double]
+    library.folder = folder
+    return library
+
+
+RULES = compiled()
+
+
+def by_rule(context, horizon):
+    """What follows the context by the rule that it follows, or None."""
+    rule, terms = Rule(), [RULES.rules_round(float(x)) for x in context]
+    if not RULES.rules_find((ctypes.c_double * len(terms))(*terms), ctypes.c_size_t(len(terms)), ctypes.byref(rule)):
+        return None
+    span = RULES.rules_span(ctypes.byref(rule))
     for _ in range(horizon):
-        weights = model(features(z))[0, -1].double().softmax(0).numpy()
-        z = numpy.append(z, [[weights @ continuations(z)[0][0, -1]]], 1)
-    return z[0, len(context):] * scale
+        last = [terms[-1 - k] if k < len(terms) else 0.0 for k in range(span)]
+        terms.append(RULES.rules_round(RULES.rules_next(ctypes.byref(rule), (ctypes.c_double * span)(*last))))
+    return numpy.array(terms[len(context):])
+
+
+def walk(model, context, horizon):
+    """Values at all levels [horizon, levels]: by the rule of the context, or else by the network, as the server does."""
+    ruled = by_rule(context, horizon)
+    if ruled is not None:
+        return numpy.repeat(ruled[:, None], len(LEVELS), 1)
+    return candidates.forecast(model, context, 0, horizon, WINDOW)
 
 
 def held_out(each=500):
@@ -218,44 +218,60 @@ def rates(sequences, answers):
 
 def evaluate(model):
     model.eval()
-    rows, total = [], 0
+    rows, total, middle = [], 0, LEVELS.index(0.5)
     for name, sequences in held_out().items():
-        first, fifth = rates(sequences, [walk(model, terms[:-AHEAD], AHEAD) for terms in sequences])
+        first, fifth = rates(sequences, [walk(model, terms[:-AHEAD], AHEAD)[:, middle] for terms in sequences])
         rows.append((first, fifth))
         total += len(sequences)
         print(f"  {name}: next within 1 % {first / len(sequences):.3f}, fifth within 5 % {fifth / len(sequences):.3f}")
     print(f"held out: next within 1 % {sum(r[0] for r in rows) / total:.4f}, "
           f"fifth within 5 % {sum(r[1] for r in rows) / total:.4f}, on {total} sequences")
-    for context in ([6, 7, 8], [2, 4, 8], [1, 1, 2, 3, 5], [1, 4, 9, 16], [5, 5, 5], [3, 1, 3, 1],
-                    [10, 7, 4]):
-        print(f"  {context} -> {', '.join(f'{x:.4g}' for x in walk(model, context, AHEAD))}")
+    evaluate_noise(model)
+    for context in ([5], [4, 4], [6, 7, 8], [2, 4, 8], [1, 1, 2, 3, 5], [1, 4, 9, 16], [3, 1, 3, 1], [10, 7, 4],
+                    [1, 3, 7, 15], [1, 8, 27, 64, 125], [1, 10, 2, 20, 3, 30], [1, -2, 3, -4], [2, 3, 5, 7, 11],
+                    [1.1, 1.9, 3.2, 3.9, 5.1]):
+        at = walk(model, context, AHEAD)
+        print(f"  {context} -> {', '.join(f'{x:.4g}' for x in at[:, middle])}; the next in 80 %: "
+              f"{at[0, LEVELS.index(0.1)]:.4g} to {at[0, LEVELS.index(0.9)]:.4g}")
 
 
-def golden_case(series):
-    z = numpy.array([series], dtype=float)
-    z /= max(numpy.abs(z).mean(), 1e-6)
-    return series, [[round(x, 7) for x in row] for row in features(z)[0].tolist()]
+def evaluate_noise(model):
+    """Held-out sequences with noise: error beside that of the last term and of the line, and cover of the 80 % interval."""
+    random.seed(4712)
+    numpy.random.seed(4712)
+    errors = []
+    for _ in range(1000):
+        terms = numpy.array(noisy(True))
+        context, truth, ahead = terms[:-AHEAD], terms[-AHEAD:], numpy.arange(1, AHEAD + 1)
+        line = numpy.polyval(numpy.polyfit(numpy.arange(len(context)), context, 1), len(context) - 1 + ahead)
+        answers = walk(model, context, AHEAD)[:, LEVELS.index(0.5)], context[-1], line
+        errors.append([numpy.abs(x - truth).mean() / numpy.abs(numpy.diff(terms)).mean() for x in answers])
+    print("with noise: median error in steps {:.3f}, of the last term {:.3f}, of the line {:.3f}; ".format(*numpy.median(errors, 0)) +
+          f"cover of the 80 % interval {cover(model, True, 1000):.3f}")
 
 
 def main():
-    args = recipe.arguments(__doc__, "", epochs=20)
-    model, out = Model(), recipe.folder(args, __file__)
+    args = recipe.arguments(__doc__, "", epochs=60)
+    model, out = candidates.Weigher(LEVELS, HIDDEN), recipe.folder(args, __file__)
     if args.evaluate:
         recipe.load_bundle(model, out)
     else:
         train(model, args)
+        calibrate(model)
         config = {
             "task": "forecasting",
-            "description": "Goes on with number sequences: arithmetic, geometric, alternating, Fibonacci-like, quadratic "
-                           "and periodic ones.",
+            "description": "Goes on with number sequences: arithmetic, geometric, alternating, Fibonacci-like, quadratic, "
+                           "periodic and noisy ones.",
             "license": "CC0-1.0",
             "training_data": "generated by the recipe",
             "precision": "int8",
-            "network": NETWORK,
+            "network": model.network(),
             "forecast": FORECAST,
         }
-        examples = [[6, 7, 8], [2, 4, 8], [1, 1, 2, 3, 5], [1, 4, 9, 16], [0.5, -3, 0.5, -3]]
-        recipe.write_bundle(out, model, config, [golden_case(e) for e in examples], dtype=torch.float32)
+        examples = [[6, 7, 8], [2, 4, 8], [1, 1, 2, 3, 5], [1, 4, 9, 16.5], [0.5, -3, 0.5, -3.25], [7],
+                    [1000000001, 1000000002, 1000000003, 1000000004]]
+        cases = [(e, [[round(float(x), 7) for x in row] for row in candidates.make(e, 0, candidates.GOLDEN_HORIZON, WINDOW)[0]]) for e in examples]
+        recipe.write_bundle(out, model, config, cases)
     evaluate(model)
 
 

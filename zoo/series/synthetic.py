@@ -101,8 +101,64 @@ def counts(n):
     return np.random.poisson(np.exp(np.random.uniform(0, 3) + season + 0.3 * trend(n))).astype(float)
 
 
+def pulse_season(n):
+    """Flat but for one or a few steps of each cycle, sharp: a job that runs every day."""
+    period = np.random.choice([4, 5, 7, 8, 12, 24, 24, 24])
+    shape = np.where(np.random.rand(period) < 1.5 / period, np.random.uniform(1, 5), 0.0)
+    shape[np.random.randint(period)] = np.random.uniform(2, 6)
+    return np.resize(shape, n) + np.random.choice([0, 0.02, 0.1, 0.3]) * np.random.randn(n)
+
+
+def clean(n):
+    """No noise at all, or hardly any: a rule that should be followed."""
+    t, kind = np.arange(n), np.random.randint(7)
+    period = np.random.choice([2, 3, 4, 5, 6, 7, 7, 9, 10, 12, 12, 24, 24])
+    if kind == 0:
+        x = np.random.randint(-20, 20) + np.random.choice([1, 2, 5, -1, 0.5]) * t
+    elif kind == 1:
+        x = np.random.uniform(1, 100) * (1 + np.random.uniform(-0.1, 0.15)) ** np.minimum(t, 120)
+    elif kind == 2:
+        x = np.sin(2 * np.pi * t / period + np.random.rand() * 6) + np.random.choice([0, 3])
+    elif kind == 3:
+        x = np.resize(np.random.randn(period), n) + np.random.choice([0, 0.1]) * t
+    elif kind == 4:
+        x = (10 + np.random.uniform(0, 1) * t) * (1 + 0.3 * np.sin(2 * np.pi * t / period))
+    elif kind == 5:
+        x = 1 - np.random.uniform(0.7, 0.95) ** t
+    else:
+        x = np.full(n, np.random.randint(1, 50), float)
+    return x + np.random.choice([0, 0, 0, 0.01]) * np.std(x) * np.random.randn(n)
+
+
+def daylight(n):
+    """Nought at night: solar power, visits of a shop, with days that differ."""
+    period = np.random.choice([24, 24, 12, 48])
+    day = np.maximum(0, np.sin(2 * np.pi * np.arange(n) / period + np.random.rand() * 6) + np.random.uniform(-0.4, 0.4))
+    strength = np.repeat(np.random.uniform(np.random.uniform(0.1, 1), 1, n // period + 1), period)[:n]
+    return day * strength * np.exp(np.random.choice([0, 0.05, 0.2]) * np.random.randn(n))
+
+
+def growing(n):
+    """Growth by a rate that itself wanders, with or without a season."""
+    rate = np.random.uniform(-0.03, 0.06) + np.cumsum(np.random.randn(n)) * np.random.choice([0, 0.001, 0.003])
+    level = np.cumsum(np.clip(rate, -0.1, 0.12))
+    season = np.random.choice([0, 0.1, 0.3]) * smooth_season(n, np.random.choice(PERIODS))
+    return np.exp(np.clip(level, -8, 8) + season + np.random.choice([0.005, 0.02, 0.08]) * np.random.randn(n))
+
+
+def hourly_weekly(n):
+    """A day within a week: weekends differ, the level wanders."""
+    day, week = smooth_season(24, 24), np.repeat(np.random.randn(7) * np.random.uniform(0.1, 0.8), 24)
+    shape = np.resize(day, 168) * np.repeat(np.random.uniform(0.5, 1, 7), 24) + week
+    start = np.random.randint(168)
+    x = np.resize(np.roll(shape, start), n) + np.random.choice([0, 1, 2]) * trend(n)
+    e = noise(n) * np.random.choice([0.05, 0.15, 0.4])
+    return x + e if np.random.rand() < 0.5 else np.exp(0.4 * (x + e))
+
+
 TRAINING = [additive, additive, additive, multiplicative, multiplicative, multiplicative, two_seasons, walk,
-            autoregressive, autoregressive, shifting, intermittent, counts]
+            autoregressive, autoregressive, shifting, intermittent, counts, pulse_season, pulse_season, clean, clean,
+            daylight, growing, growing, hourly_weekly, hourly_weekly]
 
 
 def square_season(n):

@@ -117,7 +117,7 @@ def characters():
 
 
 def raw_bytes():
-    generation("tiny-bytes", 2, range(256), {"type": "bytes"},
+    generation("tiny-bytes", 2, range(256), {"type": "bytes", "accepts_token_ids": True},
                [(text, list(text.encode())) for text in ("ab", "é€", "0")], hidden=8)
 
 

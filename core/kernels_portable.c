@@ -1,8 +1,0 @@
-/* Kernels in C for any machine: the set that is active before another is chosen. */
-#include "core/kernel_sets.h"
-#include "core/vector_portable.h"
-
-#define KERNELS       kernels_portable
-#define KERNELS_NAME  "portable"
-#define KERNELS_FUSED false
-#include "core/kernel_body.h"

@@ -1,0 +1,237 @@
+/* attention: a weighted mean of the rows of a memory, for each step.
+ *
+ * q is the input row, m_s row s of the sequence's memory (struct memory), S its rows:
+ *
+ *     dot        e_s = q . m_s                            Luong, Pham, Manning 2015, "dot"
+ *     general    e_s = q . (W m_s)                        the same, "general"
+ *     additive   e_s = v . tanh(W_q q + W_k m_s)          Bahdanau, Cho, Bengio 2015, A.1.2
+ *     a = softmax(e)                                      over s < S
+ *     out = sum_s a_s m_s
+ *
+ * scaled: dot and general divide e by the square root of the query's size, as
+ * torch.nn.functional.scaled_dot_product_attention does.
+ *
+ * W m_s and W_k m_s, the keys, are made once for each memory (derive). The softmax is made in one pass over
+ * blocks of rows: the sums so far are scaled down whenever a larger e turns up (Milakov, Gimelshein, "Online
+ * normalizer calculation for softmax", 2018), so no row of S scores is kept anywhere. The order of all sums
+ * depends on S alone. */
+#include <math.h>
+#include <string.h>
+
+#include "core/base/memory.h"
+#include "core/network/layer.h"
+
+enum { SCORE, QUERY_SIZE, MEMORY_SIZE, ATTENTION_SIZE, HAS_BIAS, SCALED }; /* keys' order */
+enum score { DOT, GENERAL, ADDITIVE };                                    /* index into scores */
+enum { BLOCK = 32, LANES = 16 };
+
+static const char *const scores[] = {"dot", "general", "additive", NULL};
+
+static const struct layer_key keys[] = {
+    {.name = "score", .kind = KEY_CHOICE, .required = true, .choices = scores},
+    {.name = "query_size", .kind = KEY_SIZE, .required = true, .minimum = 1, .maximum = LAYER_MAX_SIZE},
+    {.name = "memory_size", .kind = KEY_SIZE, .required = true, .minimum = 1, .maximum = LAYER_MAX_SIZE},
+    {.name = "attention_size", .kind = KEY_SIZE, .maximum = LAYER_MAX_SIZE},
+    {.name = "bias", .kind = KEY_BOOLEAN},
+    {.name = "scaled", .kind = KEY_BOOLEAN},
+    {.name = NULL},
+};
+
+struct attention {
+    struct layer layer;
+    enum score score;
+    size_t A;             /* floats of a key */
+    float scale;
+    struct matrix *query; /* additive: W_q [A, query_size] and bias */
+    struct matrix *key;   /* general: W [query_size, memory_size]; additive: W_k [A, memory_size] and bias */
+    float *energy;        /* additive: v [A] */
+    void (*tanh)(size_t n, const float *x, float *y); /* of the kernel set active at load */
+};
+
+static void attention_free(struct layer *layer)
+{
+    struct attention *a = (struct attention *)layer;
+    if (!a) return;
+    matrix_free(a->query);
+    matrix_free(a->key);
+    memory_free(a->energy);
+    memory_free(a);
+}
+
+/* Tensors "{stem}weight" [rows, columns] and, if wanted, "{stem}bias", as a matrix that reads any numbers. */
+static enum status take(const struct layer_spec *spec, const struct layer_context *context, const char *stem,
+                        size_t rows, size_t columns, struct matrix **out, struct error *err)
+{
+    bool is_query = !strcmp(stem, "query"), is_key = !strcmp(stem, "key");
+    const char *weight_name = is_query ? "query.weight" : is_key ? "key.weight" : "weight";
+    const char *bias_name = is_query ? "query.bias" : is_key ? "key.bias" : "bias";
+    float *weight = NULL, *bias = NULL;
+    enum status status = layer_take(spec, context, weight_name, rows, columns, &weight, err);
+    if (status == STATUS_OK && spec->values[HAS_BIAS])
+        status = layer_take(spec, context, bias_name, rows, 0, &bias, err);
+    if (status == STATUS_OK)
+        status = layer_matrix(spec, context, weight_name, weight, bias, rows, columns,
+                              layer_precision(context->precision, false, columns), out, err);
+    memory_free(weight);
+    memory_free(bias);
+    return status;
+}
+
+static enum status check_keys(const struct layer_spec *spec, struct error *err)
+{
+    const long *v = spec->values;
+    const char *wrong = NULL;
+    bool is_additive = v[SCORE] == ADDITIVE;
+    if (v[SCORE] == DOT && v[QUERY_SIZE] != v[MEMORY_SIZE])
+        return error_set(err, STATUS_BAD_VALUE,
+                         "attention '%s': query_size is %ld and memory_size %ld, but score 'dot' needs them "
+                         "equal", spec->prefix, v[QUERY_SIZE], v[MEMORY_SIZE]);
+    if (is_additive && !v[ATTENTION_SIZE]) wrong = "attention_size is missing, which score 'additive' needs";
+    if (!is_additive && v[ATTENTION_SIZE]) wrong = "attention_size is given, which only score 'additive' has";
+    if (is_additive && v[SCALED]) wrong = "scaled is true, which score 'additive' cannot be";
+    if (v[SCORE] == DOT && v[HAS_BIAS]) wrong = "bias is true, but score 'dot' has no weights";
+    if (!wrong) return STATUS_OK;
+    return error_set(err, STATUS_BAD_VALUE, "attention '%s': %s", spec->prefix, wrong);
+}
+
+static enum status take_weights(const struct layer_spec *spec, const struct layer_context *context,
+                                struct attention *a, struct error *err)
+{
+    size_t Q = a->layer.input_size, M = a->layer.memory_size;
+    if (a->score == DOT) return STATUS_OK;
+    if (a->score == GENERAL) return take(spec, context, "", Q, M, &a->key, err);
+    enum status status = take(spec, context, "query", a->A, Q, &a->query, err);
+    if (status == STATUS_OK) status = take(spec, context, "key", a->A, M, &a->key, err);
+    if (status == STATUS_OK) status = layer_take(spec, context, "energy.weight", 1, a->A, &a->energy, err);
+    layer_keep(context, 1, a->A);
+    return status;
+}
+
+static enum status build(const struct layer_spec *spec, const struct layer_context *context,
+                         struct layer **out, struct error *err)
+{
+    const long *v = spec->values;
+    enum status status = check_keys(spec, err);
+    if (status != STATUS_OK) return status;
+    struct attention *a = memory_new(1, sizeof *a);
+    if (!a) return error_set(err, STATUS_NO_MEMORY, "attention '%s': no memory", spec->prefix);
+    size_t Q = (size_t)v[QUERY_SIZE], M = (size_t)v[MEMORY_SIZE];
+    a->score = (enum score)v[SCORE];
+    a->A = a->score == ADDITIVE ? (size_t)v[ATTENTION_SIZE] : Q;
+    a->scale = v[SCALED] ? 1.0f / sqrtf((float)Q) : 1.0f;
+    a->tanh = kernels_active()->tanh;
+    a->layer = (struct layer){.type = spec->type, .input_size = Q, .output_size = M, .forward_size = M,
+                              .memory_size = M, .memory_floats = a->score == DOT ? 0 : a->A};
+    status = take_weights(spec, context, a, err);
+    if (status == STATUS_OK) *out = &a->layer;
+    else attention_free(&a->layer);
+    return status;
+}
+
+static void derive(const struct layer *layer, const struct memory *memory, struct team *team, float *out)
+{
+    const struct attention *a = (const struct attention *)layer;
+    struct operand A = {.values = memory->rows, .values_stride = layer->memory_size};
+    struct target C = {.C = out, .stride = a->A};
+    team_multiply(team, a->key, memory->S, &A, &C);
+}
+
+/* Queries of all rows, then a row for tanh. */
+static size_t scratch_floats(const struct layer *layer, size_t R, size_t B)
+{
+    const struct attention *a = (const struct attention *)layer;
+    (void)B;
+    return a->score == ADDITIVE ? layer_round(R * a->A) + layer_round(a->A) : 0;
+}
+
+/* In LANES sums side by side, which the compiler makes vectors of, then added up from the first to the
+ * last. */
+static float dot(size_t n, const float *x, const float *y)
+{
+    float sums[LANES] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t k = 0; k < LANES; k++) sums[k] += x[i + k] * y[i + k];
+    for (; i < n; i++) sums[i % LANES] += x[i] * y[i];
+    for (size_t k = 0; k < LANES; k++) sum += sums[k];
+    return sum;
+}
+
+static float score_of(const struct attention *a, const float *query, const float *key, float *row)
+{
+    if (a->score != ADDITIVE) return a->scale * dot(a->A, query, key);
+    for (size_t i = 0; i < a->A; i++) row[i] = query[i] + key[i];
+    a->tanh(a->A, row, row);
+    return dot(a->A, a->energy, row);
+}
+
+/* The mean of the memory's rows for one query. */
+static void attend(const struct attention *a, const float *query, const struct memory *memory,
+                   const float *keys_at, float *row, float *out)
+{
+    size_t M = a->layer.memory_size;
+    float e[BLOCK], most = -INFINITY, sum = 0;
+    memset(out, 0, M * sizeof *out);
+    for (size_t first = 0; first < memory->S; first += BLOCK) {
+        size_t n = memory->S - first < BLOCK ? memory->S - first : BLOCK;
+        float before = most;
+        for (size_t s = 0; s < n; s++) {
+            e[s] = score_of(a, query, keys_at + (first + s) * a->A, row);
+            if (memory->weights) memory->weights[first + s] = e[s];
+            most = e[s] > most ? e[s] : most;
+        }
+        float shrink = first ? expf(before - most) : 0;
+        sum *= shrink;
+        for (size_t i = 0; i < M; i++) out[i] *= shrink;
+        for (size_t s = 0; s < n; s++) {
+            const float *m = memory->rows + (first + s) * M, weight = expf(e[s] - most);
+            sum += weight;
+            for (size_t i = 0; i < M; i++) out[i] += weight * m[i];
+        }
+    }
+    for (size_t i = 0; i < M; i++) out[i] /= sum;
+    for (size_t s = 0; memory->weights && s < memory->S; s++)
+        memory->weights[s] = expf(memory->weights[s] - most) / sum;
+}
+
+static void run(const struct layer *layer, const struct turn *turn, const float *in, float *out,
+                float *scratch)
+{
+    const struct attention *a = (const struct attention *)layer;
+    size_t R = turn->R, size = a->A;
+    float *row = scratch;
+    if (a->query) {
+        struct operand A = {.values = in, .values_stride = layer->input_size};
+        struct target C = {.C = scratch, .stride = size};
+        team_multiply(turn->team, a->query, R, &A, &C);
+        in = scratch;
+        row = scratch + layer_round(R * size);
+    }
+    for (size_t t = 0; t < turn->T; t++)
+        for (size_t b = 0; b < turn->alive[t]; b++) {
+            const struct memory *memory = turn->memories[b];
+            size_t r = turn->first[t] + b;
+            const float *keys_at = a->key ? memory->derived + memory->S * layer->memory_offset : memory->rows;
+            attend(a, in + r * size, memory, keys_at, row, out + r * layer->output_size);
+        }
+}
+
+static size_t bytes(const struct layer *layer)
+{
+    const struct attention *a = (const struct attention *)layer;
+    size_t sum = a->energy ? a->A * sizeof(float) : 0;
+    if (a->query) sum += matrix_bytes(a->query);
+    return a->key ? sum + matrix_bytes(a->key) : sum;
+}
+
+const struct layer_type layer_attention = {
+    .name = "attention",
+    .has_prefix = true,
+    .keys = keys,
+    .build = build,
+    .free = attention_free,
+    .scratch_floats = scratch_floats,
+    .run = run,
+    .derive = derive,
+    .bytes = bytes,
+};

@@ -1,0 +1,199 @@
+/* norm: what brings the numbers of a step to one scale, each step by itself. w and b are tensors, e is eps.
+ *
+ *   layer_norm   y = (x - mean) / sqrt(var + e) * w + b          over all numbers of a step (Ba et al., 2016)
+ *   group_norm   the same over each group of neighbours          with a group a head, xLSTM's head norm
+ *   rms_norm     y = x / sqrt(mean of x^2 + e) * w               (Zhang and Sennrich, 2019)
+ *   batch_norm   y = (x - running mean) / sqrt(running var + e) * w + b          (Ioffe and Szegedy, 2015);
+ *                at load one factor and one summand a number
+ *
+ * Variances divide by n, as PyTorch's do. Sums run over eight places in turn, in a fixed order. */
+#include "core/network/layer.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/base/memory.h"
+
+enum { SIZE, EPS, AFFINE, BIAS, N_GROUPS }; /* values, in the order of keys */
+
+#define SIZE_KEY(text)                                                                             \
+    {.name = text, .kind = KEY_SIZE, .required = true, .minimum = 1, .maximum = LAYER_MAX_SIZE}
+#define EPS_KEY(value) {.name = "eps", .kind = KEY_REAL, .real = value, .minimum = 0, .maximum = 1}
+
+static const struct layer_key layer_norm_keys[] = {
+    SIZE_KEY("normalized_shape"), EPS_KEY(1e-5),
+    {.name = "elementwise_affine", .kind = KEY_BOOLEAN, .fallback = 1},
+    {.name = "bias", .kind = KEY_BOOLEAN, .fallback = 1},
+    {.name = NULL},
+};
+static const struct layer_key rms_norm_keys[] = {
+    SIZE_KEY("normalized_shape"), EPS_KEY(0x1p-23),
+    {.name = "elementwise_affine", .kind = KEY_BOOLEAN, .fallback = 1},
+    {.name = NULL},
+};
+static const struct layer_key group_norm_keys[] = {
+    SIZE_KEY("num_channels"), EPS_KEY(1e-5),
+    {.name = "affine", .kind = KEY_BOOLEAN, .fallback = 1},
+    {.name = "bias", .kind = KEY_BOOLEAN, .fallback = 1},
+    SIZE_KEY("num_groups"),
+    {.name = NULL},
+};
+static const struct layer_key batch_norm_keys[] = {
+    SIZE_KEY("num_features"), EPS_KEY(1e-5),
+    {.name = "affine", .kind = KEY_BOOLEAN, .fallback = 1},
+    {.name = NULL},
+};
+
+struct norm {
+    struct layer layer;
+    size_t groups;
+    float eps;
+    float *weight, *bias; /* [N] owned; NULL: 1, 0 */
+};
+
+static void norm_free(struct layer *layer)
+{
+    struct norm *norm = (struct norm *)layer;
+    if (!norm) return;
+    memory_free(norm->weight);
+    memory_free(norm->bias);
+    memory_free(norm);
+}
+
+static bool is_batch(const struct layer_spec *spec)
+{
+    return spec->type == &layer_batch_norm;
+}
+
+/* factor = w / sqrt(var + e), summand = b - mean factor; in norm->weight and norm->bias. */
+static enum status fold_batch(struct norm *norm, const struct layer_spec *spec,
+                              const struct layer_context *context, struct error *err)
+{
+    size_t n = norm->layer.output_size;
+    float *mean = NULL, *var = NULL;
+    enum status status = layer_take(spec, context, "running_mean", n, 0, &mean, err);
+    if (status == STATUS_OK) status = layer_take(spec, context, "running_var", n, 0, &var, err);
+    bool needs = status == STATUS_OK && mean && !norm->weight;
+    if (needs) {
+        norm->weight = memory_new(n, sizeof(float));
+        norm->bias = memory_new(n, sizeof(float));
+        if (!norm->weight || !norm->bias)
+            status = error_set(err, STATUS_NO_MEMORY, "batch_norm '%s': no memory", spec->prefix);
+        for (size_t i = 0; status == STATUS_OK && i < n; i++) norm->weight[i] = 1;
+    }
+    for (size_t i = 0; status == STATUS_OK && mean && i < n; i++) {
+        if (!(var[i] >= 0.0f)) {
+            status = error_set(err, STATUS_BAD_VALUE,
+                               "tensor '%s.running_var': value %zu is %g, expected 0 or more",
+                               spec->prefix, i, (double)var[i]);
+            break;
+        }
+        double factor = (double)norm->weight[i] / sqrt((double)var[i] + spec->numbers[EPS]);
+        norm->weight[i] = (float)factor;
+        norm->bias[i] = (float)((double)norm->bias[i] - (double)mean[i] * factor);
+    }
+    memory_free(mean);
+    memory_free(var);
+    return status;
+}
+
+/* Whether the type or its keys say that b is there. */
+static bool has_bias(const struct layer_spec *spec)
+{
+    if (spec->type == &layer_rms_norm) return false;
+    return is_batch(spec) || spec->values[BIAS];
+}
+
+static enum status build(const struct layer_spec *spec, const struct layer_context *context,
+                         struct layer **out, struct error *err)
+{
+    size_t n = (size_t)spec->values[SIZE];
+    size_t groups = spec->type == &layer_group_norm ? (size_t)spec->values[N_GROUPS] : 1;
+    const char *name = spec->type->name;
+    if (n % groups)
+        return error_set(err, STATUS_BAD_VALUE,
+                         "%s '%s': num_groups is %zu, expected a divisor of num_channels, which is %zu", name,
+                         spec->prefix, groups, n);
+    struct norm *norm = memory_new(1, sizeof *norm);
+    if (!norm) return error_set(err, STATUS_NO_MEMORY, "%s '%s': no memory", name, spec->prefix);
+    norm->groups = groups;
+    norm->eps = (float)spec->numbers[EPS];
+    norm->layer = (struct layer){.type = spec->type, .input_size = n, .output_size = n, .forward_size = n,
+                                .normed = !is_batch(spec)};
+    if (context->before && context->before->output_size == n)
+        norm->layer.forward_size = is_batch(spec) ? context->before->forward_size : n;
+    enum status status = STATUS_OK;
+    if (spec->values[AFFINE]) {
+        status = layer_take(spec, context, "weight", n, 0, &norm->weight, err);
+        if (status == STATUS_OK && has_bias(spec))
+            status = layer_take(spec, context, "bias", n, 0, &norm->bias, err);
+    }
+    if (status == STATUS_OK && is_batch(spec)) status = fold_batch(norm, spec, context, err);
+    layer_keep(context, 2, n);
+    if (status == STATUS_OK) *out = &norm->layer;
+    else norm_free(&norm->layer);
+    return status;
+}
+
+/* The sum of x - offset, or of its squares. */
+static float sum_of(const float *x, size_t n, float offset, bool squares)
+{
+    enum { PLACES = 8 };
+    float sums[PLACES] = {0};
+    for (size_t i = 0; i < n; i++) {
+        float value = x[i] - offset;
+        sums[i % PLACES] += squares ? value * value : value;
+    }
+    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+}
+
+/* One group of n numbers of a row, which begins at number `first` of it. */
+static void normalise(const struct norm *norm, const float *x, size_t n, size_t first, float *y)
+{
+    bool is_rms = norm->layer.type == &layer_rms_norm;
+    float mean = is_rms ? 0.0f : sum_of(x, n, 0.0f, false) / (float)n;
+    float factor = 1.0f / sqrtf(sum_of(x, n, mean, true) / (float)n + norm->eps);
+    for (size_t i = 0; i < n; i++) {
+        float value = (x[i] - mean) * factor;
+        if (norm->weight) value *= norm->weight[first + i];
+        y[i] = norm->bias ? value + norm->bias[first + i] : value;
+    }
+}
+
+static void run(const struct layer *layer, const struct turn *turn, const float *in, float *out,
+                float *scratch)
+{
+    const struct norm *norm = (const struct norm *)layer;
+    size_t n = layer->output_size / norm->groups;
+    (void)scratch;
+    for (size_t r = 0; r < turn->R; r++)
+        for (size_t first = 0; first < layer->output_size; first += n, in += n, out += n)
+            normalise(norm, in, n, first, out);
+}
+
+static void run_batch(const struct layer *layer, const struct turn *turn, const float *in, float *out,
+                      float *scratch)
+{
+    const struct norm *norm = (const struct norm *)layer;
+    size_t n = layer->output_size;
+    (void)scratch;
+    for (size_t r = 0; r < turn->R; r++, in += n, out += n)
+        for (size_t i = 0; i < n; i++) out[i] = in[i] * norm->weight[i] + norm->bias[i];
+}
+
+static size_t bytes(const struct layer *layer)
+{
+    const struct norm *norm = (const struct norm *)layer;
+    size_t rows = (norm->weight ? 1u : 0u) + (norm->bias ? 1u : 0u);
+    return rows * layer->output_size * sizeof(float);
+}
+
+#define NORM(symbol, runs)                                                                         \
+    const struct layer_type layer_##symbol = {                                                     \
+        .name = #symbol, .has_prefix = true, .keys = symbol##_keys, .build = build,                \
+        .free = norm_free, .run = runs, .bytes = bytes}
+
+NORM(layer_norm, run);
+NORM(rms_norm, run);
+NORM(group_norm, run);
+NORM(batch_norm, run_batch);

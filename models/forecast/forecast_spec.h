@@ -1,0 +1,67 @@
+/* forecast_spec: the "forecast" section of a config.json: how a series becomes steps, and outputs a
+ * distribution; docs/bundle-format.md, "forecast". */
+#ifndef CAROUSEL_MODELS_FORECAST_SPEC_H
+#define CAROUSEL_MODELS_FORECAST_SPEC_H
+
+#include "models/bundle/model.h"
+
+enum scaling { SCALING_NONE, SCALING_CONSTANT, SCALING_MEAN_ABS, SCALING_STANDARD };
+enum forecast_input {
+    INPUT_VALUE, INPUT_MISSING, INPUT_DIFFERENCE, INPUT_RATIO, INPUT_ASINH, INPUT_LOG_SCALE,
+    INPUT_POSITION, INPUT_LAG, INPUT_ERROR
+};
+enum forecast_output {
+    OUTPUT_MEAN, OUTPUT_NORMAL, OUTPUT_STUDENT_T, OUTPUT_QUANTILES, OUTPUT_CANDIDATES,
+    OUTPUT_PATCHES
+};
+enum forecast_basis {
+    BASIS_LAG, BASIS_LINEAR, BASIS_QUADRATIC, BASIS_SUM, BASIS_GEOMETRIC, BASIS_ONE
+};
+enum {
+    FORECAST_MAX_INPUTS = 64, FORECAST_MAX_LEVELS = 64, FORECAST_MAX_BASIS = 64,
+    FORECAST_MAX_LAG = 1024, FORECAST_MAX_CONTEXT = 4096, FORECAST_MAX_PATCH = 512
+};
+struct forecast_spec {
+    size_t context_length;
+    enum scaling scaling;
+    double mean, scale, minimum;
+    double level; /* mean_abs: 0, or below this part of the largest value a span counts as small */
+    size_t n_inputs;
+    struct { enum forecast_input kind; size_t lag; } inputs[FORECAST_MAX_INPUTS]; /* error: lag is the
+                                                                    * index of the basis term */
+    enum forecast_output output;
+    size_t patch_length; /* patches: values of a step; else 0 */
+    bool full_context;   /* patches: shorter series are read as context_length values, the first missing */
+    size_t window; /* candidates: the last values that the network reads */
+    double unseasonal_width; /* candidates: how much wider the intervals are of a series without a season */
+    bool residual_last;
+    size_t n_levels;
+    double levels[FORECAST_MAX_LEVELS];
+    size_t n_basis; /* 0: the location is an output of its own */
+    bool softmax;   /* the coefficients are the softmax of the outputs */
+    bool rules;     /* a series that follows a rule exactly goes on by it (rules.h) */
+    struct { enum forecast_basis kind; size_t lag; } basis[FORECAST_MAX_BASIS];
+    size_t num_samples;
+    long seasonality; /* for people who use the model; 0 if left out */
+};
+
+/* Of a model whose task is forecasting. */
+static inline const struct forecast_spec *forecast_spec_of(const struct model *model)
+{
+    return model->spec;
+}
+
+/* Whether a pass gives all quantiles of many steps to come, so that no paths are walked. */
+static inline bool forecast_is_direct(const struct forecast_spec *spec)
+{
+    return spec->output == OUTPUT_CANDIDATES || spec->output == OUTPUT_PATCHES;
+}
+
+extern const struct section section_forecast;
+
+/* As config.json spells them; "lag" and "error" for what is written as an object. */
+const char *forecast_input_name(enum forecast_input input);
+const char *forecast_basis_name(enum forecast_basis term);
+const char *forecast_output_name(enum forecast_output output);
+
+#endif

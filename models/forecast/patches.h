@@ -1,0 +1,28 @@
+/* patches: a series in pieces of patch_length values, for a network that reads and foretells a piece a step
+ * (output type "patches" of docs/bundle-format.md). Pure; any thread.
+ *
+ * A step is [2 patch_length]: the scaled values, 0 where one is missing, then 1 where a value is there and 0
+ * where none is. The output of a step tells of the patch that comes after it, so a horizon of k patches is
+ * the context and k - 1 patches with nothing there. */
+#ifndef CAROUSEL_MODELS_PATCHES_H
+#define CAROUSEL_MODELS_PATCHES_H
+
+#include "models/forecast/series.h"
+
+/* Patches in which n values are read; n <= context_length, >= 1. */
+size_t patches_read(const struct forecast_spec *spec, size_t n);
+
+/* Patches of a horizon, >= 1. */
+size_t patches_ahead(const struct forecast_spec *spec, size_t horizon);
+
+/* The steps of values[0..n) (NaN if missing) and of `ahead` patches to come: features
+ * [patches_read + ahead - 1, 2 patch_length]. What is missing of the first patch lies before its values. */
+void patches_features(const struct forecast_spec *spec, const struct series_scale *scale,
+                      const double *values, size_t n, size_t ahead, float *features);
+
+/* The levels [n_levels], ascending, of value `i` of a patch, from the outputs [n_levels, patch_length] of the
+ * step before it. */
+void patches_levels(const struct forecast_spec *spec, const struct series_scale *scale, size_t i,
+                    const float *outputs, double *at);
+
+#endif

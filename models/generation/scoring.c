@@ -1,0 +1,156 @@
+/* Scoring: one rider an item. The output of step i is about the token at i + 1, so the last token is
+ * never fed, and outputs are looked at from the step before the first scored token on. */
+#include "models/generation/scoring.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/memory.h"
+#include "models/jobs/logits.h"
+#include "models/jobs/request.h"
+#include "models/jobs/rider.h"
+
+struct item {
+    int32_t *tokens; /* [n] bos if there is one, context, text */
+    size_t n, n_fed;
+    size_t first; /* the first scored token, >= 1 */
+};
+
+struct scoring {
+    struct job job;
+    size_t n;
+    struct item *items;             /* [n] */
+    struct scoring_result *results; /* [n] */
+};
+
+static size_t n_bos(const struct model *model)
+{
+    return tokenizer_bos(model->tokenizer) == TOKEN_NONE ? 0 : 1;
+}
+
+static enum status check_item(const struct model *model, const struct scoring_item *item,
+                              const char *field, struct error *err)
+{
+    size_t V = network_vocabulary_size(model->network);
+    enum status status = request_check_tokens(field, &item->context, V, err);
+    if (status == STATUS_OK) status = request_check_tokens(field, &item->text, V, err);
+    if (status != STATUS_OK) return status;
+    if (item->text.n > 0 && n_bos(model) + item->context.n + item->text.n > 1) return STATUS_OK;
+    return error_set_param(err, STATUS_BAD_VALUE, field,
+                           "%s: %zu tokens, and none has one before it: expected at least %d", field,
+                           item->text.n, item->text.n == 0 ? 1 : 2);
+}
+
+static enum status check(const struct model *model, const struct scoring_item *items, size_t n,
+                         size_t n_choices, struct error *err)
+{
+    enum status status = request_check_ability(model, ABILITY_SCORE, err);
+    if (status != STATUS_OK) return status;
+    if (n < 1)
+        return error_set_param(err, STATUS_BAD_VALUE, "input", "no input, expected at least one");
+    for (size_t i = 0; i < n && status == STATUS_OK; i++) {
+        char field[ERROR_PARAM_BYTES];
+        if (n_choices) (void)snprintf(field, sizeof field, "choices[%zu]", i % n_choices);
+        else request_field(field, "input", i, n);
+        status = check_item(model, &items[i], field, err);
+    }
+    return status;
+}
+
+static void lay_out(void *job, const void *request, struct arena *arena)
+{
+    struct scoring *s = job;
+    const struct scoring_item *items = request;
+    job_lay_out(&s->job, arena);
+    s->items = arena_take(arena, s->n, sizeof *s->items);
+    s->results = arena_take(arena, s->n, sizeof *s->results);
+    for (size_t i = 0; i < s->n; i++) {
+        struct item measured, *item = s->items ? &s->items[i] : &measured;
+        item->first = n_bos(s->job.model) + items[i].context.n;
+        item->n = item->first + items[i].text.n;
+        item->tokens = arena_take(arena, item->n, sizeof *item->tokens);
+        if (item->first == 0) item->first = 1;
+    }
+}
+
+static void put(struct item *item, size_t *at, const int32_t *ids, size_t n)
+{
+    if (n > 0) memcpy(item->tokens + *at, ids, n * sizeof *ids);
+    *at += n;
+}
+
+static void fill_in(struct scoring *s, const struct scoring_item *items)
+{
+    int32_t bos = tokenizer_bos(s->job.model->tokenizer);
+    for (size_t i = 0; i < s->n; i++) {
+        struct item *item = &s->items[i];
+        size_t at = 0;
+        put(item, &at, &bos, n_bos(s->job.model));
+        put(item, &at, items[i].context.ids, items[i].context.n);
+        put(item, &at, items[i].text.ids, items[i].text.n);
+        struct sequence *sequence = &s->job._riders[i].sequence;
+        sequence->cost_steps = sequence->least_steps = item->n - 1;
+    }
+}
+
+static struct item *item_of(const struct rider *rider)
+{
+    return &((struct scoring *)rider->job)->items[rider->index];
+}
+
+static void feed(struct sequence *sequence, size_t room, struct ride *ride)
+{
+    struct item *item = item_of((struct rider *)sequence);
+    size_t left = item->n - 1 - item->n_fed;
+    ride->n_steps = left < room ? left : room;
+    ride->tokens = item->tokens + item->n_fed;
+    ride->look = item->n_fed + ride->n_steps >= item->first ? LOOK_ALL : LOOK_NONE;
+}
+
+static enum verdict take(struct sequence *sequence, struct worker *worker, const struct ride *ride)
+{
+    (void)worker;
+    struct rider *rider = (struct rider *)sequence;
+    if (rider_must_leave(rider)) return LEAVE;
+    struct item *item = item_of(rider);
+    struct scoring_result *result = &((struct scoring *)rider->job)->results[rider->index];
+    const size_t V = network_output_size(sequence->network);
+    for (size_t i = 0; i < ride->n_outputs; i++) {
+        size_t next = item->n_fed + i + 1;
+        if (next < item->first) continue;
+        const float *logits = ride->output + i * V;
+        result->log_likelihood += (double)logits[item->tokens[next]] - logits_log_sum_exp(logits, V);
+        result->n_scored++;
+    }
+    item->n_fed += ride->n_steps;
+    return item->n_fed == item->n - 1 ? LEAVE : RIDE_ON;
+}
+
+enum status scoring_new(struct model *model, const struct scoring_item *items, size_t n, size_t n_choices,
+                        const struct job_options *options, struct scoring **out,
+                        struct error *err)
+{
+    static const struct driver driver = {feed, take, rider_finish};
+    enum status status = check(model, items, n, n_choices, err);
+    if (status != STATUS_OK) return status;
+    struct scoring plan = {.n = n};
+    job_plan(&plan.job, model, n, n);
+    void *made;
+    status = job_make(&plan, sizeof plan, lay_out, items, &made, err);
+    if (status != STATUS_OK) return status;
+    struct scoring *s = made;
+    job_init(&s->job, options, &driver);
+    fill_in(s, items);
+    *out = s;
+    return STATUS_OK;
+}
+
+struct job *scoring_job(struct scoring *scoring)
+{
+    return &scoring->job;
+}
+
+const struct scoring_result *scoring_results(const struct scoring *scoring)
+{
+    return scoring->results;
+}

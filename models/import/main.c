@@ -1,0 +1,130 @@
+/* carousel-import: the command line of import. Exit codes: 0 the bundle is written and the server's loader
+ * has proved it, 1 refused, 2 asked wrongly, or a fact is missing that a flag gives. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "models/import/import.h"
+#include "models/text/sentence.h"
+
+enum { EXIT_REFUSED = 1, EXIT_USAGE = 2, MAX_OPEN_FILES = 64, MAX_SECONDS = 3600 };
+
+static const struct flag {
+    const char *name;
+    size_t offset;
+    bool takes_value;
+    const char *value, *text;
+} flags[] = {
+#define AT(member) offsetof(struct options, member)
+    {"-o", AT(output), true, "BUNDLE", "the folder to write; it must not be there yet"},
+    {"--task", AT(task), true, "T",
+     "what the model does, as config.json has it; often it follows from the network"},
+    {"--pooling", AT(pooling), true, "MODE",
+     "how steps become one vector: last, last_step, mean, max or sum"},
+    {"--tokenizer", AT(tokenizer), true, "FILE|WORD",
+     "the vocabulary: a token a line, JSON, a pickle, Keras' Tokenizer; or bytes;\n"
+     "                             or characters or words, which the checkpoint holds beside the model"},
+    {"--lowercase", AT(lowercase), false, "", "texts are lowered, as in training"},
+    {"--labels", AT(labels), true, "FILE|a,b", "the classes, in the order of training"},
+    {"--activation", AT(activation), true, "F", "of a classification: softmax or sigmoid"},
+    {"--scaler", AT(scaler), true, "FILE", "JSON of mean and scale, or a pickled scaler of scikit-learn"},
+    {"--pad", AT(pad), true, "none|left:N", "how texts were padded in training"},
+    {"--network", AT(network), true, "FILE",
+     "the layers, as in config.json, if the file does not say their order"},
+    {"--golden", AT(golden), true, "FILE", "inputs and outputs of the model, as golden.json has them"},
+    {"--precision", AT(precision), true, "P",
+     "that the bundle recommends: float32, float16, bfloat16 or int8"},
+    {"--description", AT(description), true, "TEXT", "a sentence for the card"},
+    {"--dry-run", AT(dry_run), false, "", "print what would be made, and write nothing"},
+    {"--help", AT(help), false, "", "print this"},
+#undef AT
+};
+enum { N_FLAGS = sizeof flags / sizeof *flags };
+
+static void print_help(FILE *out)
+{
+    fputs("usage: carousel import FILE|FOLDER [OPTION...]\n\n"
+          "Make a bundle of a model of PyTorch (.pt, .pth, .bin, .ckpt, .safetensors), Keras (.h5, .keras) "
+          "or ONNX.\n\n",
+          out);
+    for (size_t i = 0; i < N_FLAGS; i++)
+        fprintf(out, "  %-13s %-12s %s\n", flags[i].name, flags[i].value, flags[i].text);
+    fputs("\nExit codes: 0 written, and proved by the server's loader; 1 refused; 2 a fact is missing, and "
+          "the message\n"
+          "names the flag that gives it.\n",
+          out);
+}
+
+static const struct flag *find_flag(const char *argument, size_t bytes)
+{
+    for (size_t i = 0; i < N_FLAGS; i++)
+        if (strlen(flags[i].name) == bytes && memcmp(flags[i].name, argument, bytes) == 0) return &flags[i];
+    return NULL;
+}
+
+/* false with a sentence on stderr. */
+static bool parse(int argc, char **argv, struct options *options)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *argument = argv[i], *equals = strncmp(argument, "--", 2) ? NULL : strchr(argument, '=');
+        if (argument[0] != '-' || argument[1] == '\0') {
+            if (options->file) {
+                fprintf(stderr, "carousel import: one FILE, found '%s' and '%s'\n", options->file, argument);
+                return false;
+            }
+            options->file = argument;
+            continue;
+        }
+        const struct flag *flag =
+            find_flag(argument, equals ? (size_t)(equals - argument) : strlen(argument));
+        if (!flag || (equals && !flag->takes_value) || (flag->takes_value && !equals && i + 1 == argc)) {
+            fprintf(stderr, "carousel import: option '%s' %s; see carousel import --help\n", argument,
+                    flag ? flag->takes_value ? "needs a value" : "has no value" : "is not known");
+            return false;
+        }
+        char *at = (char *)options + flag->offset;
+        if (!flag->takes_value) *(bool *)(void *)at = true;
+        else *(const char **)(void *)at = equals ? equals + 1 : argv[++i];
+    }
+    if (options->file || options->help) return true;
+    fprintf(stderr, "carousel import: FILE is missing; see carousel import --help\n");
+    return false;
+}
+
+/* A file that is read is untrusted. If a reader is broken after all, it finds no more than this process
+ * needs. */
+static void limit_process(void)
+{
+    const struct rlimit files = {MAX_OPEN_FILES, MAX_OPEN_FILES}, seconds = {MAX_SECONDS, MAX_SECONDS},
+                        none = {0, 0};
+    setrlimit(RLIMIT_NOFILE, &files);
+    setrlimit(RLIMIT_CPU, &seconds);
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+/* The message may hold names out of the file, so what could move a cursor is not printed. */
+static void print_message(const char *message)
+{
+    bool plain = sentence_is_plain(message, strlen(message));
+    fputs("carousel import: ", stderr);
+    for (const char *c = message; *c; c++) fputc(plain || (*c >= ' ' && *c < 0x7f) ? *c : '?', stderr);
+    fputc('\n', stderr);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {0};
+    struct error err = {.message = ""};
+    if (!parse(argc, argv, &options)) return EXIT_USAGE;
+    if (options.help) {
+        print_help(stdout);
+        return 0;
+    }
+    limit_process();
+    if (import_run(&options, stdout, &err) == STATUS_OK) return 0;
+    fflush(stdout);
+    print_message(err.message);
+    return *err.param ? EXIT_USAGE : EXIT_REFUSED;
+}

@@ -1,0 +1,16 @@
+/* options: what the command line of `carousel import` asks for. Texts point into argv; NULL: not given. */
+#ifndef CAROUSEL_MODELS_IMPORT_OPTIONS_H
+#define CAROUSEL_MODELS_IMPORT_OPTIONS_H
+
+#include <stdbool.h>
+
+struct options {
+    const char *file, *output;
+    const char *task, *pooling, *tokenizer, *labels, *scaler, *pad, *network, *golden, *precision,
+        *activation;
+    const char *description;
+    bool lowercase;
+    bool dry_run, help, version;
+};
+
+#endif

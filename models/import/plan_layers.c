@@ -1,0 +1,162 @@
+/* The parts of a plan that are no recurrent layers. */
+#include <string.h>
+
+#include "models/import/plan.h"
+
+/* `values`, or the same turned round. */
+static enum status matrix_values(struct plan *plan, const struct tensor *t, bool transposed, float **out,
+                                 struct error *err)
+{
+    struct tensor turned = *t;
+    if (transposed) {
+        turned.shape[0] = t->shape[1], turned.shape[1] = t->shape[0];
+        turned.strides[0] = t->strides[1], turned.strides[1] = t->strides[0];
+    }
+    return tensor_floats(&turned, plan->pool, out, err);
+}
+
+enum status plan_linear(struct plan *plan, const char *prefix, const char *origin,
+                        const struct tensor *weight, const struct tensor *bias, bool transposed,
+                        struct error *err)
+{
+    float *values;
+    struct part *part = plan_add(plan, "linear", prefix, origin, err);
+    if (!part) return err->status;
+    if (weight->rank != 2)
+        return error_set(err, STATUS_BAD_SHAPE, "%s: %s is no matrix", origin, weight->name);
+    part->out = weight->shape[transposed ? 1 : 0];
+    size_t in = weight->shape[transposed ? 0 : 1];
+    if (part->in && part->in != in)
+        return error_set(err, STATUS_BAD_SHAPE, "%s reads %zu numbers, but the layer before it gives %zu",
+                         origin, in, part->in);
+    part->in = in;
+    part->weight = weight, part->bias = bias, part->transposed = transposed;
+    enum status status = plan_size(plan, "in_features", in, plan_from(plan, weight), err);
+    if (status == STATUS_OK)
+        status = plan_size(plan, "out_features", part->out, plan_from(plan, weight), err);
+    if (status == STATUS_OK && !bias) status = plan_truth(plan, "bias", false, "no tensor of a bias", err);
+    if (status == STATUS_OK) status = matrix_values(plan, weight, transposed, &values, err);
+    if (status == STATUS_OK) status = plan_weight(plan, "weight", (size_t[]){part->out, in}, 2, values, err);
+    if (status != STATUS_OK || !bias) return status;
+    status = plan_expect(plan, bias, 1, part->out, 0, err);
+    if (status == STATUS_OK) status = tensor_floats(bias, plan->pool, &values, err);
+    return status == STATUS_OK ? plan_weight(plan, "bias", (size_t[]){part->out}, 1, values, err) : status;
+}
+
+enum status plan_embedding(struct plan *plan, const char *prefix, const char *origin,
+                           const struct tensor *weight, struct error *err)
+{
+    float *values;
+    struct part *part = plan_add(plan, "embedding", prefix, origin, err);
+    if (!part) return err->status;
+    if (weight->rank != 2)
+        return error_set(err, STATUS_BAD_SHAPE, "%s: %s is no matrix", origin, weight->name);
+    part->in = weight->shape[0], part->out = weight->shape[1];
+    part->weight = weight;
+    enum status status = plan_size(plan, "num_embeddings", part->in, plan_from(plan, weight), err);
+    if (status == STATUS_OK)
+        status = plan_size(plan, "embedding_dim", part->out, plan_from(plan, weight), err);
+    if (status == STATUS_OK) status = tensor_floats(weight, plan->pool, &values, err);
+    return status == STATUS_OK ? plan_weight(plan, "weight", (size_t[]){part->in, part->out}, 2, values, err)
+                               : status;
+}
+
+enum status plan_plain(struct plan *plan, const char *type, const char *origin, struct error *err)
+{
+    return plan_add(plan, type, "", origin, err) ? STATUS_OK : err->status;
+}
+
+enum status plan_pooling(struct plan *plan, const char *mode, const char *from, struct error *err)
+{
+    struct part *part = plan_add(plan, "pooling", "", from, err);
+    if (!part) return err->status;
+    part->mode = mode;
+    plan->pools = true;
+    return plan_word(plan, "mode", mode, pool_print(plan->pool, "from %s", from), err);
+}
+
+enum status plan_norm(struct plan *plan, const char *type, const char *prefix, const char *origin,
+                      const struct norm_source *source, struct error *err)
+{
+    const char *eps = pool_print(plan->pool, "%.9g", source->epsilon);
+    const struct tensor *named = source->weight ? source->weight : source->mean;
+    bool batch = strcmp(type, "batch_norm") == 0;
+    float *values;
+    struct part *part = plan_add(plan, type, prefix, origin, err);
+    if (!part) return err->status;
+    if (!named || (batch && (!source->mean || !source->variance)) ||
+        (!batch && !source->weight != !source->bias))
+        return error_set(err, STATUS_UNSUPPORTED, "%s: its tensors are not all there", origin);
+    if (!eps) return pool_spent(err);
+    part->weight = source->weight, part->bias = source->bias;
+    part->mean = source->mean, part->variance = source->variance, part->epsilon = source->epsilon;
+    enum status status =
+        plan_size(plan, batch ? "num_features" : "normalized_shape", part->out, plan_from(plan, named), err);
+    if (status == STATUS_OK) status = plan_json(plan, "eps", eps, source->from, err);
+    if (status == STATUS_OK && batch && !source->weight)
+        status = plan_truth(plan, "affine", false, "no tensor of a scale", err);
+    const struct {
+        const char *name;
+        const struct tensor *tensor;
+    } tensors[] = {{"weight", source->weight},
+                   {"bias", source->bias},
+                   {"running_mean", source->mean},
+                   {"running_var", source->variance}};
+    for (size_t i = 0; i < 4 && status == STATUS_OK; i++) {
+        if (!tensors[i].tensor) continue;
+        status = plan_expect(plan, tensors[i].tensor, 1, part->out, 0, err);
+        if (status == STATUS_OK) status = tensor_floats(tensors[i].tensor, plan->pool, &values, err);
+        if (status == STATUS_OK)
+            status = plan_weight(plan, tensors[i].name, (size_t[]){part->out}, 1, values, err);
+    }
+    return status;
+}
+
+/* Axes of the source that are out, in and place in the kernel; PyTorch's order in the bundle. */
+static enum status conv_values(struct plan *plan, const struct conv_source *source, float **out,
+                               struct error *err)
+{
+    struct tensor turned = *source->weight;
+    static const size_t keras[] = {2, 1, 0};
+    for (size_t i = 0; source->keras && i < 3; i++) {
+        turned.shape[i] = source->weight->shape[keras[i]];
+        turned.strides[i] = source->weight->strides[keras[i]];
+    }
+    return tensor_floats(&turned, plan->pool, out, err);
+}
+
+enum status plan_conv(struct plan *plan, const char *prefix, const char *origin,
+                      const struct conv_source *source, struct error *err)
+{
+    float *values;
+    const struct tensor *w = source->weight;
+    struct part *part = plan_add(plan, "conv1d", prefix, origin, err);
+    if (!part) return err->status;
+    if (w->rank != 3)
+        return error_set(err, STATUS_BAD_SHAPE, "%s: %s is no kernel of three axes", origin, w->name);
+    size_t in = w->shape[1], kernel = w->shape[source->keras ? 0 : 2], out = w->shape[source->keras ? 2 : 0];
+    if (part->in && part->in != in)
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "%s reads %zu numbers, but the layer before it gives %zu; groups are not "
+                         "imported",
+                         origin, in, part->in);
+    part->in = in, part->out = out, part->kernel = kernel, part->dilation = source->dilation;
+    part->mode = source->padding, part->weight = w, part->bias = source->bias,
+    part->transposed = source->keras;
+    const char *from = plan_from(plan, w);
+    enum status status = plan_size(plan, "in_channels", in, from, err);
+    if (status == STATUS_OK) status = plan_size(plan, "out_channels", out, from, err);
+    if (status == STATUS_OK) status = plan_size(plan, "kernel_size", kernel, from, err);
+    if (status == STATUS_OK) status = plan_word(plan, "padding", source->padding, source->from, err);
+    if (status == STATUS_OK && source->dilation > 1)
+        status = plan_size(plan, "dilation", source->dilation, source->from, err);
+    if (status == STATUS_OK && !source->bias)
+        status = plan_truth(plan, "bias", false, "no tensor of a bias", err);
+    if (status == STATUS_OK) status = conv_values(plan, source, &values, err);
+    if (status == STATUS_OK)
+        status = plan_weight(plan, "weight", (size_t[]){out, in, kernel}, 3, values, err);
+    if (status != STATUS_OK || !source->bias) return status;
+    status = plan_expect(plan, source->bias, 1, out, 0, err);
+    if (status == STATUS_OK) status = tensor_floats(source->bias, plan->pool, &values, err);
+    return status == STATUS_OK ? plan_weight(plan, "bias", (size_t[]){out}, 1, values, err) : status;
+}

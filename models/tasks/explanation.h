@@ -1,0 +1,80 @@
+/* explanation: what happens inside a network while it reads one input, and what an output owes to each step.
+ *
+ * The slow path of core/recurrent/trace.h as a task of every model: h, c and the gates of some units of one
+ * LSTM layer over time, and the gradient of a chosen output by each input step. Not a job: it never rides.
+ * It runs on the thread that calls explanation_run, which takes about as long as three runs of the input
+ * alone.
+ *
+ * Life: explanation_new (checks and copies; cheap) -> explanation_run (once) -> read -> explanation_free. */
+#ifndef CAROUSEL_MODELS_EXPLANATION_H
+#define CAROUSEL_MODELS_EXPLANATION_H
+
+#include "models/bundle/model.h"
+#include "models/jobs/tokens.h"
+
+enum { EXPLAIN_CELLS = 1, EXPLAIN_GATES = 2, EXPLAIN_GRADIENTS = 4, EXPLAIN_ALL = 7 };
+
+/* The last step, or layer; the most probable token, label or output. */
+#define EXPLAIN_DEFAULT SIZE_MAX
+
+/* What a client asks. Pointers are borrowed for explanation_new. */
+struct explanation_request {
+    /* one of the three, as the model's task reads */
+    struct token_span tokens; /* without bos and eos */
+    const double *features;   /* [n_steps, input_size] unscaled */
+    const double *series;     /* [n_steps], NaN if missing */
+    size_t n_steps;
+
+    unsigned what;            /* EXPLAIN_... */
+    size_t layer;             /* LSTM layers counted from 0, or EXPLAIN_DEFAULT: the last */
+    const size_t *units;      /* [n_units] distinct; NULL: the n_units most active ones */
+    size_t n_units;
+    const double *follow;     /* [n_follow] a number a step: choose units by correlation; or NULL */
+    size_t n_follow;
+    size_t step, output;      /* the target, each or both EXPLAIN_DEFAULT */
+    size_t max_values;        /* most steps x units of the network, and most values of the result */
+};
+
+/* The values of a cell: rows of explanation_cell.values. */
+enum explanation_value { EXPLAINED_H, EXPLAINED_C, EXPLAINED_I, EXPLAINED_F, EXPLAINED_G, EXPLAINED_O,
+                        N_EXPLAINED };
+/* "h", "c", "i", "f", "g", "o". */
+const char *explanation_value_name(enum explanation_value value);
+
+/* Chosen units of one direction of the layer. */
+struct explanation_cell {
+    size_t n_units;
+    int32_t *units;
+    float *values[N_EXPLAINED]; /* [n_units, T]; NULL if not asked for. h is o tanh(c), before a projection */
+    float *half_life;           /* [n_units] steps after which half is forgotten, by the geometric mean of
+                                   the forget gate; infinite if nothing is */
+    float *correlation;         /* [n_units] of tanh(c) with `follow`, or NULL */
+};
+
+/* Filled by explanation_run; read-only for others. */
+struct explanation {
+    struct model *model;      /* one reference */
+    size_t T;                 /* steps that the network reads, bos and eos among them */
+    int32_t *tokens;          /* [T] of a token network, else NULL */
+    size_t n_layers, layer, n_directions;
+    struct explanation_cell cells[2]; /* [n_directions]: forward, reverse */
+    size_t step, output;      /* the target */
+    double value;             /* its log-probability, score or number */
+    size_t width;             /* numbers of a step's gradient: the features, or 1 for tokens */
+    float *gradients;         /* [T, width]; NULL if not asked for */
+    double compute_ms;
+    struct explanation_plan *_plan;
+};
+
+/* Check and copy a request. STATUS_BAD_VALUE with the field at fault, STATUS_TOO_LONG if it is more than
+ * max_values, STATUS_UNSUPPORTED if the network has no LSTM layer, STATUS_NO_MEMORY. Takes a reference to
+ * the model. */
+enum status explanation_new(struct model *model, const struct explanation_request *request,
+                            struct explanation **out, struct error *err) MUST_CHECK;
+/* Compute it. `stop` is asked once a step, and may be NULL. STATUS_CANCELLED if it said so,
+ * STATUS_NO_MEMORY. */
+enum status explanation_run(struct explanation *explanation, bool (*stop)(void *context),
+                            void *context) MUST_CHECK;
+void explanation_free(struct explanation *explanation); /* takes NULL */
+
+#endif

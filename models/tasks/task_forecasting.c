@@ -1,0 +1,211 @@
+/* forecasting: values to come, from those of a series so far. Requests: forecasting.h. */
+#include <float.h>
+#include <math.h>
+
+#include "core/base/memory.h"
+#include "models/bundle/input.h"
+#include "models/bundle/inspect.h"
+#include "models/forecast/candidates.h"
+#include "models/forecast/patches.h"
+#include "models/forecast/series.h"
+#include "models/text/number.h"
+
+enum { GOLDEN_HORIZON = 4 }; /* the steps to come of a golden case of a bundle with candidates */
+
+static enum status check(const struct parts *parts, struct error *err)
+{
+    const struct forecast_spec *spec = parts->bundle->spec;
+    size_t inputs = network_input_size(parts->network), outputs = network_output_size(parts->network);
+    enum status status = task_check_numbers(parts, &task_forecasting, err);
+    if (status != STATUS_OK) return status;
+    if (inputs != series_n_inputs(spec))
+        return error_set(err, STATUS_BAD_SHAPE,
+                         "the network reads %zu numbers a step, 'forecast' lists %zu inputs", inputs,
+                         series_n_inputs(spec));
+    if (outputs != series_n_outputs(spec))
+        return error_set(err, STATUS_BAD_SHAPE, "the network gives %zu numbers, 'forecast' needs %zu",
+                         outputs, series_n_outputs(spec));
+    return task_check_causal(parts, &task_forecasting, err);
+}
+
+/* ------------------------------------------------------------------------------------------
+ * The inputs of golden cases */
+
+static enum status no_memory(struct error *err)
+{
+    return error_set(err, STATUS_NO_MEMORY, "no memory");
+}
+
+/* The values of a series, NaN for null. */
+static enum status read_series(const struct json *input, double *values, struct error *err)
+{
+    size_t i = 0, n_present = 0;
+    for (const struct json *v = json_first(input); v; v = json_next(v), i++) {
+        values[i] = (double)NAN;
+        if (json_kind(v) == JSON_NULL) continue;
+        enum status status = input_read_number(v, "input", i, FLT_MAX, &values[i], err);
+        if (status != STATUS_OK) return status;
+        n_present++;
+    }
+    if (n_present > 0) return STATUS_OK;
+    return error_set(err, STATUS_BAD_VALUE, "'input' has no value");
+}
+
+/* Make the steps of a bundle with candidates: the last values, then GOLDEN_HORIZON to come. */
+static enum status candidate_steps(const struct model *model, const double *values, size_t n,
+                                   struct steps *steps, struct error *err)
+{
+    const struct forecast_spec *spec = forecast_spec_of(model);
+    struct candidates candidates;
+    void *memory = memory_new(candidates_bytes(n, GOLDEN_HORIZON), 1);
+    steps->n = (n < spec->window ? n : spec->window) + GOLDEN_HORIZON;
+    steps->features = memory_new(steps->n * CANDIDATE_INPUTS, sizeof *steps->features);
+    bool there = memory && steps->features;
+    if (there) {
+        candidates_make(values, n, 0, GOLDEN_HORIZON, memory, &candidates);
+        candidates_features(&candidates, spec->window, steps->features);
+    }
+    memory_free(memory);
+    return there ? STATUS_OK : no_memory(err);
+}
+
+/* Make the steps of a bundle with patches: the context, then one patch to come. */
+static enum status patch_steps(const struct forecast_spec *spec, const double *values, size_t n,
+                               struct steps *steps, struct error *err)
+{
+    struct series_scale scale = series_scale_of(spec, values, n);
+    steps->n = patches_read(spec, n) + 1;
+    steps->features = memory_new(steps->n * 2 * spec->patch_length, sizeof *steps->features);
+    if (!steps->features) return no_memory(err);
+    patches_features(spec, &scale, values, n, 2, steps->features);
+    return STATUS_OK;
+}
+
+static enum status scale_series(const struct model *model, const double *values, size_t n,
+                                struct steps *steps, struct error *err)
+{
+    const struct forecast_spec *spec = forecast_spec_of(model);
+    size_t skipped = series_skipped(spec, n);
+    bool present = false;
+    values += skipped;
+    n -= skipped;
+    for (size_t i = 0; i < n; i++) present = present || !isnan(values[i]);
+    if (!present)
+        return error_set(err, STATUS_BAD_VALUE, "'input' has no value in its last %zu", n);
+    if (spec->output == OUTPUT_CANDIDATES) return candidate_steps(model, values, n, steps, err);
+    if (spec->output == OUTPUT_PATCHES) return patch_steps(spec, values, n, steps, err);
+    steps->n = n;
+    steps->features = memory_new(n * spec->n_inputs, sizeof *steps->features);
+    double *z = memory_new(n, sizeof *z);
+    if (steps->features && z) {
+        struct series_scale scale = series_scale_of(spec, values, n);
+        series_features(spec, &scale, values, n, z, steps->features);
+    }
+    memory_free(z);
+    return steps->features && z ? STATUS_OK : no_memory(err);
+}
+
+static enum status series_steps(const struct model *model, const struct json *input,
+                                struct steps *steps, struct error *err)
+{
+    if (json_kind(input) != JSON_ARRAY)
+        return error_set(err, STATUS_BAD_VALUE, "'input' is not an array of numbers");
+    size_t n = json_count(input);
+    enum status status = input_check_steps(n, err);
+    if (status != STATUS_OK) return status;
+    double *values = memory_new(n, sizeof *values);
+    if (!values) return no_memory(err);
+    status = read_series(input, values, err);
+    if (status == STATUS_OK) status = scale_series(model, values, n, steps, err);
+    memory_free(values);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------
+ * What people see */
+
+static void print_scaling(const struct view *view)
+{
+    const struct forecast_spec *f = forecast_spec_of(view->model);
+    char mean[NUMBER_BYTES], scale[NUMBER_BYTES];
+    number_print(mean, f->mean);
+    number_print(scale, f->scale);
+    switch (f->scaling) {
+    case SCALING_NONE: inspect_line(view, "scaling", "none"); break;
+    case SCALING_CONSTANT: inspect_line(view, "scaling", "(x - %s) / %s", mean, scale); break;
+    case SCALING_MEAN_ABS:
+        inspect_line(view, "scaling", "x / mean absolute value read, at least %g", f->minimum);
+        if (f->level > 0)
+            inspect_line(view, "",
+                         "the least value is subtracted if the values span less than %g of the largest",
+                         f->level);
+        break;
+    case SCALING_STANDARD:
+        inspect_line(view, "scaling", "(x - mean) / standard deviation of the values read, at least %g",
+                     f->minimum);
+        break;
+    }
+}
+
+static void print_inputs(const struct view *view)
+{
+    const struct forecast_spec *f = forecast_spec_of(view->model);
+    fprintf(view->out, "%-*s", INSPECT_COLUMN, "inputs");
+    for (size_t i = 0; i < f->n_inputs; i++) {
+        fprintf(view->out, "%s %s", i ? "," : "", forecast_input_name(f->inputs[i].kind));
+        if (f->inputs[i].kind == INPUT_LAG || f->inputs[i].kind == INPUT_ERROR)
+            fprintf(view->out, " %zu", f->inputs[i].lag);
+    }
+    fputc('\n', view->out);
+}
+
+static void print_basis(const struct view *view)
+{
+    const struct forecast_spec *f = forecast_spec_of(view->model);
+    for (size_t i = 0; i < f->n_basis; i++) {
+        fputs(i ? ", " : f->softmax ? " chosen among " : " of a combination of ", view->out);
+        fputs(forecast_basis_name(f->basis[i].kind), view->out);
+        if (f->basis[i].kind == BASIS_LAG) fprintf(view->out, " %zu", f->basis[i].lag);
+    }
+}
+
+static void inspect(const struct view *view)
+{
+    const struct forecast_spec *f = forecast_spec_of(view->model);
+    inspect_line(view, "context", "the last %zu values", f->context_length);
+    if (f->output == OUTPUT_CANDIDATES) {
+        inspect_line(view, "window", "the network reads the last %zu", f->window);
+    } else if (f->output == OUTPUT_PATCHES) {
+        print_scaling(view);
+        inspect_line(view, "patches", "of %zu values%s", f->patch_length,
+                     f->full_context ? ", the context always whole" : "");
+    } else {
+        print_scaling(view);
+        print_inputs(view);
+    }
+    fprintf(view->out, "%-*s %s", INSPECT_COLUMN, "output", forecast_output_name(f->output));
+    for (size_t i = 0; i < f->n_levels; i++)
+        fprintf(view->out, "%s %g", i ? "," : "", f->levels[i]);
+    print_basis(view);
+    if (f->rules) fputs(", by a rule if one is exact", view->out);
+    fputs(f->residual_last ? ", added to the last value\n" : "\n", view->out);
+    if (f->num_samples > 0) inspect_line(view, "num_samples", "%zu", f->num_samples);
+    if (f->seasonality) inspect_line(view, "seasonality", "%ld", f->seasonality);
+}
+
+static size_t facts(const struct model *model, struct fact *facts)
+{
+    facts[0] = (struct fact){"context_length", (double)forecast_spec_of(model)->context_length};
+    return 1;
+}
+
+const struct task task_forecasting = {
+    .name = "forecasting",
+    .abilities = CAN(FORECAST) | CAN(EXPLAIN),
+    .sections = {{&section_forecast, true}},
+    .spec_bytes = sizeof(struct forecast_spec),
+    .check = check,
+    .steps = series_steps,
+    .inspect = inspect,
+    .facts = facts,
+};

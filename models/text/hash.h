@@ -1,0 +1,31 @@
+/* hash: SHA-256, which is how a model's weights are told apart, and how API keys are kept. By nettle, which
+ * the HTTP library brings along; models/text/hash.c alone includes it. Any thread. */
+#ifndef CAROUSEL_MODELS_HASH_H
+#define CAROUSEL_MODELS_HASH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/status.h"
+
+enum { HASH_BYTES = 32, HASH_HEX_BYTES = 65 }; /* 64 digits and a zero byte */
+
+/* Hash bytes[0..n). */
+void hash_bytes(const void *bytes, size_t n, uint8_t hash[HASH_BYTES]);
+/* In lower-case hexadecimal. */
+void hash_print(const uint8_t hash[HASH_BYTES], char hex[HASH_HEX_BYTES]);
+/* Compare in a time that tells nothing of where they differ. */
+bool hash_equal(const uint8_t a[HASH_BYTES], const uint8_t b[HASH_BYTES]);
+
+/* Read block[0..n), the first bytes of the open file `fd` (whose offset is left alone), and hash what was
+ * read, in hexadecimal: the hash is that of the block, whatever becomes of the file meanwhile. `name` is for
+ * the sentence. STATUS_IO, also if the file ends before; STATUS_CLOSING if it is given up
+ * (core/base/throttle.h). `block` may be NULL: what was read is not kept. */
+MUST_CHECK enum status hash_read(int fd, const char *name, void *block, size_t n, char hex[HASH_HEX_BYTES],
+                                 struct error *err);
+
+/* Bytes that all calls of hash_read have read so far. */
+uint64_t hash_bytes_read(void);
+
+#endif

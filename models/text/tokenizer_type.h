@@ -1,0 +1,95 @@
+/* tokenizer_type: what a tokenizer is inside; for models/tokenizer*.c only.
+ *
+ * All types share one vocabulary: pieces by id, and the same pieces sorted by their bytes, in which
+ * texts are looked up by bisection: log2(n) comparisons, whatever a hostile vocabulary holds. */
+#ifndef CAROUSEL_MODELS_TOKENIZER_TYPE_H
+#define CAROUSEL_MODELS_TOKENIZER_TYPE_H
+
+#include "models/text/fold.h"
+#include "models/text/tokenizer.h"
+
+struct piece {
+    const char *text; /* [bytes] in the tokenizer's own block */
+    size_t bytes;
+    int32_t id;
+};
+
+/* The most tokens of one place of a text, such as a word of bpe. Other types have one, or those that stand
+ * for it. */
+enum { READING_TOKENS = 256 };
+
+/* What is read at one place of a text. */
+struct reading {
+    size_t bytes; /* that it takes; 0: the text is not UTF-8 */
+    size_t n;
+    int32_t ids[READING_TOKENS]; /* TOKEN_NONE alone: places[0] is not in the vocabulary, and refused */
+    struct text_span places[READING_TOKENS];
+};
+
+/* Two neighbours that become one. */
+struct merge {
+    int32_t left, right, rank, id;
+};
+
+struct tokenizer_type {
+    const char *name;
+    bool has_vocabulary;
+    bool may_lower;   /* has a use for `lowercase` */
+    bool may_replace; /* has a use for `unknown` */
+    bool may_merge;   /* has a use for `merges` */
+    /* If the vocabulary is the type's own. Called instead of reading spec->vocabulary. */
+    enum status (*fill)(struct tokenizer *tokenizer, struct error *err);
+    /* How many bytes the next token takes of text[0..bytes), bytes >= 1, and its id or
+     * TOKEN_NONE if it is not in the vocabulary; *id = TOKEN_SKIP if the bytes are no token at
+     * all. 0 if the text is not UTF-8. */
+    size_t (*next)(const struct tokenizer *tokenizer, const char *text, size_t bytes, int32_t *id);
+    /* In place of `next`, if a place gives several tokens. text[0..at) has been read. */
+    void (*read)(const struct tokenizer *tokenizer, const char *text, size_t bytes, size_t at,
+                 struct tokenizer_loss *loss, struct reading *out);
+    /* In place of the separator: tokenizer_append for a token that is not silent. May be NULL. */
+    size_t (*append)(const struct tokenizer *tokenizer, int32_t previous, int32_t id, char *out);
+    /* What a missing token is called: "character", "word". */
+    const char *unit;
+    const char *separator; /* put between pieces when they are joined again */
+};
+
+enum { TOKEN_SKIP = -2 };
+
+/* What becomes of a character that is not in the vocabulary. */
+enum unknown { UNKNOWN_REFUSE, UNKNOWN_SKIP, UNKNOWN_FOLD };
+
+#define X(symbol) extern const struct tokenizer_type tokenizer_##symbol;
+#include "models/text/tokenizer.def"
+
+struct tokenizer {
+    const struct tokenizer_type *type;
+    char *text;           /* all pieces, one after the other; owned */
+    struct piece *pieces; /* [n] by id; owned */
+    struct piece *sorted; /* [n] by bytes; owned */
+    size_t n;
+    size_t max_piece;
+    struct merge *merges; /* [n_merges] by left and right; owned; NULL: none */
+    size_t n_merges;
+    int32_t bos, eos, unk;
+    bool lowercase;
+    enum unknown unknown;
+};
+
+/* Make room for n pieces of `bytes` bytes together, to be filled in by id. */
+MUST_CHECK enum status tokenizer_reserve(struct tokenizer *tokenizer, size_t n, size_t bytes,
+                                         struct error *err);
+
+/* For bpe: check that words can begin, and turn spec->merges, if they are given, into ids. */
+MUST_CHECK enum status tokenizer_set_merges(struct tokenizer *tokenizer, const struct tokenizer_spec *spec,
+                                            struct error *err);
+
+/* Write the ids that stand for the character text[0..bytes), which is not in the vocabulary, by `unknown`,
+ * and count it in *loss, which may be NULL. Return how many they are, 0 to FOLD_CHARACTERS. */
+size_t tokenizer_replace(const struct tokenizer *tokenizer, const char *text, size_t bytes, size_t at,
+                         struct tokenizer_loss *loss, int32_t ids[FOLD_CHARACTERS]);
+
+/* The id of exactly text[0..bytes), or TOKEN_NONE. If the tokenizer lowers, so is the text. A special
+ * token of more than one character is not found: its name in a text is only text. */
+int32_t tokenizer_look_up(const struct tokenizer *tokenizer, const char *text, size_t bytes);
+
+#endif

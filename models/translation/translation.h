@@ -1,0 +1,93 @@
+/* translation: the job that reads a source with an encoder and writes a target with a decoder, by beam
+ * search.
+ *
+ * A beam of B hypotheses is one sequence with B seats: its rides are in the same turn, and hypotheses change
+ * places by pointers to their states. Of all continuations of a step the 2 B likeliest count. Those among
+ * the first B that end in eos are finished; of the others the first B go on. The search ends when B
+ * hypotheses are finished, or at max_tokens, where those that go on are taken as they are ("early stopping"
+ * in Hugging Face's generate). Finished ones are ranked by ln p / n^length_penalty, where n counts their
+ * tokens and eos. One beam is greedy decoding. Equal scores: the earlier hypothesis first, then the lower
+ * token. */
+#ifndef CAROUSEL_MODELS_TRANSLATION_H
+#define CAROUSEL_MODELS_TRANSLATION_H
+
+#include "models/bundle/coder.h"
+#include "models/jobs/reading.h"
+
+enum {
+    LANGUAGE_BYTES = 16,
+    TRANSLATION_MAX_BEAMS = 16,
+    TRANSLATION_MAX_TOKENS = 1 << 14,
+    TRANSLATION_MAX_ATTENTION = 1 << 22 /* weights kept of an input: source steps x beams x max_tokens */
+};
+
+/* config.json's "translation". */
+struct translation_spec {
+    struct coder_spec coder;
+    long num_beams, max_tokens;
+    double length_penalty;
+    bool split_sentences;               /* texts are cut into sentences: the model has read such only */
+    char source[LANGUAGE_BYTES], target[LANGUAGE_BYTES]; /* "en", "pt-BR"; "" if the bundle does not say */
+};
+const struct translation_spec *translation_spec_of(const struct model *model);
+
+/* For other tasks that write a target by this job. Their spec begins with a struct translation_spec. */
+extern const struct section section_translation;
+void translation_set_defaults(void *spec);
+enum status translation_check(const struct parts *parts, const struct task *task,
+                              struct error *err) MUST_CHECK;
+void translation_inspect(const struct view *view);
+size_t translation_facts(const struct model *model, struct fact *facts);
+
+/* Borrowed until translation_new returns. */
+struct translation_request {
+    const struct token_span *inputs;    /* [n_inputs] each of 1 token or more, without bos and eos */
+    const struct input *rows;           /* [n_inputs] in their place if the encoder reads numbers */
+    const char *field;                  /* by which sentences name the inputs; NULL: "input" */
+    size_t n_inputs;
+    const size_t *texts;                /* [n_inputs] of which "input" each is a piece, for error messages; */
+    size_t n_texts;                     /* NULL: itself */
+    enum ability ability;               /* what the route asks of the model: TRANSLATE, PRONOUNCE ... */
+    size_t num_beams, n_best;           /* 1 to TRANSLATION_MAX_BEAMS; 1 to num_beams */
+    size_t max_tokens;                  /* of a target, 1 to TRANSLATION_MAX_TOKENS */
+    double length_penalty;              /* 0 or more, at most 10 */
+    bool keeps_attention;               /* for translation_attention */
+    size_t max_whole_steps, max_seats;  /* scheduler_max_rows, scheduler_max_seats */
+};
+
+struct translation;
+
+/* STATUS_UNSUPPORTED if the model has not the ability; STATUS_BAD_VALUE or STATUS_TOO_LONG with the field's
+ * name. */
+enum status translation_new(struct model *model, const struct translation_request *request,
+                            const struct job_options *options, struct translation **out,
+                            struct error *err) MUST_CHECK;
+struct job *translation_job(struct translation *translation);
+
+struct translation_result {
+    const int32_t *tokens; /* [n] without bos and eos */
+    size_t n;
+    double log_probability; /* of the tokens, and of eos if the target ended */
+    double score;           /* by which it was ranked */
+    bool has_ended;         /* by eos; else by max_tokens */
+    size_t _last;           /* the hypothesis that it was */
+};
+
+/* The results of input i, best first, once the job is finished: at most n_best, fewer if the search found
+ * fewer or was ended early. */
+const struct translation_result *translation_results(const struct translation *translation, size_t i,
+                                                     size_t *n);
+
+const struct model *translation_model(const struct translation *translation);
+
+/* The source steps of input i: its tokens, with bos and eos where the model puts them; NULL if they are
+ * rows of numbers. *n: how many. */
+const int32_t *translation_source(const struct translation *translation, size_t i, size_t *n);
+
+/* Write how much each token of a result of input i, and eos if it has ended, attended to each source step, by
+ * the decoder's last attention layer: out [n + has_ended, source steps], rows that sum to 1. false: the
+ * decoder attends to nothing, or the request keeps no attention. */
+bool translation_attention(const struct translation *translation, size_t i,
+                           const struct translation_result *result, float *out);
+
+#endif

@@ -1,0 +1,362 @@
+/* POST /v1/explain: the cells of a model while it reads an input, and what an output owes to each step. */
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/clock.h"
+#include "core/base/memory.h"
+#include "models/tasks/explanation.h"
+#include "server/api/codec.h"
+#include "server/explain/explain_answer.h"
+#include "server/explain/explainer.h"
+#include "server/api/work.h"
+#include "server/request/metrics.h"
+#include "server/request/server.h"
+
+enum { UNITS = 32, RETRY_S = 1 };
+
+/* The errand. */
+struct explain {
+    struct explainer_task task; /* first */
+    struct server *server;
+    struct request *request;
+    struct explanation *explanation;
+    bool safetensors;
+    int64_t deadline_us; /* 0: none */
+    int64_t submitted_us, begun_us;
+    enum status status;
+    atomic_bool cancelled;
+};
+
+/* ---- what is asked ------------------------------------------------------------------------- */
+
+/* What the request's pointers point to, owned. */
+struct asked {
+    struct explanation_request request;
+    struct inputs inputs;
+    double *series, *follow;
+    size_t *units;
+    bool safetensors;
+};
+
+static void asked_free(struct asked *asked)
+{
+    inputs_free(&asked->inputs);
+    memory_free(asked->series);
+    memory_free(asked->follow);
+    memory_free(asked->units);
+}
+
+static bool no_memory(struct call *call)
+{
+    return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
+}
+
+/* Read an array of at most `max` numbers, each of which may be null if `holes`: *out is the caller's to
+ * free. */
+static bool read_numbers(struct call *call, const char *name, bool holes, size_t max, double **out, size_t *n)
+{
+    const struct value *field = value_get(call->root, name);
+    char at[ERROR_PARAM_BYTES];
+    if (value_kind(field) != JSON_ARRAY || !value_first(field))
+        return field_expected(field, name, "an array of numbers", call->problem);
+    *n = value_count(field);
+    if (*n > max)
+        return problem_set(call->problem, FAULT_INPUT_TOO_LONG, name,
+                           "'%s' has %zu elements; expected at most %zu",
+                           name, *n, max);
+    *out = memory_new(*n, sizeof **out);
+    if (!*out) return no_memory(call);
+    double *to = *out;
+    for (const struct value *cell = value_first(field); cell; cell = value_next(cell)) {
+        bool is_hole = holes && value_kind(cell) == JSON_NULL;
+        double number = value_kind(cell) == JSON_NUMBER ? value_number(cell) : NAN;
+        if (!is_hole && !isfinite(number)) {
+            snprintf(at, sizeof at, "%s[%zu]", name, (size_t)(to - *out));
+            return field_expected(cell, at, holes ? "a finite number or null" : "a finite number",
+                                  call->problem);
+        }
+        *to++ = number;
+    }
+    return true;
+}
+
+static bool read_input(struct call *call, struct asked *asked)
+{
+    struct explanation_request *r = &asked->request;
+    if (task_can(call->model->task, ABILITY_FORECAST)) {
+        if (!read_numbers(call, "input", true, (size_t)call->config->limits_series_values, &asked->series,
+                          &r->n_steps))
+            return false;
+        r->series = asked->series;
+        return true;
+    }
+    if (!inputs_read(call, "input", TEXTS_ONE | TEXTS_IDS, &asked->inputs)) return false;
+    if (asked->inputs.n != 1)
+        return problem_set(call->problem, FAULT_INVALID_VALUE, "input",
+                           "'input' holds %zu inputs; expected one, because the answer is long",
+                               asked->inputs.n);
+    r->tokens = asked->inputs.inputs->tokens;
+    r->features = asked->inputs.inputs->features;
+    r->n_steps = asked->inputs.inputs->n_steps;
+    return true;
+}
+
+static bool read_what(struct call *call, unsigned *what)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } parts[] = {{"cells", EXPLAIN_CELLS}, {"gates", EXPLAIN_GATES}, {"gradients", EXPLAIN_GRADIENTS}};
+    const struct value *field = value_get(call->root, "what");
+    const size_t n = sizeof parts / sizeof *parts;
+    *what = field ? 0 : EXPLAIN_ALL;
+    if (field && (value_kind(field) != JSON_ARRAY || !value_first(field)))
+        return field_expected(field, "what", "an array of \"cells\", \"gates\" and \"gradients\"",
+                              call->problem);
+    for (const struct value *part = value_first(field); part; part = value_next(part)) {
+        size_t i = 0;
+        while (i < n && !(value_kind(part) == JSON_STRING && !strcmp(value_text(part), parts[i].name))) i++;
+        if (i == n)
+            return field_expected(part, "what", "\"cells\", \"gates\" or \"gradients\"", call->problem);
+        *what |= parts[i].bit;
+    }
+    return true;
+}
+
+/* Read a number of units, or a list of them. */
+static bool read_units(struct call *call, struct asked *asked)
+{
+    const struct value *field = value_get(call->root, "units");
+    struct explanation_request *r = &asked->request;
+    r->n_units = UNITS;
+    if (value_kind(field) == JSON_NUMBER)
+        return field_size(call->root, "units", 1, (size_t)1 << 20, &r->n_units, call->problem);
+    if (!field) return true;
+    if (value_kind(field) != JSON_ARRAY || !value_first(field))
+        return field_expected(field, "units", "a number of units, or an array of their indices",
+                              call->problem);
+    r->n_units = 0;
+    r->units = asked->units = memory_new(value_count(field), sizeof *asked->units);
+    if (!asked->units) return no_memory(call);
+    for (const struct value *unit = value_first(field); unit; unit = value_next(unit)) {
+        int64_t index;
+        if (!value_is_integer(unit, 0, 1 << 20, &index))
+            return field_expected(unit, "units", "indices of units, from 0", call->problem);
+        for (size_t i = 0; i < r->n_units; i++)
+            if (asked->units[i] == (size_t)index)
+                return problem_set(call->problem, FAULT_INVALID_VALUE, "units",
+                                   "'units' names unit %lld twice; expected each once", (long long)index);
+        asked->units[r->n_units++] = (size_t)index;
+    }
+    return true;
+}
+
+/* Find the token that a text is. */
+static bool read_token(struct call *call, const struct value *field, size_t *output)
+{
+    struct error err = {0};
+    const char *text = value_text(field);
+    int32_t *ids;
+    size_t n;
+    enum status status = tokenizer_encode(call->model->tokenizer, text, strlen(text), 2, &ids, &n, &err);
+    if (status != STATUS_OK && status != STATUS_TOO_LONG)
+        return problem_from(call->problem, status, &err, "target.token");
+    if (status == STATUS_OK && n == 1) *output = (size_t)ids[0];
+    if (status == STATUS_OK) memory_free(ids);
+    if (status == STATUS_OK && n == 1) return true;
+    return problem_set(call->problem, FAULT_INVALID_VALUE, "target.token",
+                       "'target.token' is not one token; expected the text or the id of one");
+}
+
+static bool read_label(struct call *call, const struct value *field, size_t *output)
+{
+    const struct model *model = call->model;
+    for (size_t i = 0; value_kind(field) == JSON_STRING && i < model->n_labels; i++)
+        if (!strcmp(model->labels[i], value_text(field))) {
+            *output = i;
+            return true;
+        }
+    if (value_kind(field) != JSON_STRING)
+        return field_expected(field, "target.label", "a string", call->problem);
+    return problem_set(call->problem, FAULT_INVALID_VALUE, "target.label",
+                       "model '%s' has no such label; GET /v1/models/%s lists them", model->name,
+                           model->name);
+}
+
+/* Read what names an output in a target: one of these, by the task. */
+static bool read_output(struct call *call, const struct value *target, size_t *output)
+{
+    bool completes = task_can(call->model->task, ABILITY_COMPLETE);
+    const char *ours = completes ? "token" : call->model->n_labels ? "label" : "output";
+    static const char *const names[] = {"token", "label", "output"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (value_get(target, names[i]) && strcmp(names[i], ours))
+            return problem_set(call->problem, FAULT_INVALID_VALUE, "target",
+                               "'target' has '%s'; of model '%s' it takes '%s' and 'step'", names[i],
+                               call->model->name, ours);
+    const struct value *field = value_get(target, ours);
+    if (!field) return true;
+    if (call->model->n_labels) return read_label(call, field, output);
+    if (completes && value_kind(field) == JSON_STRING) return read_token(call, field, output);
+    return field_size(target, ours, 0, network_output_size(call->model->network) - 1, output, call->problem);
+}
+
+static bool read_target(struct call *call, struct explanation_request *r)
+{
+    static const char *const known[] = {"step", "token", "label", "output", NULL};
+    static const struct fields fields = {.known = known};
+    const struct value *target = value_get(call->root, "target");
+    r->step = r->output = EXPLAIN_DEFAULT;
+    if (!target) return true;
+    if (value_kind(target) != JSON_OBJECT)
+        return field_expected(target, "target", "an object with 'step', and 'token', 'label' or 'output'",
+                              call->problem);
+    return fields_check(target, &fields, NULL, call->config->http_strict_json, call->problem) &&
+           field_size(target, "step", 0, (size_t)1 << 30, &r->step, call->problem) &&
+           read_output(call, target, &r->output);
+}
+
+static bool read_format(struct call *call, bool *safetensors)
+{
+    const char *format = NULL;
+    if (!field_string(call->root, "format", 16, &format, call->problem)) return false;
+    *safetensors = format && !strcmp(format, "safetensors");
+    if (!format || *safetensors || !strcmp(format, "json")) return true;
+    return field_expected(value_get(call->root, "format"), "format", "\"json\" or \"safetensors\"",
+                          call->problem);
+}
+
+static bool read_asked(struct call *call, struct asked *asked)
+{
+    struct explanation_request *r = &asked->request;
+    r->max_values = (size_t)call->config->limits_explain_values;
+    r->layer = EXPLAIN_DEFAULT;
+    if (!read_what(call, &r->what) || !read_units(call, asked) || !read_target(call, r) ||
+        !field_size(call->root, "layer", 0, 1 << 20, &r->layer, call->problem) ||
+        !read_format(call, &asked->safetensors) || !read_input(call, asked))
+        return false;
+    if (!value_get(call->root, "follow")) return true;
+    if (asked->units)
+        return problem_set(call->problem, FAULT_INVALID_VALUE, "follow",
+                           "'follow' chooses the units, and so does a list of 'units'; expected one");
+    r->n_follow = 0;
+    if (!read_numbers(call, "follow", false, r->max_values, &asked->follow, &r->n_follow)) return false;
+    r->follow = asked->follow;
+    return true;
+}
+
+/* ---- the errand ------------------------------------------------------------------------------ */
+
+static bool gives_up(void *context)
+{
+    struct explain *explain = context;
+    if (atomic_load_explicit(&explain->cancelled, memory_order_relaxed)) explain->status = STATUS_CANCELLED;
+    else if (explain->deadline_us && clock_us() > explain->deadline_us) explain->status = STATUS_DEADLINE;
+    return explain->status != STATUS_OK;
+}
+
+/* Compute it, on the explainer's thread. */
+static void run(struct explainer_task *task)
+{
+    struct explain *explain = (struct explain *)task;
+    explain->begun_us = clock_us();
+    enum status status = gives_up(explain) ? explain->status
+                                           : explanation_run(explain->explanation, gives_up, explain);
+    if (explain->status == STATUS_OK) explain->status = status;
+    request_finished(explain->request);
+}
+
+/* Submit it. A command line has no explainer: there it is computed at once. */
+static bool start(void *work, struct problem *problem)
+{
+    struct explain *explain = work;
+    explain->submitted_us = clock_us();
+    if (!explain->server->explainer) {
+        run(&explain->task);
+        return true;
+    }
+    enum status status = explainer_submit(explain->server->explainer, &explain->task);
+    if (status == STATUS_OK) return true;
+    problem_set(problem, FAULT_QUEUE_FULL, NULL,
+                "%lld explanations wait already (limits.explain_queue); try again when Retry-After says",
+                (long long)explain->server->config->limits_explain_queue);
+    problem->retry_after_s = RETRY_S;
+    return false;
+}
+
+static void cancel(void *work)
+{
+    struct explain *explain = work;
+    atomic_store(&explain->cancelled, true);
+}
+
+static void answer(void *work, struct request *request, struct reply *reply)
+{
+    struct explain *explain = work;
+    struct record *record = &request->record;
+    enum status status = explain->status;
+    if (status == STATUS_CANCELLED && atomic_load(&request->server->phase) == SERVER_ENDING)
+        status = STATUS_CLOSING;
+    enum end end = status == STATUS_OK          ? END_COMPLETE
+                   : status == STATUS_CANCELLED ? END_CANCELLED
+                   : status == STATUS_DEADLINE  ? END_DEADLINE
+                                                : END_ERROR;
+    record->queue_ms = (double)(explain->begun_us - explain->submitted_us) / 1000;
+    record->compute_ms = explain->explanation->compute_ms;
+    record->end = (int)end;
+    record->finish = metrics_end_name(end);
+    if (status == STATUS_OK) explain_answer(explain->explanation, explain->safetensors, request, reply);
+    else problem_from(&reply->problem, status, NULL, NULL);
+}
+
+static uint64_t cost_steps(void *work, bool finished)
+{
+    (void)finished;
+    return ((struct explain *)work)->explanation->T;
+}
+
+static void explain_free(void *work)
+{
+    struct explain *explain = work;
+    explanation_free(explain->explanation);
+    free(explain);
+}
+
+static bool defer(struct call *call, const struct asked *asked)
+{
+    static const struct errand errand = {.start = start, .cancel = cancel, .answer = answer,
+                                         .cost_steps = cost_steps, .free = explain_free};
+    struct error err = {0};
+    struct explain *explain = calloc(1, sizeof *explain);
+    if (!explain) return no_memory(call);
+    enum status status = explanation_new(call->model, &asked->request, &explain->explanation, &err);
+    if (status != STATUS_OK) {
+        free(explain);
+        return problem_from(call->problem, status, &err, "input");
+    }
+    explain->task.run = run;
+    explain->server = call->request->server;
+    explain->request = call->request;
+    explain->safetensors = asked->safetensors;
+    explain->deadline_us = call->options.deadline_us;
+    call_record(call, explain->explanation->T);
+    call->request->errand = &errand;
+    call->request->work = explain;
+    return true;
+}
+
+void api_explain(struct request *request, struct reply *reply)
+{
+    static const char *const known[] = {"input", "what", "layer", "units", "follow", "target", "format",
+                                        NULL};
+    static const struct fields fields = {.known = known};
+    struct call call;
+    struct asked asked = {0};
+    if (!call_open(&call, request, reply, &fields, ABILITY_EXPLAIN)) return;
+    if (read_asked(&call, &asked)) defer(&call, &asked);
+    asked_free(&asked);
+    call_close(&call);
+}

@@ -1,0 +1,422 @@
+/* libmicrohttpd: its daemon, its connections, its calls. What a request is stands in
+ * server/request/exchange.c. */
+#include "server/http/http.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "server/http/connection.h"
+#include "server/request/exchange.h"
+#include "server/base/log.h"
+#include "server/request/cors.h"
+#include "server/http/peer.h"
+#include "server/http/socket.h"
+#include "server/http/tls.h"
+#include "server/http/watch.h"
+#include "server/http/wire.h"
+
+/* The strictest reading that libmicrohttpd has; 1.0 has degrees of it. */
+#if MHD_VERSION >= 0x01000000
+#define STRICTNESS MHD_OPTION_CLIENT_DISCIPLINE_LVL, 3
+#else
+#define STRICTNESS MHD_OPTION_STRICT_FOR_CLIENT, 1
+#endif
+
+enum {
+    STREAM_BLOCK = 16384,
+    OTHER_DESCRIPTORS = 8192, /* files, and connections that are being closed */
+    FIELD_BYTES = 96          /* what libmicrohttpd keeps for each header */
+};
+
+struct http {
+    struct service service;
+    struct MHD_Daemon *daemon;
+    struct listener listener;
+    struct visits visits;
+    bool is_secure;
+};
+
+struct connection {
+    struct MHD_Connection *mhd;
+    int descriptor, slot;
+    struct visit visit;
+    struct wire wire;
+    unsigned n_requests;     /* that have begun */
+    bool is_busy;            /* a request is under way */
+    bool head_is_timed;      /* the time for the head that is coming in is running */
+    struct http *http;
+    void *session;           /* GnuTLS's; NULL: no TLS */
+    connection_reader *read; /* of the stream under way */
+    void *read_context;
+};
+
+/* ---- connections ---------------------------------------------------------------------------- */
+
+static struct connection *connection_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+const char *connection_header(const struct connection *connection, const char *name)
+{
+    return MHD_lookup_connection_value(connection->mhd, MHD_HEADER_KIND, name);
+}
+
+bool connection_fault(const struct connection *connection, struct problem *problem)
+{
+    if (!framing_fault(&connection->wire.framing, connection->n_requests, problem)) return false;
+    watch_linger(connection->http->service.watch, connection->descriptor);
+    return true;
+}
+
+int connection_descriptor(const struct connection *connection)
+{
+    return connection->descriptor;
+}
+
+int connection_slot(const struct connection *connection)
+{
+    return connection->slot;
+}
+
+bool connection_is_secure(const struct connection *connection)
+{
+    return connection->session != NULL;
+}
+
+void connection_suspend(struct connection *connection)
+{
+    MHD_suspend_connection(connection->mhd);
+}
+
+void connection_resume(struct connection *connection)
+{
+    MHD_resume_connection(connection->mhd);
+}
+
+void connection_time_out(struct connection *connection, int64_t seconds)
+{
+    MHD_set_connection_option(connection->mhd, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)seconds);
+}
+
+void connection_blurt(struct connection *connection, const char *bytes, size_t n)
+{
+    if (connection->session) {
+        tls_send(connection->session, bytes, n);
+        return;
+    }
+    ssize_t sent = send(connection->descriptor, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)sent; /* a client that takes nothing is not told */
+}
+
+void head_add(struct head *head, const char *name, const char *value)
+{
+    assert(head->n < HEAD_MAX_HEADERS);
+    head->headers[head->n].name = name;
+    head->headers[head->n++].value = value;
+}
+
+static bool queue(struct connection *connection, const struct head *head, struct MHD_Response *response)
+{
+    for (size_t i = 0; i < head->n; i++)
+        MHD_add_response_header(response, head->headers[i].name, head->headers[i].value);
+    enum MHD_Result result = MHD_queue_response(connection->mhd, head->status, response);
+    MHD_destroy_response(response);
+    return result == MHD_YES;
+}
+
+bool connection_answer(struct connection *connection, const struct head *head, char *body, size_t bytes)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(bytes, body, MHD_RESPMEM_MUST_FREE);
+    if (response) return queue(connection, head, response);
+    free(body);
+    return false;
+}
+
+static ssize_t on_stream(void *context, uint64_t position, char *out, size_t room)
+{
+    struct connection *connection = context;
+    (void)position;
+    ssize_t n = connection->read(connection->read_context, out, room);
+    return n < 0 ? MHD_CONTENT_READER_END_OF_STREAM : n;
+}
+
+bool connection_stream(struct connection *connection, const struct head *head, connection_reader *read,
+                       void *context)
+{
+    connection->read = read;
+    connection->read_context = context;
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, on_stream, connection, NULL);
+    return response && queue(connection, head, response);
+}
+
+static void *session_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return info ? info->tls_session : NULL;
+}
+
+/* ---- what libmicrohttpd calls --------------------------------------------------------------- */
+
+static int64_t head_due_us(const struct http *http)
+{
+    return clock_us() + http->service.server->config->timeouts_header_s * 1000000;
+}
+
+/* Give a head that has come in part its time, from its first byte on, or from the end of the request before
+ * it. */
+static void time_head(void *context)
+{
+    struct connection *connection = context;
+    bool is_in_head = framing_is_in_head(&connection->wire.framing);
+    if (!is_in_head || connection->is_busy || connection->head_is_timed) return;
+    connection->head_is_timed = true;
+    if (connection->n_requests) /* the first head's time began with the connection */
+        watch_due(connection->http->service.watch, connection->slot, head_due_us(connection->http));
+}
+
+/* NULL: there is no memory, or the peer has as many as it may. */
+static struct connection *connection_open(struct http *http, struct MHD_Connection *mhd, int descriptor)
+{
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (!connection) return NULL;
+    *connection = (struct connection){
+        .mhd = mhd, .descriptor = descriptor, .session = session_of(mhd), .http = http};
+    connection->wire = (struct wire){
+        .is_secure = connection->session != NULL, .received = time_head, .context = connection};
+    framing_open(&connection->wire.framing, (size_t)http->service.server->config->limits_header_bytes);
+    if (visit_begin(&http->visits, &connection->visit, peer_number(descriptor))) {
+        connection->slot = watch_open(http->service.watch, descriptor, head_due_us(http));
+        if (connection->slot != WATCH_NONE && wire_attach(descriptor, &connection->wire)) return connection;
+        if (connection->slot != WATCH_NONE) watch_close(http->service.watch, connection->slot);
+        visit_end(&http->visits, &connection->visit);
+    }
+    free(connection);
+    return NULL;
+}
+
+static void on_connection(void *context, struct MHD_Connection *mhd, void **socket_context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http *http = context;
+    struct connection *connection = *socket_context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        int descriptor = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        *socket_context = connection_open(http, mhd, descriptor);
+        if (!*socket_context) shutdown(descriptor, SHUT_RDWR);
+        return;
+    }
+    if (connection) {
+        wire_detach(connection->descriptor);
+        framing_close(&connection->wire.framing);
+        watch_close(http->service.watch, connection->slot);
+        visit_end(&http->visits, &connection->visit);
+    }
+    free(connection);
+    *socket_context = NULL;
+}
+
+/* The path of a target that is a whole URI (RFC 9112, 3.2.2), else the target. */
+static const char *path_of(const char *target)
+{
+    size_t scheme = !strncasecmp(target, "http://", 7) ? 7 : !strncasecmp(target, "https://", 8) ? 8 : 0;
+    if (!scheme) return target;
+    const char *path = strchr(target + scheme, '/');
+    return path ? path : "/";
+}
+
+/* Begin a request of the connection. False: it has not passed the framing, so it must not be served. */
+static bool begin_request(struct connection *connection)
+{
+    connection->is_busy = true;
+    connection->head_is_timed = false;
+    if (connection->n_requests++ < connection->wire.framing.n_heads) return true;
+    log_line(LOG_ERROR, "a request was not checked before libmicrohttpd read it: this libmicrohttpd does not "
+             "receive by recv or gnutls_record_recv; nothing is served");
+    return false;
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *path,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_bytes, void **state)
+{
+    struct http *http = context;
+    struct exchange *exchange = *state;
+    (void)version;
+    if (!exchange) {
+        struct connection *connection = connection_of(mhd);
+        bool good = false;
+        if (connection && begin_request(connection))
+            *state = exchange_begin(&http->service, connection, method, path_of(path), &good);
+        return good ? MHD_YES : MHD_NO;
+    }
+    size_t n = *upload_bytes;
+    *upload_bytes = 0;
+    return (n ? exchange_take(exchange, upload, n) : exchange_go(exchange)) ? MHD_YES : MHD_NO;
+}
+
+/* In place, as libmicrohttpd does it, but that a text with %00 stays as it is: cut there, it would be another
+ * path than the one that stands in front of it has let through. */
+static size_t unescape(void *context, struct MHD_Connection *mhd, char *text)
+{
+    (void)context, (void)mhd;
+    return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
+}
+
+static void on_completed(void *context, struct MHD_Connection *mhd, void **state,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct connection *connection = connection_of(mhd);
+    (void)context;
+    if (*state) exchange_end(*state, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    *state = NULL;
+    if (!connection) return;
+    connection->is_busy = false;
+    time_head(connection);
+}
+
+static void on_log(void *context, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+
+static void on_log(void *context, const char *format, va_list args)
+{
+    (void)context;
+    log_foreign("libmicrohttpd", format, args);
+}
+
+/* ---- the daemon ----------------------------------------------------------------------------- */
+
+/* 0: any number. libmicrohttpd has such a limit too, by which a client with a /64 of IPv6 has 2^64 addresses.
+ * */
+static size_t connections_per_address(const struct http *http)
+{
+    const struct config *config = http->service.server->config;
+    if (config->limits_connections_per_address >= 0) return (size_t)config->limits_connections_per_address;
+    return http->listener.is_public ? (size_t)(config->limits_connections + 3) / 4 : 0;
+}
+
+/* libmicrohttpd takes half of it for what it has received. The headers' entries and the answer's head must
+ * find room beside a whole request head. */
+static intptr_t connection_memory(const struct config *config)
+{
+    return (intptr_t)(3 * config->limits_header_bytes + FRAMING_MAX_FIELDS * FIELD_BYTES + STREAM_BLOCK);
+}
+
+static struct MHD_Daemon *start_daemon(struct http *http)
+{
+    const struct config *config = http->service.server->config;
+    struct MHD_OptionItem options[] = {
+        {MHD_OPTION_LISTEN_SOCKET, http->listener.descriptor, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)config->limits_connections, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, connection_memory(config), NULL},
+        {STRICTNESS, NULL},
+        {MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, NULL},
+        /* one thread runs without a pool, which is asked for from two on */
+        {config->server_http_threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
+         (intptr_t)config->server_http_threads, NULL},
+        {MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(size_t)tls_priorities(config->tls_minimum_version)},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, tls_retriever()},
+        {MHD_OPTION_END, 0, NULL}};
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    return MHD_start_daemon(flags | (http->is_secure ? MHD_USE_TLS : 0), 0, NULL, NULL, on_request, http,
+                            MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+                            MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
+                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
+                            MHD_OPTION_ARRAY, options, MHD_OPTION_ARRAY, http->is_secure ? tls : &tls[2],
+                            MHD_OPTION_END);
+}
+
+enum status http_reload(struct http *http, struct error *err)
+{
+    enum { WARN_S = 14 * 86400 };
+    const struct config *config = http->service.server->config;
+    int64_t expires_s;
+    if (!http->is_secure) return STATUS_OK;
+    enum status status = tls_load(config->tls_certificate, config->tls_private_key, &expires_s, err);
+    if (status != STATUS_OK) return status;
+    int64_t left_s = expires_s - (int64_t)time(NULL);
+    log_line(left_s < WARN_S ? LOG_WARNING : LOG_INFO, "certificate %s: %s %lld days",
+             config->tls_certificate, left_s < 0 ? "expired for" : "good for",
+             (long long)((left_s < 0 ? -left_s : left_s) / 86400));
+    return STATUS_OK;
+}
+
+static enum status open_listener(struct http *http, struct error *err)
+{
+    const struct config *config = http->service.server->config;
+    http->is_secure = *config->tls_certificate || *config->tls_private_key;
+    if (http->is_secure && *config->server_unix_socket)
+        return error_set_param(err, STATUS_BAD_VALUE, "server.unix_socket",
+                               "server.unix_socket and tls.certificate do not go together: leave one empty");
+    enum status status = cors_check(config->http_cors_origins, err);
+    if (status == STATUS_OK) status = http_reload(http, err);
+    if (status != STATUS_OK) return status;
+    if (*config->server_unix_socket)
+        return socket_listen_unix(config->server_unix_socket, config->server_unix_mode, &http->listener, err);
+    return socket_listen(http->is_secure ? "https" : "http", config->server_host, config->server_port,
+                         &http->listener, err);
+}
+
+/* All but the daemon, which has closed the socket. */
+static void http_free(struct http *http)
+{
+    socket_unlink(&http->listener);
+    service_close(&http->service);
+    visits_close(&http->visits);
+    tls_unload();
+    wire_close();
+    free(http);
+}
+
+enum status http_start(struct server *server, struct http **out, struct error *err)
+{
+    struct http *http = calloc(1, sizeof *http);
+    if (!http) return error_set(err, STATUS_NO_MEMORY, "no memory for the HTTP server");
+    http->service.server = server;
+    http->listener.descriptor = -1;
+    enum status status = open_listener(http, err);
+    visits_open(&http->visits, connections_per_address(http));
+    if (status == STATUS_OK) status = service_open(&http->service, server, err);
+    if (status == STATUS_OK && !wire_open((size_t)server->config->limits_connections + OTHER_DESCRIPTORS))
+        status = error_set(err, STATUS_NO_MEMORY, "no memory for the table of connections");
+    if (status == STATUS_OK && !(http->daemon = start_daemon(http)))
+        status = error_set(err, STATUS_INTERNAL, "libmicrohttpd does not start: %s", strerror(errno));
+    if (status == STATUS_OK) return *out = http, STATUS_OK;
+    if (http->listener.descriptor >= 0) close(http->listener.descriptor);
+    http_free(http);
+    return status;
+}
+
+const char *http_address(const struct http *http)
+{
+    return http->listener.url;
+}
+
+bool http_is_public(const struct http *http)
+{
+    return http->listener.is_public;
+}
+
+void http_cancel_all(struct http *http)
+{
+    watch_cancel_all(http->service.watch);
+}
+
+void http_stop(struct http *http)
+{
+    if (!http) return;
+    MHD_stop_daemon(http->daemon);
+    http_free(http);
+}

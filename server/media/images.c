@@ -1,0 +1,218 @@
+/* POST /v1/images/generations: pictures of a class, in OpenAI's shape. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/memory.h"
+#include "models/generation/drawing.h"
+#include "models/media/image.h"
+#include "server/api/answer.h"
+#include "server/api/codec.h"
+#include "server/base/config.h"
+#include "server/request/server.h"
+
+enum { PROMPT_BYTES = 1024, MAX_OUTPUT_SIDE = 1024, WHITE = 255 };
+#define MAX_SEED 9007199254740991
+
+struct images {
+    struct work work;
+    struct drawing *drawing;
+    size_t n, scale;
+    int64_t seed;
+};
+
+/* ---- the answer --------------------------------------------------------------------------------- */
+
+/* Ink is black on white paper; each pixel is a square of `scale` x `scale`. false: no memory. */
+static bool put_picture(struct writer *out, const struct images *task, size_t i, uint8_t *grey)
+{
+    const struct drawing_spec *spec = drawing_spec_of(task->work.job->model);
+    const size_t width = task->scale * (size_t)spec->width, height = task->scale * (size_t)spec->height;
+    double log_probability;
+    size_t bytes;
+    const uint8_t *ink = drawing_picture(task->drawing, i, &log_probability);
+    for (size_t y = 0; y < height; y++)
+        for (size_t x = 0; x < width; x++)
+            grey[y * width + x] = ink[y / task->scale * (size_t)spec->width + x / task->scale] ? 0 : WHITE;
+    uint8_t *file = image_write_png(grey, width, height, &bytes);
+    if (!file) return false;
+    put_open(out, '{');
+    put_name(out, "b64_json");
+    put_base64(out, file, bytes);
+    put_name(out, "log_probability");
+    put_double(out, log_probability);
+    put_close(out, '}');
+    memory_free(file);
+    return true;
+}
+
+static void print(struct work *work, struct request *request, struct reply *reply)
+{
+    const struct images *task = (struct images *)work;
+    const struct drawing_spec *spec = drawing_spec_of(work->job->model);
+    const size_t width = task->scale * (size_t)spec->width, height = task->scale * (size_t)spec->height;
+    char size[32];
+    struct writer out;
+    uint8_t *grey = memory_new(width * height, 1);
+    bool good = grey != NULL;
+    request->record.steps_out = task->n * (size_t)(spec->width * spec->height);
+    snprintf(size, sizeof size, "%zux%zu", width, height);
+    writer_init(&out, (size_t)request->server->config->limits_reply_bytes);
+    put_open(&out, '{');
+    put_named_integer(&out, "created", (int64_t)time(NULL));
+    put_named_string(&out, "model", work->job->model->name);
+    put_named_integer(&out, "seed", task->seed);
+    put_named_string(&out, "size", size);
+    put_named_string(&out, "output_format", "png");
+    put_name(&out, "data");
+    put_open(&out, '[');
+    for (size_t i = 0; i < task->n && good; i++) good = put_picture(&out, task, i, grey);
+    put_close(&out, ']');
+    if (!good) writer_fail(&out);
+    memory_free(grey);
+    const struct usage usage[] = {{"input_tokens", request->record.steps_in},
+                                  {"output_tokens", request->record.steps_out},
+                                  {"total_tokens", request->record.steps_in + request->record.steps_out}};
+    answer_close(&out, usage, 3, work, reply);
+}
+
+/* ---- what is asked ------------------------------------------------------------------------------ */
+
+static bool read_prompt(struct call *call, size_t *label)
+{
+    const struct model *model = call->model;
+    const char *prompt = NULL;
+    char list[256] = "";
+    if (!field_string(call->root, "prompt", PROMPT_BYTES, &prompt, call->problem)) return false;
+    for (*label = 0; *label < model->n_labels; ++*label) {
+        if (prompt && !strcmp(prompt, model->labels[*label])) return true;
+        size_t n = strlen(list);
+        snprintf(list + n, sizeof list - n, "%s'%.32s'", n ? ", " : "", model->labels[*label]);
+    }
+    return problem_set(call->problem, FAULT_INVALID_VALUE, "prompt",
+                       "'prompt' is %s of the classes that model '%s' draws; expected one of %s",
+                       prompt ? "none" : "missing, and must be one", model->name, list);
+}
+
+/* "WIDTHxHEIGHT" or "auto": the model's own size, or the same whole multiple of both sides. */
+static bool read_size(struct call *call, size_t *scale)
+{
+    const struct drawing_spec *spec = drawing_spec_of(call->model);
+    const char *size = NULL;
+    unsigned width = 0, height = 0;
+    char rest;
+    *scale = 1;
+    if (!field_string(call->root, "size", 32, &size, call->problem)) return false;
+    if (!size || !strcmp(size, "auto")) return true;
+    bool good = strspn(size, "0123456789x") == strlen(size) && strlen(size) < 12 &&
+                sscanf(size, "%ux%u%c", &width, &height, &rest) == 2 && width <= MAX_OUTPUT_SIDE &&
+                height <= MAX_OUTPUT_SIDE;
+    *scale = width / (unsigned long)spec->width;
+    if (good && *scale && *scale * (size_t)spec->width == width && *scale * (size_t)spec->height == height)
+        return true;
+    return problem_set(call->problem, FAULT_INVALID_VALUE, "size",
+                       "'size' is no size that model '%s' draws; expected 'auto', '%ldx%ld' or a whole "
+                       "multiple of it, at most %d pixels wide and high", call->model->name,
+                       spec->width, spec->height,
+                       (int)MAX_OUTPUT_SIDE);
+}
+
+/* The rows of the upper part: *pixels is the caller's to free. */
+static bool read_complete(struct call *call, uint8_t **pixels, size_t *n)
+{
+    const struct drawing_spec *spec = drawing_spec_of(call->model);
+    const struct value *rows = value_get(call->root, "complete");
+    if (!rows) return true;
+    bool good = value_kind(rows) == JSON_ARRAY && value_count(rows) <= (size_t)spec->height;
+    *pixels = memory_new((size_t)(spec->height * spec->width), sizeof **pixels);
+    if (!*pixels) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
+    for (const struct value *row = value_first(rows); good && row; row = value_next(row)) {
+        good = value_kind(row) == JSON_ARRAY && value_count(row) == (size_t)spec->width;
+        for (const struct value *pixel = value_first(row); good && pixel; pixel = value_next(pixel)) {
+            good = value_kind(pixel) == JSON_NUMBER && value_number(pixel) >= 0 && value_number(pixel) <= 1;
+            if (good) (*pixels)[(*n)++] = value_number(pixel) > 0.5;
+        }
+    }
+    return good || problem_set(call->problem, FAULT_INVALID_VALUE, "complete",
+                               "'complete' is no upper part of a picture; expected at most %ld rows of %ld "
+                               "numbers from 0 (paper) to 1 (ink)", spec->height, spec->width);
+}
+
+/* Only PNG files as base64 are made; a client that asks for nothing gets them too. */
+static bool read_form(struct call *call)
+{
+    static const struct {
+        const char *name, *only;
+    } fixed[] = {{"response_format", "b64_json"}, {"output_format", "png"}};
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+        const char *text = NULL;
+        if (!field_string(call->root, fixed[i].name, 32, &text, call->problem)) return false;
+        if (text && strcmp(text, fixed[i].only) != 0)
+            return problem_set(call->problem, FAULT_INVALID_VALUE, fixed[i].name,
+                               "'%s' is not '%s', which is all that "
+                               "this server gives: send that, or leave it out", fixed[i].name, fixed[i].only);
+    }
+    return true;
+}
+
+static bool read_request(struct call *call, struct images *task, struct drawing_request *r, uint8_t **pixels)
+{
+    size_t most = (size_t)call->config->limits_choices;
+    r->n = 1;
+    r->temperature = 1;
+    task->seed = call_random_seed();
+    if (!read_prompt(call, &r->label) || !read_size(call, &task->scale) || !read_form(call) ||
+        !field_size(call->root, "n", 1, most < DRAWING_MAX_PICTURES ? most : DRAWING_MAX_PICTURES, &r->n,
+                    call->problem) ||
+        !field_number(call->root, "temperature", 0, 2, &r->temperature, call->problem) ||
+        !field_integer(call->root, "seed", 0, MAX_SEED, &task->seed, call->problem) ||
+        !read_complete(call, pixels, &r->n_given))
+        return false;
+    r->given = *pixels;
+    r->seed = (uint64_t)task->seed;
+    task->n = r->n;
+    return true;
+}
+
+static bool submit(struct call *call, const struct images *wanted, const struct drawing_request *request)
+{
+    struct error err = {0};
+    struct images *task = calloc(1, sizeof *task);
+    if (!task) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
+    *task = *wanted;
+    enum status status = drawing_new(call->model, request, &call->options, &task->drawing, &err);
+    if (status != STATUS_OK) {
+        free(task);
+        return problem_from(call->problem, status, &err, "n");
+    }
+    task->work.job = drawing_job(task->drawing);
+    task->work.print = print;
+    task->work.release = work_release;
+    call_record(call, request->n_given);
+    call_defer(call, &task->work);
+    return true;
+}
+
+void api_images(struct request *request, struct reply *reply)
+{
+    static const char *const known[] = {"prompt", "n", "size", "response_format", "output_format", "seed",
+                                        "temperature", "complete", NULL};
+    static const struct refusal refusals[] = {
+        {"stream", "pictures are sent whole: leave it out", JSON_BOOLEAN},
+        {"quality", "these models have one quality: leave it out", JSON_STRING},
+        {"style", "the class is all that these models are told: leave it out", JSON_STRING},
+        {"background", "pictures are opaque: leave it out", JSON_STRING},
+        {"output_compression", "PNG files lose nothing: leave it out", JSON_ABSENT},
+        {"partial_images", "pictures are sent whole: leave it out", JSON_ABSENT},
+        {NULL, NULL, JSON_ABSENT}};
+    static const struct fields fields = {.known = known, .refusals = refusals, .is_open = true};
+    struct call call;
+    struct images task = {.scale = 1};
+    struct drawing_request wanted = {.n = 1};
+    uint8_t *pixels = NULL;
+    if (!call_open(&call, request, reply, &fields, ABILITY_DRAW)) return;
+    if (read_request(&call, &task, &wanted, &pixels)) submit(&call, &task, &wanted);
+    memory_free(pixels);
+    call_close(&call);
+}

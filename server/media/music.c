@@ -1,0 +1,329 @@
+/* POST /v1/music: a tune, or a melody with voices below it, as notes, as MIDI or as ABC. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/memory.h"
+#include "models/generation/music.h"
+#include "server/api/answer.h"
+#include "server/api/codec.h"
+#include "server/base/config.h"
+
+enum { TITLE_BYTES = 100, MAX_BARS = 4096, MINOR_THIRD = 3, MAJOR_THIRD = 4, LOWEST_TONIC = 43 };
+#define MAX_SEED 9007199254740991
+
+enum format { FORMAT_NOTES, FORMAT_ABC, FORMAT_MIDI, N_FORMATS };
+static const struct {
+    const char *name, *media_type;
+} formats[N_FORMATS] = {
+    {"notes", NULL}, {"abc", "text/vnd.abc; charset=utf-8"}, {"midi", "audio/midi"}};
+
+struct compose {
+    struct work work;
+    struct music *music;
+    struct tune tune; /* what the request says of it; its notes come later */
+    enum format format;
+    int64_t seed;
+    bool holds, has_key;
+};
+
+/* What music_new copies, owned. */
+struct asked {
+    struct music_request request;
+    struct music_step *prime;
+    int16_t *melody;
+    size_t bars;
+};
+
+/* ---- the answer --------------------------------------------------------------------------------- */
+
+static void put_notes(struct writer *out, const struct tune *tune)
+{
+    const double quarter = tune->steps_per_quarter;
+    put_name(out, "notes");
+    put_open(out, '[');
+    for (size_t i = 0; i < tune->n; i++) {
+        put_open(out, '{');
+        put_named_integer(out, "pitch", tune->notes[i].pitch);
+        put_name(out, "start");
+        put_double(out, tune->notes[i].start / quarter);
+        put_name(out, "duration");
+        put_double(out, tune->notes[i].duration / quarter);
+        put_named_integer(out, "voice", tune->notes[i].voice);
+        put_close(out, '}');
+    }
+    put_close(out, ']');
+}
+
+static void print_notes(const struct compose *task, struct request *request, const struct tune *tune,
+                        bool has_ended,
+                        struct reply *reply)
+{
+    struct writer out;
+    const struct usage usage[] = {{"prompt_tokens", music_n_read(task->music)},
+                                  {"completion_tokens", music_n_drawn(task->music)},
+                                  {"total_tokens", music_n_read(task->music) + music_n_drawn(task->music)}};
+    answer_open(&out, request, "music-", "music", task->work.job->model);
+    put_named_integer(&out, "seed", task->seed);
+    put_named_integer(&out, "tempo", tune->tempo);
+    put_name(&out, "duration");
+    put_double(&out, tune->ticks / (double)tune->steps_per_quarter);
+    put_named_integer(&out, "voices", tune->voices);
+    put_notes(&out, tune);
+    put_named_string(&out, "finish_reason", has_ended ? "stop" : "length");
+    answer_close(&out, usage, 3, &task->work, reply);
+}
+
+/* The file as the reply's body. false: no memory. */
+static bool print_file(const struct compose *task, const struct tune *tune, struct reply *reply)
+{
+    bool is_midi = task->format == FORMAT_MIDI;
+    reply->body = malloc(is_midi ? midi_room(tune) : abc_room(tune));
+    if (!reply->body) return false;
+    reply->body_bytes = is_midi ? midi_write(tune, (uint8_t *)reply->body) : abc_write(tune, reply->body);
+    reply->content_type = formats[task->format].media_type;
+    return true;
+}
+
+static void print(struct work *work, struct request *request, struct reply *reply)
+{
+    const struct compose *task = (struct compose *)work;
+    struct tune tune = task->tune;
+    size_t n;
+    bool has_ended;
+    const struct music_step *steps = music_steps(task->music, &n, &has_ended);
+    struct tune_note *notes = memory_new(n * tune.voices + 1, sizeof *notes);
+    request->record.steps_out = music_n_drawn(task->music);
+    bool good = notes != NULL;
+    if (good) {
+        tune.notes = notes;
+        tune.n = music_notes(steps, n, tune.voices, task->holds, notes);
+        tune.ticks = (uint32_t)n;
+        if (!task->has_key) tune_guess_key(&tune, &tune.fifths, &tune.minor);
+        if (!*tune.title)
+            snprintf(tune.title, sizeof tune.title, "%.64s, seed %lld", work->job->model->name,
+                     (long long)task->seed);
+        if (task->format == FORMAT_NOTES) print_notes(task, request, &tune, has_ended, reply);
+        else good = print_file(task, &tune, reply);
+    }
+    memory_free(notes);
+    if (!good) problem_set(&reply->problem, FAULT_NO_MEMORY, NULL, NULL);
+}
+
+/* ---- what is asked ------------------------------------------------------------------------------ */
+
+static bool read_format(struct call *call, enum format *format)
+{
+    const char *name = NULL, *accept = call->request->accept;
+    if (!field_string(call->root, "format", 16, &name, call->problem)) return false;
+    *format = FORMAT_NOTES;
+    if (!name && accept && strstr(accept, "text/vnd.abc")) *format = FORMAT_ABC;
+    if (!name && accept && strstr(accept, "audio/midi")) *format = FORMAT_MIDI;
+    if (!name) return true;
+    for (*format = 0; *format < N_FORMATS; ++*format)
+        if (!strcmp(name, formats[*format].name)) return true;
+    return field_expected(value_get(call->root, "format"), "format", "'notes', 'abc' or 'midi'",
+                          call->problem);
+}
+
+/* A text without control characters, which would end its line in a file. */
+static bool read_title(struct call *call, char *title)
+{
+    const char *text = NULL;
+    if (!field_string(call->root, "title", TITLE_BYTES, &text, call->problem)) return false;
+    for (const char *c = text ? text : ""; *c; c++)
+        if ((unsigned char)*c < ' ')
+            return problem_set(call->problem, FAULT_INVALID_VALUE, "title",
+                               "'title' has a control character; expected one line of text");
+    if (text) strcpy(title, text);
+    return true;
+}
+
+static bool read_style(struct call *call, struct compose *task)
+{
+    const struct music_spec *spec = music_spec_of(call->model);
+    struct tune *tune = &task->tune;
+    const char *key = NULL, *metre = NULL;
+    size_t tempo = (size_t)spec->tempo, program = 0;
+    if (!read_format(call, &task->format) || !read_title(call, tune->title) ||
+        !field_string(call->root, "key", 16, &key, call->problem) ||
+        !field_string(call->root, "metre", 8, &metre, call->problem) ||
+        !field_size(call->root, "tempo", 10, 400, &tempo, call->problem) ||
+        !field_size(call->root, "program", 0, 127, &program, call->problem) ||
+        !field_boolean(call->root, "hold", &task->holds, call->problem))
+        return false;
+    tune->voices = (unsigned)spec->voices;
+    tune->steps_per_quarter = (unsigned)spec->steps_per_quarter;
+    tune->tempo = (unsigned)tempo;
+    tune->program = (unsigned)program;
+    tune->beats = tune->unit = 4;
+    task->has_key = key != NULL;
+    if (key && !tune_read_key(key, &tune->fifths, &tune->minor))
+        return field_expected(value_get(call->root, "key"), "key", "a key such as 'G', 'Bb' or 'F#m'",
+                              call->problem);
+    if (metre && (!tune_read_metre(metre, &tune->beats, &tune->unit) || !tune_bar(tune)))
+        return field_expected(value_get(call->root, "metre"), "metre",
+                              "a metre such as '3/4', whose bars are whole steps of the model",
+                                  call->problem);
+    return true;
+}
+
+/* One step of a prime: an array of notes in any order; a note that is there twice counts once. */
+static bool read_step(struct call *call, const struct value *value, size_t i, struct music_step *step)
+{
+    char param[ERROR_PARAM_BYTES];
+    snprintf(param, sizeof param, "prime[%zu]", i);
+    const char *expected = "an array of notes, each a MIDI number from 0 to 127, at most the model's voices";
+    if (value_kind(value) != JSON_ARRAY) return field_expected(value, param, expected, call->problem);
+    for (const struct value *item = value_first(value); item; item = value_next(item)) {
+        int64_t pitch;
+        if (!value_is_integer(item, 0, 127, &pitch)) return field_expected(item, param, expected,
+                                                                           call->problem);
+        size_t at = 0;
+        while (at < step->n && step->pitches[at] > pitch) at++;
+        if (at < step->n && step->pitches[at] == pitch) continue;
+        if (step->n == TUNE_MAX_VOICES) return field_expected(value, param, expected, call->problem);
+        memmove(step->pitches + at + 1, step->pitches + at, step->n - at);
+        step->pitches[at] = (uint8_t)pitch;
+        step->n++;
+    }
+    return true;
+}
+
+/* An array of at most `most` items, and its length. */
+static bool read_list(struct call *call, const char *name, const char *expected, const struct value **list,
+                      size_t *n)
+{
+    *list = value_get(call->root, name);
+    *n = value_count(*list);
+    if (!*list) return true;
+    if (value_kind(*list) != JSON_ARRAY || *n < 1) return field_expected(*list, name, expected,
+                                                                         call->problem);
+    if (*n <= (size_t)call->config->limits_max_tokens && *n <= MUSIC_MAX_STEPS) return true;
+    return problem_set(call->problem, FAULT_INPUT_TOO_LONG, name,
+                       "'%s' has %zu steps; expected at most %lld", name, *n,
+                       (long long)call->config->limits_max_tokens);
+}
+
+static bool read_prime(struct call *call, struct asked *asked)
+{
+    const struct value *list;
+    size_t n, i = 0;
+    if (!read_list(call, "prime", "an array of steps, each an array of notes", &list, &n)) return false;
+    if (!n) return true;
+    asked->request.prime = asked->prime = memory_new(n, sizeof *asked->prime);
+    if (!asked->prime) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
+    for (const struct value *item = value_first(list); item; item = value_next(item), i++)
+        if (!read_step(call, item, i, &asked->prime[i])) return false;
+    asked->request.n_prime = n;
+    return true;
+}
+
+static bool read_melody(struct call *call, struct asked *asked)
+{
+    const struct value *list;
+    size_t n, i = 0;
+    const char *expected = "an array of notes, each a MIDI number from 0 to 127, or null for a rest";
+    if (!read_list(call, "melody", expected, &list, &n)) return false;
+    if (!n) return true;
+    asked->request.melody = asked->melody = memory_new(n, sizeof *asked->melody);
+    if (!asked->melody) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
+    for (const struct value *item = value_first(list); item; item = value_next(item), i++) {
+        int64_t pitch = MUSIC_REST;
+        char param[ERROR_PARAM_BYTES];
+        snprintf(param, sizeof param, "melody[%zu]", i);
+        if (value_kind(item) != JSON_NULL && !value_is_integer(item, 0, 127, &pitch))
+            return field_expected(item, param, "a MIDI number from 0 to 127, or null for a rest",
+                                  call->problem);
+        asked->melody[i] = (int16_t)pitch;
+    }
+    asked->request.n_melody = n;
+    return true;
+}
+
+/* A tune in a key that begins with nothing given begins with the triad of its tonic: root, fifth, third,
+ * root, from low to high. */
+static bool begin_in_key(struct call *call, const struct compose *task, struct asked *asked)
+{
+    struct music_step *step = asked->prime = memory_new(1, sizeof *asked->prime);
+    if (!step) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
+    const struct tune *tune = &task->tune;
+    int tonic = tune_tonic(tune->fifths, tune->minor), third = tune->minor ? MINOR_THIRD : MAJOR_THIRD;
+    int low = LOWEST_TONIC + ((tonic - LOWEST_TONIC) % 12 + 12) % 12;
+    const int chord[] = {low + 24, low + 12 + third, low + 7, low};
+    for (size_t i = 0; i < 4 && i < tune->voices; i++) {
+        size_t from = tune->voices == 1 ? 0 : 4 - (tune->voices < 4 ? tune->voices : 4);
+        if (music_has_pitch(call->model, chord[from + i])) step->pitches[step->n++] =
+            (uint8_t)chord[from + i];
+    }
+    asked->request.prime = step;
+    asked->request.n_prime = 1;
+    return true;
+}
+
+static bool read_length(struct call *call, const struct compose *task, struct asked *asked)
+{
+    struct music_request *r = &asked->request;
+    if (!field_size(call->root, "bars", 1, MAX_BARS, &asked->bars, call->problem)) return false;
+    if (asked->bars && r->melody)
+        return problem_set(call->problem, FAULT_INVALID_VALUE, "bars",
+                           "'bars' has no place beside 'melody', which says how long the tune is; "
+                           "leave one out");
+    r->n_steps = asked->bars * tune_bar(&task->tune);
+    if (r->n_steps <= (size_t)call->config->limits_max_tokens) return true;
+    return problem_set(call->problem, FAULT_INPUT_TOO_LONG, "bars",
+                       "%zu bars are %zu steps; expected at most %lld",
+                       asked->bars, r->n_steps, (long long)call->config->limits_max_tokens);
+}
+
+static bool read_request(struct call *call, struct compose *task, struct asked *asked)
+{
+    const struct music_spec *spec = music_spec_of(call->model);
+    struct music_request *r = &asked->request;
+    r->temperature = spec->temperature;
+    r->top_p = spec->top_p;
+    task->seed = call_random_seed();
+    if (!read_style(call, task) || !read_prime(call, asked) || !read_melody(call, asked) ||
+        !read_length(call, task, asked) ||
+        !field_number(call->root, "temperature", 0, 2, &r->temperature, call->problem) ||
+        !field_number(call->root, "top_p", 0, 1, &r->top_p, call->problem) ||
+        !field_integer(call->root, "seed", 0, MAX_SEED, &task->seed, call->problem))
+        return false;
+    r->seed = (uint64_t)task->seed;
+    return !task->has_key || r->prime || r->melody || begin_in_key(call, task, asked);
+}
+
+static bool submit(struct call *call, const struct compose *wanted, const struct music_request *request)
+{
+    struct error err = {0};
+    struct compose *task = calloc(1, sizeof *task);
+    if (!task) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
+    *task = *wanted;
+    enum status status = music_new(call->model, request, &call->options, &task->music, &err);
+    if (status != STATUS_OK) {
+        free(task);
+        return problem_from(call->problem, status, &err, "bars");
+    }
+    task->work.job = music_job(task->music);
+    task->work.print = print;
+    task->work.release = work_release;
+    call_record(call, music_n_read(task->music));
+    call_defer(call, &task->work);
+    return true;
+}
+
+void api_music(struct request *request, struct reply *reply)
+{
+    static const char *const known[] = {"prime", "melody", "bars", "key", "metre", "tempo", "program",
+                                        "title", "hold",
+                                        "temperature", "top_p", "seed", "format", NULL};
+    static const struct fields fields = {.known = known};
+    struct call call;
+    struct compose task = {.format = FORMAT_NOTES};
+    struct asked asked = {.bars = 0};
+    if (!call_open(&call, request, reply, &fields, ABILITY_COMPOSE)) return;
+    if (read_request(&call, &task, &asked)) submit(&call, &task, &asked.request);
+    memory_free(asked.prime);
+    memory_free(asked.melody);
+    call_close(&call);
+}

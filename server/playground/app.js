@@ -1,0 +1,66 @@
+// The frame: which parts there are, by what is served, and which one is shown.
+import { h, debounce } from "./ui.js";
+import { learn, ofTask, served, useKey, Refusal } from "./api.js";
+import * as text from "./text.js";
+import * as series from "./series.js";
+import * as labels from "./labels.js";
+import * as translate from "./translate.js";
+import * as inside from "./inside.js";
+import * as models from "./models.js";
+
+const parts = [
+  { name: "text", title: "Text", module: text, route: "/v1/completions", tasks: ["text-generation"] },
+  { name: "series", title: "Series", module: series, route: "/v1/forecast", tasks: ["forecasting"] },
+  { name: "labels", title: "Labels", module: labels, route: "/v1/classify", tasks: labels.tasks },
+  { name: "translate", title: "Translation", module: translate, route: "/v1/translate", tasks: ["translation"] },
+  { name: "inside", title: "Inside", module: inside, route: "/v1/explain", tasks: inside.tasks },
+  { name: "models", title: "Models", module: models, route: "/v1/models", tasks: null },
+];
+const main = document.getElementById("part"), status = document.getElementById("status"), key = document.getElementById("key");
+let leave = null, known = null;
+
+const available = () => parts.filter((part) => served.routes.has(part.route) && (!part.tasks || ofTask(...part.tasks).length));
+
+function show() {
+  const [, name, model] = location.hash.split("/").map(decodeURIComponent);
+  const there = available(), part = there.find((one) => one.name === name) || there[0];
+  leave?.();
+  leave = null;
+  document.getElementById("parts").replaceChildren(
+    ...there.map((one) => h("a", { href: `#/${one.name}`, "aria-current": one === part ? "page" : null }, one.title)),
+    h("a", { href: "/docs" }, "API"));
+  document.title = `${part.title} · Carousel`;
+  main.replaceChildren();
+  leave = part.module.open(main, model) || null;
+}
+
+async function begin() {
+  try {
+    const loading = await learn();
+    status.textContent = `${served.models.length} ${served.models.length === 1 ? "model" : "models"}${loading ? ", more are loading" : ""}`;
+    const parts = available().map((one) => one.name).join();
+    if (parts !== known) show();
+    known = parts;
+    if (loading) setTimeout(begin, 1000);
+  } catch (error) {
+    const locked = error instanceof Refusal && error.status === 401;
+    main.replaceChildren(h("h1", {}, locked ? "This server asks for a key" : "The server does not answer"),
+      h("p", { class: "lead" }, locked ? "Enter it above, under Key. It is kept in this page's memory only." : error.message),
+      locked ? null : h("button", { type: "button", onclick: begin }, "Try again"));
+    key.open = locked;
+    if (locked) document.getElementById("key-input").focus();
+  }
+}
+
+key.querySelector("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  useKey(document.getElementById("key-input").value);
+  key.open = false;
+  key.toggleAttribute("data-set", document.getElementById("key-input").value !== "");
+  known = null;
+  begin();
+});
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") key.open = false; });
+addEventListener("hashchange", () => { show(); main.focus(); scrollTo(0, 0); });
+addEventListener("resize", debounce(120, () => main.dispatchEvent(new Event("redraw"))));
+begin();

@@ -1,0 +1,553 @@
+/* The life of one request.
+ *
+ *   begin --body arrives--> BODY --complete--> handler --reply--> REPLIED
+ *                            |                    `--errand--> WAITING --answer--> REPLIED or STREAMING
+ *                            `--too slow, too long--> EXPIRED
+ *
+ * What was learnt of libmicrohttpd 0.9.75 and shapes this file:
+ * - An answer can be queued on the first call (headers) or when the body is complete, not between. A body
+ *   that is too long or too slow is refused by writing to the wire ourselves and closing.
+ * - An answer on the first call closes the connection with the body unread; the kernel then resets it, and
+ *   the client may never see the answer. So the descriptor lingers (watch_linger).
+ * - It may not notice that a client leaves in the middle of a body. The attendant does (on_hangup).
+ * - Resuming a connection that is not suspended is undefined. `parked` says whether it is, under mu, and a
+ *   wake that comes too early is remembered in wake_pending.
+ * - After the resume the HTTP thread may end the request at once: exchange_free takes mu once more, until the
+ *   waker has let go of it.
+ *
+ * mu is held while an errand is cancelled, which takes the scheduler's lock inside: the one place where two
+ * are held, always in this order (finish() is called without the scheduler's). */
+#include "server/request/exchange_parts.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/base/clock.h"
+#include "server/request/access.h"
+#include "server/request/cors.h"
+#include "server/request/gzip.h"
+#include "server/request/refusal.h"
+#include "server/request/keys.h"
+#include "server/request/metrics.h"
+#include "server/http/peer.h"
+#include "server/request/router.h"
+#include "server/request/sse.h"
+#include "server/http/socket.h"
+#include "server/http/watch.h"
+
+enum { GRACE_US = 1000000 };
+
+static struct exchange *exchange_of(struct request *request)
+{
+    struct exchange *exchange = (void *)((char *)request - offsetof(struct exchange, request));
+    assert(exchange->magic == EXCHANGE_MAGIC);
+    return exchange;
+}
+
+/* ---- parking and waking --------------------------------------------------------------------- */
+
+/* mu held. */
+static void wake_locked(struct exchange *exchange)
+{
+    if (exchange->parked) {
+        exchange->parked = false;
+        connection_resume(exchange->connection);
+    } else exchange->wake_pending = true;
+}
+
+/* Suspend, on the connection's own thread; false if a wake has come. */
+static bool park(struct exchange *exchange)
+{
+    pthread_mutex_lock(&exchange->mu);
+    bool parks = !exchange->wake_pending;
+    exchange->wake_pending = false;
+    if (parks) {
+        exchange->parked = true;
+        connection_suspend(exchange->connection);
+    }
+    pthread_mutex_unlock(&exchange->mu);
+    return parks;
+}
+
+static void progressed(void *request)
+{
+    struct exchange *exchange = exchange_of(request);
+    if (!atomic_exchange(&exchange->request.eager, false)) return;
+    pthread_mutex_lock(&exchange->mu);
+    if (!exchange->detached) wake_locked(exchange);
+    pthread_mutex_unlock(&exchange->mu);
+}
+
+static void finished(void *request)
+{
+    struct exchange *exchange = exchange_of(request);
+    struct watch *watch = exchange->service->watch;
+    pthread_mutex_lock(&exchange->mu);
+    exchange->finished = true;
+    bool buried = exchange->detached;
+    if (!buried) wake_locked(exchange);
+    pthread_mutex_unlock(&exchange->mu);
+    if (buried) watch_bury(watch, &exchange->grave);
+}
+
+static bool is_finished(struct request *request)
+{
+    struct exchange *exchange = exchange_of(request);
+    pthread_mutex_lock(&exchange->mu);
+    bool is_finished = exchange->finished;
+    pthread_mutex_unlock(&exchange->mu);
+    return is_finished;
+}
+
+static const struct carrier carrier = {progressed, finished, is_finished};
+
+/* mu held. */
+static void cancel_locked(struct exchange *exchange)
+{
+    exchange->cancelled = true;
+    if (exchange->started && !exchange->finished) exchange->request.errand->cancel(exchange->request.work);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+/* What was charged and has not been computed is given back, once the errand has finished: if possible before
+ * the client has his answer, so that he finds it given back. */
+static void settle_steps(struct exchange *exchange)
+{
+    struct request *request = &exchange->request;
+    if (!exchange->charged_steps || (exchange->started && !request_is_finished(request))) return;
+    uint64_t used = exchange->started ? request->errand->cost_steps(request->work, true) : 0;
+    if (used < exchange->charged_steps) client_refund(exchange->client, exchange->charged_steps - used);
+    exchange->charged_steps = 0;
+}
+
+static void exchange_free(struct exchange *exchange)
+{
+    pthread_mutex_lock(&exchange->mu); /* the last waker may still be leaving */
+    pthread_mutex_unlock(&exchange->mu);
+    settle_steps(exchange);
+    client_drop(exchange->client);
+    if (exchange->request.errand) exchange->request.errand->free(exchange->request.work);
+    body_release(&exchange->body, &exchange->service->server->bodies);
+    pthread_mutex_destroy(&exchange->mu);
+    exchange->magic = 0;
+    free(exchange);
+}
+
+static void free_buried(struct grave *grave)
+{
+    exchange_free((void *)((char *)grave - offsetof(struct exchange, grave)));
+}
+
+/* Count the answer, once: when it is queued, or when the request ends without one or after a stream. */
+static void count(struct exchange *exchange)
+{
+    struct metrics *metrics = exchange->service->server->metrics;
+    const struct record *record = &exchange->request.record;
+    if (exchange->counted) return;
+    exchange->counted = true;
+    metrics_count_request(metrics, exchange->request.route, record->task ? record->model : "",
+                          exchange->status, clock_ms_since(exchange->request.began_us) * 1e-3);
+    metrics_add(metrics, COUNTER_BYTES_IN, exchange->bytes_in);
+    metrics_add(metrics, COUNTER_BYTES_OUT, exchange->bytes_out);
+    if (exchange->started) metrics_count_end(metrics, (enum end)record->end);
+    if (record->task) metrics_count_model(metrics, record, exchange->status, exchange->request.began_us);
+    if (record->first_ms > 0) metrics_observe(metrics, HISTOGRAM_FIRST_TOKEN, record->first_ms * 1e-3);
+}
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+struct texts { /* values that are made for one answer */
+    char timing[160], retry_after[RETRY_AFTER_BYTES], tag[24], length[24];
+};
+
+/* The head of every answer; the attendant writes one too (expire). */
+static void write_head(const struct exchange *exchange, const struct reply *reply, bool closes,
+                       struct texts *texts, struct head *head)
+{
+    const struct record *record = &exchange->request.record;
+    const char *type = reply->content_type ? reply->content_type : "application/json";
+    *head = (struct head){.status = exchange->status};
+    if (exchange->status != 204) head_add(head, "Content-Type", type);
+    head_add(head, "X-Request-Id", exchange->id);
+    snprintf(texts->timing, sizeof texts->timing, "queue;dur=%.3f, compute;dur=%.3f, total;dur=%.3f",
+             record->queue_ms, record->compute_ms, clock_ms_since(exchange->request.began_us));
+    head_add(head, "Server-Timing", texts->timing);
+    if (*exchange->request.session) head_add(head, "X-Session-Id", exchange->request.session);
+    if (exchange->request.session_step >= 0) {
+        snprintf(texts->tag, sizeof texts->tag, "\"%lld\"", (long long)exchange->request.session_step);
+        head_add(head, "ETag", texts->tag);
+    }
+    if (reply->json_bytes && reply->problem.fault == FAULT_NONE) {
+        snprintf(texts->length, sizeof texts->length, "%zu", reply->json_bytes);
+        head_add(head, "Inference-Header-Content-Length", texts->length);
+    }
+    refusal_write_head(head, exchange->match.allow, reply->problem.retry_after_s, texts->retry_after);
+    if (*exchange->service->server->config->http_cors_origins)
+        cors_write(head, exchange->page, exchange->preflight ? exchange->match.allow : NULL);
+    gzip_write_head(reply, exchange->connection, head);
+    if (reply->tag) head_add(head, "ETag", reply->tag);
+    for (size_t i = 0; reply->headers && reply->headers[i]; i += 2)
+        head_add(head, reply->headers[i], reply->headers[i + 1]);
+    if (reply->stream) sse_write_head(head);
+    closes |= atomic_load(&exchange->service->server->phase) >= SERVER_LEAVING;
+    if (closes || exchange->in_doubt) head_add(head, "Connection", "close");
+}
+
+/* The next bytes of a stream are wanted. */
+static ssize_t read_stream(void *context, char *out, size_t room)
+{
+    struct exchange *exchange = context;
+    struct request *request = &exchange->request;
+    assert(exchange->magic == EXCHANGE_MAGIC);
+    for (;;) {
+        size_t n = 0;
+        int64_t due_us = 0;
+        switch (request->errand->read(request->work, request, out, room, &n, &due_us)) {
+        case STREAM_DATA:
+            exchange->bytes_out += n;
+            return (ssize_t)n;
+        case STREAM_END: settle_steps(exchange); return -1;
+        case STREAM_WAIT:
+            watch_due(exchange->service->watch, connection_slot(exchange->connection), due_us);
+            if (park(exchange)) return 0; /* else look again */
+        }
+    }
+}
+
+static void take_error_body(struct exchange *exchange, struct reply *reply)
+{
+    free(reply->body);
+    reply->body = request_error_body(&reply->problem, exchange->id, exchange->match.is_v2,
+                                     &reply->body_bytes);
+    reply->content_type = reply->tag = NULL;
+    reply->headers = NULL;
+    reply->stream = false;
+    reply->status = fault_http_status(reply->problem.fault);
+    /* what had started is counted by its end; and a client that asks whether we are ready is told so, not
+     * refused */
+    enum route_id route = exchange->request.route;
+    bool probe = route == ROUTE_READYZ || route == ROUTE_HEALTH || route == ROUTE_V2_READY ||
+                 route == ROUTE_PING;
+    if (!exchange->started && !probe)
+        metrics_count_fault(exchange->service->server->metrics, reply->problem.fault);
+}
+
+/* Send the reply, which is taken. */
+static bool respond(struct exchange *exchange, struct reply *reply)
+{
+    struct connection *connection = exchange->connection;
+    struct server *server = exchange->service->server;
+    struct head head;
+    struct texts texts;
+    gzip_pack_reply(reply, connection);
+    if (reply->body && reply->problem.fault == FAULT_NONE)
+        body_total_hold(&server->replies, &exchange->held, reply->body_bytes, &reply->problem);
+    if (reply->problem.fault != FAULT_NONE) take_error_body(exchange, reply);
+    exchange->status = reply->status ? reply->status : 200;
+    settle_steps(exchange);
+    write_head(exchange, reply, false, &texts, &head);
+    pthread_mutex_lock(&exchange->mu);
+    exchange->phase = reply->stream ? PHASE_STREAMING : PHASE_REPLIED;
+    pthread_mutex_unlock(&exchange->mu);
+    connection_time_out(connection, server->config->timeouts_write_s);
+    if (reply->stream) return connection_stream(connection, &head, read_stream, exchange);
+    exchange->bytes_out = reply->body ? reply->body_bytes : 0;
+    watch_due(exchange->service->watch, connection_slot(connection), 0);
+    count(exchange);
+    return connection_answer(connection, &head, reply->body, exchange->bytes_out);
+}
+
+/* What was wrong with the headers. */
+static bool respond_early(struct exchange *exchange)
+{
+    return respond(exchange, &(struct reply){.problem = exchange->early});
+}
+
+/* An answer while the body still comes; the caller closes. */
+static void refuse(struct exchange *exchange, const struct problem *problem)
+{
+    struct reply reply = {.problem = *problem};
+    struct head head;
+    struct texts texts;
+    size_t n = 0;
+    take_error_body(exchange, &reply);
+    exchange->status = reply.status;
+    write_head(exchange, &reply, true, &texts, &head);
+    char *answer = reply.body ? request_refusal(&head, reply.body, reply.body_bytes, &n) : NULL;
+    if (answer) {
+        connection_blurt(exchange->connection, answer, n);
+        exchange->bytes_out = reply.body_bytes;
+    }
+    free(answer);
+    free(reply.body);
+}
+
+static void refuse_late(struct exchange *exchange)
+{
+    struct problem problem;
+    problem_set(&problem, FAULT_REQUEST_TIMEOUT, NULL,
+                "the body was not received within %lld s (timeouts.body_s)",
+                (long long)exchange->service->server->config->timeouts_body_s);
+    refuse(exchange, &problem);
+}
+
+/* ---- the attendant's calls ------------------------------------------------------------------ */
+
+/* The body is late, or will not come any more. Under TLS only the connection's own thread may write: it tells
+ * the client when its next byte comes; one that sends none until `again_us` is not told. */
+static void expire(struct exchange *exchange, int64_t *again_us)
+{
+    bool tell = exchange->phase == PHASE_BODY && !exchange->cancelled;
+    exchange->phase = PHASE_EXPIRED;
+    if (tell && connection_is_secure(exchange->connection)) {
+        *again_us = clock_us() + GRACE_US;
+        return;
+    }
+    if (tell) refuse_late(exchange);
+    shutdown(connection_descriptor(exchange->connection), SHUT_RDWR);
+}
+
+static void on_due(void *owner)
+{
+    struct exchange *exchange = owner;
+    int64_t again_us = 0;
+    assert(exchange->magic == EXCHANGE_MAGIC);
+    pthread_mutex_lock(&exchange->mu);
+    if (exchange->phase == PHASE_BODY || exchange->phase == PHASE_EXPIRED) expire(exchange, &again_us);
+    else wake_locked(exchange);
+    pthread_mutex_unlock(&exchange->mu);
+    if (again_us) watch_due(exchange->service->watch, connection_slot(exchange->connection), again_us);
+}
+
+static void on_hangup(void *owner)
+{
+    struct exchange *exchange = owner;
+    assert(exchange->magic == EXCHANGE_MAGIC);
+    pthread_mutex_lock(&exchange->mu);
+    cancel_locked(exchange);
+    bool in_body = exchange->phase == PHASE_BODY;
+    pthread_mutex_unlock(&exchange->mu);
+    /* what lies in the socket may be the rest of it */
+    if (in_body)
+        watch_due(exchange->service->watch, connection_slot(exchange->connection), clock_us() + GRACE_US);
+}
+
+/* ---- a request arrives ---------------------------------------------------------------------- */
+
+struct exchange *exchange_begin(struct service *service, struct connection *connection, const char *method,
+                                const char *path, bool *good)
+{
+    struct exchange *exchange = exchange_make(service, connection, method, path);
+    const struct config *config = service->server->config;
+    if (!exchange) return NULL;
+    exchange->request.carrier = &carrier;
+    exchange->grave.free = free_buried;
+    connection_time_out(connection, 0);
+    bool fine = exchange_check_headers(exchange, path);
+    exchange->body.room.share = exchange->held.share = exchange->request.caller.share;
+    const char *length = connection_header(connection, "Content-Length");
+    unsigned long long announced = length ? strtoull(length, NULL, 10) : 0;
+    bool too_large = announced > exchange_most_bytes(exchange);
+    if (fine && too_large) fine = body_too_large(exchange_most_bytes(exchange), &exchange->early);
+    if (fine && exchange->working)
+        fine = body_reserve(&exchange->body, &service->server->bodies, (size_t)announced, &exchange->early);
+    watch_assign(service->watch, connection_slot(connection), exchange,
+                 exchange->request.began_us + config->timeouts_body_s * 1000000);
+    bool at_once = announced > exchange_most_bytes(exchange) || exchange_is_unread(exchange) ||
+                   connection_header(connection, "Expect");
+    if (!fine && at_once) watch_linger(service->watch, connection_descriptor(connection));
+    *good = fine || !at_once || respond_early(exchange);
+    return exchange;
+}
+
+bool exchange_take(struct exchange *exchange, const char *bytes, size_t n)
+{
+    struct service *service = exchange->service;
+    assert(exchange->magic == EXCHANGE_MAGIC);
+    exchange->bytes_in += n;
+    pthread_mutex_lock(&exchange->mu);
+    bool expired = exchange->phase == PHASE_EXPIRED;
+    bool over = exchange->bytes_in > exchange_most_bytes(exchange);
+    if (expired && !exchange->status && !exchange->cancelled) refuse_late(exchange);
+    if (over) exchange->phase = PHASE_EXPIRED;
+    pthread_mutex_unlock(&exchange->mu);
+    if (over && !expired) { /* only without Content-Length */
+        if (exchange->early.fault == FAULT_NONE)
+            body_too_large(exchange_most_bytes(exchange), &exchange->early);
+        watch_linger(service->watch, connection_descriptor(exchange->connection));
+        refuse(exchange, &exchange->early);
+    }
+    if (expired || over) return false;
+    if (exchange->early.fault == FAULT_NONE && exchange->working &&
+        !body_append(&exchange->body, &service->server->bodies, bytes, n, &exchange->early))
+        body_release(&exchange->body, &service->server->bodies);
+    return true; /* a refused body is read away */
+}
+
+/* ---- a request is answered ------------------------------------------------------------------ */
+
+/* Suspend, then start: never the reverse. */
+static bool defer(struct exchange *exchange)
+{
+    struct request *request = &exchange->request;
+    struct service *service = exchange->service;
+    pthread_mutex_lock(&exchange->mu);
+    exchange->phase = PHASE_WAITING;
+    request->record.end = END_CANCELLED; /* unless something else is heard */
+    exchange->parked = true;
+    connection_suspend(exchange->connection);
+    pthread_mutex_unlock(&exchange->mu);
+    bool streams = request->errand->read != NULL;
+    watch_due(service->watch, connection_slot(exchange->connection),
+              streams ? clock_us() + service->server->config->stream_ping_s * 1000000 : 0);
+    if (streams) atomic_store(&request->eager, true);
+    bool started = request->errand->start(request->work, &exchange->early);
+    pthread_mutex_lock(&exchange->mu);
+    if (!started) {
+        exchange->finished = true;
+        wake_locked(exchange);
+    } else {
+        exchange->started = true;
+        if (exchange->cancelled) cancel_locked(exchange);
+    }
+    pthread_mutex_unlock(&exchange->mu);
+    return true;
+}
+
+static bool charge_steps(struct exchange *exchange, struct problem *problem)
+{
+    struct request *request = &exchange->request;
+    if (!exchange->client) return true;
+    uint64_t steps = request->errand->cost_steps(request->work, false);
+    if (!client_charge(exchange->client, steps, problem)) return false;
+    exchange->charged_steps = steps;
+    return true;
+}
+
+/* An errand may have answers of others before it, which went well. */
+static void let_refuse(struct request *request, struct reply *reply)
+{
+    if (request->errand && request->errand->refuse && reply->problem.fault != FAULT_NONE)
+        request->errand->refuse(request->work, request, reply);
+}
+
+/* What a handler left: a reply, or an errand that begins. */
+static bool carry_on(struct exchange *exchange, struct reply *reply)
+{
+    if (exchange->request.errand && reply->problem.fault == FAULT_NONE &&
+        charge_steps(exchange, &reply->problem))
+        return defer(exchange);
+    let_refuse(&exchange->request, reply);
+    return respond(exchange, reply);
+}
+
+/* The body is complete. */
+static bool dispatch(struct exchange *exchange)
+{
+    struct request *request = &exchange->request;
+    struct reply reply = {0};
+    pthread_mutex_lock(&exchange->mu);
+    bool expired = exchange->phase == PHASE_EXPIRED;
+    if (!expired) exchange->phase = PHASE_REPLIED;
+    pthread_mutex_unlock(&exchange->mu);
+    if (expired) return false;
+    if (!exchange->in_doubt) /* its chunks may be */
+        exchange->in_doubt = connection_fault(exchange->connection, &exchange->early);
+    if (exchange->preflight && exchange->early.fault == FAULT_NONE) reply.status = 204;
+    else if (exchange->early.fault == FAULT_NONE &&
+             gzip_unpack_body(&exchange->body, request->server, exchange->connection, &exchange->early)) {
+        request->body = exchange->body.bytes ? exchange->body.bytes : "";
+        request->body_bytes = exchange->body.n;
+        route_handler(request->route)(request, &reply);
+        request->body = NULL;
+    }
+    body_release(&exchange->body, &exchange->service->server->bodies);
+    if (exchange->early.fault != FAULT_NONE) return respond_early(exchange);
+    return carry_on(exchange, &reply);
+}
+
+/* Woken: the errand has ended, or a stream has its first news. */
+static bool resume(struct exchange *exchange)
+{
+    struct request *request = &exchange->request;
+    struct reply reply = {0};
+    const void *before = request->work;
+    if (exchange->early.fault != FAULT_NONE) {
+        reply.problem = exchange->early;
+        let_refuse(request, &reply);
+    } else if (!request->errand->read && !request_is_finished(request)) {
+        if (park(exchange)) return true;
+        return resume(exchange);
+    } else {
+        if (!request->errand->read) settle_steps(exchange); /* it may leave another errand */
+        request->errand->answer(request->work, request, &reply);
+    }
+    if (request->work == before) return respond(exchange, &reply);
+    pthread_mutex_lock(&exchange->mu); /* that errand has ended; what it left begins */
+    exchange->started = exchange->finished = false;
+    exchange->phase = PHASE_REPLIED;
+    pthread_mutex_unlock(&exchange->mu);
+    return carry_on(exchange, &reply);
+}
+
+bool exchange_go(struct exchange *exchange)
+{
+    assert(exchange->magic == EXCHANGE_MAGIC);
+    pthread_mutex_lock(&exchange->mu);
+    bool waits = exchange->phase == PHASE_WAITING;
+    pthread_mutex_unlock(&exchange->mu);
+    return waits ? resume(exchange) : dispatch(exchange);
+}
+
+void exchange_end(struct exchange *exchange, bool well)
+{
+    struct service *service = exchange->service;
+    const struct config *config = service->server->config;
+    assert(exchange->magic == EXCHANGE_MAGIC);
+    watch_release(service->watch, connection_slot(exchange->connection),
+                  clock_us() + config->timeouts_idle_s * 1000000);
+    if (exchange->request.closes) shutdown(connection_descriptor(exchange->connection), SHUT_RDWR);
+    if (well) connection_time_out(exchange->connection, 0); /* the attendant minds that */
+    if (!exchange->status)
+        exchange->status = fault_http_status(exchange->phase == PHASE_EXPIRED && !exchange->cancelled
+                                                 ? FAULT_REQUEST_TIMEOUT
+                                                 : FAULT_CLIENT_CLOSED_REQUEST);
+    if (exchange->started && !request_is_finished(&exchange->request))
+        exchange->request.record.finish = metrics_end_name(END_CANCELLED);
+    count(exchange);
+    const struct access access = {&exchange->request, exchange->trace_id, exchange->method,
+                                  client_name(exchange->client), exchange->status, exchange->bytes_in,
+                                  exchange->bytes_out, clock_ms_since(exchange->request.began_us)};
+    if (config->log_access) access_write(&access);
+    body_total_give(&service->server->replies, &exchange->held);
+    if (exchange->working) atomic_fetch_sub(&service->server->working, 1);
+    pthread_mutex_lock(&exchange->mu);
+    bool running = exchange->started && !exchange->finished;
+    exchange->detached = running;
+    if (running) cancel_locked(exchange);
+    pthread_mutex_unlock(&exchange->mu);
+    if (!running) exchange_free(exchange);
+}
+
+/* ---- what all share ------------------------------------------------------------------------- */
+
+enum status service_open(struct service *service, struct server *server, struct error *err)
+{
+    static const struct watch_calls calls = {.due = on_due, .hangup = on_hangup};
+    const struct config *config = server->config;
+    *service = (struct service){.server = server};
+    /* libmicrohttpd divides limits.connections between its threads, and rounds up */
+    return watch_start((size_t)(config->limits_connections + config->server_http_threads), &calls,
+                       &service->watch, err);
+}
+
+void service_close(struct service *service)
+{
+    watch_stop(service->watch);
+    service->watch = NULL;
+}

@@ -1,0 +1,43 @@
+/* exchange: one request and its answer, from complete headers to the last byte sent.
+ *
+ * server/http/http.c brings what arrives and ends it; in between the exchange finds the route, checks what
+ * the headers tell, collects the body, calls the handler, and waits for its errand
+ * (server/request/request.h). Its calls come on the connection's HTTP thread, in this order:
+ *
+ *   exchange_begin -> exchange_take* -> exchange_go+ -> exchange_end
+ *
+ * The attendant's calls and the errand's (request_progressed, request_finished) come in between on other
+ * threads. */
+#ifndef CAROUSEL_SERVER_EXCHANGE_H
+#define CAROUSEL_SERVER_EXCHANGE_H
+
+#include "server/request/body.h"
+#include "server/http/connection.h"
+#include "server/request/server.h"
+
+struct watch;
+struct exchange;
+
+/* What all exchanges share. */
+struct service {
+    struct server *server;
+    struct watch *watch;    /* the attendant; owned */
+};
+
+/* Starts the attendant. `server` must outlive *service, which is the caller's storage. */
+MUST_CHECK enum status service_open(struct service *service, struct server *server, struct error *err);
+/* Once no connection is open. Takes one that is zeroed. */
+void service_close(struct service *service);
+
+/* The headers are complete. `path` is unescaped and without its query. NULL without memory. *good is false
+ * if the connection must be closed. */
+struct exchange *exchange_begin(struct service *service, struct connection *connection, const char *method,
+                                const char *path, bool *good);
+/* A part of the body, and its end or a resumed connection. false: the connection must be closed. */
+bool exchange_take(struct exchange *exchange, const char *bytes, size_t n);
+bool exchange_go(struct exchange *exchange);
+/* The request is over; `well` if its answer has been sent. Takes the exchange: an errand that still runs
+ * is cancelled, and the exchange freed when it has ended. */
+void exchange_end(struct exchange *exchange, bool well);
+
+#endif

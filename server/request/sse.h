@@ -1,0 +1,38 @@
+/* sse: server-sent events (WHATWG HTML, 9.2), framed into a writer that a stream empties.
+ *
+ * Each event is exactly "data: {json}\n\n". The buffer is filled with whole events and drained in
+ * whatever pieces the socket takes. Caller's storage, one thread. */
+#ifndef CAROUSEL_SERVER_SSE_H
+#define CAROUSEL_SERVER_SSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "server/base/errors.h"
+#include "server/base/json_writer.h"
+#include "server/http/connection.h"
+
+struct sse {
+    struct writer out; /* events to be sent */
+    size_t sent;       /* of out's bytes */
+};
+
+/* The headers that keep proxies and browsers from collecting a stream. */
+void sse_write_head(struct head *head);
+
+/* At most `limit` bytes wait at one time. */
+void sse_init(struct sse *sse, size_t limit);
+void sse_release(struct sse *sse);
+
+/* Begin and end an event; between them its JSON goes to sse->out. */
+void sse_begin(struct sse *sse);
+void sse_end(struct sse *sse);
+void sse_ping(struct sse *sse);   /* a comment */
+void sse_done(struct sse *sse);   /* "data: [DONE]" */
+void sse_error(struct sse *sse, const struct problem *problem, const char *request_id);
+
+bool sse_is_empty(const struct sse *sse);
+/* Move up to `room` bytes to `to`; returns how many. */
+size_t sse_drain(struct sse *sse, char *to, size_t room);
+
+#endif

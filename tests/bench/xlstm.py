@@ -1,0 +1,155 @@
+"""xlstm.py: TiRex at full size in Carousel and in PyTorch: same weights, same forecast, one core, one run.
+
+    make bench-xlstm
+    build/xlstm/venv/bin/python tests/bench/xlstm.py [--rounds 7] [--program build/carousel]
+
+The network: 12 blocks, 512 wide, 4 heads, 35.3 million parameters, made up from a fixed seed under the names and shapes of
+TiRex' checkpoint. A forecast: 64 values from 512, nine quantiles. The contestants: PyPI's tirex-ts on one thread, as it is
+(its cells round to bfloat16) and with its cells in float32, and a server with one worker in each precision, over HTTP. Each
+answers the same series first; the difference from tirex-ts in float32, as a share of the largest quantile, is printed.
+Then rounds, every contestant in turn. Times are of the processor (of the server's whole process), medians over rounds:
+they do not count what other processes take. The last column is 64 series in one request, for each series."""
+import argparse
+import inspect
+import json
+import math
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+
+import torch
+
+FOLDER = pathlib.Path("build/xlstm")
+BLOCKS, WIDTH, HEADS, INNER, PATCH, HIDDEN, LEVELS = 12, 512, 4, 1408, 32, 2048, [i / 10 for i in range(1, 10)]
+SERIES = [[10 * math.sin((i + 9 * k) / (5 + k % 7)) + (i * (k + 3)) % 7 for i in range(512)] for k in range(64)]
+
+
+def made_up():
+    torch.manual_seed(1)
+    d, weights = WIDTH // HEADS, {}
+
+    def add(name, *shape, scale=None):
+        weights[name] = torch.randn(*shape) * (scale or 0.5 / math.sqrt(shape[-1]))
+
+    def patch(name, n, outputs):
+        for part, o, i in (("hidden_layer", HIDDEN, n), ("output_layer", outputs, HIDDEN), ("residual_layer", outputs, n)):
+            add(f"{name}.{part}.weight", o, i)
+            add(f"{name}.{part}.bias", o, scale=0.01)
+
+    patch("input_patch_embedding", 2 * PATCH, WIDTH)
+    for b in (f"blocks.{i}" for i in range(BLOCKS)):
+        weights[b + ".norm_slstm.weight"], weights[b + ".norm_ffn.weight"] = torch.ones(WIDTH), torch.ones(WIDTH)
+        for gate in "ifzo":
+            add(f"{b}.slstm_layer.{gate}gate.weight", HEADS, d, d)
+        add(b + ".slstm_layer.slstm_cell._recurrent_kernel_", HEADS, d, 4 * d, scale=0.05)
+        add(b + ".slstm_layer.slstm_cell._bias_", 4 * WIDTH, scale=0.1)
+        add(b + ".slstm_layer.group_norm.weight", WIDTH, scale=0.1)
+        for name, shape in (("proj_up_gate", (INNER, WIDTH)), ("proj_up", (INNER, WIDTH)), ("proj_down", (WIDTH, INNER))):
+            add(f"{b}.ffn.{name}.weight", *shape)
+    weights["out_norm.weight"] = torch.ones(WIDTH)
+    patch("output_patch_embedding", WIDTH, len(LEVELS) * PATCH)
+    return weights
+
+
+class Package:
+    """tirex-ts, as it is or with its cells in float32."""
+
+    def __init__(self, weights, name, dtype):
+        from tirex.models.slstm import cell
+        from tirex.models.tirex import TiRexZero
+        self.name = name
+        self.model = TiRexZero("torch", {
+            "input_patch_size": PATCH, "output_patch_size": PATCH, "quantiles": LEVELS, "input_ff_dim": HIDDEN,
+            "block_kwargs": {"num_blocks": BLOCKS, "embedding_dim": WIDTH, "num_heads": HEADS}}, train_ctx_len=2048)
+        self.model.load_state_dict(weights)
+        if dtype == torch.float32:
+            scope = dict(cell.__dict__)
+            exec(inspect.getsource(cell).replace("torch.bfloat16", "torch.float32"), scope)
+            for block in self.model.blocks:
+                block.slstm_layer.slstm_cell.__class__ = scope["sLSTMCell"]
+                block.slstm_layer.slstm_cell._impl_forward_torch = scope["sLSTMCellTorch"].slstm_forward
+        self.model.eval()
+
+    def ask(self, series):
+        with torch.inference_mode():
+            answer = self.model._forecast_quantiles(torch.tensor(series), prediction_length=64)
+        quantiles = answer[0] if isinstance(answer, tuple) else answer
+        return quantiles[0].sort().values.T.tolist()  # made-up weights let them cross; Carousel sorts them
+
+    def seconds(self, series):
+        began = time.process_time()
+        self.ask(series)
+        return time.process_time() - began
+
+
+class Server:
+    def __init__(self, program, bundle, precision):
+        self.name = f"Carousel {precision}"
+        self.child = subprocess.Popen(
+            [program, "serve", "--port", "0", "--model", f"tirex={bundle}", "--set", "models.folders=", "--set", "log.access=false",
+             "--set", "scheduler.workers=1", "--set", f"models.precision={precision}"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.url = re.search(r"http://\S+", self.child.stdout.readline())[0]
+        while json.load(urllib.request.urlopen(self.url + "/v1/models"))["data"] == []:
+            time.sleep(0.1)
+
+    def ask(self, series):
+        body = json.dumps({"model": "tirex", "series": series, "horizon": 64, "quantiles": LEVELS}).encode()
+        request = urllib.request.Request(self.url + "/v1/forecast", body, {"Content-Type": "application/json"})
+        return list(json.load(urllib.request.urlopen(request))["forecasts"][0]["quantiles"].values())
+
+    def processor_s(self):
+        fields = pathlib.Path(f"/proc/{self.child.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def seconds(self, series, times=5):
+        """Of one request; several, because the clock ticks in hundredths of a second."""
+        began = self.processor_s()
+        for _ in range(times):
+            self.ask(series)
+        return (self.processor_s() - began) / times
+
+
+def difference(a, b):
+    pairs = [(x, y) for row, other in zip(a, b) for x, y in zip(row, other)]
+    return max(abs(x - y) for x, y in pairs) / max(abs(y) for _, y in pairs)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--program", default="build/carousel")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    weights = made_up()
+    torch.save({"state_dict": weights}, FOLDER / "model.ckpt")
+    subprocess.run([sys.executable, "zoo/tirex.py", FOLDER / "model.ckpt", FOLDER / "tirex"], check=True)
+    contestants = [Package(weights, "tirex-ts, cells in float32", torch.float32), Package(weights, "tirex-ts as it is", torch.bfloat16)]
+    contestants += [Server(options.program, FOLDER / "tirex", p) for p in ("float32", "bfloat16", "int8")]
+    expected = contestants[0].ask(SERIES[:1])
+    one = {c: [] for c in contestants}
+    many = {c: [] for c in contestants}
+    for i in range(options.rounds):
+        print(f"round {i + 1} of {options.rounds}", file=sys.stderr, flush=True)
+        for c in contestants:
+            one[c].append(c.seconds(SERIES[:1]))
+            many[c].append((c.seconds(SERIES, 1) if isinstance(c, Server) else c.seconds(SERIES)) / len(SERIES))
+    base = [statistics.median(times[contestants[0]]) for times in (one, many)]
+    print(f"{sum(t.numel() for t in weights.values()) / 1e6:.1f} million parameters, {options.rounds} rounds")
+    print("| | one forecast, ms | times | 64 at once, ms each | times | difference |\n|---|---|---|---|---|---|")
+    for c in contestants:
+        a, b = statistics.median(one[c]), statistics.median(many[c])
+        print(f"| {c.name} | {a * 1e3:.1f} | {base[0] / a:.1f} | {b * 1e3:.1f} | {base[1] / b:.1f} | "
+              f"{difference(c.ask(SERIES[:1]), expected):.1e} |")
+    for c in contestants:
+        if isinstance(c, Server):
+            c.child.terminate()
+
+
+if __name__ == "__main__":
+    main()

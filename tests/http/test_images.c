@@ -1,0 +1,116 @@
+/* POST /v1/images/generations: OpenAI's shape, sizes, completion, what is refused. The model is random. */
+#include <check.h>
+#include <string.h>
+
+#include "client.h"
+
+static struct server server;
+static const char *const settings[] = {"CAROUSEL_MODELS_FOLDERS=tests/unit/bundles", NULL};
+#define ROUTE "/v1/images/generations"
+#define SIGNATURE "iVBORw0KGgoAAAANSUhEUgAAA" /* of a PNG in base64, and the first digits of its width */
+
+static void start(void)
+{
+    server_start(&server, settings);
+}
+
+static void stop(void)
+{
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+
+START_TEST(pictures_have_openais_shape)
+{
+    char first[4096];
+    struct reply *reply = post(&server, ROUTE,
+                               "{'prompt':'b','n':3,'seed':5,'response_format':'b64_json','user':'u'}");
+    expect_ok(reply);
+    ck_assert_int_eq(length_at(reply, "data"), 3);
+    ck_assert_str_eq(text_at(reply, "size"), "4x5");
+    ck_assert_str_eq(text_at(reply, "output_format"), "png");
+    ck_assert_double_eq(number_at(reply, "seed"), 5);
+    ck_assert_double_eq(number_at(reply, "usage.output_tokens"), 60);
+    ck_assert_double_lt(number_at(reply, "data.0.log_probability"), 0);
+    strncpy(first, text_at(reply, "data.0.b64_json"), sizeof first - 1);
+    ck_assert_ptr_eq(strstr(first, SIGNATURE), first);
+    ck_assert_uint_eq(strlen(first) % 4, 0);
+    reply = post(&server, ROUTE, "{'prompt':'b','seed':5}");
+        /* the first picture of a seed is always the same */
+    ck_assert_str_eq(text_at(reply, "data.0.b64_json"), first);
+}
+END_TEST
+
+START_TEST(sizes_are_whole_multiples)
+{
+    struct reply *reply = post(&server, ROUTE, "{'prompt':'a','size':'80x100','seed':1}");
+    expect_ok(reply);
+    ck_assert_str_eq(text_at(reply, "size"), "80x100");
+    reply = post(&server, ROUTE, "{'prompt':'a','size':'auto','seed':1}");
+    ck_assert_str_eq(text_at(reply, "size"), "4x5");
+}
+END_TEST
+
+START_TEST(an_upper_part_is_completed_and_a_whole_one_judged)
+{
+    struct reply *reply = post(&server, ROUTE,
+                               "{'prompt':'c','complete':[[1,0,0.2,0.9],[0,1,1,0]],'seed':1}");
+    expect_ok(reply);
+    ck_assert_double_eq(number_at(reply, "usage.input_tokens"), 8);
+    const char *body = "{'prompt':'a','temperature':0,'complete':"
+                       "[[1,0,0,0],[0,0,1,1],[0,0,0,0],[0,1,1,1],[0,1,0,0]]}";
+    reply = post(&server, ROUTE, body);
+    ck_assert_double_eq_tol(number_at(reply, "data.0.log_probability"), -15.018266081, 1e-4);
+        /* likelihoods.txt */
+}
+END_TEST
+
+static const struct {
+    const char *body, *code, *param;
+    int status;
+} refused[] = {
+    {"{}", "invalid_value", "prompt", 400},
+    {"{'prompt':'d'}", "invalid_value", "prompt", 400},
+    {"{'prompt':7}", "invalid_value", "prompt", 400},
+    {"{'prompt':'a','n':0}", "invalid_value", "n", 400},
+    {"{'prompt':'a','n':17}", "invalid_value", "n", 400},
+    {"{'prompt':'a','size':'5x4'}", "invalid_value", "size", 400},
+    {"{'prompt':'a','size':'0x0'}", "invalid_value", "size", 400},
+    {"{'prompt':'a','size':'2048x2560'}", "invalid_value", "size", 400},
+    {"{'prompt':'a','size':'8x10x3'}", "invalid_value", "size", 400},
+    {"{'prompt':'a','size':'99999999999x1'}", "invalid_value", "size", 400},
+    {"{'prompt':'a','response_format':'url'}", "invalid_value", "response_format", 400},
+    {"{'prompt':'a','output_format':'webp'}", "invalid_value", "output_format", 400},
+    {"{'prompt':'a','quality':'hd'}", "invalid_value", "quality", 400},
+    {"{'prompt':'a','stream':true}", "invalid_value", "stream", 400},
+    {"{'prompt':'a','temperature':-1}", "invalid_value", "temperature", 400},
+    {"{'prompt':'a','complete':[[1,0,0]]}", "invalid_value", "complete", 400},
+    {"{'prompt':'a','complete':[[1,0,0,2]]}", "invalid_value", "complete", 400},
+    {"{'prompt':'a','complete':[[0,0,0,0],[0,0,0,0],[0,0,0,0],[0,0,0,0],[0,0,0,0],[0,0,0,0]]}",
+     "invalid_value",
+     "complete", 400},
+    {"{'prompt':'a','complete':'iVBORw0KGgo='}", "invalid_value", "complete", 400},
+    {"{'model':'tiny-music','prompt':'a'}", "unsupported_for_model", NULL, 422},
+};
+
+START_TEST(what_cannot_be_is_refused_by_name)
+{
+    expect_error(post(&server, ROUTE, refused[_i].body), refused[_i].status, refused[_i].code,
+                 refused[_i].param);
+}
+END_TEST
+
+Suite *images_suite(void);
+
+Suite *images_suite(void)
+{
+    Suite *suite = suite_create("images");
+    TCase *core = tcase_create("core");
+    tcase_add_checked_fixture(core, start, stop);
+    tcase_set_timeout(core, TEST_TIMEOUT_S);
+    tcase_add_test(core, pictures_have_openais_shape);
+    tcase_add_test(core, sizes_are_whole_multiples);
+    tcase_add_test(core, an_upper_part_is_completed_and_a_whole_one_judged);
+    tcase_add_loop_test(core, what_cannot_be_is_refused_by_name, 0, sizeof refused / sizeof *refused);
+    suite_add_tcase(suite, core);
+    return suite;
+}

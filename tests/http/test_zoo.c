@@ -1,0 +1,171 @@
+/* The bundled models over HTTP, asked what people try first. */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client.h"
+
+static struct server server;
+
+static void start(void)
+{
+    static const char bundles[] =
+        "CAROUSEL_MODELS_BUNDLES=numbers=zoo/numbers:sentiment=zoo/sentiment:g2p=zoo/g2p";
+    server_start(&server, (const char *const[]){bundles, NULL});
+}
+
+static void stop(void)
+{
+    if (server_stop(&server) != 0)
+        abort(); /* check does not count failures of an unchecked teardown */
+}
+
+/* The first terms of a sequence, and what follows. */
+static const struct {
+    const char *terms;
+    double due[3];
+} sequences[] = {
+    {"5", {5, 5, 5}},
+    {"4,4", {4, 4, 4}},
+    {"6,7,8", {9, 10, 11}},
+    {"2,4,8", {16, 32, 64}},
+    {"0.1,0.2,0.3", {0.4, 0.5, 0.6}},
+    {"4,4", {4, 4, 4}},
+    {"4", {4, 4, 4}},
+    {"1,3,7,15", {31, 63, 127}},
+    {"1,8,27,64,125", {216, 343, 512}},
+    {"1,10,2,20,3,30", {4, 40, 5}},
+    {"1,-2,3,-4", {5, -6, 7}},
+    {"1,2,3,4,5,6,7,1,2", {3, 4, 5}},
+    {"1,1,2,3,5", {8, 13, 21}},
+    {"1000000001,1000000002,1000000003", {1000000004, 1000000005, 1000000006}},
+};
+
+START_TEST(a_sequence_goes_on_exactly)
+{
+    char body[200], path[40];
+    snprintf(body, sizeof body, "{'model':'numbers','series':[%s],'horizon':3,'quantiles':[0.1]}",
+             sequences[_i].terms);
+    struct reply *reply = post(&server, "/v1/forecast", body);
+    expect_ok(reply);
+    for (int t = 0; t < 3; t++) {
+        snprintf(path, sizeof path, "forecasts.0.mean.%d", t);
+        double due = sequences[_i].due[t];
+        ck_assert_double_eq_tol(number_at(reply, path), due, 1e-14 * fabs(due));
+    }
+}
+END_TEST
+
+START_TEST(a_hole_leaves_a_sequence_to_the_network)
+{
+    struct reply *reply =
+        post(&server, "/v1/forecast", "{'model':'numbers','series':[1,null,3],'horizon':1}");
+    expect_ok(reply);
+    (void)number_at(reply, "forecasts.0.mean.0");
+}
+END_TEST
+
+/* Terms with noise, and terms of no rule here: the answer lies in a band, neither empty nor endless. */
+static const struct {
+    const char *terms;
+    double low, high;
+} uncertain[] = {
+    {"1.1,1.9,3.2,3.9,5.1", 5, 7}, {"2,3,5,7,11", 11, 17}, {"20.1,19.9,20.2,19.8,20,20.1", 19, 21},
+    {"3,1,4,1,5,9,2,6,5,3,5,8", 0, 12},
+};
+
+/* The first value at a level, whose name holds a dot. */
+static double quantile(const struct reply *reply, const char *name)
+{
+    const char *at = strstr(reply->body, name);
+    ck_assert_ptr_nonnull(at);
+    return strtod(at + strlen(name), NULL);
+}
+
+START_TEST(a_sequence_without_a_rule_has_a_spread)
+{
+    struct reply *reply = postf(&server, "/v1/forecast",
+                                "{'model':'numbers','series':[%s],'horizon':1,'quantiles':[0.1,0.9]}",
+                                uncertain[_i].terms);
+    expect_ok(reply);
+    double mean = number_at(reply, "forecasts.0.mean.0");
+    double low = quantile(reply, "\"0.1\":["), high = quantile(reply, "\"0.9\":[");
+    ck_assert_double_gt(mean, uncertain[_i].low);
+    ck_assert_double_lt(mean, uncertain[_i].high);
+    ck_assert(low < mean && mean < high);
+    ck_assert_double_lt(high - low, 2 * (uncertain[_i].high - uncertain[_i].low));
+}
+END_TEST
+
+static const struct {
+    const char *text, *label;
+} sentences[] = {
+    {"I just saw this film and I recommend it", "positive"},
+    {"not a bad watch", "positive"},
+    {"I loved every minute of it.", "positive"},
+    {"My kids and I had a great time.", "positive"},
+    {"One of the best movies I've seen this year!", "positive"},
+    {"You should go and see it, it is wonderful.", "positive"},
+    {"I laughed and I cried.", "positive"},
+    {"The acting was superb and the story kept me awake all night.", "positive"},
+    {"I can't wait to watch it again.", "positive"},
+    {"Better than I expected.", "positive"},
+    {"I want my money back.", "negative"},
+    {"I fell asleep after twenty minutes.", "negative"},
+    {"It was not good.", "negative"},
+    {"What a waste of time.", "negative"},
+    {"I would not recommend this to anyone.", "negative"},
+    {"The plot makes no sense and the acting is terrible.", "negative"},
+    {"We walked out halfway through.", "negative"},
+    {"The worst movie I have ever seen.", "negative"},
+    {"Boring, boring, boring.", "negative"},
+    {"I was really disappointed.", "negative"},
+};
+
+START_TEST(everyday_praise_and_blame_are_told_apart)
+{
+    char body[300];
+    snprintf(body, sizeof body, "{\"model\":\"sentiment\",\"input\":\"%s\",\"top_k\":1}", sentences[_i].text);
+    struct reply *reply = ask(&server, "POST", "/v1/classify", body);
+    expect_ok(reply);
+    ck_assert_str_eq(text_at(reply, "results.0.0.label"), sentences[_i].label);
+}
+END_TEST
+
+/* Words of the dictionary, with letters that are silent, and which letter each phoneme comes from. */
+START_TEST(words_are_pronounced)
+{
+    struct reply *reply = post(&server, "/v1/pronounce",
+                               "{'input':['Knight','thought','caf\xc3\xa9'],'alignment':true}");
+    expect_ok(reply);
+    ck_assert_str_eq(text_at(reply, "pronunciations.0.phonemes"), "N AY1 T");
+    ck_assert_str_eq(text_at(reply, "pronunciations.1.phonemes"), "TH AO1 T");
+    ck_assert_int_eq(length_at(reply, "pronunciations.0.alignment"), 3);
+    ck_assert_str_eq(text_at(reply, "pronunciations.0.alignment.0.phoneme"), "N");
+    ck_assert_double_eq(number_at(reply, "pronunciations.0.alignment.0.start"), 1); /* the k is silent */
+    ck_assert_double_eq(number_at(reply, "pronunciations.0.alignment.2.end"), 6);
+    reply = post(&server, "/v1/pronounce", "{'input':'carousels','alphabet':'ipa','stress':false}");
+    expect_ok(reply);
+    expect_error(post(&server, "/v1/pronounce", "{'input':'se\xc3\xb1or 7'}"), 400, "invalid_value", "input");
+}
+END_TEST
+
+Suite *zoo_suite(void);
+
+Suite *zoo_suite(void)
+{
+    Suite *suite = suite_create("zoo");
+    TCase *cases = tcase_create("zoo");
+    tcase_add_unchecked_fixture(cases, start, stop);
+    tcase_set_timeout(cases, TEST_TIMEOUT_S);
+    tcase_add_loop_test(cases, a_sequence_goes_on_exactly, 0, (int)(sizeof sequences / sizeof *sequences));
+    tcase_add_test(cases, a_hole_leaves_a_sequence_to_the_network);
+    tcase_add_loop_test(cases, a_sequence_without_a_rule_has_a_spread, 0,
+                        (int)(sizeof uncertain / sizeof *uncertain));
+    tcase_add_loop_test(cases, everyday_praise_and_blame_are_told_apart, 0,
+                        (int)(sizeof sentences / sizeof *sentences));
+    tcase_add_test(cases, words_are_pronounced);
+    suite_add_tcase(suite, cases);
+    return suite;
+}

@@ -1,0 +1,286 @@
+#!/usr/bin/env python3
+"""check.py FOLDER IMPORT make: models of PyTorch, Keras and ONNX, imported into FOLDER/bundles.
+check.py FOLDER IMPORT compare URL: what the server answers against what the frameworks gave.
+
+The matrix: modules of PyTorch as state_dict, module, Lightning's checkpoint, the format before 1.6, half precision,
+safetensors and ONNX by both exporters; models of Keras as .h5 and .keras. Every answer must be within 1e-5 of the
+framework's own: scores of classes, log-likelihoods of a token, forecasts. What an exporter writes wrongly must be
+refused. Ends with a line like the one that check prints.
+"""
+import json
+import math
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+import warnings
+
+os.environ["KERAS_BACKEND"] = "torch"
+warnings.filterwarnings("ignore")
+HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE))
+LETTERS = list("abcdefgh ,.") + ["é"]
+TEXTS = ["bd", "bed fed", "hedé. cfe ebch bed", "f" * 40]
+ROWS = [[[((5 * t + 3 * i + n) % 13) / 6 - 1 for i in range(2)] for t in range(n)] for n in (1, 6, 25)]
+SERIES = [[0.5], [0.1, 0.4, -0.3, 0.9, 0.2], [math.sin(t / 3) for t in range(7)]]  # the dynamo exporter fixes 7 steps
+TOLERANCE = 1e-5
+
+
+def softmax(x):
+    import numpy
+    e = numpy.exp(x - numpy.max(x))
+    return (e / e.sum()).tolist()
+
+
+def binary(x):
+    p = 1 / (1 + math.exp(-float(x[0])))
+    return [1 - p, p]
+
+
+def torch_run(model, ids):
+    import torch
+
+    def run(x):
+        with torch.no_grad():
+            dtype = torch.long if ids else next(model.parameters()).dtype
+            return model(torch.tensor([x], dtype=dtype))[0].double().numpy()
+    return run
+
+
+class Matrix:
+    def __init__(self, folder, program):
+        self.folder, self.program = folder, program
+        self.expected, self.failures, self.checks = {}, [], 0
+        (folder / "letters.json").write_text(json.dumps(LETTERS))
+
+    def answers(self, kind, run):
+        """What the framework gives, in the form in which the server answers."""
+        import numpy
+        if kind == "generation":
+            found = []
+            for text in TEXTS:
+                ids = [LETTERS.index(c) for c in text]
+                logits = numpy.asarray(run(ids))
+                found.append(sum(math.log(softmax(logits[t])[ids[t + 1]]) for t in range(len(ids) - 1)) / (len(ids) - 1))
+            return found
+        if kind == "forecast":
+            return [float(numpy.asarray(run([[x] for x in s])).reshape(-1)[-1]) for s in SERIES]
+        inputs = [[LETTERS.index(c) for c in t] for t in TEXTS] if kind.startswith("text") else ROWS
+        return [binary(run(x)) if kind.endswith("binary") else softmax(run(x)) for x in inputs]
+
+    def add(self, name, file, kind, run, *flags, refused=None):
+        """Import a file, and keep what the framework says. `refused`: the sentence that must come instead."""
+        self.checks += 1
+        flags = list(flags)
+        if kind in ("generation",) or kind.startswith("text"):
+            flags += ["--tokenizer", str(self.folder / "letters.json")]
+        if kind == "forecast":
+            flags += ["--task", "forecasting"]
+        if kind.startswith(("text", "rows")):
+            flags += ["--labels", "no,yes" if kind.endswith("binary") else "a,b,c"]
+        out = self.folder / "bundles" / name
+        done = subprocess.run([self.program, str(file), "-o", str(out), *flags], capture_output=True, text=True)
+        if refused:
+            if done.returncode != 1 or refused not in done.stderr:
+                self.failures.append(f"{name}: expected a refusal with '{refused}', found {done.stderr or done.stdout[-200:]}")
+        elif done.returncode:
+            self.failures.append(f"{name}: {done.stderr.strip()}")
+        else:
+            self.expected[name] = {"kind": kind, "answers": self.answers(kind, run)}
+
+
+def make_torch(matrix):
+    import torch
+    from safetensors.torch import save_file
+    from torch import nn
+
+    import modules
+    torch.manual_seed(20)
+    made = matrix.folder / "made"
+
+    class Logits(nn.Module):
+        """States without its softmax, under the same names."""
+        def __init__(self, inner):
+            super().__init__()
+            self.rnn, self.out, self.raw = inner.rnn, inner.out, inner.raw
+
+        def forward(self, x):
+            return self.raw(x)
+
+    network = {"Classifier": [{"type": "embedding", "prefix": "embed"}, {"type": "lstm", "prefix": "rnn"},
+                              {"type": "pooling", "mode": "mean"}, {"type": "linear", "prefix": "head.1"},
+                              {"type": "relu"}, {"type": "linear", "prefix": "head.3"}],
+               "Rnn": [{"type": "rnn", "prefix": "rnn", "nonlinearity": "relu"}, {"type": "pooling", "mode": "last"},
+                       {"type": "linear", "prefix": "out"}]}
+    for name, layers in network.items():
+        (made / f"{name}.json").write_text(json.dumps(layers))
+    table = [  # class, kind, pooling, ids, what the dynamo exporter's file must be refused with
+        ("Writer", "generation", None, True, None), ("GruWriter", "generation", None, True, None),
+        ("Classifier", "text", "mean", True, None), ("LastWord", "text", "last", True, None),
+        ("Sine", "forecast", None, False, "left out the projection"), ("Deep", "forecast", None, False, None),
+        ("Gru", "rows", "max", False, None), ("Rnn", "rows", "last", False, "unrolled"),
+        ("Cells", "rows", "last", False, "carousel"), ("States", "rows", "last", False, None),
+        ("Stacked", "rows", "last", False, None),
+    ]
+    for name, kind, pooling, ids, dynamo in table:
+        model = getattr(modules, name)().eval()
+        raw = Logits(model) if name == "States" else model
+        run = torch_run(raw, ids)
+        flags = ["--pooling", pooling] if pooling else []
+        if name in network:
+            flags = ["--network", str(made / f"{name}.json")]
+        state = model.state_dict()
+        torch.save(state, made / f"{name}.pt")
+        torch.save(state, made / f"{name}-old.pt", _use_new_zipfile_serialization=False)
+        torch.save(model, made / f"{name}-module.pt")
+        torch.save({"state_dict": {"model." + k: v for k, v in state.items()}, "epoch": 1,
+                    "optimizer_states": [torch.optim.Adam(model.parameters()).state_dict()]}, made / f"{name}.ckpt")
+        save_file(state, made / f"{name}.safetensors")
+        for form in (".pt", "-old.pt", "-module.pt", ".safetensors"):
+            matrix.add(f"torch-{name}{form.replace('.', '-')}", made / f"{name}{form}", kind, run, *flags)
+        if name not in network:
+            matrix.add(f"torch-{name}-ckpt", made / f"{name}.ckpt", kind, run, *flags)
+        half = getattr(modules, name)()
+        half.load_state_dict(state)
+        half = half.half().eval()
+        torch.save(half.state_dict(), made / f"{name}-half.pt")
+        half = half.float()
+        matrix.add(f"torch-{name}-half", made / f"{name}-half.pt", kind,
+                   torch_run(Logits(half) if name == "States" else half, ids), *flags)
+        export(matrix, name, model, kind, run, ids, dynamo)
+
+
+def export(matrix, name, model, kind, run, ids, dynamo_refused):
+    import torch
+    made = matrix.folder / "made"
+    width = 1 if kind == "forecast" else 2
+    x = torch.zeros(1, 7, dtype=torch.long) if ids else torch.zeros(1, 7, width)
+    flags = ["--pad", "none"] if kind.startswith("text") else []
+    for dynamo in (False, True):
+        path = made / f"{name}-{'dynamo' if dynamo else 'script'}.onnx"
+        axes = {} if dynamo else {"input_names": ["x"], "output_names": ["y"],
+                                  "dynamic_axes": {"x": {0: "batch", 1: "steps"}}}
+        if not dynamo and name in ("Sine", "Cells"):
+            continue  # that exporter refuses projections, and unrolls cells
+        torch.onnx.export(model, (x,), str(path), dynamo=dynamo, verbose=False, **axes)
+        refused = dynamo_refused if dynamo else None
+        matrix.add(f"onnx-{name}-{'dynamo' if dynamo else 'script'}", path, kind, run, *flags,
+                   refused="node" if refused == "carousel" else refused)
+
+
+def make_keras(matrix):
+    import keras
+    import numpy
+    from keras import layers as L
+    keras.utils.set_random_seed(20)
+    made, n = matrix.folder / "made", len(LETTERS)
+
+    def embed(mask=True):
+        return L.Embedding(n, 5, mask_zero=mask)
+
+    softmax3 = lambda: L.Dense(3, activation="softmax")  # noqa: E731
+    x = keras.Input((None, 2))
+    y = L.TimeDistributed(L.Dense(4, activation="tanh"))(x)
+    y = L.GRU(5, reset_after=False, recurrent_activation="hard_sigmoid", return_sequences=True)(y)
+    chain = keras.Model(x, softmax3()(L.LSTM(4, go_backwards=True)(y)))
+    models = {
+        "lstm": ("text", [keras.Input((None,)), embed(), L.LSTM(6), softmax3()]),
+        "binary": ("text-binary", [keras.Input((None,)), embed(), L.Bidirectional(L.LSTM(4, return_sequences=True)), L.GRU(4),
+                                   L.Dense(5, activation="relu"), L.Dense(1, activation="sigmoid")]),
+        "maxpool": ("text", [keras.Input((None,)), embed(False), L.Bidirectional(L.GRU(4, return_sequences=True)),
+                             L.GlobalMaxPooling1D(), softmax3()]),
+        "meanpool": ("rows", [keras.Input((None, 2)), L.LSTM(4, return_sequences=True), L.GlobalAveragePooling1D(),
+                              L.Dense(6, activation="gelu"), softmax3()]),
+        "hard": ("rows", [keras.Input((None, 2)), L.LSTM(4, recurrent_activation="hard_sigmoid", use_bias=False), softmax3()]),
+        "rnn": ("rows", [keras.Input((None, 2)), L.SimpleRNN(4, activation="relu", return_sequences=True), L.Dropout(0.3),
+                         L.SimpleRNN(3), softmax3()]),
+        "relu": ("rows", [keras.Input((None, 2)), L.LSTM(4, activation="relu"), softmax3()]),
+        "forecast": ("forecast", [keras.Input((None, 1)), L.LSTM(8, return_sequences=True), L.LSTM(4), L.Dense(1)]),
+        "letters": ("letters", [keras.Input((None, n)), L.LSTM(8, return_sequences=True), L.Dense(n, activation="softmax")]),
+    }
+    built = {name: (kind, keras.Sequential(layers)) for name, (kind, layers) in models.items()} | {"chain": ("rows", chain)}
+    for name, (kind, model) in built.items():
+        def run(value, model=model):
+            return numpy.asarray(model.predict(numpy.array([value]), verbose=0), dtype=float)[0]
+
+        def logits(value, run=run):
+            return numpy.log(run(value))
+
+        def logit(value, run=run):
+            return numpy.log(run(value) / (1 - run(value)))
+
+        def letters(ids, run=run):
+            return numpy.log(run(numpy.eye(n)[ids]))
+        given = {"forecast": run, "text-binary": logit, "letters": letters}.get(kind, logits)
+        flags = ["--pad", "none"] if name == "maxpool" else []
+        for form in ("h5", "keras"):
+            model.save(made / f"{name}.{form}")
+            matrix.add(f"keras-{name}-{form}", made / f"{name}.{form}", "generation" if kind == "letters" else kind, given, *flags)
+
+
+def ask(url, route, body):
+    request = urllib.request.Request(f"{url}/v1/{route}", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return json.load(reply)
+
+
+def served(url, name, kind):
+    if kind == "generation":
+        results = ask(url, "score", {"model": name, "input": TEXTS})["results"]
+        return [r["log_likelihood"] / r["tokens_scored"] for r in results]
+    if kind == "forecast":
+        return [f["mean"][0] for f in ask(url, "forecast", {"model": name, "series": SERIES, "horizon": 1})["forecasts"]]
+    inputs = TEXTS if kind.startswith("text") else ROWS
+    labels = ["no", "yes"] if kind.endswith("binary") else ["a", "b", "c"]
+    results = ask(url, "classify", {"model": name, "input": inputs})["results"]
+    return [[next(r["score"] for r in one if r["label"] == label) for label in labels] for one in results]
+
+
+def distance(a, b):
+    if isinstance(a, list):
+        return max(distance(x, y) for x, y in zip(a, b, strict=True))
+    return abs(a - b)
+
+
+def compare(folder, url):
+    expected = json.loads((folder / "expected.json").read_text())
+    failures, largest, groups = list(expected["failures"]), 0.0, {}
+    for name, case in expected["cases"].items():
+        difference = distance(case["answers"], served(url, name, case["kind"]))
+        group = name.split("-")[0] + " " + name.rsplit("-", 1)[1]
+        groups[group] = [groups.get(group, [0, 0.0])[0] + 1, max(groups.get(group, [0, 0.0])[1], difference)]
+        largest = max(largest, difference)
+        if not difference <= TOLERANCE:
+            failures.append(f"{name}: the server differs by {difference:.3g}")
+    for group, (n, difference) in sorted(groups.items()):
+        print(f"  {group:24} {n:3} models, largest difference {difference:.1e}")
+    for failure in failures:
+        print(f"FAILED: {failure}")
+    checks = expected["checks"]
+    print(f"import: largest difference {largest:.2g}: {(checks - len(failures)) * 100 // checks}%: "
+          f"Checks: {checks}, Failures: {len(failures)}, Errors: 0")
+    return bool(failures)
+
+
+def main():
+    folder, program, what = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2], sys.argv[3]
+    if what == "compare":
+        return compare(folder, sys.argv[4])
+    for name in ("made", "bundles"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).mkdir(parents=True)
+    matrix = Matrix(folder, program)
+    began = time.monotonic()
+    make_torch(matrix)
+    make_keras(matrix)
+    (folder / "expected.json").write_text(json.dumps(
+        {"cases": matrix.expected, "failures": matrix.failures, "checks": matrix.checks}))
+    print(f"  {matrix.checks} files made and imported in {time.monotonic() - began:.0f} s")
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,431 @@
+#!/usr/bin/env python3
+"""Make tests/import/files: small models as their frameworks save them, with the outputs that the frameworks gave.
+
+    python3 tests/import/make_files.py torch|keras|onnx...
+
+Needs the packages of tests/import/requirements.txt. Every model has random weights from a fixed seed. Beside each lies
+NAME.golden.json: inputs, what the network is fed, and the framework's own raw outputs.
+"""
+import json
+import pathlib
+import pickle
+import sys
+
+FILES = pathlib.Path(__file__).parent / "files"
+LETTERS = list("abcdefgh ,.") + ["é"]
+TEXTS = ["a", "bad cab", "face, a.", "hedé. cafe each bead"]
+
+
+def write_golden(name, cases):
+    (FILES / f"{name}.golden.json").write_text(json.dumps({"cases": cases}, ensure_ascii=False))
+
+
+def text_cases(run, texts=TEXTS):
+    cases = []
+    for text in texts:
+        tokens = [LETTERS.index(c) for c in text]
+        cases.append({"input": text, "tokens": tokens, "output": [float(x) for x in run(tokens)]})
+    return cases
+
+
+def row_cases(run, width, flat=False):
+    cases = []
+    for n in (1, 4, 9):
+        rows = [[round(((7 * t + 3 * i + n) % 11) / 5 - 1, 3) for i in range(width)] for t in range(n)]
+        given = [row[0] for row in rows] if flat else rows
+        cases.append({"input": given, "features": rows, "output": [float(x) for x in run(rows)]})
+    return cases
+
+
+class Tokenizer:
+    """As keras.preprocessing.text had it, to be pickled under that name."""
+
+
+Tokenizer.__module__ = "keras_preprocessing.text"
+
+
+def make_tokenizers():
+    import sys
+    import types
+
+    import torch
+    from modules import Writer
+    module = sys.modules["keras_preprocessing.text"] = types.ModuleType("keras_preprocessing.text")
+    sys.modules["keras_preprocessing"] = types.ModuleType("keras_preprocessing")
+    module.Tokenizer = Tokenizer
+    words = "the film was good bad very never again don't lovely end".split()
+    made = Tokenizer()
+    made.__dict__ = {"word_index": {w: i + 1 for i, w in enumerate(words)}, "num_words": None, "lower": True, "split": " ",
+                     "char_level": False, "oov_token": None, "filters": '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'}
+    pickle.dump(made, open(FILES / "keras_words.pickle", "wb"))
+    config = made.__dict__ | {"word_index": json.dumps(made.word_index)}
+    json.dump({"class_name": "Tokenizer", "config": config}, open(FILES / "keras_words.json", "w"))
+    json.dump({"class_name": "Tokenizer", "config": config | {"filters": "."}}, open(FILES / "keras_filters.json", "w"))
+    torch.manual_seed(18)
+    writer = Writer().eval()
+    torch.save({"net": writer.state_dict(), "settings": {"char2idx": {c: i for i, c in enumerate(LETTERS)}}}, FILES / "letters_beside.pt")
+    pickle.dump({i: c for i, c in enumerate(LETTERS)}, open(FILES / "letters.pkl", "wb"))
+
+
+def make_torch():
+    import numpy
+    import torch
+    from safetensors.torch import save_file
+    from sklearn.preprocessing import MinMaxScaler, StandardScaler
+    from torch import nn
+
+    from modules import Cells, Classifier, Gru, Normed, Regressor, Rnn, Sine, Writer
+
+    torch.manual_seed(16)
+
+    def of_text(model, last):
+        def run(tokens):
+            with torch.no_grad():
+                out = model(torch.tensor([tokens]))[0]
+            return out[-1] if last else out
+        return run
+
+    def of_rows(model):
+        def run(rows):
+            with torch.no_grad():
+                return model(torch.tensor([rows], dtype=next(model.parameters()).dtype))[0]
+        return run
+
+    json.dump(LETTERS, open(FILES / "letters.json", "w"))
+    (FILES / "letters.txt").write_text("\n".join(LETTERS) + "\n")
+    json.dump({c: i for i, c in enumerate(LETTERS)}, open(FILES / "letter_ids.json", "w"))
+
+    writer = Writer().eval()
+    torch.save(writer.state_dict(), FILES / "writer.pt")
+    write_golden("writer", text_cases(of_text(writer, True)))
+    torch.save(writer.state_dict(), FILES / "writer_legacy.pt", _use_new_zipfile_serialization=False)
+    optimizer = torch.optim.Adam(writer.parameters())
+    sum(p.sum() for p in writer.parameters()).backward()
+    optimizer.step()
+    write_golden("writer2", text_cases(of_text(writer, True)))
+    torch.save({"epoch": 3, "model_state_dict": writer.state_dict(), "optimizer_state_dict": optimizer.state_dict(),
+                "letters": LETTERS}, FILES / "writer2_checkpoint.pt")
+    torch.save({"state_dict": {"model." + k: v for k, v in writer.state_dict().items()},
+                "pytorch-lightning_version": "2.5.0", "hyper_parameters": {"lr": 1e-3},
+                "optimizer_states": [optimizer.state_dict()]}, FILES / "writer2_lightning.ckpt")
+    torch.save(optimizer.state_dict(), FILES / "optimizer.pt")
+    save_file(writer.state_dict(), FILES / "writer2.safetensors", metadata={"format": "pt"})
+    half = Writer().half().eval()
+    torch.save(half.state_dict(), FILES / "writer_half.pt")
+    write_golden("writer_half", text_cases(of_text(half.float(), True)))
+    flat = torch.cat([torch.zeros(3)] + [p.detach().flatten() for p in writer.parameters()])
+    views, at = {}, 3
+    for name, p in writer.state_dict().items():
+        views[name] = flat[at:at + p.numel()].view(p.shape)
+        at += p.numel()
+    views["rnn.weight_ih_l0"] = views["rnn.weight_ih_l0"].t().contiguous().t()
+    torch.save(views, FILES / "writer2_views.pt")
+    torch.save(views, FILES / "writer2_views_legacy.pt", _use_new_zipfile_serialization=False)
+
+    classifier = Classifier().eval()
+    torch.save(classifier, FILES / "classifier_module.pt")
+    torch.save(classifier.state_dict(), FILES / "classifier.pt")
+    write_golden("classifier", text_cases(of_text(classifier, False)))
+    json.dump([{"type": "embedding", "prefix": "embed"}, {"type": "lstm", "prefix": "rnn", "hidden_size": 5},
+               {"type": "pooling", "mode": "mean"}, {"type": "linear", "prefix": "head.1"}, {"type": "relu"},
+               {"type": "linear", "prefix": "head.3"}], open(FILES / "classifier_network.json", "w"))
+
+    sine = Sine().double().eval()
+    torch.save(sine.state_dict(), FILES / "sine.pt")
+    write_golden("sine", row_cases(of_rows(sine), 1, flat=True))
+    x = numpy.arange(20, dtype=float).reshape(-1, 1) * 3 + 100
+    pickle.dump(StandardScaler().fit(x), open(FILES / "standard.pkl", "wb"))
+    pickle.dump(MinMaxScaler((-1, 1)).fit(x), open(FILES / "range.pkl", "wb"), protocol=2)
+    for name, model in (("cells", Cells()), ("gru", Gru()), ("rnn", Rnn())):
+        model.eval()
+        torch.save(model.state_dict(), FILES / f"{name}.pt")
+        write_golden(name, row_cases(of_rows(model), 2))
+    torch.save(Rnn(), FILES / "rnn_module.pt")
+    normed = Normed()
+    for p in list(normed.batch.parameters()) + [normed.batch.running_mean, normed.batch.running_var]:
+        p.data.uniform_(0.5, 1.5)
+    normed.eval()
+    torch.save(normed.state_dict(), FILES / "normed.pt")
+    write_golden("normed", row_cases(of_rows(normed), 2))
+    json.dump([{"type": "conv1d", "prefix": "conv", "padding": "same"}, {"type": "relu"}, {"type": "batch_norm", "prefix": "batch"},
+               {"type": "lstm", "prefix": "rnn"}, {"type": "pooling", "mode": "last"},
+               {"type": "layer_norm", "prefix": "norm", "eps": 1e-4}, {"type": "linear", "prefix": "out"}],
+              open(FILES / "normed_network.json", "w"))
+    regressor = Regressor().eval()
+    torch.save(regressor.state_dict(), FILES / "regressor.pt")
+    write_golden("regressor", row_cases(of_rows(regressor), 3))
+    torch.save({"weight": torch.zeros(2, 2, dtype=torch.int8), "rnn.weight_ih_l0": torch.zeros(8, 2, dtype=torch.complex64),
+                "rnn.weight_hh_l0": torch.zeros(8, 2)}, FILES / "complex.pt")
+    torch.jit.script(nn.Linear(2, 2)).save(str(FILES / "script.pt"))
+    attention = nn.MultiheadAttention(4, 1)
+    torch.save({"attention." + k: v for k, v in attention.state_dict().items()} | writer.state_dict(), FILES / "attention.pt")
+
+
+def sigmoid(x):
+    import numpy
+    return 1 / (1 + numpy.exp(-x))
+
+
+def hard_sigmoid_2(x):
+    import numpy
+    return numpy.clip(0.2 * x + 0.5, 0, 1)
+
+
+def keras_lstm(x, kernel, recurrent, bias, gate):
+    """Keras' LSTM over x [T, in], by its definition; the last h."""
+    import numpy
+    units = recurrent.shape[0]
+    h = c = numpy.zeros(units)
+    for row in x:
+        i, f, g, o = numpy.split(row @ kernel + h @ recurrent + bias, 4)
+        c = gate(f) * c + gate(i) * numpy.tanh(g)
+        h = gate(o) * numpy.tanh(c)
+    return h
+
+
+def write_h5(name, version, config, layers, fixed=True, **options):
+    """A file as older versions of Keras wrote them: texts of fixed length, names with ':0'."""
+    import h5py
+    import numpy
+
+    def texts(names):
+        return numpy.array([n.encode() for n in names]) if names else numpy.zeros(0)
+
+    with h5py.File(FILES / f"{name}.h5", "w") as file:
+        if version:
+            file.attrs["keras_version"] = version.encode()
+            file.attrs["backend"] = b"tensorflow"
+        file.attrs["model_config"] = json.dumps(config).encode()
+        group = file.create_group("model_weights")
+        group.attrs["layer_names"] = texts([layer for layer, _ in layers])
+        for layer, weights in layers:
+            below = group.create_group(layer)
+            below.attrs["weight_names"] = texts([weight for weight, _ in weights])
+            for weight, values in weights:
+                below.create_dataset(weight, data=values.astype("float32"), **options)
+
+
+def make_old_keras():
+    import numpy
+    random = numpy.random.default_rng(16)
+
+    def draw(*shape):
+        return random.normal(0, 0.7, shape).astype("float32").astype(float)
+
+    kernel, recurrent, bias, w, b = draw(2, 20), draw(5, 20), draw(20), draw(5, 3), draw(3)
+    dense = {"class_name": "Dense", "config": {"name": "dense_1", "units": 3, "activation": "linear", "use_bias": True}}
+    head = ("dense_1", [("dense_1/kernel:0", w), ("dense_1/bias:0", b)])
+
+    def cases(gate):
+        return row_cases(lambda rows: keras_lstm(numpy.array(rows), kernel, recurrent, bias, gate) @ w + b, 2)
+
+    lstm = {"name": "lstm_1", "units": 5, "activation": "tanh", "recurrent_activation": "hard_sigmoid", "use_bias": True,
+            "return_sequences": False, "go_backwards": False, "batch_input_shape": [None, None, 2]}
+    config = {"class_name": "Sequential", "config": {"name": "s", "layers": [{"class_name": "LSTM", "config": lstm}, dense]}}
+    weights = ("lstm_1", [("lstm_1/kernel:0", kernel), ("lstm_1/recurrent_kernel:0", recurrent), ("lstm_1/bias:0", bias)])
+    write_h5("keras2", "2.2.4", config, [weights, head])
+    write_golden("keras2", cases(hard_sigmoid_2))
+    # Compressed by gzip, and shuffled.
+    write_h5("keras2_packed", "2.2.4", config, [weights, head], compression="gzip", shuffle=True)
+    # Keras 1: a matrix a gate, in the order i, c, f, o.
+    old = {"name": "lstm_1", "output_dim": 5, "activation": "tanh", "inner_activation": "hard_sigmoid",
+           "return_sequences": False, "batch_input_shape": [None, None, 2]}
+    gates = []
+    for letter, at in (("i", 0), ("c", 2), ("f", 1), ("o", 3)):
+        part = slice(5 * at, 5 * at + 5)
+        gates += [(f"lstm_1_W_{letter}", kernel[:, part]), (f"lstm_1_U_{letter}", recurrent[:, part]),
+                  (f"lstm_1_b_{letter}", bias[part])]
+    write_h5("keras1", "1.2.2", {"class_name": "Sequential", "config": [
+        {"class_name": "LSTM", "config": old},
+        {"class_name": "Dense", "config": {"name": "dense_1", "output_dim": 3, "activation": "linear", "bias": True}}]},
+        [("lstm_1", gates), ("dense_1", [("dense_1_W", w), ("dense_1_b", b)])])
+    # cuDNN: sigmoid gates; a gate's kernel is turned in memory, its recurrent kernel is turned.
+    from_plain = numpy.concatenate([k.T.reshape(k.shape) for k in numpy.split(kernel, 4, axis=1)], axis=1)
+    turned = numpy.concatenate([u.T for u in numpy.split(recurrent, 4, axis=1)], axis=1)
+    other = draw(20)
+    cudnn = {"name": "lstm_1", "units": 5, "return_sequences": False, "batch_input_shape": [None, None, 2]}
+    write_h5("keras2_cudnn", "2.2.4", {"class_name": "Sequential", "config": {"name": "s", "layers": [
+        {"class_name": "CuDNNLSTM", "config": cudnn}, dense]}},
+        [("lstm_1", [("lstm_1/kernel:0", from_plain), ("lstm_1/recurrent_kernel:0", turned),
+                     ("lstm_1/bias:0", numpy.concatenate([bias - other, other]))]), head])
+    write_golden("keras2_cudnn", cases(sigmoid))
+    # What is not read: weights alone, and the newest layout of HDF5.
+    import h5py
+    with h5py.File(FILES / "keras_weights.h5", "w") as file:
+        file.attrs["layer_names"] = numpy.array([b"lstm_1"])
+    with h5py.File(FILES / "keras_latest.h5", "w", libver="latest") as file:
+        file.attrs["keras_version"] = "3.0.0"
+
+
+def make_keras():
+    import os
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras
+    import numpy
+    from keras import layers as L
+
+    make_old_keras()
+    keras.utils.set_random_seed(16)
+
+    def raw(model):
+        """The outputs before the activation of the last layer, a Dense."""
+        last, inside = model.layers[-1], keras.Model(model.inputs, model.layers[-2].output)
+        w, b = [numpy.array(x.detach().cpu() if hasattr(x, "detach") else x) for x in last.get_weights()]
+        return lambda x: numpy.asarray(inside.predict(numpy.array([x]), verbose=0))[0] @ w + b
+
+    def save(name, model, kinds):
+        for kind in kinds:
+            model.save(FILES / f"{name}.{kind}")
+
+    binary = keras.Sequential([
+        keras.Input((None,)), L.Embedding(len(LETTERS), 4, mask_zero=True),
+        L.Bidirectional(L.LSTM(3, return_sequences=True)), L.GRU(4), L.Dropout(0.2), L.Dense(5, activation="relu"),
+        L.Dense(1, activation="sigmoid")])
+    save("keras_binary", binary, ["h5", "keras"])
+    write_golden("keras_binary", text_cases(raw(binary), ["b", "bed fed", "cfe, b.", "hedé. cfe ebch bed"]))
+    forecast = keras.Sequential([keras.Input((10, 1)), L.LSTM(4, return_sequences=True), L.SimpleRNN(3), L.Dense(1)])
+    save("keras_forecast", forecast, ["h5"])
+    write_golden("keras_forecast", row_cases(raw_any(forecast, keras), 1, flat=True))
+    x = keras.Input((None, 2))
+    y = L.TimeDistributed(L.Dense(4, activation="tanh"))(x)
+    y = L.GRU(4, reset_after=False, recurrent_activation="hard_sigmoid", return_sequences=True)(y)
+    y = L.LSTM(3, go_backwards=True, name="turned")(y)
+    chain = keras.Model(x, L.Dense(3, activation="softmax")(y))
+    save("keras_chain", chain, ["keras"])
+    write_golden("keras_chain", row_cases(raw(chain), 2))
+    letters = keras.Sequential([keras.Input((None, len(LETTERS))), L.LSTM(5), L.Dense(len(LETTERS), activation="softmax")])
+    save("keras_letters", letters, ["keras"])
+    write_golden("keras_letters", text_cases(lambda tokens: raw(letters)(numpy.eye(len(LETTERS))[tokens])))
+    pooled = keras.Sequential([
+        keras.Input((None,)), L.Embedding(len(LETTERS), 4), L.Bidirectional(L.GRU(3, return_sequences=True)),
+        L.GlobalMaxPooling1D(), L.Dense(3, activation="softmax")])
+    save("keras_pooled", pooled, ["keras"])
+    write_golden("keras_pooled", text_cases(raw(pooled)))
+    normed = keras.Sequential([
+        keras.Input((None, 2)), L.Conv1D(4, 3, padding="causal", dilation_rate=2, activation="relu"), L.BatchNormalization(),
+        L.LSTM(4, return_sequences=True), L.LayerNormalization(), L.GlobalAveragePooling1D(), L.Dense(3, activation="softmax")])
+    normed.layers[1].set_weights([numpy.linspace(0.5, 1.5, 4) * k for k in (1, 0.3, 0.2, 2)])
+    save("keras_normed", normed, ["keras"])
+    write_golden("keras_normed", row_cases(raw(normed), 2))
+    tagger = keras.Sequential([
+        keras.Input((None, 2)), L.Bidirectional(L.GRU(3, return_sequences=True)), L.TimeDistributed(L.Dense(2))])
+    save("keras_every_step", tagger, ["keras"])
+    cases = row_cases(lambda rows: [0], 2)
+    for case in cases:
+        del case["output"]
+        found = tagger.predict(numpy.array([case["features"]]), verbose=0)[0]
+        case["outputs"] = [[float(x) for x in row] for row in found]
+    write_golden("keras_every_step", cases)
+    # What is not served.
+    a = L.LSTM(3)(x)
+    save("keras_branches", keras.Model(x, L.Dense(2)(L.Concatenate()([a, L.GRU(3)(x)]))), ["keras"])
+    save("keras_lambda", keras.Sequential([keras.Input((None, 2)), L.LSTM(3), L.RepeatVector(2), L.LSTM(2)]), ["keras"])
+
+
+def raw_any(model, keras):
+    """Predictions for any number of steps."""
+    import numpy
+    shape = list(model.input_shape[1:])
+    free = keras.Sequential([keras.Input((None, shape[-1]))] + [
+        layer.__class__.from_config(layer.get_config()) for layer in model.layers])
+    free.set_weights(model.get_weights())
+    return lambda x: numpy.asarray(free.predict(numpy.array([x]), verbose=0))[0]
+
+
+def make_onnx():
+    import warnings
+
+    import numpy
+    import onnx
+    import torch
+    from onnx import TensorProto, helper, numpy_helper
+    from onnx.reference import ReferenceEvaluator
+    from torch import nn
+
+    from modules import Classifier, Gru, Sine, States, Writer
+    warnings.filterwarnings("ignore")
+    torch.manual_seed(17)
+    writer, classifier, gru, states = Writer().eval(), Classifier().eval(), Gru().eval(), States().eval()
+    ids, rows = torch.zeros(1, 7, dtype=torch.long), torch.zeros(1, 7, 2)
+
+    def run(model, x):
+        with torch.no_grad():
+            return model(x)[0]
+
+    def export(model, x, name, dynamo=False, axes=False, **options):
+        if axes:
+            options |= {"input_names": ["x"], "output_names": ["y"], "dynamic_axes": {"x": {0: "batch", 1: "steps"}}}
+        torch.onnx.export(model, (x,), str(FILES / name), dynamo=dynamo, verbose=False, **options)
+
+    export(writer, ids, "onnx_writer.onnx", axes=True)
+    export(writer, ids, "onnx_writer_dynamo.onnx", dynamo=True, external_data=False)
+    export(writer, ids, "onnx_external.onnx", dynamo=True, external_data=True)
+    write_golden("onnx_writer", text_cases(lambda t: run(writer, torch.tensor([t]))[-1]))
+    export(classifier, ids, "onnx_classifier.onnx", axes=True)
+    export(classifier, ids, "onnx_classifier_dynamo.onnx", dynamo=True, external_data=False)
+    export(classifier, ids, "onnx_training.onnx", training=torch.onnx.TrainingMode.TRAINING, do_constant_folding=False)
+    write_golden("onnx_classifier", text_cases(lambda t: run(classifier, torch.tensor([t]))))
+    export(gru, rows, "onnx_gru.onnx")
+    write_golden("onnx_gru", row_cases(lambda r: run(gru, torch.tensor([r])), 2))
+    export(states, rows, "onnx_states_dynamo.onnx", dynamo=True, external_data=False)
+    export(states, rows, "onnx_states.onnx", axes=True)
+    write_golden("onnx_states", row_cases(lambda r: run(states.raw, torch.tensor([r])), 2))
+    export(Sine(), torch.zeros(1, 7, 1), "onnx_projection.onnx", dynamo=True, external_data=False)
+
+    random = numpy.random.default_rng(16)
+
+    def draw(*shape):
+        return random.normal(0, 0.7, shape).astype("float32")
+
+    def graph(name, op, gates, producer="tests", states=False, peepholes=False, **attributes):
+        directions, H = 2 if attributes.get("direction") == "bidirectional" else 1, 4
+        tensors = {"W": draw(directions, gates * H, 2), "R": draw(directions, gates * H, H), "B": draw(directions, 2 * gates * H),
+                   "V": draw(directions * H, 3), "shape": numpy.array([-1, directions * H])}
+        inputs = ["X", "W", "R", "B", ""] + [""] * 3
+        if states:
+            tensors["h0"] = draw(directions, 1, H)
+            inputs[5] = "h0"
+            if op == "LSTM":
+                tensors["c0"] = draw(directions, 1, H)
+                inputs[6] = "c0"
+        if peepholes:
+            tensors["P"] = draw(directions, 3 * H)
+            inputs[7] = "P"
+        while not inputs[-1]:
+            inputs.pop()
+        nodes = [helper.make_node("Transpose", ["x"], ["X"], perm=[1, 0, 2]),
+                 helper.make_node(op, inputs, ["", "Yh"], hidden_size=H, **attributes),
+                 helper.make_node("Transpose", ["Yh"], ["T"], perm=[1, 0, 2]),
+                 helper.make_node("Reshape", ["T", "shape"], ["h"]), helper.make_node("MatMul", ["h", "V"], ["y"])]
+        model = helper.make_model(helper.make_graph(
+            nodes, name, [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, None, 2])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
+            [numpy_helper.from_array(v, k) for k, v in tensors.items()]),
+            producer_name=producer, opset_imports=[helper.make_opsetid("", 17)])
+        onnx.save(model, FILES / f"{name}.onnx")
+        return ReferenceEvaluator(model), tensors
+
+    evaluator, _ = graph("onnx_peepholes", "LSTM", 4, states=True, peepholes=True)
+    write_golden("onnx_peepholes", row_cases(
+        lambda r: evaluator.run(None, {"x": numpy.array([r], "float32")})[0][0], 2))
+    evaluator2, _ = graph("onnx_reset_before", "GRU", 3, linear_before_reset=0)
+    write_golden("onnx_reset_before", row_cases(
+        lambda r: evaluator2.run(None, {"x": numpy.array([r], "float32")})[0][0], 2))
+    graph("onnx_wrong_gru", "GRU", 3, producer="pytorch")
+    _, t = graph("onnx_reverse", "LSTM", 4, direction="reverse", activations=["HardSigmoid", "Tanh", "Tanh"],
+                 activation_alpha=[0.2], activation_beta=[0.5])
+    i, o, f, c = 0, 1, 2, 3
+
+    def reverse(r):
+        """ONNX keeps the gates in the order i, o, f, c."""
+        order = [4 * g + j for g in (i, f, c, o) for j in range(4)]
+        return keras_lstm(numpy.array(r)[::-1], t["W"][0][order].T, t["R"][0][order].T,
+                          (t["B"][0][:16] + t["B"][0][16:])[order], hard_sigmoid_2) @ t["V"]
+
+    write_golden("onnx_reverse", row_cases(reverse, 2))
+
+
+if __name__ == "__main__":
+    FILES.mkdir(exist_ok=True)
+    for what in sys.argv[1:] or ["torch"]:
+        globals()[f"make_{what}"]()

@@ -1,0 +1,162 @@
+"""PyTorch modules as people write them, for the tests of import."""
+import torch
+from torch import nn
+
+
+class Writer(nn.Module):
+    def __init__(self, n_ids=12):
+        super().__init__()
+        self.embed = nn.Embedding(n_ids, 4)
+        self.rnn = nn.LSTM(4, 6, num_layers=2, batch_first=True)
+        self.head = nn.Linear(6, n_ids)
+
+    def forward(self, ids):
+        return self.head(self.rnn(self.embed(ids))[0])
+
+
+class Classifier(nn.Module):
+    def __init__(self, n_ids=12):
+        super().__init__()
+        self.embed = nn.Embedding(n_ids, 4)
+        self.rnn = nn.LSTM(4, 5, bidirectional=True, batch_first=True)
+        self.head = nn.Sequential(nn.Dropout(0.1), nn.Linear(10, 6), nn.ReLU(), nn.Linear(6, 3))
+
+    def forward(self, ids):
+        return self.head(self.rnn(self.embed(ids))[0].mean(1))
+
+
+class Sine(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(1, 8, proj_size=3, batch_first=True)
+        self.out = nn.Linear(3, 1)
+
+    def forward(self, x):
+        return self.out(self.lstm(x)[0][:, -1])
+
+
+class Cells(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one = nn.LSTMCell(2, 5)
+        self.two = nn.LSTMCell(5, 5)
+        self.out = nn.Linear(5, 3, bias=False)
+
+    def forward(self, x):
+        one = two = None
+        for t in range(x.shape[1]):
+            one = self.one(x[:, t], one)
+            two = self.two(one[0], two)
+        return self.out(two[0])
+
+
+class Gru(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gru = nn.GRU(2, 5, num_layers=2, batch_first=True, bidirectional=True)
+        self.out = nn.Linear(10, 3)
+
+    def forward(self, x):
+        return self.out(self.gru(x)[0].amax(1))
+
+
+class Rnn(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.RNN(2, 5, batch_first=True, nonlinearity="relu")
+        self.out = nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.out(self.rnn(x)[0][:, -1])
+
+
+class States(nn.Module):
+    """The last layer's states of both directions, as classifiers are often written."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(2, 4, num_layers=2, batch_first=True, bidirectional=True)
+        self.out = nn.Linear(8, 3)
+
+    def raw(self, x):
+        _, (h, _) = self.rnn(x)
+        return self.out(torch.cat([h[-2], h[-1]], 1))
+
+    def forward(self, x):
+        return torch.softmax(self.raw(x), 1)
+
+
+class GruWriter(nn.Module):
+    def __init__(self, n_ids=12):
+        super().__init__()
+        self.embed = nn.Embedding(n_ids, 4)
+        self.gru = nn.GRU(4, 7, num_layers=2, batch_first=True)
+        self.head = nn.Linear(7, n_ids)
+
+    def forward(self, ids):
+        return self.head(self.gru(self.embed(ids))[0])
+
+
+class LastWord(nn.Module):
+    def __init__(self, n_ids=12):
+        super().__init__()
+        self.embed = nn.Embedding(n_ids, 4)
+        self.rnn = nn.LSTM(4, 5, num_layers=2, batch_first=True)
+        self.out = nn.Linear(5, 3)
+
+    def forward(self, ids):
+        _, (h, _) = self.rnn(self.embed(ids))
+        return self.out(h[-1])
+
+
+class Deep(nn.Module):
+    """A forecaster of three layers without biases."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(1, 6, num_layers=3, batch_first=True, bias=False)
+        self.out = nn.Linear(6, 1)
+
+    def forward(self, x):
+        return self.out(self.lstm(x)[0][:, -1])
+
+
+class Stacked(nn.Module):
+    """Two recurrent layers of different kinds, one after the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.GRU(2, 6, batch_first=True, bidirectional=True)
+        self.second = nn.LSTM(12, 5, batch_first=True)
+        self.out = nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.out(self.second(self.first(x)[0])[0][:, -1])
+
+
+class Normed(nn.Module):
+    """A convolution and norms around an LSTM, as in recognisers of gestures and of activities."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(2, 4, 3, padding="same")
+        self.batch = nn.BatchNorm1d(4)
+        self.rnn = nn.LSTM(4, 5, batch_first=True)
+        self.norm = nn.LayerNorm(5, eps=1e-4)
+        self.out = nn.Linear(5, 3)
+
+    def forward(self, x):
+        x = self.batch(torch.relu(self.conv(x.transpose(1, 2)))).transpose(1, 2)
+        return self.out(self.norm(self.rnn(x)[0][:, -1]))
+
+
+class Regressor(nn.Module):
+    """Two values from three numbers a step."""
+
+    def __init__(self):
+        super().__init__()
+        self.gru = nn.GRU(3, 5, batch_first=True)
+        self.out = nn.Linear(5, 2)
+
+    def forward(self, x):
+        return self.out(self.gru(x)[0][:, -1])

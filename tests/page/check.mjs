@@ -1,0 +1,265 @@
+// The page in Chromium (and once in Firefox): each part is used as a person would, nothing is said on the console,
+// nothing is asked of another host, axe-core finds no serious fault, and there is a screenshot at three widths.
+import { createHash } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import { join } from "node:path";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+import { serve } from "./server.mjs";
+import { firefox } from "./firefox.mjs";
+
+const [program, folder, mode] = process.argv.slice(2);
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const PATIENCE = 60000, LARGEST = 150 * 1024;
+let checks = 0, failures = 0;
+
+function check(good, what) {
+  checks++;
+  if (good) return;
+  failures++;
+  console.error(`FAILED: ${what}`);
+}
+
+// No model of the zoo translates.
+const server = await serve(program, "--model", "tiny-translation=tests/unit/bundles/tiny-translation");
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox"] });
+
+async function newPage(width, scheme = "light", scale = 1) {
+  const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: scheme, deviceScaleFactor: scale });
+  page.setDefaultTimeout(PATIENCE);
+  page.on("console", (message) => { if (["error", "warning"].includes(message.type())) check(false, `console: ${message.text()}`); });
+  page.on("pageerror", (error) => check(false, `script: ${error.message}`));
+  page.on("request", (request) => { if (!request.url().startsWith(server.url) && !request.url().startsWith("data:")) check(false, `asked another host: ${request.url()}`); });
+  return page;
+}
+
+// Each part, and how it is used; what must then be seen.
+const parts = {
+  async text(page) {
+    await page.getByRole("button", { name: "Write", exact: true }).click();
+    await page.waitForFunction(() => document.querySelectorAll(".token").length >= 400);
+    await page.locator(".token").nth(20).click();
+    await page.locator(".pop .choice").nth(1).waitFor();
+    check(await page.locator(".pop .choice").count() >= 5, "a token has alternatives");
+    const before = await page.locator("#prompt").inputValue();
+    await page.locator(".pop .choice").nth(1).click();
+    await page.waitForFunction(() => document.querySelectorAll(".token").length >= 300);
+    check((await page.locator("#prompt").inputValue()).length >= before.length + 20, "the text goes on from the chosen token");
+    await page.waitForFunction(() => !document.querySelector(".writing"));
+    const n = await page.locator(".token").count();
+    await page.getByRole("button", { name: "Go on" }).click();
+    await page.waitForFunction((least) => document.querySelectorAll(".token").length >= least, n + 300);
+    await page.waitForFunction(() => !document.querySelector(".writing"));
+  },
+  async series(page) {
+    await page.getByText(/The next value: 3\d\d/).waitFor();
+    await page.getByRole("button", { name: "with a gap" }).click();
+    await page.getByText(/with 80 % between/).waitFor();
+    await page.locator("#values").fill("1\n2\n3\n4\n5\n6\n7\n8");
+    await page.getByText(/The next value: [89]/).waitFor();
+    await page.getByRole("button", { name: "Draw" }).click();
+    const box = await page.locator("canvas.plot").boundingBox();
+    await page.mouse.move(box.x + 70, box.y + 200);
+    await page.mouse.down();
+    for (let i = 0; i <= 20; i++) await page.mouse.move(box.x + 70 + (i * (box.width - 120)) / 20, box.y + 170 + 80 * Math.sin(i));
+    await page.mouse.up();
+    await page.waitForFunction(() => document.querySelector("#values").value.split(",").length > 30);
+    await page.getByRole("button", { name: "a season and a trend" }).click();
+    await page.getByText(/The next value: 3\d\d/).waitFor();
+  },
+  async labels(page) {
+    await page.locator("#text").fill("not good at all , a waste of time");
+    await page.waitForFunction(() => document.querySelector(".labels > div")?.textContent.startsWith("negative"));
+    await page.waitForFunction(() => document.querySelectorAll(".why span").length >= 9);
+  },
+  async "labels/digits"(page) {
+    for (const digit of ["8", "3"]) {
+      await page.locator(".pad").press(digit);
+      await page.waitForFunction((text) => document.querySelector(".labels > div")?.textContent.startsWith(text), digit);
+    }
+    const box = await page.locator(".pad").boundingBox();
+    await page.getByRole("button", { name: "Clear" }).click();
+    await page.mouse.move(box.x + box.width / 2, box.y + 30);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width / 2 - 8, box.y + box.height - 30, { steps: 12 });
+    await page.mouse.up();
+    await page.waitForFunction(() => document.querySelector(".labels > div")?.textContent.startsWith("1"));
+    await page.locator(".pad").press("3");
+    await page.waitForFunction(() => document.querySelector(".labels > div")?.textContent.startsWith("3"));
+  },
+  async translate(page) {
+    await page.locator("#source").fill("bcd");
+    await page.locator(".translated li").nth(2).waitFor();
+    check((await page.locator(".translated p").textContent()).includes("a token"), "a translation with its score");
+  },
+  async inside(page) {
+    await page.locator(".heat canvas").waitFor();
+    await page.getByRole("button", { name: "place in the line" }).click();
+    await page.getByText(/follows it best, with r = /).waitFor();
+    const found = await page.getByText(/follows it best/).textContent();
+    check(Math.abs(Number(found.match(/r = (-?\d\.\d+)/)[1])) > 0.6, `a unit follows the place in the line: ${found}`);
+    await page.locator(".heat canvas").press("ArrowLeft");
+    await page.locator(".heat canvas").press("ArrowDown");
+    await page.getByRole("button", { name: "forget gate" }).click();
+    await page.getByRole("button", { name: "cell", exact: true }).click();
+    const step = page.getByLabel("Step", { exact: true }), before = await step.inputValue();
+    await page.getByRole("button", { name: "Play" }).click();
+    await page.waitForFunction((value) => document.querySelector("input[aria-label=Step]").value !== value, before);
+    await step.press("Home");
+    await page.getByRole("button", { name: "Play" }).waitFor();
+    check(await step.inputValue() === "0", "the slider stops what is played");
+    await page.locator(".heat canvas").press("ArrowUp");
+  },
+  async "inside/digits"(page) {
+    await page.locator(".heat canvas").waitFor();
+    await page.getByText(/the label 3/).waitFor();
+  },
+  async models(page) {
+    await page.locator(".model dl").nth(4).waitFor();
+    await page.waitForFunction(() => document.querySelector(".load b").textContent !== "–");
+  },
+};
+
+async function judge(page, name) {
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  const serious = found.violations.filter((one) => ["serious", "critical"].includes(one.impact));
+  check(!serious.length, `${name}: ${serious.map((one) => `${one.id} (${one.nodes.map((node) => node.target.join(" ")).slice(0, 3).join(", ")})`).join("; ")}`);
+}
+
+async function open(page, name) {
+  await page.goto(`${server.url}/#/${name}`);
+  await page.reload();
+  await page.locator("h1").waitFor();
+}
+
+async function fits(page, name) {
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  check(over <= 0, `${name} is ${over} pixels wider than the window`);
+}
+
+async function everyPart() {
+  const page = await newPage(1280);
+  for (const [name, use] of Object.entries(parts)) {
+    await open(page, name);
+    await use(page);
+    check(true, name);
+    await judge(page, name);
+    await page.screenshot({ path: join(folder, `${name.replace("/", "-")}-1280.png`), fullPage: true });
+  }
+  await page.goto(`${server.url}/docs`);
+  await page.locator("article").nth(10).waitFor();
+  await page.getByText("Request", { exact: true }).first().click();
+  await judge(page, "docs");
+  await page.screenshot({ path: join(folder, "docs-1280.png") });
+  await page.close();
+}
+
+async function everyWidth() {
+  for (const [width, scheme] of [[390, "dark"], [820, "light"]]) {
+    const page = await newPage(width, scheme);
+    for (const name of Object.keys(parts)) {
+      await open(page, name);
+      if (name.startsWith("inside")) await page.locator(".heat canvas").waitFor();
+      if (name.startsWith("labels")) await page.locator(".labels > div").first().waitFor();
+      await fits(page, `${name} at ${width}`);
+      await judge(page, `${name} at ${width}, ${scheme}`);
+      await page.screenshot({ path: join(folder, `${name.replace("/", "-")}-${width}.png`), fullPage: true });
+    }
+    await page.close();
+  }
+}
+
+// What is on the wire: the policy, the tags, the size.
+async function wire() {
+  const index = await (await fetch(`${server.url}/`)).text();
+  const files = new Set(["/", "/docs"]);
+  for (const found of index.matchAll(/"(\/playground\/[^"]+)"/g)) files.add(found[1]);
+  let sum = 0;
+  for (const file of files) {
+    const response = await fetch(server.url + file), bytes = Buffer.from(await response.arrayBuffer());
+    sum += gzipSync(bytes).length;
+    check((response.headers.get("content-security-policy") || "").startsWith("default-src 'none'; script-src 'self'"), `${file} has a policy`);
+    const again = await fetch(server.url + file, { headers: { "If-None-Match": response.headers.get("etag") } });
+    check(again.status === 304, `${file} is not sent twice: ${again.status}`);
+    for (const found of bytes.toString().matchAll(/from "\.\/([a-z]+\.js)"/g)) files.add(`/playground/${found[1]}`);
+  }
+  console.log(`page: ${files.size} files, ${(sum / 1024).toFixed(1)} KiB compressed`);
+  check(sum < LARGEST, `the page has ${sum} bytes compressed`);
+}
+
+// A server with keys: the page asks for one, uses it, and has forgotten it when it is opened again.
+async function withKey() {
+  const file = join(folder, "keys"), hash = createHash("sha256").update("ck_page").digest("hex");
+  writeFileSync(file, `page sha256:${hash} scopes=infer\n`);
+  const guarded = await serve(program, "--keys", file), page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  await page.goto(guarded.url);
+  await page.getByText("This server asks for a key").waitFor();
+  await page.getByLabel("API key").fill("ck_page");
+  await page.getByRole("button", { name: "Use it" }).click();
+  await page.getByRole("link", { name: "Labels" }).click();
+  await page.locator(".labels > div").first().waitFor();
+  await page.getByRole("link", { name: "Models" }).click();
+  await page.getByText("this key may not read /metrics").waitFor();
+  check(await page.evaluate(() => localStorage.length + sessionStorage.length + document.cookie.length) === 0, "the key is kept nowhere");
+  await page.reload();
+  await page.getByText("This server asks for a key").waitFor();
+  check(true, "a key");
+  await page.close();
+  guarded.stop();
+}
+
+async function inFirefox() {
+  const fox = await firefox();
+  try {
+    await fox.open(`${server.url}/#/labels`);
+    await fox.until("return document.querySelector('.labels > div')?.textContent.startsWith('positive')");
+    await fox.until("return document.querySelectorAll('.why span').length >= 8");
+    await fox.open(`${server.url}/#/inside`);
+    await fox.until("return document.querySelector('.heat canvas')?.width > 100");
+    await fox.picture(join(folder, "firefox.png"));
+    check(true, "Firefox");
+  } finally {
+    await fox.close();
+  }
+}
+
+// The pictures of README.md and the manuals.
+async function pictures() {
+  const page = await newPage(1160, "light", 1.5), to = (name) => join("docs/images", name);
+  await open(page, "series");
+  await page.getByText(/The next value: 3\d\d/).waitFor();
+  await page.locator(".chart").screenshot({ path: to("forecast.png") });
+  await open(page, "inside");
+  await parts.inside(page);
+  await page.evaluate(() => document.activeElement.blur());
+  await page.locator(".heat").screenshot({ path: to("cells.png") });
+  await page.locator(".coloured").first().screenshot({ path: to("unit.png") });
+  await open(page, "text");
+  await page.locator("input[type=number]").fill("7");
+  await page.getByRole("button", { name: "Write", exact: true }).click();
+  await page.waitForFunction(() => document.querySelectorAll(".token").length >= 400 && !document.querySelector(".writing"));
+  await page.locator(".token").nth(40).click();
+  await page.locator(".pop").waitFor();
+  await page.screenshot({ path: to("page.png"), clip: { x: 0, y: 0, width: 1160, height: 760 } });
+  await page.close();
+}
+
+try {
+  if (mode === "--pictures") await pictures();
+  else {
+    await wire();
+    await everyPart();
+    await everyWidth();
+    await withKey();
+    await inFirefox();
+  }
+} catch (error) {
+  check(false, error.stack);
+}
+await browser.close();
+server.stop();
+console.log(`page: ${Math.round((100 * (checks - failures)) / Math.max(checks, 1))}%: Checks: ${checks}, Failures: ${failures}, Errors: 0`);
+process.exit(failures ? 1 : 0);

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""check.py CAROUSEL FOLDER: trains each recipe for strangers' data (docs/train-your-own.md) on small files, serves the
+bundles that come out, and asks them. Ends with a line like the one that check prints."""
+
+import json
+import pathlib
+import random
+import re
+import subprocess
+import sys
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+SEASIDE = "the sea and the sky are blue when a ship sails home to port under stars".split()
+LABELS = {"cold": "ice snow frost", "warm": "sun sand heat", "wet": "rain fog flood"}
+
+
+def write_data(folder):
+    draw = random.Random(1)
+    lines = [" ".join(draw.choice(SEASIDE) for _ in range(8)) for _ in range(600)]
+    (folder / "text.txt").write_text("\n".join(lines) + "\n")
+    texts = [f"{label}\t{draw.choice(SEASIDE)} {draw.choice(words.split())} {draw.choice(SEASIDE)} {i}"
+             for label, words in LABELS.items() for i in range(300)]
+    (folder / "labels.tsv").write_text("\n".join(texts) + "\n")
+    rows = [f"{100 + t + 10 * (t % 7)},{50 - 3 * (t % 4)}" for t in range(120)]
+    (folder / "series.csv").write_text("\n".join(["a,b", *rows]) + "\n")
+
+
+# What is trained, and a figure of the held-out part that a model which has learnt nothing does not reach.
+RECIPES = [
+    ("my-text", "shakespeare", "text.txt", ["--epochs", "10"], r"held out: ([\d.]+) nats", lambda x: x < 2.2),
+    ("my-labels", "sentiment", "labels.tsv", ["--epochs", "12"], r"held out: accuracy ([\d.]+)", lambda x: x > 0.9),
+    ("my-series", "series", "series.csv", ["--start", ROOT / "zoo/series", "--epochs", "1"],
+     r"your .*: 1, ([\d.]+), [\d.]+,", lambda x: x < 1),
+]
+
+REQUESTS = [
+    ("completions", {"model": "my-text", "prompt": "the sea", "max_tokens": 20, "seed": 1},
+     lambda a: len(a["choices"][0]["text"]) == 20),
+    ("classify", {"model": "my-labels", "input": "home ice sky 1"}, lambda a: a["results"][0][0]["label"] == "cold"),
+    ("forecast", {"model": "my-series", "series": [1, 2, 3, 4, 5, 6], "horizon": 3},
+     lambda a: len(a["forecasts"][0]["mean"]) == 3),
+]
+
+
+def ask(url, route, body):
+    request = urllib.request.Request(f"{url}/v1/{route}", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def main():
+    program, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+    folder.mkdir(parents=True, exist_ok=True)
+    write_data(folder)
+    failures = []
+    for name, recipe, data, more, figure, is_good in RECIPES:
+        command = [sys.executable, ROOT / "zoo" / recipe / "train.py", "--data", folder / data, "--out",
+                   folder / "bundles" / name, *more]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        found = re.search(figure, done.stdout)
+        if done.returncode != 0 or not found or not is_good(float(found[1])):
+            failures.append(f"{recipe} on {data} ended with {done.returncode}:\n{done.stdout[-1500:]}")
+    server = subprocess.Popen([program, "serve", "--port", "0", "--models", folder / "bundles"],
+                              stdout=subprocess.PIPE, text=True)
+    url = server.stdout.readline().rpartition(" ")[2].strip()
+    for route, body, is_good in REQUESTS:
+        try:
+            answer = ask(url, route, body)
+            if not is_good(answer):
+                failures.append(f"/v1/{route}: {answer}")
+        except (OSError, ValueError) as error:
+            failures.append(f"/v1/{route}: {error}")
+    server.terminate()
+    server.wait()
+    print("\n".join(failures))
+    n = len(RECIPES) + len(REQUESTS)
+    print(f"recipes: {100 * (n - len(failures)) // n}%: Checks: {n}, Failures: {len(failures)}, Errors: 0")
+    sys.exit(bool(failures))
+
+
+if __name__ == "__main__":
+    main()

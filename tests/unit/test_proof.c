@@ -1,0 +1,163 @@
+/* The proof of a model: its golden vectors, what they allow each precision, and what they may cost. */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/memory.h"
+#include "models/bundle/golden.h"
+#include "models/bundle/model.h"
+#include "tests/support/tiny.h"
+#include "tests/support/tmp.h"
+#include "tests/support/written.h"
+
+static struct tmp tmp;
+
+static void setup(void)
+{
+    tmp_make(&tmp);
+}
+
+static void teardown(void)
+{
+    tmp_remove(&tmp);
+}
+
+static void expect_refusal(enum status expected, const char *sentence)
+{
+    struct model *model;
+    struct error err = {.message = ""};
+    enum status status = written_load(&tmp, PRECISION_FLOAT32, &model, &err);
+    ck_assert_msg(status == expected && strstr(err.message, sentence), "%s (%s)", err.message,
+                  status_text(status));
+}
+
+static const struct {
+    enum precision precision;
+    float large, small; /* of a row; the precision rounds the small one by more than the tolerance */
+} narrow[] = {{PRECISION_FLOAT16, 0, 0.3f}, {PRECISION_INT8, 20, 0.3f}};
+
+/* A narrowed network has a wider bound, but its golden vectors must be met in float32 first: a wrong network
+ * that keeps the wide bound is refused too. */
+START_TEST(narrow_precisions_have_their_own_bound)
+{
+    struct model *model;
+    struct error err;
+    written_rounding(&tmp, "m", narrow[_i].large, narrow[_i].small);
+    ck_assert_msg(written_load(&tmp, narrow[_i].precision, &model, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_double_gt(model->proof.error, 1e-5);
+    ck_assert_double_gt(model->proof.bound, 0.009);
+    ck_assert_double_le(model->proof_float32.error, 1e-7);
+    ck_assert_double_eq_tol(model->proof_float32.bound, 1e-5, 1e-9);
+    model_drop(model);
+    written_edit(&tmp, "m", "golden.json", "[0.3, ", "[0.302, ");
+    ck_assert_int_eq(written_load(&tmp, narrow[_i].precision, &model, &err), STATUS_BAD_GOLDEN);
+    ck_assert_ptr_nonnull(strstr(err.message, "output[0] is 0.3, expected 0.302"));
+    ck_assert_ptr_null(strstr(err.message, " in "));
+}
+END_TEST
+
+/* A tolerance counts beside the size of the outputs: 1e-4 of 1e6 are 100. */
+START_TEST(the_tolerance_goes_with_the_size_of_the_outputs)
+{
+    written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
+    written_edit(&tmp, "m", "golden.json", "9.25", "9.2508");
+    struct model *model;
+    struct error err;
+    ck_assert_msg(written_load(&tmp, PRECISION_FLOAT32, &model, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_double_eq_tol(model->proof.bound, 9.2508e-4, 1e-9);
+    model_drop(model);
+    written_edit(&tmp, "m", "golden.json", "9.2508", "9.2512");
+    expect_refusal(STATUS_BAD_GOLDEN, "difference 0.0012 > tolerance 0.000925");
+}
+END_TEST
+
+/* 4096 steps of a network 32,768 wide: a gibibyte, were they one turn. */
+START_TEST(golden_vectors_of_a_wide_network_need_little_room)
+{
+    enum { WIDTH = 1 << 15, STEPS = 4096, ROOM = STEPS * 16 };
+    struct model *model;
+    struct error err;
+    struct rusage before, after;
+    char edited[160], *golden = calloc(ROOM, 1);
+    float *weights = calloc(2 * WIDTH, sizeof *weights);
+    written_bundle(&tmp, "m", TASK_FORECASTING);
+    written_edit(&tmp, "m", "config.json", "\"value\", \"missing\"", "\"value\"");
+    written_edit(&tmp, "m", "config.json", "\"normal\"", "\"mean\"");
+    written_edit(&tmp, "m", "config.json", "\"context_length\": 3", "\"context_length\": 4096");
+    snprintf(edited, sizeof edited,
+             "1, \"out_features\": %d, \"bias\": false}, {\"type\": \"linear\", \"prefix\": \"b\", \"bias\": "
+             "false, \"in_features\": %d, \"out_features\": 1}",
+             WIDTH, WIDTH);
+    written_edit(&tmp, "m", "config.json", "2, \"out_features\": 2}", edited);
+    snprintf(edited, sizeof edited,
+             "{\"out.weight\": {\"dtype\": \"F32\", \"shape\": [%d, 1], \"data_offsets\": [0, %d]},", WIDTH,
+             4 * WIDTH);
+    char header[400];
+    snprintf(header, sizeof header,
+             "%s \"b.weight\": {\"dtype\": \"F32\", \"shape\": [1, %d], \"data_offsets\": [%d, %d]}}", edited,
+             WIDTH, 4 * WIDTH, 8 * WIDTH);
+    weights[0] = 2, weights[WIDTH] = 3;
+    written_safetensors(&tmp, "m/model.safetensors", header, weights, 2 * WIDTH * sizeof *weights);
+    size_t at = (size_t)snprintf(golden, ROOM, "{\"cases\": [{\"output\": [6], \"input\": [");
+    for (int i = 0; i < STEPS; i++) at += (size_t)snprintf(golden + at, ROOM - at, "%s6", i ? "," : "");
+    at += (size_t)snprintf(golden + at, ROOM - at, "], \"features\": [");
+    for (int i = 0; i < STEPS; i++) at += (size_t)snprintf(golden + at, ROOM - at, "%s[1]", i ? "," : "");
+    snprintf(golden + at, ROOM - at, "]}]}");
+    tmp_write_text(&tmp, "m/golden.json", golden);
+    ck_assert_int_eq(getrusage(RUSAGE_SELF, &before), 0);
+    ck_assert_msg(written_load(&tmp, PRECISION_FLOAT32, &model, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_int_eq(getrusage(RUSAGE_SELF, &after), 0);
+    ck_assert_msg(after.ru_maxrss - before.ru_maxrss < 256 << 10, "%ld KiB",
+                  after.ru_maxrss - before.ru_maxrss);
+    model_drop(model);
+    free(golden);
+    free(weights);
+}
+END_TEST
+
+/* 2^19 steps of 2^23 bytes of weights are as much as may be; one panel more is too much. Nothing is run. */
+START_TEST(golden_work_is_bounded)
+{
+    enum { STEPS = 1 << 19 };
+    static const char head[] = "{\"cases\": [{\"input\": 0, \"output\": [], \"features\": [0";
+    static const char tail[] = "]}]}", sentence[] = "golden.json: 524288 steps of a network of 8650752 bytes";
+    const struct layer_spec spec = tiny_layer("linear", "a", 2, (long[]){1024, _i ? 2112 : 2048});
+    struct error err = {.message = ""};
+    struct model model = {.task = task_of(TASK_SEQUENCE_CLASSIFICATION)};
+    struct golden_proof proof;
+    size_t n, at = sizeof head - 1;
+    char *text = malloc(sizeof head + 2 * STEPS + sizeof tail);
+    ck_assert_ptr_nonnull(text);
+    memcpy(text, head, at);
+    for (int i = 1; i < STEPS; i++, at += 2) memcpy(text + at, ",0", 2);
+    memcpy(text + at, tail, sizeof tail);
+    enum status status = network_new(&spec, 1, tiny_tensors(), PRECISION_FLOAT32, &model.network, &err);
+    ck_assert_int_eq(status, STATUS_OK);
+    status = golden_check(&model, text, at + sizeof tail - 1, &proof, &n, &err);
+    ck_assert_msg((int)status == (_i ? STATUS_TOO_LONG : STATUS_BAD_VALUE), "%s", err.message);
+    ck_assert_ptr_nonnull(strstr(err.message, _i ? sentence : "'input' is not an array"));
+    network_free(model.network);
+    free(text);
+}
+END_TEST
+
+Suite *proof_suite(void);
+
+Suite *proof_suite(void)
+{
+    Suite *suite = suite_create("proof");
+    TCase *core = tcase_create("golden vectors");
+    tcase_add_checked_fixture(core, setup, teardown);
+    tcase_add_test(core, golden_vectors_of_a_wide_network_need_little_room);
+    tcase_add_loop_test(core, golden_work_is_bounded, 0, 2);
+    tcase_add_loop_test(core, narrow_precisions_have_their_own_bound, 0, sizeof narrow / sizeof *narrow);
+    tcase_add_test(core, the_tolerance_goes_with_the_size_of_the_outputs);
+    tcase_set_timeout(core, 60);
+    suite_add_tcase(suite, core);
+    return suite;
+}

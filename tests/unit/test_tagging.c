@@ -1,0 +1,125 @@
+/* Labels of tokens as entities: the rule of BIO, the likeliest path that keeps it, how entities are cut. */
+#include <check.h>
+#include <string.h>
+
+#include "models/tasks/tagging.h"
+
+enum { N = 5, STEPS = 6 };
+static const char *const labels[N] = {"O", "B-city", "I-city", "B-day", "I-day"};
+
+/* Scores that make label path[t] the best of step t. */
+static void clear_scores(const size_t *path, float scores[STEPS * N])
+{
+    for (size_t i = 0; i < STEPS * N; i++) scores[i] = 0.05f;
+    for (size_t t = 0; t < STEPS; t++) scores[t * N + path[t]] = 0.8f;
+}
+
+START_TEST(a_path_that_keeps_the_rule_is_the_best_label_of_each_step)
+{
+    static const size_t best[STEPS] = {0, 1, 2, 1, 3, 4};
+    float scores[STEPS * N];
+    size_t path[STEPS], at = 0;
+    struct tags *tags;
+    struct entity entity;
+    clear_scores(best, scores);
+    ck_assert_int_eq(tags_new(labels, N, &tags), STATUS_OK);
+    ck_assert_int_eq(tags_path(tags, scores, N, STEPS, path), STATUS_OK);
+    ck_assert_mem_eq(path, best, sizeof best);
+    static const struct {
+        const char *kind;
+        size_t first, end;
+    } expected[] = {{"city", 1, 3}, {"city", 3, 4}, {"day", 4, 6}};
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert(tags_next(tags, path, scores, N, STEPS, &at, &entity));
+        ck_assert_str_eq(entity.kind, expected[i].kind);
+        ck_assert_uint_eq(entity.first, expected[i].first);
+        ck_assert_uint_eq(entity.end, expected[i].end);
+        ck_assert_double_eq_tol(entity.score, 0.8, 1e-6);
+    }
+    ck_assert(!tags_next(tags, path, scores, N, STEPS, &at, &entity));
+    tags_free(tags);
+}
+END_TEST
+
+/* Compare with every path there is. */
+START_TEST(the_path_is_the_likeliest_that_keeps_the_rule)
+{
+    enum { T = 4, PATHS = N * N * N * N };
+    float scores[T * N];
+    uint32_t seed = (uint32_t)_i + 1;
+    for (size_t i = 0; i < T * N; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        scores[i] = 0.01f + (float)(seed >> 16) / 65536.0f;
+    }
+    double best = 0;
+    size_t expected[T] = {0}, path[T];
+    for (size_t k = 0; k < PATHS; k++) {
+        size_t step[T], rest = k;
+        double product = 1;
+        for (size_t t = 0; t < T; t++, rest /= N) {
+            step[t] = rest % N;
+            bool goes_on = step[t] == 2 || step[t] == 4;
+            bool allowed = !goes_on || (t > 0 && (step[t - 1] == step[t] || step[t - 1] == step[t] - 1));
+            product *= allowed ? (double)scores[t * N + step[t]] : 0;
+        }
+        if (product <= best) continue;
+        best = product;
+        memcpy(expected, step, sizeof step);
+    }
+    struct tags *tags;
+    ck_assert_int_eq(tags_new(labels, N, &tags), STATUS_OK);
+    ck_assert_int_eq(tags_path(tags, scores, N, T, path), STATUS_OK);
+    ck_assert_mem_eq(path, expected, sizeof expected);
+    tags_free(tags);
+}
+END_TEST
+
+START_TEST(labels_of_another_form_are_joined_if_they_are_equal)
+{
+    static const char *const parts[] = {"NOUN", "VERB", "O", "I-x"};
+    static const size_t path[] = {0, 0, 1, 2, 3, 3};
+    float scores[6 * 4];
+    size_t at = 0, found[6], ends[] = {2, 3, 6};
+    struct tags *tags;
+    struct entity entity;
+    for (size_t i = 0; i < 24; i++) scores[i] = 0.1f;
+    for (size_t t = 0; t < 6; t++) scores[t * 4 + path[t]] = 0.7f;
+    ck_assert_int_eq(tags_new(parts, 4, &tags), STATUS_OK);
+    ck_assert_int_eq(tags_path(tags, scores, 4, 6, found), STATUS_OK);
+    ck_assert_mem_eq(found, path, sizeof path);
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert(tags_next(tags, path, scores, 4, 6, &at, &entity));
+        ck_assert_uint_eq(entity.end, ends[i]);
+    }
+    ck_assert_str_eq(entity.kind, "x");
+    tags_free(tags);
+}
+END_TEST
+
+START_TEST(scores_of_zero_leave_a_path)
+{
+    float scores[STEPS * N] = {0};
+    size_t path[STEPS];
+    struct tags *tags;
+    for (size_t t = 0; t < STEPS; t++) scores[t * N + 2] = 1; /* what may not begin */
+    ck_assert_int_eq(tags_new(labels, N, &tags), STATUS_OK);
+    ck_assert_int_eq(tags_path(tags, scores, N, STEPS, path), STATUS_OK);
+    ck_assert_uint_eq(path[0], 1);
+    for (size_t t = 1; t < STEPS; t++) ck_assert_uint_eq(path[t], 2);
+    tags_free(tags);
+}
+END_TEST
+
+Suite *tagging_suite(void);
+
+Suite *tagging_suite(void)
+{
+    Suite *suite = suite_create("tagging");
+    TCase *cases = tcase_create("tagging");
+    tcase_add_test(cases, a_path_that_keeps_the_rule_is_the_best_label_of_each_step);
+    tcase_add_loop_test(cases, the_path_is_the_likeliest_that_keeps_the_rule, 0, 40);
+    tcase_add_test(cases, labels_of_another_form_are_joined_if_they_are_equal);
+    tcase_add_test(cases, scores_of_zero_leave_a_path);
+    suite_add_tcase(suite, cases);
+    return suite;
+}

@@ -1,0 +1,194 @@
+/* The slow path: weights unpacked as they serve, gradients of every precision, and its ends. The equations
+ * and PyTorch's gradients are test_golden.c's. */
+#include <check.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/base/memory.h"
+#include "core/recurrent/trace.h"
+#include "tests/support/tiny.h"
+
+Suite *trace_suite(void);
+
+enum { STEPS = 9, VOCABULARY = 7, HIDDEN = 19, LABELS = 3 };
+
+static const int32_t tokens[STEPS] = {0, 3, 6, 6, 1, 2, 5, 4, 0};
+
+/* Each precision gives back what it has rounded: within half of its step, and the bias as it was. */
+START_TEST(test_rows)
+{
+    enum { N = 70, K = 9 };
+    static const float off[N_PRECISIONS] = {[PRECISION_FLOAT16] = 0x1p-11f, [PRECISION_BFLOAT16] = 0x1p-8f,
+                                            [PRECISION_INT8] = 0.5f / 127};
+    float W[N * K], bias[N], row[K];
+    const struct kernels *set;
+    for (size_t i = 0; i < N * K; i++) W[i] = sinf((float)i) * (i % 5 ? 1 : 1e-5f);
+    for (size_t n = 0; n < N; n++) bias[n] = (float)n;
+    for (size_t s = 0; (set = kernels_available(s)); s++)
+        for (int p = 0; p < N_PRECISIONS; p++) {
+            struct matrix *matrix;
+            ck_assert_int_eq(kernels_select(set->name, NULL), STATUS_OK);
+            ck_assert_int_eq(matrix_new(W, bias, N, K, (enum precision)p, &matrix), STATUS_OK);
+            for (size_t n = 0; n < N; n++) {
+                ck_assert_float_eq(matrix_row(matrix, n, row), bias[n]);
+                for (size_t k = 0; k < K; k++)
+                    ck_assert_msg(fabsf(row[k] - W[n * K + k]) <= off[p] * 1.001f, "%s, %s: W[%zu,%zu]",
+                                  set->name,
+                                  precision_name((enum precision)p), n, k);
+            }
+            matrix_free(matrix);
+        }
+}
+END_TEST
+
+static struct network *build(enum precision precision)
+{
+    long v = VOCABULARY, h = HIDDEN;
+    struct layer_spec specs[] = {
+        tiny_layer("embedding", "words", 2, (long[]){v, 6}),
+        tiny_layer("lstm", "lstm", 5, (long[]){6, h, 2, 1, 1}),
+        tiny_layer("pooling", "", 1, (long[]){1}),
+        tiny_layer("linear", "head", 2, (long[]){2 * h, LABELS}),
+    };
+    struct network *network;
+    ck_assert_int_eq(network_new(specs, 4, tiny_tensors(), precision, &network, NULL), STATUS_OK);
+    return network;
+}
+
+static void gradient(const struct network *network, float *d_input)
+{
+    const struct trace_input input = {.T = STEPS, .tokens = tokens};
+    const float d_output[LABELS] = {0, 1, 0};
+    struct trace *trace;
+    ck_assert_int_eq(trace_new(network, &input, &trace), STATUS_OK);
+    ck_assert_int_eq(trace_backward(trace, 0, d_output, d_input), STATUS_OK);
+    trace_free(trace);
+}
+
+/* Rounded weights give gradients that are near, and not the same. */
+START_TEST(test_precisions)
+{
+    float exact[STEPS], rounded[STEPS], largest = 0;
+    ck_assert_int_eq(kernels_select("auto", NULL), STATUS_OK);
+    for (int p = 0; p < N_PRECISIONS; p++) {
+        struct network *network = build((enum precision)p);
+        gradient(network, p ? rounded : exact);
+        network_free(network);
+        for (size_t t = 0; !p && t < STEPS; t++) largest = fmaxf(largest, fabsf(exact[t]));
+        if (!p) continue;
+        ck_assert_int_ne(memcmp(exact, rounded, sizeof exact), 0);
+        for (size_t t = 0; t < STEPS; t++) ck_assert_float_le(fabsf(exact[t] - rounded[t]), 0.05f * largest);
+    }
+}
+END_TEST
+
+START_TEST(test_sizes)
+{
+    struct network *network = build(PRECISION_FLOAT32);
+    struct trace_input input = {.T = STEPS, .tokens = tokens};
+    struct trace *trace;
+    struct trace_cell cell;
+    ck_assert_uint_eq(trace_layers(network), 2);
+    ck_assert_uint_eq(trace_units(network), 4 * HIDDEN);
+    ck_assert_uint_ge(trace_bytes(network, STEPS), STEPS * 4 * HIDDEN * 5 * sizeof(float));
+    ck_assert_uint_eq(trace_bytes(network, SIZE_MAX), UINT64_MAX);
+    ck_assert_int_eq(trace_new(network, &input, &trace), STATUS_OK);
+    ck_assert(trace_cell(trace, 1, 1, &cell));
+    ck_assert(cell.is_reverse);
+    ck_assert_uint_eq(cell.H, HIDDEN);
+    ck_assert(!trace_cell(trace, 2, 0, &cell));
+    ck_assert(!trace_cell(trace, 0, 2, &cell));
+    trace_free(trace);
+    network_free(network);
+}
+END_TEST
+
+/* Every allocation of a trace and its gradient fails once. */
+START_TEST(test_no_memory)
+{
+    struct network *network = build(PRECISION_INT8);
+    const struct trace_input input = {.T = STEPS, .tokens = tokens};
+    const float d_output[LABELS] = {1};
+    float d_input[STEPS];
+    enum status status = STATUS_NO_MEMORY;
+    size_t nth = 0;
+    while (status == STATUS_NO_MEMORY) {
+        struct trace *trace = NULL;
+        memory_fail_at(++nth);
+        status = trace_new(network, &input, &trace);
+        if (status == STATUS_OK) status = trace_backward(trace, 0, d_output, d_input);
+        memory_fail_at(0);
+        trace_free(trace);
+    }
+    ck_assert_int_eq(status, STATUS_OK);
+    ck_assert_uint_gt(nth, 50);
+    network_free(network);
+}
+END_TEST
+
+/* What the slow path does not know is refused, never explained wrongly: other layers, and networks that are
+ * not a chain. */
+START_TEST(test_unknown)
+{
+    struct layer_spec specs[] = {tiny_layer("gru", "gru", 2, (long[]){3, 5}),
+                                 tiny_layer("linear", "one", 2, (long[]){3, 5}), tiny_layer("add", "", 0,
+                                                                                            NULL)};
+    const float features[3] = {0};
+    const struct trace_input input = {.T = 1, .features = features};
+    specs[1].n_sources = 1;
+    specs[1].sources[0] = SOURCE_INPUT;
+    specs[2].n_sources = 2;
+    specs[2].sources[1] = 1;
+    for (size_t n = 1; n <= 3; n += 2) {
+        struct network *network;
+        struct trace *trace;
+        ck_assert_int_eq(network_new(specs, n, tiny_tensors(), PRECISION_FLOAT32, &network, NULL), STATUS_OK);
+        ck_assert_ptr_nonnull(trace_unknown(network));
+        ck_assert_int_eq(trace_new(network, &input, &trace), STATUS_UNSUPPORTED);
+        network_free(network);
+    }
+}
+END_TEST
+
+static bool count_down(void *context)
+{
+    size_t *left = context;
+    return *left == 0 || --*left == 0;
+}
+
+/* The caller may give up at any step, forward and back. */
+START_TEST(test_stop)
+{
+    struct network *network = build(PRECISION_FLOAT32);
+    const float d_output[LABELS] = {1};
+    float d_input[STEPS];
+    size_t budget = 0, left;
+    enum status status = STATUS_CANCELLED;
+    while (status == STATUS_CANCELLED) {
+        struct trace_input input = {.T = STEPS, .tokens = tokens, .stop = count_down, .context = &left};
+        struct trace *trace = NULL;
+        left = ++budget;
+        status = trace_new(network, &input, &trace);
+        if (status == STATUS_OK) status = trace_backward(trace, 0, d_output, d_input);
+        trace_free(trace);
+    }
+    ck_assert_int_eq(status, STATUS_OK);
+    ck_assert_uint_gt(budget, 2 * 4 * STEPS);
+    network_free(network);
+}
+END_TEST
+
+Suite *trace_suite(void)
+{
+    Suite *suite = suite_create("trace");
+    TCase *all = tcase_create("trace");
+    tcase_set_timeout(all, 60);
+    tcase_add_test(all, test_rows);
+    tcase_add_test(all, test_precisions);
+    tcase_add_test(all, test_sizes);
+    tcase_add_test(all, test_no_memory);
+    tcase_add_test(all, test_unknown);
+    tcase_add_test(all, test_stop);
+    suite_add_tcase(suite, all);
+    return suite;
+}

@@ -1,0 +1,238 @@
+/* transcription: the front ends, CTC against a naive decoder, and what a bundle may not say. */
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/memory.h"
+#include "models/bundle/bundle.h"
+#include "models/features/feature.h"
+#include "models/tasks/ctc.h"
+#include "models/tasks/transcription.h"
+#include "models/text/json.h"
+#include "tests/support/tmp.h"
+#include "tests/support/written.h"
+
+Suite *transcription_suite(void);
+
+/* ---- decoding ---- */
+
+enum { LINE = 1 << 16 };
+
+static void read_row(char *line, float *row, size_t n)
+{
+    char *at = line;
+    for (size_t i = 0; i < n; i++) row[i] = strtof(at, &at);
+}
+
+/* One case of ctc.txt: what is found is what the naive decoder found. */
+static void check_case(FILE *file, char *line)
+{
+    size_t T, V, blank, beams, n_best;
+    ck_assert_int_eq(sscanf(line, "%zu %zu %zu %zu %zu", &T, &V, &blank, &beams, &n_best), 5);
+    float *rows = memory_new(T * V, sizeof *rows);
+    for (size_t t = 0; t < T; t++) {
+        ck_assert_ptr_nonnull(fgets(line, LINE, file));
+        read_row(line, rows + t * V, V);
+    }
+    const struct ctc_outputs outputs = {.rows = rows, .T = T, .V = V, .blank = blank};
+    struct ctc_texts texts;
+    ck_assert_int_eq(ctc_decode(&outputs, &(struct ctc_options){beams, n_best}, &texts), STATUS_OK);
+    ck_assert_uint_eq(texts.n, n_best);
+    for (size_t i = 0; i < n_best; i++) {
+        const struct ctc_text *text = &texts.texts[i];
+        ck_assert_ptr_nonnull(fgets(line, LINE, file));
+        char *at = line;
+        ck_assert_double_eq_tol(text->score, strtod(at, &at), 1e-6);
+        for (size_t k = 0; k < text->n; k++) {
+            ck_assert_int_eq(strtol(at, &at, 10), text->labels[k]);
+            ck_assert_uint_le(text->first[k], text->last[k]);
+            ck_assert(k == 0 || text->first[k] > text->last[k - 1]);
+            ck_assert_uint_lt(text->last[k], T);
+        }
+        ck_assert_str_eq(at, "\n");
+    }
+    ctc_free(&texts);
+    memory_free(rows);
+}
+
+START_TEST(texts_are_those_of_a_naive_decoder)
+{
+    FILE *file = fopen("tests/unit/bundles/ctc.txt", "r");
+    char *line = malloc(LINE);
+    size_t n = 0;
+    ck_assert(file && line);
+    while (fgets(line, LINE, file)) {
+        if (*line == '\n') continue;
+        check_case(file, line);
+        n++;
+    }
+    ck_assert_uint_eq(n, 9);
+    free(line);
+    fclose(file);
+}
+END_TEST
+
+/* The path blank a a blank a b: times are those of the likeliest path, also of a search. */
+START_TEST(letters_have_their_steps)
+{
+    static const int path[] = {0, 1, 1, 0, 1, 2};
+    float rows[6][3] = {{0}};
+    struct ctc_texts texts;
+    for (size_t t = 0; t < 6; t++) rows[t][path[t]] = 9;
+    const struct ctc_outputs outputs = {.rows = rows[0], .T = 6, .V = 3, .blank = 0};
+    for (size_t beams = 1; beams <= 4; beams += 3) {
+        ck_assert_int_eq(ctc_decode(&outputs, &(struct ctc_options){beams, 1}, &texts), STATUS_OK);
+        const struct ctc_text *text = &texts.texts[0];
+        ck_assert_uint_eq(text->n, 3);
+        ck_assert(text->labels[0] == 1 && text->labels[1] == 1 && text->labels[2] == 2);
+        ck_assert(text->first[0] == 1 && text->last[0] == 2);
+        ck_assert(text->first[1] == 4 && text->last[1] == 4);
+        ck_assert(text->first[2] == 5 && text->last[2] == 5);
+        ctc_free(&texts);
+    }
+}
+END_TEST
+
+/* ---- front ends ---- */
+
+static struct model *load(const char *name)
+{
+    struct model *model = NULL;
+    struct error err = {0};
+    char path[128];
+    snprintf(path, sizeof path, "tests/unit/bundles/%s", name);
+    enum status status = model_load(path, name, "1", PRECISION_FLOAT32, &model, &err);
+    ck_assert_msg(status == STATUS_OK, "%s", err.message);
+    return model;
+}
+
+/* Their golden vectors hold what plain Python made of samples and strokes. */
+START_TEST(bundles_prove_their_front_ends)
+{
+    struct model *speech = load("tiny-speech"), *ink = load("tiny-ink");
+    ck_assert_int_eq(front_media(speech->front), MEDIA_SOUND);
+    ck_assert_double_eq(front_rate(speech->front), 8000);
+    ck_assert_uint_eq(front_width(speech->front), 12);
+    ck_assert_int_eq(front_media(ink->front), MEDIA_INK);
+    ck_assert_double_eq(front_rate(ink->front), 0);
+    ck_assert_uint_eq(front_width(ink->front), 10);
+    ck_assert_str_eq(transcription_spec_of(speech)->language, "en");
+    model_drop(speech);
+    model_drop(ink);
+}
+END_TEST
+
+START_TEST(steps_know_where_they_come_from)
+{
+    struct model *speech = load("tiny-speech"), *ink = load("tiny-ink");
+    struct front_steps steps;
+    struct error err;
+    static const double silence[1000];
+    const struct raw sound = {.media = MEDIA_SOUND, .values = silence, .n = 1000};
+    ck_assert_int_eq(front_run(speech->front, &sound, 100, &steps, &err), STATUS_OK);
+    ck_assert_uint_eq(steps.n, 11);
+    ck_assert(steps.origin[0] == 0 && steps.origin[1] == 80 && steps.origin[11] == 880);
+    front_steps_free(&steps);
+    ck_assert_int_eq(front_run(speech->front, &sound, 10, &steps, &err), STATUS_TOO_LONG);
+    static const double path[] = {0, 0, 0, 100, 7, 7};
+    static const size_t ends[] = {2, 3};
+    const struct raw strokes = {.media = MEDIA_INK, .values = path, .n = 3, .ends = ends, .n_ends = 2};
+    ck_assert_int_eq(front_run(ink->front, &strokes, 100, &steps, &err), STATUS_OK);
+    ck_assert(steps.origin[0] == 0 && steps.origin[steps.n] == 3);
+    ck_assert_double_eq(steps.values[2], 1);
+    front_steps_free(&steps);
+    ck_assert_int_eq(front_run(ink->front, &strokes, 3, &steps, &err), STATUS_TOO_LONG);
+    model_drop(speech);
+    model_drop(ink);
+}
+END_TEST
+
+/* No number that a client may send is undefined behaviour or endless. */
+START_TEST(strange_ink_is_refused_or_read)
+{
+    static const double values[] = {0, 1e-320, 1, -1, 1e308, -1e308, 1e-9, 1e15};
+    struct model *ink = load("tiny-ink");
+    struct front_steps steps;
+    struct error err;
+    for (size_t i = 0; i < 8 * 8 * 8 * 8; i++) {
+        const double path[] = {values[i % 8], values[i / 8 % 8], values[i / 64 % 8], values[i / 512]};
+        const size_t ends[] = {2};
+        const struct raw raw = {.media = MEDIA_INK, .values = path, .n = 2, .ends = ends, .n_ends = 1};
+        if (front_run(ink->front, &raw, 500, &steps, &err) == STATUS_OK) front_steps_free(&steps);
+    }
+    model_drop(ink);
+}
+END_TEST
+
+START_TEST(front_ends_are_checked)
+{
+    static const struct {
+        const char *keys, *sentence;
+    } rows[] = {
+        {"{}", "'type' is missing"},
+        {"{\"type\": \"mfcc\"}", "'type' is 'mfcc', expected one of 'log_mel', 'ink'"},
+        {"{\"type\": \"ink\", \"low\": 0.9, \"high\": 0.2}", "'low' is 0.9 and 'high' 0.2"},
+        {"{\"type\": \"ink\", \"spacing\": 0.01}", "'spacing' is 0.01"},
+        {"{\"type\": \"ink\", \"hop_length\": 3}", "'hop_length'"},
+        {"{\"type\": \"log_mel\", \"sampling_rate\": 8000, \"n_fft\": 200, "
+         "\"hop_length\": 80, \"n_mels\": 3}",
+         "'n_fft' is 200, expected a power of two"},
+        {"{\"type\": \"log_mel\", \"sampling_rate\": 8000, \"n_fft\": 256, \"win_length\": 400, "
+         "\"hop_length\": 80, \"n_mels\": 32}", "'win_length' is 400"},
+        {"{\"type\": \"log_mel\", \"sampling_rate\": 8000, \"n_fft\": 256, \"fmax\": 5000, "
+         "\"hop_length\": 80, \"n_mels\": 32}", "'fmax' 5000"},
+        {"{\"type\": \"log_mel\", \"sampling_rate\": 8000}", "'n_fft' is missing"},
+    };
+    struct json *json;
+    struct front *front = NULL;
+    struct error err = {0};
+    ck_assert_int_eq(json_parse(rows[_i].keys, strlen(rows[_i].keys), &json, &err), STATUS_OK);
+    ck_assert_int_eq(front_new(json, &front, &err), STATUS_BAD_VALUE);
+    ck_assert_msg(strstr(err.message, rows[_i].sentence) != NULL, "%s", err.message);
+    json_free(json);
+}
+END_TEST
+
+/* ---- bundles ---- */
+
+START_TEST(bundles_that_do_not_fit_are_refused)
+{
+    static const struct {
+        const char *old, *new, *sentence;
+    } rows[] = {
+        {"\"blank\": 0", "\"blank\": 3", "'blank' is 3, expected the index of one of 3 labels"},
+        {"\"language\": \"en\"", "\"language\": \"a very long language\"", "'language' has 20 bytes"},
+        {"\"num_beams\": 4", "\"num_beams\": 65", "'num_beams'"},
+        {"\"labels\": [\"<blank>\", \"a\", \"b\"]", "\"labels\": [\"<blank>\", \"a\"]",
+         "the network gives 3 numbers, 'labels' has 2"},
+        {"\"stack\": 1", "\"stack\": 2", "the front end 'ink' gives 10 numbers a step, the network reads 5"},
+    };
+    struct tmp tmp;
+    struct model *model = NULL;
+    struct error err = {0};
+    tmp_make(&tmp);
+    written_bundle(&tmp, "m", TASK_TRANSCRIPTION);
+    written_edit(&tmp, "m", "config.json", rows[_i].old, rows[_i].new);
+    ck_assert_int_ne(written_load(&tmp, PRECISION_FLOAT32, &model, &err), STATUS_OK);
+    ck_assert_msg(strstr(err.message, rows[_i].sentence) != NULL, "%s", err.message);
+    tmp_remove(&tmp);
+}
+END_TEST
+
+Suite *transcription_suite(void)
+{
+    Suite *suite = suite_create("transcription");
+    TCase *core = tcase_create("core");
+    tcase_set_timeout(core, 120);
+    tcase_add_test(core, texts_are_those_of_a_naive_decoder);
+    tcase_add_test(core, letters_have_their_steps);
+    tcase_add_test(core, bundles_prove_their_front_ends);
+    tcase_add_test(core, steps_know_where_they_come_from);
+    tcase_add_test(core, strange_ink_is_refused_or_read);
+    tcase_add_loop_test(core, front_ends_are_checked, 0, 9);
+    tcase_add_loop_test(core, bundles_that_do_not_fit_are_refused, 0, 5);
+    suite_add_tcase(suite, core);
+    return suite;
+}

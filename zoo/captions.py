@@ -1,0 +1,242 @@
+"""What the recipes of captions share: drawing on a batch of pictures, the network, its training and its figures.
+
+    picture -> rows of numbers -> linear, ReLU -> BiLSTM or LSTM = memory
+    words   -> embedding -> LSTM = h1; attention(h1) = c1; [c1, h1] -> LSTM = h2; attention(h2) = c2
+            -> linear [c2, h2] -> tanh -> linear
+
+Pictures are drawn while the training needs them, so no picture comes twice. A scene is told by one sentence
+only, so a caption is true and complete if it is that sentence.
+"""
+
+import base64
+import math
+import struct
+import zlib
+
+import numpy
+import torch
+from torch import nn
+from torch.nn import functional
+
+import recipe
+from seq2seq import BOS, EOS, Attention, Plan
+
+SHAPES = ["circle", "square", "triangle", "diamond", "star", "cross", "ring"]
+DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+THINGS = SHAPES + DIGITS
+
+# 5 x 7 pixels, one string a row
+SPRITES = """
+01110 00100 01110 11110 00010 11111 00110 11111 01110 01110
+10001 01100 10001 00001 00110 10000 01000 00001 10001 10001
+10011 00100 00001 00001 01010 11110 10000 00010 10001 10001
+10101 00100 00110 01110 10010 00001 11110 00010 01110 01111
+11001 00100 01000 00001 11111 00001 10001 00100 10001 00001
+10001 00100 10000 00001 00010 10001 10001 00100 10001 00010
+01110 01110 11111 11110 00010 01110 01110 00100 01110 01100
+""".split()
+SPRITES = numpy.array([[[int(x) for x in SPRITES[row * 10 + d]] for row in range(7)] for d in range(10)])
+
+
+def distance(thing, x, y, radius):
+    """How far (x, y) lies outside of a shape, in pixels and below 0 inside; arrays of one form."""
+    name = THINGS[thing]
+    far = numpy.hypot(x, y)
+    if name == "circle":
+        return far - radius
+    if name == "square":
+        return numpy.maximum(abs(x), abs(y)) - 0.88 * radius
+    if name == "triangle":
+        return numpy.maximum((abs(x) * 1.8 - y - 0.85 * radius) / 2.06, y - 0.85 * radius)
+    if name == "diamond":
+        return (abs(x) * 1.25 + abs(y) - radius) / 1.6
+    if name == "star":
+        angle = numpy.arctan2(x, -y)
+        fold = abs((angle + 0.2 * math.pi) % (0.4 * math.pi) - 0.2 * math.pi)
+        # the edge from the tip (radius, angle 0) to the notch (0.42 radius, angle 36 degrees)
+        across, along = far * numpy.sin(fold), far * numpy.cos(fold)
+        nx, ny = 0.42 * math.sin(0.2 * math.pi), 0.42 * math.cos(0.2 * math.pi) - 1
+        size = math.hypot(nx, ny)
+        return ((along - radius) * nx - across * ny) / size
+    if name == "cross":
+        a, b = abs(x), abs(y)
+        arm = 0.32 * radius
+        return numpy.minimum(numpy.maximum(a - arm, b - radius), numpy.maximum(b - arm, a - radius))
+    if name == "ring":
+        return abs(far - 0.76 * radius) - 0.24 * radius
+    raise ValueError(name)
+
+
+def cover(things, x, y, radius, turn, size):
+    """What share of each pixel each thing covers: [N, size, size]. x, y: its centre; all arguments are [N]."""
+    at = numpy.arange(size) + 0.5
+    dx = (at[None, None, :] - x[:, None, None]) + numpy.zeros((1, size, 1))
+    dy = (at[None, :, None] - y[:, None, None]) + numpy.zeros((1, 1, size))
+    cos, sin = numpy.cos(turn)[:, None, None], numpy.sin(turn)[:, None, None]
+    dx, dy = cos * dx + sin * dy, cos * dy - sin * dx
+    out = numpy.zeros((len(things), size, size))
+    for k in range(len(THINGS)):
+        of = numpy.nonzero(things == k)[0]
+        if not len(of):
+            continue
+        r = radius[of][:, None, None]
+        if k < len(SHAPES):
+            out[of] = numpy.clip(0.5 - distance(k, dx[of], dy[of], r), 0, 1)
+            continue
+        # a sprite of 5 x 7 squares of 2/7 radius, with edges that are a pixel wide
+        bits = numpy.pad(SPRITES[k - len(SHAPES)], 1)
+        u, v = dx[of] / (r * 2 / 7) + 3.5, dy[of] / (r * 2 / 7) + 4.5
+        soft = 3.5 / r
+        total = 0
+        for du in (-0.33, 0, 0.33):
+            for dv in (-0.33, 0, 0.33):
+                i = numpy.clip(numpy.floor(v + 2 * dv * soft), 0, 8).astype(int)
+                j = numpy.clip(numpy.floor(u + 2 * du * soft), 0, 6).astype(int)
+                total = total + bits[i, j]
+        out[of] = total / 9
+    return out
+
+
+def png(picture):
+    """A picture [height, width, 3] of bytes as a data URL."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    height, width, _ = picture.shape
+    lines = b"".join(b"\0" + row.tobytes() for row in picture)
+    file = (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(lines, 9)) + chunk(b"IEND", b""))
+    return "data:image/png;base64," + base64.b64encode(file).decode()
+
+
+class Model(nn.Module):
+    """sizes: of a row, of what it becomes first, of the encoder (a direction), of an embedded word, of both LSTMs
+    of the decoder."""
+
+    def __init__(self, words, sizes, dropout, layers=1, both_ways=True):
+        super().__init__()
+        inputs, P, H, E, D1, D2 = sizes
+        M = 2 * H if both_ways else H
+        self.sizes, self.words = sizes, words
+        self.look = nn.Linear(inputs, P)
+        self.encoder = nn.LSTM(P, H, num_layers=layers, bidirectional=both_ways, batch_first=True)
+        self.target = nn.Embedding(len(words), E)
+        self.decoder1 = nn.LSTM(E, D1, batch_first=True)
+        self.attention1 = Attention(D1, M)
+        self.decoder2 = nn.LSTM(M + D1, D2, batch_first=True)
+        self.attention2 = Attention(D2, M)
+        self.mix = nn.Linear(M + D2, D2)
+        self.out = nn.Linear(D2, len(words))
+        self.dropout = nn.Dropout(dropout)
+
+    def encode(self, rows):
+        return self.dropout(self.encoder(torch.relu(self.look(rows)))[0])
+
+    def decode(self, target, memory, states=(None, None)):
+        h, first = self.decoder1(self.dropout(self.target(target)), states[0])
+        h, second = self.decoder2(torch.cat([self.attention1(h, memory), h], 2), states[1])
+        mixed = torch.tanh(self.mix(torch.cat([self.attention2(h, memory), h], 2)))
+        return self.out(self.dropout(mixed)), (first, second)
+
+    def forward(self, rows, target):
+        return self.decode(target, self.encode(rows))[0]
+
+    def network(self):
+        """As config.json says it."""
+        inputs, P, H, E, D1, D2 = self.sizes
+        M, n = self.attention1.weight.shape[1], len(self.words)
+        more = {"num_layers": self.encoder.num_layers, "bidirectional": self.encoder.bidirectional}
+
+        def linear(prefix, size, outputs):
+            return {"type": "linear", "prefix": prefix, "in_features": size, "out_features": outputs}
+
+        def lstm(prefix, size, hidden, **more):
+            return {"type": "lstm", "prefix": prefix, "input_size": size, "hidden_size": hidden, **more}
+
+        def attention(prefix, query, name):
+            return {"type": "attention", "prefix": prefix, "score": "general", "scaled": True,
+                    "query_size": query, "memory_size": M, "name": name}
+
+        return {
+            "encoder": [linear("look", inputs, P), {"type": "relu"}, lstm("encoder", P, H, **more)],
+            "decoder": [
+                {"type": "embedding", "prefix": "target", "num_embeddings": n, "embedding_dim": E},
+                lstm("decoder1", E, D1, name="h1"), attention("attention1", D1, "c1"),
+                {"type": "concat", "inputs": ["c1", "h1"]},
+                lstm("decoder2", M + D1, D2, name="h2"), attention("attention2", D2, "c2"),
+                {"type": "concat", "inputs": ["c2", "h2"]},
+                linear("mix", M + D2, D2), {"type": "tanh"}, linear("out", D2, n),
+            ],
+        }
+
+
+def encode_texts(words, texts):
+    """What the decoder reads and what it is to say, [N, T]; -100 behind the end."""
+    index = {word: i for i, word in enumerate(words)}
+    ids = [[index[w] for w in text.split()] for text in texts]
+    longest = max(map(len, ids)) + 1
+    read = torch.full((len(ids), longest), EOS)
+    said = torch.full((len(ids), longest), -100)
+    for i, row in enumerate(ids):
+        read[i, :len(row) + 1] = torch.tensor([BOS, *row])
+        said[i, :len(row) + 1] = torch.tensor([*row, EOS])
+    return read, said
+
+
+@torch.no_grad()
+def write(model, rows, most=20):
+    """The captions that the model writes, word by word the likeliest."""
+    memory, states = model.encode(rows), (None, None)
+    token, out = torch.full((len(rows), 1), BOS), []
+    for _ in range(most):
+        logits, states = model.decode(token, memory, states)
+        token = logits.argmax(2)
+        out.append(token)
+    texts = []
+    for ids in torch.cat(out, 1).tolist():
+        ids = ids[:ids.index(EOS)] if EOS in ids else ids
+        texts.append(" ".join(model.words[i] for i in ids))
+    return texts
+
+
+def train(model, draw, args, rate, batch, steps, note):
+    """draw(n): rows [n, S, inputs] and n texts. An epoch has `steps` steps; the model ends as the moving average
+    of its weights."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
+    average = recipe.Average(model, 0.998)
+    plan = Plan(optimizer, rate, args.epochs * steps, args.minutes)
+    progress = recipe.Progress(args.epochs, steps, every=30)
+    epoch = recipe.load_checkpoint(args.checkpoint, model, optimizer, average, plan)
+    while plan.far < 1:
+        model.train()
+        for step in range(steps):
+            rows, texts = draw(batch)
+            read, said = encode_texts(model.words, texts)
+            loss = functional.cross_entropy(model(rows, read).flatten(0, 1), said.flatten(), label_smoothing=0.02)
+            recipe.descend(loss, model, optimizer, plan)
+            average.update(model)
+            progress.step(epoch, step, loss.item())
+            if plan.far >= 1:
+                break
+        epoch += 1
+        recipe.save_checkpoint(args.checkpoint, epoch, model, optimizer, average, plan)
+        kept = {k: v.clone() for k, v in model.state_dict().items()}
+        model.load_state_dict(average.weights)
+        progress.epoch(epoch - 1, f"{100 * plan.far:.0f} % of the way, {note(model.eval())}")
+        if plan.far < 1:
+            model.load_state_dict(kept)
+    return model
+
+
+def judge(model, name, draw, n, show=0):
+    """Print the share of exactly right sentences of n drawn pictures, and some wrong ones."""
+    right, wrong = 0, []
+    for _ in range(n // 250):
+        rows, texts = draw(250)
+        for found, text in zip(write(model, rows), texts):
+            right += found == text
+            if found != text:
+                wrong.append((text, found))
+    for text, found in wrong[:show]:
+        print(f"  {text} | written: {found}")
+    print(f"{name}: {right / n:.4f} ({right} of {n})", flush=True)
+    return right / n

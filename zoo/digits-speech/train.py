@@ -1,0 +1,284 @@
+"""digits-speech: spoken English digits, alone and in strings.
+
+Data: the free spoken digit dataset, https://github.com/Jakobovski/free-spoken-digit-dataset, CC BY-SA 4.0: a
+folder with the recordings `{digit}_{speaker}_{index}.wav`, or with zip files of them, as --data. Each speaker
+says each digit 50 times; the data set's rule is that indices 0 to 4 are the test part. If they are not there,
+indices 5 to 9 are held out in their place. Strings are made by joining digits of one speaker.
+
+More speakers: the voices of espeak-ng (Debian package espeak-ng), made once and kept in the folder --spoken.
+
+The speaker --unheard takes no part in the first two thirds of the training. At that moment the figure for a
+speaker who was never heard is printed; then the recordings of that speaker join.
+
+log-mel, 32 bands each 10 ms, two frames a step -> BiLSTM 2 x 96 -> linear -> CTC
+"""
+
+import io
+import pathlib
+import random
+import subprocess
+import sys
+import wave
+import zipfile
+
+import numpy
+import torch
+from torch import nn
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import ctc
+import recipe
+
+RATE, FFT, WINDOW, HOP, BANDS, OFFSET, STACK = 8000, 256, 200, 80, 32, 1e-6, 2
+HIDDEN, BATCH, STEPS, LEARNING_RATE, JOIN = 96, 48, 60, 4e-3, 0.67
+WORDS = "zero one two three four five six seven eight nine".split()
+ACCENTS = ["en-us", "en-gb", "en-gb-scotland", "en-029", "en-gb-x-rp", "en-gb-x-gbclan"]
+VARIANTS = ["m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "f5"]
+
+CONFIG = {
+    "task": "transcription",
+    "description": "Writes down spoken English digits, alone or in strings.",
+    "license": "CC-BY-SA-4.0",
+    "training_data": "free spoken digit dataset (CC BY-SA 4.0), 5 speakers; voices of espeak-ng 1.51",
+    "precision": "int8",
+    "features": {"type": "log_mel", "sampling_rate": RATE, "n_fft": FFT, "win_length": WINDOW,
+                 "hop_length": HOP, "n_mels": BANDS, "log_offset": OFFSET, "stack": STACK},
+    "network": [
+        {"type": "lstm", "prefix": "lstm", "input_size": BANDS * STACK, "hidden_size": HIDDEN, "num_layers": 2,
+         "bidirectional": True},
+        {"type": "linear", "prefix": "output", "in_features": 2 * HIDDEN, "out_features": 11},
+    ],
+    "transcription": {"label_is_word": True, "language": "en"},
+    "labels": ["<blank>"] + [str(digit) for digit in range(10)],
+}
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(BANDS * STACK, HIDDEN, 2, batch_first=True, bidirectional=True, dropout=0.2)
+        self.output = nn.Linear(2 * HIDDEN, 11)
+
+    def forward(self, steps, lengths=None):
+        return self.output(ctc.run(self.lstm, steps, lengths))
+
+
+def mel_filters():
+    """Triangles [BANDS, FFT / 2 + 1] at equal distances on Slaney's mel scale, each of area 1 in hertz: what
+    librosa.filters.mel gives."""
+    def mel(hertz):
+        return numpy.where(hertz < 1000, hertz * 3 / 200, 15 + 27 * numpy.log(numpy.maximum(hertz, 1) / 1000)
+                           / numpy.log(6.4))
+
+    def hertz(mels):
+        return numpy.where(mels < 15, mels * 200 / 3, 1000 * numpy.exp((mels - 15) * numpy.log(6.4) / 27))
+    edges = hertz(numpy.linspace(mel(numpy.array(0.0)), mel(numpy.array(RATE / 2)), BANDS + 2))
+    bins = numpy.arange(FFT // 2 + 1) * RATE / FFT
+    up = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    down = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    return numpy.maximum(0, numpy.minimum(up, down)) * (2 / (edges[2:] - edges[:-2]))[:, None]
+
+
+FILTERS = mel_filters()
+HANN = numpy.pad(0.5 - 0.5 * numpy.cos(2 * numpy.pi * numpy.arange(WINDOW) / WINDOW), (FFT - WINDOW) // 2)
+
+
+def log_mel(samples):
+    """Steps [T, BANDS * STACK] of samples from -1 to 1: logarithms of the energies in the bands, without their
+    mean over the recording, STACK frames a step."""
+    samples = numpy.pad(samples, (0, max(0, FFT + (STACK - 1) * HOP - len(samples))))
+    frames = numpy.lib.stride_tricks.sliding_window_view(samples, FFT)[::HOP]
+    frames = frames[:len(frames) // STACK * STACK]
+    energies = numpy.abs(numpy.fft.rfft(frames * HANN)) ** 2 @ FILTERS.T
+    logarithms = numpy.log(energies + OFFSET)
+    return (logarithms - logarithms.mean(0)).reshape(-1, BANDS * STACK)
+
+
+def read_wave(data):
+    """The samples of a WAV file of 16 bits, one channel, at RATE."""
+    with wave.open(io.BytesIO(data)) as file:
+        samples = numpy.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
+        if file.getframerate() == RATE:
+            return samples
+        import scipy.signal
+        return scipy.signal.resample_poly(samples, 160, 441)  # 22,050 to 8,000
+
+
+def read(path):
+    """{speaker: {digit: {index: samples}}}."""
+    path, found = pathlib.Path(path), {}
+    files = [(f.name, f.read_bytes()) for f in sorted(path.glob("*_*_*.wav"))]
+    for archive in sorted(path.glob("*.zip")):
+        with zipfile.ZipFile(archive) as z:
+            files += [(name, z.read(name)) for name in sorted(z.namelist()) if name.endswith(".wav")]
+    for name, data in files:
+        digit, speaker, index = pathlib.Path(name).stem.split("_")
+        found.setdefault(speaker, {}).setdefault(int(digit), {})[int(index)] = read_wave(data)
+    return found
+
+
+def part(speakers, held):
+    """{speaker: [samples of digit 0, of digit 1, ...]} of the held-out part, or of the rest."""
+    out = {}
+    for speaker, digits in speakers.items():
+        first = min(min(takes) for takes in digits.values())
+        out[speaker] = [[s for i, s in sorted(digits[d].items()) if (i < first + 5) == held] for d in range(10)]
+    return out
+
+
+def trim(samples):
+    """Without the silence at both ends."""
+    loud = numpy.flatnonzero(numpy.abs(samples) > 0.01 * numpy.abs(samples).max())
+    return samples[loud[0]:loud[-1] + 1] if len(loud) else samples
+
+
+def speak(folder):
+    """What espeak-ng's voices say, as {voice: [[samples], ...]}, and strings [(samples, digits)]."""
+    cache = pathlib.Path(folder) / "espeak.npz"
+    choose = random.Random(7)
+    if not cache.exists():
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        arrays = {}
+        for voice in [f"{a}+{v}" for a in ACCENTS for v in VARIANTS]:
+            texts = [[d] for d in range(10)] + [choose.choices(range(10), k=choose.randint(3, 7)) for _ in range(6)]
+            for digits in texts:
+                command = ["espeak-ng", "--stdout", "-v", voice, "-s", str(choose.randint(130, 200)),
+                           "-p", str(choose.randint(25, 75)), " ".join(WORDS[d] for d in digits)]
+                spoken = trim(read_wave(subprocess.run(command, capture_output=True, check=True).stdout))
+                arrays[f"{voice}/{''.join(map(str, digits))}"] = (spoken * 32767).astype(numpy.int16)
+        numpy.savez(cache, **arrays)
+    voices, strings = {}, []
+    for name, samples in numpy.load(cache).items():
+        voice, digits = name.split("/")
+        if len(digits) == 1:
+            voices.setdefault(voice, [[] for _ in range(10)])[int(digits)].append(samples / 32768)
+        else:
+            strings.append((samples / 32768, [int(d) for d in digits]))
+    return voices, strings
+
+
+def join(takes, digits, choose):
+    """A string: one of each digit's recordings, with pauses of up to 0.3 s between."""
+    parts = []
+    for i, digit in enumerate(digits):
+        if i:
+            parts.append(numpy.zeros(choose.randint(0, int(0.3 * RATE))))
+        parts.append(choose.choice(takes[digit]))
+    return numpy.concatenate(parts)
+
+
+def change(samples, choose):
+    """Speed (and with it pitch) by up to 20 %, loudness, noise, silence around."""
+    speed = choose.uniform(0.8, 1.25)
+    at = numpy.arange(0, len(samples) - 1, speed)
+    samples = numpy.interp(at, numpy.arange(len(samples)), samples)
+    samples = numpy.pad(samples, (choose.randint(0, 2000), choose.randint(0, 2000)) if choose.random() < 0.5 else 0)
+    samples = samples / max(1e-3, numpy.abs(samples).max()) * 10 ** choose.uniform(-1.5, 0)
+    loud = numpy.sqrt((samples ** 2).mean())
+    noise = numpy.random.randn(len(samples))
+    if choose.random() < 0.3:  # darker noise
+        noise = numpy.convolve(noise, numpy.ones(8) / 2.8, "same")
+    return samples + noise * loud * 10 ** choose.uniform(-3, -0.5)
+
+
+def mask(steps, choose):
+    """Hide up to two short times and two ranges of bands behind the mean."""
+    steps = steps.reshape(-1, BANDS).copy()
+    for _ in range(choose.randint(0, 2)):
+        at, size = choose.randrange(len(steps)), choose.randint(0, 8)
+        steps[at:at + size] = 0
+        at, size = choose.randrange(BANDS), choose.randint(0, 5)
+        steps[:, at:at + size] = 0
+    return steps.reshape(-1, BANDS * STACK)
+
+
+def draw(speakers, voices, strings, choose):
+    """One batch of about equally many digits each: steps and digits."""
+    length = 1 if choose.random() < 0.45 else choose.randint(2, 7)
+    batch = []
+    for _ in range(BATCH if length < 4 else BATCH // 2):
+        if length > 2 and choose.random() < 0.15:
+            samples, digits = choose.choice(strings)
+        else:
+            takes = choose.choice(list((speakers if choose.random() < 0.65 else voices).values()))
+            digits = choose.choices(range(10), k=length)
+            samples = join(takes, digits, choose)
+        batch.append((mask(log_mel(change(samples, choose)), choose), [d + 1 for d in digits]))
+    return batch
+
+
+def train(model, recordings, args):
+    unheard = args.unheard
+    all_speakers = part(recordings, held=False)
+    some = {name: takes for name, takes in all_speakers.items() if name != unheard}
+    voices, strings = speak(args.spoken)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
+    schedule = recipe.warm_cosine(optimizer, args.epochs * STEPS)
+    average = recipe.Average(model, 0.995)
+    progress = recipe.Progress(args.epochs, STEPS)
+    done = recipe.load_checkpoint(args.checkpoint, model, optimizer, schedule, average)
+    for epoch in range(done, args.epochs):
+        choose = random.Random(args.seed * 1000 + epoch)
+        heard = some if epoch < JOIN * args.epochs else all_speakers
+        model.train()
+        for step in range(STEPS):
+            loss = ctc.loss(model, draw(heard, voices, strings, choose))
+            recipe.descend(loss, model, optimizer, schedule)
+            average.update(model)
+            progress.step(epoch, step, loss.item())
+        note = ""
+        if epoch + 1 == int(numpy.ceil(JOIN * args.epochs)) and unheard in recordings:
+            trained = Model()
+            trained.load_state_dict(average.weights)
+            takes = part(recordings, False)[unheard], part(recordings, True)[unheard]
+            cases = [(s, [d]) for d in range(10) for s in takes[0][d] + takes[1][d]]
+            note = f"never heard ({unheard}): " + figure(trained, cases)
+        progress.epoch(epoch, note)
+        recipe.save_checkpoint(args.checkpoint, epoch + 1, model, optimizer, schedule, average)
+    model.load_state_dict(average.weights)
+
+
+def figure(model, cases):
+    """Right answers and digit errors on [(samples, digits)], by greedy decoding."""
+    texts = ctc.read_all(model, [log_mel(samples) for samples, _ in cases])
+    wanted = [[d + 1 for d in digits] for _, digits in cases]
+    right = sum(t == w for t, w in zip(texts, wanted))
+    errors = sum(ctc.distance(t, w) for t, w in zip(texts, wanted))
+    total = sum(map(len, wanted))
+    return (f"{100 * right / len(cases):.2f} % right ({right} of {len(cases)}), digit errors "
+            f"{100 * errors / total:.2f} % ({errors} of {total})")
+
+
+def evaluate(model, recordings):
+    held = part(recordings, held=True)
+    alone = [(s, [d]) for takes in held.values() for d in range(10) for s in takes[d]]
+    print("held-out recordings, one digit:", figure(model, alone))
+    for speaker, takes in held.items():
+        print(f"  {speaker}:", figure(model, [(s, [d]) for d in range(10) for s in takes[d]]))
+    choose, strings = random.Random(5), []
+    for _ in range(500):
+        digits = choose.choices(range(10), k=choose.randint(3, 7))
+        strings.append((join(choose.choice(list(held.values())), digits, choose), digits))
+    print("strings of 3 to 7 held-out digits of one speaker:", figure(model, strings))
+
+
+def main():
+    args = recipe.arguments(__doc__, "free-spoken-digit-dataset/recordings", epochs=35, spoken="espeak-digits",
+                            unheard="yweweler")
+    recordings = read(args.data)
+    model, out = Model(), recipe.folder(args, __file__)
+    if args.evaluate:
+        recipe.load_bundle(model, out)
+    else:
+        train(model, recordings, args)
+        held, cases = part(recordings, held=True), []
+        for speaker, digits in zip(held, ([7], [3, 1], [0, 8, 5])):
+            samples = [round(float(x), 6) for x in join(held[speaker], digits, random.Random(3))]
+            steps = log_mel(numpy.array(samples))
+            cases.append((samples, [[round(float(x), 6) for x in row] for row in steps]))
+        recipe.write_bundle(out, model.eval(), CONFIG, cases)
+    evaluate(model.eval(), recordings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""eng-fra: English to French, and, with --reverse, French to English.
+
+Data: --data is a gzipped file of tab-separated pairs, English first: Tatoeba's sentences by way of
+manythings.org/anki (CC BY 2.0 FR, both to be named). Your own: any such file, gzipped or not, of any two
+languages; a column beyond the second is not read.
+
+One English sentence in fifty, by a hash of its letters in small, is held out with all its translations; pairs whose
+French stands among those are left out of training too. A tenth of the held-out sentences is looked at during training, the others
+only by --evaluate, which prints BLEU and chrF (metrics.py) with all translations of a sentence as its references, and with the
+first one alone; and how many of the answers of 20 words and more repeat four words.
+
+BPE of 4,000 pieces for both languages, one embedding for source, target and output; the network is in
+zoo/seq2seq.py. With --checkpoint a training that was ended goes on where it was.
+"""
+
+import collections
+import gzip
+import hashlib
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import bpe
+import metrics
+import recipe
+import seq2seq
+
+PIECES, SIZES, DROPOUT, RATE, BATCH = 4000, (192, 192, 192, 384), 0.3, 2e-3, 128
+BEAMS, MAX_TOKENS, PENALTY, LONGEST = 4, 200, 1.0, 60
+
+
+def read_pairs(path, reverse):
+    raw = pathlib.Path(path).read_bytes()
+    text = (gzip.decompress(raw) if str(path).endswith(".gz") else raw).decode("utf-8")
+    pairs = [tuple(side.strip() for side in line.split("\t")[:2]) for line in text.splitlines()]
+    return [(b, a) if reverse else (a, b) for a, b in dict.fromkeys(pairs)]
+
+
+def is_held(text):
+    letters = "".join(c for c in text.lower() if c.isalnum())
+    return int(hashlib.sha256(letters.encode()).hexdigest(), 16) % 50 == 0
+
+
+def split(pairs, reverse):
+    """(training pairs, held-out sentences with their translations)."""
+    english = 1 if reverse else 0
+    held = collections.defaultdict(list)
+    for pair in pairs:
+        if is_held(pair[english]):
+            held[pair[0]].append(pair[1])
+    seen = {text for translations in held.values() for text in translations} | set(held)
+    return [p for p in pairs if not is_held(p[english]) and p[0] not in seen and p[1] not in seen], dict(held)
+
+
+def translate(model, tokenizer, texts, beams):
+    ids = [[seq2seq.BOS, *tokenizer.encode(text), seq2seq.EOS] for text in texts]
+    results = seq2seq.search_all(model, ids, beams, MAX_TOKENS, PENALTY, 64)
+    return [tokenizer.decode(result[0][1]) if result else "" for result in results]
+
+
+def repeats(text):
+    """Whether four words come again in a row somewhere."""
+    words = text.split()
+    return any(words[i:i + 4] == words[i + k:i + k + 4] for k in (1, 2, 3, 4) for i in range(len(words) - 4 - k + 1))
+
+
+def evaluate(model, tokenizer, held):
+    texts = list(held)
+    answers = translate(model, tokenizer, texts, BEAMS)
+    for name, references in (("all translations", list(held.values())),
+                             ("the first translation", [t[:1] for t in held.values()])):
+        print(f"held out: {len(texts)} sentences against {name}: BLEU {metrics.bleu(answers, references):.2f}, "
+              f"chrF {metrics.chrf(answers, references):.4f}", flush=True)
+    long = [a for t, a in zip(texts, answers) if len(t.split()) >= 20]
+    print(f"of {len(long)} sentences of 20 words and more, {sum(map(repeats, long))} answers repeat four words")
+    for text, answer in list(zip(texts, answers))[::max(1, len(texts) // 20)]:
+        print(f"  {text}\n    {answer}")
+
+
+def config(model, description, source, target):
+    return {
+        "task": "translation",
+        "description": description,
+        "license": "CC-BY-2.0-FR",
+        "training_data": "sentence pairs of Tatoeba (tatoeba.org, CC BY 2.0 FR) by way of manythings.org/anki",
+        "precision": "float32",
+        "network": model.network(),
+        "tokenizer": {"type": "bpe", "vocabulary": "vocab.txt", "merges": "merges.txt", "bos_token": "<s>",
+                      "eos_token": "</s>", "unknown": "fold"},
+        "translation": {"num_beams": BEAMS, "max_tokens": MAX_TOKENS, "length_penalty": PENALTY,
+                        "split_sentences": True, "source": source, "target": target},
+    }
+
+
+def main():
+    args = recipe.arguments(__doc__, "data/translation/eng-fra.tatoeba.tsv.gz", epochs=14, reverse="")
+    out = recipe.folder(args, __file__)
+    pairs, held = split(read_pairs(args.data, args.reverse), args.reverse)
+    watched = {t: held[t] for t in list(held)[::10]}
+    judged = {t: held[t] for t in held if t not in watched}
+    if args.evaluate or (out / "merges.txt").exists():
+        tokenizer = bpe.read(out)
+    else:
+        tokenizer = bpe.Tokenizer(*bpe.learn([side for pair in pairs for side in pair], PIECES))
+        tokenizer.write(out)
+    n = len(tokenizer.vocabulary)
+    print(f"{len(pairs)} pairs, {len(held)} sentences held out, {n} pieces", flush=True)
+    model = seq2seq.Model(n, n, SIZES, DROPOUT, tied=True)
+    if args.evaluate:
+        recipe.load_bundle(model, out)
+    else:
+        def note(average):
+            answers = translate(average, tokenizer, watched, 1)
+            return f"watched sentences, greedy: BLEU {metrics.bleu(answers, watched.values()):.2f}"
+        ids = [([seq2seq.BOS, *a, seq2seq.EOS], b) for a, b in
+               ((tokenizer.encode(a), tokenizer.encode(b)) for a, b in pairs) if len(a) < LONGEST and len(b) < LONGEST]
+        seq2seq.train(model, ids, args, RATE, BATCH, note)
+        texts = list(held)[:4]
+        cases = [(text, [seq2seq.BOS, *tokenizer.encode(text), seq2seq.EOS],
+                  [seq2seq.BOS, *tokenizer.encode(held[text][0])[:i]]) for i, text in enumerate(texts)]
+        names, codes = ("English", "French"), ("en", "fr")
+        if args.reverse:
+            names, codes = names[::-1], codes[::-1]
+        recipe.write_bundle(out, model, config(model, "Translates {} into {}.".format(*names), *codes), cases)
+    evaluate(model.eval(), tokenizer, judged)
+
+
+if __name__ == "__main__":
+    main()
