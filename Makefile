@@ -425,10 +425,10 @@ check-openapi: deps-build deps-openapi
 	@$(MAKE) all
 	@tests/openapi/run.sh $(BUILD)/openapi
 
-## check-page: use the page in Chromium and Firefox; screenshots in build/page/. PICTURES=1 writes those of the manuals
+## check-page: use the page in Chromium and Firefox; screenshots in build/page/. PARTS="pen voice": only these parts. PICTURES=1 writes the pictures of the manuals
 check-page: deps-build deps-page
 	@$(MAKE) all
-	@tests/page/run.sh $(BUILD)/page $(if $(PICTURES),--pictures)
+	@PARTS="$(PARTS)" tests/page/run.sh $(BUILD)/page $(if $(PICTURES),--pictures)
 
 ## check-import: PyTorch, Keras and ONNX (from PyPI) make models, which are imported, served and compared
 check-import: deps-build deps-import

@@ -5,6 +5,8 @@ import * as text from "./text.js";
 import * as series from "./series.js";
 import * as labels from "./labels.js";
 import * as translate from "./translate.js";
+import * as pronounce from "./pronounce.js";
+import * as captions from "./captions.js";
 import * as inside from "./inside.js";
 import * as models from "./models.js";
 
@@ -13,6 +15,8 @@ const parts = [
   { name: "series", title: "Series", module: series, route: "/v1/forecast", tasks: ["forecasting"] },
   { name: "labels", title: "Labels", module: labels, route: "/v1/classify", tasks: labels.tasks },
   { name: "translate", title: "Translation", module: translate, route: "/v1/translate", tasks: ["translation"] },
+  { name: "pronounce", title: "Pronunciation", module: pronounce, route: "/v1/pronounce", tasks: ["pronunciation"] },
+  { name: "captions", title: "Captions", module: captions, route: "/v1/caption", tasks: ["image-to-text"] },
   { name: "inside", title: "Inside", module: inside, route: "/v1/explain", tasks: inside.tasks },
   { name: "models", title: "Models", module: models, route: "/v1/models", tasks: null },
 ];

@@ -34,6 +34,28 @@ async function newPage(width, scheme = "light", scale = 1) {
   return page;
 }
 
+// The request as curl says it, in a part that has asked.
+async function code(page, expected) {
+  const shown = page.locator("details.code pre");
+  for (const [language, words] of [["Python", "import requests"], ["JavaScript", "await fetch"], ["curl", "curl http"]]) {
+    if (!(await shown.isVisible())) await page.getByText("This as a request").click();
+    await page.getByRole("button", { name: language, exact: true }).click();
+    check((await shown.textContent()).includes(words), `the request in ${language}`);
+  }
+  check(expected.test(await shown.textContent()), `the request is ${expected}`);
+  await page.getByText("This as a request").click();
+}
+
+// How far down the patch lies that a caption's word looked at most, from 0 to 1.
+function lightest(page) {
+  return page.evaluate(() => {
+    const canvas = document.querySelector(".over"), { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    let best = 0;
+    for (let i = 0; i < data.length / 4; i++) if (data[4 * i + 3] < data[4 * best + 3]) best = i;
+    return Math.floor(best / canvas.width) / canvas.height;
+  });
+}
+
 // Each part, and how it is used; what must then be seen.
 const parts = {
   async text(page) {
@@ -92,6 +114,42 @@ const parts = {
     await page.locator("#source").fill("bcd");
     await page.locator(".translated li").nth(2).waitFor();
     check((await page.locator(".translated p").textContent()).includes("a token"), "a translation with its score");
+    await page.locator(".matrix tbody tr").nth(1).waitFor();
+    check(await page.locator(".matrix thead th").count() === 5, "a column of attention for each token of the source and its ends");
+  },
+  async pronounce(page) {
+    await page.locator("#words").fill("thoughtful knight");
+    await page.locator(".word").nth(1).waitFor();
+    check(await page.locator(".word").nth(1).locator("rt").allTextContents().then((found) => found.join("|")) === "|n|aɪ|||t", "phonemes stand over their letters");
+    await page.getByRole("group", { name: "Word" }).getByRole("button", { name: "knight" }).click();
+    check(Number(await page.locator(".matrix tbody tr").nth(2).locator("td").nth(6).textContent()) > 50, "the last phoneme looked at the last letter");
+    await page.getByRole("button", { name: "ARPAbet" }).click();
+    await page.getByText("N AY1 T", { exact: true }).waitFor();
+    await code(page, /"input":\["thoughtful","knight"\].*"alphabet":"arpabet"/);
+  },
+  async captions(page) {
+    await page.locator(".sentence", { hasText: "a large red circle above a small blue seven" }).waitFor();
+    await page.locator(".sentence button").nth(3).focus();
+    await page.keyboard.press("Enter");
+    check(await lightest(page) < 0.45, "the word “circle” looks at the circle, in the upper half");
+    await page.getByRole("button", { name: "Clear" }).click();
+    await page.getByLabel("Thing", { exact: true }).selectOption("star");
+    await page.getByLabel("Colour").selectOption("blue");
+    const box = await page.locator(".shot").boundingBox();
+    await page.mouse.click(box.x + box.width / 2, box.y + box.height / 2);
+    await page.locator(".sentence", { hasText: "a large blue star in the middle" }).waitFor();
+    await page.getByLabel("Thing", { exact: true }).selectOption("ring");
+    await page.getByRole("button", { name: "small" }).click();
+    await page.locator(".shot").focus();
+    for (let i = 0; i < 9; i++) await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    await page.locator(".sentence", { hasText: "a large blue star above a small blue ring" }).waitFor();
+    await page.locator("input[type=file]").setInputFiles("tests/unit/pictures/smooth.jpg");
+    await page.locator(".sentence").waitFor();
+    await page.getByRole("button", { name: "a circle above a seven" }).click();
+    await page.locator(".sentence", { hasText: "a large red circle above a small blue seven" }).waitFor();
+    await page.locator(".sentence button").nth(3).click();
+    await code(page, /"image":"data:image\/png;base64,/);
   },
   async inside(page) {
     await page.locator(".heat canvas").waitFor();
@@ -121,6 +179,9 @@ const parts = {
   },
 };
 
+// PARTS, an environment variable: only these, with spaces between.
+const used = Object.entries(parts).filter(([name]) => !process.env.PARTS || process.env.PARTS.split(" ").includes(name));
+
 async function judge(page, name) {
   await page.evaluate(axe);
   const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
@@ -141,7 +202,7 @@ async function fits(page, name) {
 
 async function everyPart() {
   const page = await newPage(1280);
-  for (const [name, use] of Object.entries(parts)) {
+  for (const [name, use] of used) {
     await open(page, name);
     await use(page);
     check(true, name);
@@ -156,13 +217,16 @@ async function everyPart() {
   await page.close();
 }
 
+// What a part shows by itself, as soon as its first answer is there.
+const answers = { labels: ".labels > div", inside: ".heat canvas", pronounce: ".matrix", captions: ".sentence" };
+
 async function everyWidth() {
   for (const [width, scheme] of [[390, "dark"], [820, "light"]]) {
     const page = await newPage(width, scheme);
-    for (const name of Object.keys(parts)) {
+    for (const [name] of used) {
       await open(page, name);
-      if (name.startsWith("inside")) await page.locator(".heat canvas").waitFor();
-      if (name.startsWith("labels")) await page.locator(".labels > div").first().waitFor();
+      const answer = answers[name.split("/")[0]];
+      if (answer) await page.locator(answer).first().waitFor();
       await fits(page, `${name} at ${width}`);
       await judge(page, `${name} at ${width}, ${scheme}`);
       await page.screenshot({ path: join(folder, `${name.replace("/", "-")}-${width}.png`), fullPage: true });
