@@ -27,7 +27,8 @@ class Made(ctypes.Structure):
                 ("periods", ctypes.c_size_t * 2), ("has_logarithms", ctypes.c_bool), ("floor", ctypes.c_bool),
                 ("level", ctypes.c_double), ("unit", ctypes.c_double), ("values", ctypes.c_void_p),
                 ("rest", ctypes.c_void_p), ("missing", ctypes.c_void_p),
-                ("paths", ctypes.POINTER(ctypes.c_double)), ("errors", ctypes.POINTER(ctypes.c_double))]
+                ("paths", ctypes.POINTER(ctypes.c_double)), ("errors", ctypes.POINTER(ctypes.c_double)),
+                ("n_exact", ctypes.c_size_t)]
 
 
 def compiled():
@@ -48,12 +49,13 @@ LIBRARY = compiled()
 
 def make(series, season, horizon, window):
     """(features [steps, INPUTS], paths [CANDIDATES, horizon], errors likewise, struct) of one series, NaN where
-    a value is missing."""
+    a value is missing. The struct keeps the memory that its pointers lead into."""
     size, values = ctypes.c_size_t, numpy.ascontiguousarray(series, dtype=numpy.float64)
     memory = ctypes.create_string_buffer(LIBRARY.candidates_bytes(size(len(values)), size(horizon)) + 16)
     at, made = ctypes.c_void_p((ctypes.addressof(memory) + 15) // 16 * 16), Made()
     LIBRARY.candidates_make(values.ctypes.data_as(ctypes.c_void_p), size(len(values)), size(season),
                             size(horizon), at, ctypes.byref(made))
+    made.memory = memory
     features = numpy.empty((min(len(values), window) + horizon, INPUTS), numpy.float32)
     LIBRARY.candidates_features(ctypes.byref(made), size(window), features.ctypes.data_as(ctypes.c_void_p))
     shape = CANDIDATES, horizon
@@ -144,13 +146,21 @@ def widen(model, factor):
             rows.copy_(rows[median] + factor * (rows - rows[median]))
 
 
+def pointer(array):
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
 @torch.no_grad()
 def forecast(model, series, season, horizon, window, unseasonal_width=1):
-    """The value at each level [horizon, levels] of one series, in its own units."""
-    features, paths, errors, made = make(series, season, horizon, window)
-    outputs = model(torch.tensor(features)[None])[:, -horizon:].double()
-    at = weigh(outputs, torch.tensor(paths)[None], torch.tensor(errors)[None])[0].sort(1).values.numpy()
-    if not made.n_periods:
-        median = at[:, [model.levels.index(0.5)]]
-        at = median + unseasonal_width * (at - median)
-    return numpy.maximum(at, 0) if made.floor else at
+    """The value at each level [horizon, levels] of one series, in its own units, as the server reads them."""
+    features, _, _, made = make(series, season, horizon, window)
+    outputs = model(torch.tensor(features)[None])[0, -horizon:].numpy()
+    levels, size = numpy.array(model.levels), ctypes.c_size_t
+    at = numpy.empty((horizon, len(levels)))
+    for lead in range(horizon):
+        LIBRARY.candidates_read(ctypes.byref(made), size(lead), pointer(outputs[lead]), pointer(levels),
+                                size(len(levels)), pointer(at[lead]))
+        if not made.n_periods:
+            LIBRARY.candidates_widen(ctypes.byref(made), ctypes.c_double(unseasonal_width), pointer(levels),
+                                     size(len(levels)), pointer(at[lead]))
+    return at

@@ -8,6 +8,8 @@ enum { N_BUCKETS = 13, N_ORIGINS = 32, N_FIT = 10 }; /* leads 1, 2-3, 4-7, ... s
 
 static const double EXACT = 1e-7;  /* errors below this share of the unit count as this share */
 static const double GROWTH = 1.4;  /* of an error from a bucket to the next if none was measured */
+static const double SHRINK = 3;    /* an error is at least that of the bucket before divided by this */
+static const double ALONE = 4;     /* sharpness with which an exact method is followed */
 
 /* The line that a method draws from one origin: level + slope * (phi + phi^2 + ... + phi^lead). */
 struct state {
@@ -268,10 +270,24 @@ static void test_method(const struct workspace *w, size_t v, size_t method, doub
     for (size_t lead = 1, bucket = 0; lead <= w->horizon; lead++) {
         size_t now = bucket_of(lead);
         if (now != bucket && counts[now] == 0) error *= GROWTH;
-        if (counts[now] > 0) error = sums[now] / counts[now];
+        if (now != bucket && counts[now] > 0) error = fmax(sums[now] / counts[now], error / SHRINK);
         bucket = now;
         errors[lead - 1] = fmin(fmax(error, floor), 1e300);
     }
+}
+
+/* Return how often each method has foretold the next value. */
+static size_t tests_of(const struct origins *o)
+{
+    return o->n > o->first + 1 ? (o->n - 2 - o->first) / o->stride + 1 : 0;
+}
+
+/* Return whether a method has erred at no lead: what was not measured has grown from nothing. */
+static bool is_exact(const double *errors, size_t horizon, double floor)
+{
+    for (size_t lead = 0; lead < horizon; lead++)
+        if (errors[lead] > floor * pow(GROWTH, (double)bucket_of(lead + 1))) return false;
+    return true;
 }
 
 static void draw(const struct workspace *w, size_t v, size_t method, double *path)
@@ -364,6 +380,7 @@ void candidates_make(const double *values, size_t n, size_t season, size_t horiz
         for (size_t k = 0; k < N_CANDIDATE_METHODS; k++) {
             size_t at = v * half + k * horizon;
             test_method(&w, v, k, EXACT * out->unit, w.errors + at);
+            if (is_exact(w.errors + at, horizon, EXACT * out->unit)) out->n_exact = tests_of(&w.origins);
             draw(&w, v, k, w.paths + at);
         }
     if (n_views == 1) {
@@ -446,23 +463,52 @@ void candidates_features(const struct candidates *c, size_t window, float *featu
     }
 }
 
-void candidates_read(const struct candidates *c, size_t lead, const float *outputs, size_t n_levels,
-                     double *at)
+/* A forecast before its levels: the value, and the mean error, both weighted over the candidates. */
+struct mixture {
+    double location, spread;
+};
+
+static struct mixture mix(const struct candidates *c, size_t lead, const float *outputs, double sharp)
 {
-    double logits[N_CANDIDATES], most = -INFINITY, sum = 0, location = 0, spread = 0;
-    double raw = outputs[N_CANDIDATES], sharp = raw > 20 ? raw : log1p(exp(raw));
-    double least = least_error(c, lead);
+    double logits[N_CANDIDATES], most = -INFINITY, sum = 0, least = least_error(c, lead);
+    struct mixture mixture = {0};
     for (size_t k = 0; k < N_CANDIDATES; k++) {
         logits[k] = outputs[k] - sharp * log(c->errors[k * c->horizon + lead] / least);
         most = fmax(most, logits[k]);
     }
     for (size_t k = 0; k < N_CANDIDATES; k++) sum += logits[k] = exp(logits[k] - most);
     for (size_t k = 0; k < N_CANDIDATES; k++) {
-        location += logits[k] / sum * c->paths[k * c->horizon + lead];
-        spread += logits[k] / sum * c->errors[k * c->horizon + lead];
+        mixture.location += logits[k] / sum * c->paths[k * c->horizon + lead];
+        mixture.spread += logits[k] / sum * c->errors[k * c->horizon + lead];
+    }
+    return mixture;
+}
+
+/* Return the median of values[n] at ascending levels: it lies on the line through its neighbours. */
+static double median_of(const double *values, const double *levels, size_t n)
+{
+    size_t above = 1;
+    while (above < n - 1 && levels[above] < 0.5) above++;
+    double part = (0.5 - levels[above - 1]) / (levels[above] - levels[above - 1]);
+    return values[above - 1] + part * (values[above] - values[above - 1]);
+}
+
+void candidates_read(const struct candidates *c, size_t lead, const float *outputs, const double *levels,
+                     size_t n_levels, double *at)
+{
+    double raw = outputs[N_CANDIDATES], sharp = raw > 20 ? raw : log1p(exp(raw)), centre = 0;
+    struct mixture mixture = mix(c, lead, outputs, sharp);
+    for (size_t q = 0; q < n_levels; q++) at[q] = outputs[N_CANDIDATES + 1 + q];
+    if (c->n_exact > 0) {
+        /* The network has learned from noise, and far ahead it would leave what has never erred. Its spread
+         * counts half as much with every further test that was passed. */
+        struct mixture alone = mix(c, lead, outputs, fmax(sharp, ALONE));
+        mixture.spread = alone.spread + ldexp(mixture.spread, 1 - (int)c->n_exact);
+        mixture.location = alone.location;
+        centre = median_of(at, levels, n_levels);
     }
     for (size_t q = 0; q < n_levels; q++) {
-        double value = location + spread * outputs[N_CANDIDATES + 1 + q];
+        double value = mixture.location + mixture.spread * (at[q] - centre);
         size_t i = q;
         if (c->floor) value = fmax(value, 0);
         for (; i > 0 && at[i - 1] > value; i--) at[i] = at[i - 1];
@@ -473,10 +519,7 @@ void candidates_read(const struct candidates *c, size_t lead, const float *outpu
 void candidates_widen(const struct candidates *c, double factor, const double *levels, size_t n_levels,
                       double *at)
 {
-    size_t above = 1;
-    while (above < n_levels - 1 && levels[above] < 0.5) above++;
-    double part = (0.5 - levels[above - 1]) / (levels[above] - levels[above - 1]);
-    double median = at[above - 1] + part * (at[above] - at[above - 1]);
+    double median = median_of(at, levels, n_levels);
     for (size_t q = 0; q < n_levels; q++) {
         at[q] = median + factor * (at[q] - median);
         if (c->floor) at[q] = fmax(at[q], 0);

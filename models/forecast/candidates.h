@@ -2,8 +2,8 @@
  * arithmetic in double; any thread. docs/bundle-format.md, "candidates", describes every number.
  *
  * A series is taken apart twice, as it is and as its logarithms: a season (models/forecast/season.h) and what
- * is left, which each method follows. The network of a bundle weighs the methods and says how far they err.
- * */
+ * is left, which each method follows. The network of a bundle weighs the methods and says how far they
+ * err. */
 #ifndef CAROUSEL_MODELS_CANDIDATES_H
 #define CAROUSEL_MODELS_CANDIDATES_H
 
@@ -37,6 +37,7 @@ struct candidates {
     const bool *missing;  /* [n] */
     const double *paths;  /* [N_CANDIDATES, horizon] */
     const double *errors; /* [N_CANDIDATES, horizon] mean absolute error so far at that lead; above 0 */
+    size_t n_exact;       /* how often the next value was foretold, if some method has never erred; else 0 */
 };
 
 /* Return the bytes of memory that candidates_make needs for n values. */
@@ -52,9 +53,10 @@ void candidates_make(const double *values, size_t n, size_t season, size_t horiz
 void candidates_features(const struct candidates *candidates, size_t window, float *features);
 
 /* Turn the outputs [N_CANDIDATES + 1 + n_levels] of the step at `lead` (0 is the next value) into the value
- * at each level: at[n_levels], ascending, in the series' own units. */
-void candidates_read(const struct candidates *candidates, size_t lead, const float *outputs, size_t n_levels,
-                     double *at);
+ * at each of the ascending levels (in (0, 1), two at least): at[n_levels], ascending, in the series' own
+ * units. A method that has never erred is followed alone. */
+void candidates_read(const struct candidates *candidates, size_t lead, const float *outputs,
+                     const double *levels, size_t n_levels, double *at);
 
 /* Move the values of one step at ascending levels (in (0, 1), two at least) `factor` times as far from the
  * median, which lies on the line through its neighbours. Demands stay at 0 or above. */

@@ -291,7 +291,7 @@ static bool read_lead(const struct forecast *f, struct forecasted *series, size_
         double value = follow_rule(series, lead, n_levels);
         for (size_t q = 0; q < n_levels; q++) at[q] = value;
     } else {
-        candidates_read(&series->candidates, lead, outputs, n_levels, at);
+        candidates_read(&series->candidates, lead, outputs, spec->levels, n_levels, at);
         if (series->candidates.season.n_periods == 0)
             candidates_widen(&series->candidates, spec->unseasonal_width, spec->levels, n_levels, at);
     }

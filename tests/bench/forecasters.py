@@ -7,6 +7,7 @@ units. All methods see the same series.
 
   build/release/carousel serve --models zoo &
   python3 tests/bench/forecasters.py --url http://127.0.0.1:8080 --limit 300
+  python3 tests/bench/forecasters.py --time 200       how long one forecast computes, alone
 """
 
 import argparse
@@ -84,6 +85,20 @@ def figures(answers, group):
     return numpy.nanmean(rows, 0)
 
 
+def print_times(carousel, count):
+    """The server's own time for forecasts of 200 values, horizon 48, three quantiles, one at a time."""
+    random = numpy.random.default_rng(1)
+    times = []
+    for _ in range(count):
+        t = numpy.arange(200)
+        series = 50 + 0.1 * t + 10 * numpy.sin(2 * numpy.pi * t / 12) + random.normal(0, 2, 200)
+        answer = carousel.post({"model": carousel.model, "series": series.tolist(), "horizon": 48,
+                                "quantiles": [0.1, 0.5, 0.9]})
+        times.append(answer["timings"]["compute_ms"])
+    print("{} forecasts of 200 values, horizon 48: median {:.2f} ms, 99 % within {:.2f} ms".format(
+        count, numpy.median(times), numpy.quantile(times, 0.99)))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://127.0.0.1:8080")
@@ -92,7 +107,10 @@ def main():
     parser.add_argument("--trained", action="store_true", help="the halves that the recipe trains on, to choose widths by")
     parser.add_argument("--only", action="store_true", help="Carousel alone, in seconds")
     parser.add_argument("--tell", action="store_true", help="tell Carousel the season, as statsforecast is told")
+    parser.add_argument("--time", type=int, help="only measure so many forecasts, one at a time")
     args = parser.parse_args()
+    if args.time:
+        return print_times(Carousel(args.url, args.model, False), args.time)
     warnings.filterwarnings("ignore")
     methods = [Carousel(args.url, args.model, args.tell)]
     if not args.only:

@@ -154,6 +154,45 @@ START_TEST(exact_methods_are_exact)
 }
 END_TEST
 
+/* A line from five values, and the outputs of a network that would rather have the mean: the line is
+ * followed, and the network's spread counts a quarter after three tests. */
+START_TEST(what_never_erred_is_followed_alone)
+{
+    static const double rising[] = {1, 2, 3, 4, 5}, levels[] = {0.1, 0.5, 0.9};
+    struct candidates c;
+    float outputs[N_CANDIDATES + 1 + 3] = {0};
+    double at[3];
+    void *memory = made(rising, 5, 0, 24, &c);
+    ck_assert_uint_eq(c.n_exact, 3);
+    for (size_t k = 0; k < N_CANDIDATES; k++) outputs[k] = k == CANDIDATE_MEAN ? 6 : -6;
+    outputs[N_CANDIDATES] = -30;
+    outputs[N_CANDIDATES + 1] = -1, outputs[N_CANDIDATES + 2] = 1, outputs[N_CANDIDATES + 3] = 2;
+    candidates_read(&c, 23, outputs, levels, 3, at);
+    double spread = c.errors[CANDIDATE_MEAN * 24 + 23] / 4;
+    ck_assert_double_eq_tol(at[1], 29, 1e-6);
+    ck_assert_double_eq_tol(at[0], 29 - 2 * spread, 0.01 * spread);
+    ck_assert_double_eq_tol(at[2], 29 + spread, 0.01 * spread);
+    memory_free(memory);
+    memory = made(sixteen, 16, 1, 3, &c);
+    ck_assert_uint_eq(c.n_exact, 0);
+    memory_free(memory);
+}
+END_TEST
+
+/* From each origin before the spike, the last value is right four steps later. */
+START_TEST(an_error_falls_at_most_to_a_third)
+{
+    static const double spike[] = {5, 5, 5, 5, 50, 5, 5, 5};
+    struct candidates c;
+    void *memory = made(spike, 8, 0, 8, &c);
+    const double *last = c.errors + CANDIDATE_LAST * 8;
+    ck_assert_double_eq_tol(last[0], 15, 1e-9);
+    for (size_t lead = 1; lead < 8; lead++) ck_assert_double_ge(last[lead], last[lead - 1] / 3 - 1e-9);
+    ck_assert_uint_eq(c.n_exact, 0);
+    memory_free(memory);
+}
+END_TEST
+
 START_TEST(holes_are_bridged)
 {
     double values[48];
@@ -196,6 +235,8 @@ END_TEST
 
 /* ---- outputs ---- */
 
+static const double thirds[] = {0.25, 0.5, 0.75};
+
 START_TEST(outputs_weigh_candidates)
 {
     struct candidates c;
@@ -205,7 +246,7 @@ START_TEST(outputs_weigh_candidates)
     for (size_t k = 0; k < N_CANDIDATES; k++) outputs[k] = k == CANDIDATE_LINE ? 100 : 0;
     outputs[N_CANDIDATES] = -30; /* past errors do not matter */
     outputs[N_CANDIDATES + 1] = 2, outputs[N_CANDIDATES + 2] = -1, outputs[N_CANDIDATES + 3] = 0;
-    candidates_read(&c, 1, outputs, 3, at);
+    candidates_read(&c, 1, outputs, thirds, 3, at);
     double line_at = c.paths[CANDIDATE_LINE * 3 + 1], error = c.errors[CANDIDATE_LINE * 3 + 1];
     ck_assert_double_eq_tol(at[0], line_at - error, 1e-9);
     ck_assert_double_eq_tol(at[1], line_at, 1e-9);
@@ -222,7 +263,7 @@ START_TEST(demands_are_not_negative)
     double at[2];
     void *memory = made(demands, 8, 0, 1, &c);
     outputs[N_CANDIDATES + 1] = -50, outputs[N_CANDIDATES + 2] = 50;
-    candidates_read(&c, 0, outputs, 2, at);
+    candidates_read(&c, 0, outputs, thirds, 2, at);
     ck_assert(c.floor);
     ck_assert_double_eq(at[0], 0);
     ck_assert_double_gt(at[1], 0);
@@ -257,6 +298,8 @@ Suite *candidates_suite(void)
     TCase *methods = tcase_create("methods");
     tcase_add_test(methods, methods_give_the_numbers_of_numpy);
     tcase_add_test(methods, exact_methods_are_exact);
+    tcase_add_test(methods, what_never_erred_is_followed_alone);
+    tcase_add_test(methods, an_error_falls_at_most_to_a_third);
     tcase_add_test(methods, two_values_do_not_explode);
     tcase_add_test(methods, holes_are_bridged);
     tcase_add_loop_test(methods, every_number_is_finite, 0, 12);
