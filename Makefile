@@ -329,7 +329,7 @@ $O/tests/fuzz_%: $O/tests/fuzz/fuzz_%.o $(if $(ENGINE),,$O/tests/fuzz/driver.o) 
 	$(call say,LD,$@) $(CC) $(ALL_LDFLAGS) $(WIRE) $^ $(ALL_LIBS) $(CHECK_LIBS) -o $@
 # It stands in for libmicrohttpd.
 $O/tests/fuzz_request: WIRE := $(patsubst %,-Wl$(comma)--wrap=connection_%,header fault descriptor slot is_secure suspend \
-                                 resume time_out blurt answer stream)
+                                 resume time_out send_raw answer stream)
 
 BENCH_PROGRAMS := $(patsubst tests/bench/bench_%.c,$O/tests/bench_%,$(wildcard tests/bench/bench_*.c))
 BENCH_SHARED   := $(patsubst %.c,$O/%.o,$(filter-out tests/bench/bench_%.c,$(wildcard tests/bench/*.c)))

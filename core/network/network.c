@@ -387,17 +387,17 @@ static void derive(const struct network *network, const struct turn *turn)
 /* Copy what ride b of the batch looks at behind the n rows already looked at; returns how many
  * rows that was. */
 static size_t look(const struct network *network, const struct turn *turn, size_t b,
-                   enum look wanted, const float *from, float *to)
+                   enum want wanted, const float *from, float *to)
 {
     size_t size = network_hidden_size(network), steps = turn->steps[b];
-    if (wanted == LOOK_NONE) return 0;
+    if (wanted == WANT_NONE) return 0;
     if (network->pools) {
         memcpy(to, from + b * size, size * sizeof *to);
         return 1;
     }
-    for (size_t t = wanted == LOOK_ALL ? 0 : steps - 1; t < steps; t++, to += size)
+    for (size_t t = wanted == WANT_ALL ? 0 : steps - 1; t < steps; t++, to += size)
         memcpy(to, from + (turn->first[t] + b) * size, size * sizeof *to);
-    return wanted == LOOK_ALL ? steps : 1;
+    return wanted == WANT_ALL ? steps : 1;
 }
 
 /* Gather the looked-at rows of all rides with this tap from row n on; returns the new n. */
@@ -410,7 +410,7 @@ static size_t look_tap(const struct network *network, const struct workspace *w,
         struct ride *ride = &rides[w->order[b]];
         if (ride->tap != tap) continue;
         float *to = looked + n * size;
-        ride->n_outputs = look(network, turn, b, ride->look, from, to);
+        ride->n_outputs = look(network, turn, b, ride->want, from, to);
         ride->output = ride->n_outputs ? to : NULL;
         n += ride->n_outputs;
     }

@@ -54,8 +54,8 @@ void network_join(struct network *network, const struct network *first);
 const struct layer *network_layer(const struct network *network, size_t i);
 
 /* Which steps' outputs a ride wants. A network that pools has one output a sequence, asked for
- * with LOOK_LAST on the ride that holds the last step. */
-enum look { LOOK_NONE, LOOK_LAST, LOOK_ALL };
+ * with WANT_LAST on the ride that holds the last step. */
+enum want { WANT_NONE, WANT_LAST, WANT_ALL };
 enum tap { TAP_OUTPUT, TAP_HIDDEN };
 
 /* One sequence's part of a turn. */
@@ -66,7 +66,7 @@ struct ride {
     const float *features;  /* [n_steps, input_size], finite; or NULL */
     float *state;           /* [state_floats], moved forward by n_steps */
     struct memory *memory;  /* if the network attends; the rides of a turn may share it */
-    enum look look;
+    enum want want;
     enum tap tap;
     /* out: [n_outputs, size of the tap], rows contiguous, in the workspace until its next turn */
     const float *output;

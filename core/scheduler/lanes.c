@@ -66,16 +66,16 @@ void lanes_release(struct lanes *lanes)
 
 /* ---- the riders of a lane --------------------------------------------------------------------- */
 
-static struct lane_client *client_find(struct lane *lane, uint32_t share)
+static struct lane_client *client_find(struct lane *lane, uint32_t number)
 {
     for (size_t i = 0; i < lane->n_clients; i++)
-        if (lane->client[i].share == share) return &lane->client[i];
+        if (lane->client[i].number == number) return &lane->client[i];
     return NULL;
 }
 
-static struct lane_client *client_open(struct lane *lane, uint32_t share)
+static struct lane_client *client_open(struct lane *lane, uint32_t number)
 {
-    struct lane_client *client = client_find(lane, share);
+    struct lane_client *client = client_find(lane, number);
     if (client) return client;
     if (lane->n_clients == lane->room) {
         struct lane_client *larger = grown(lane->client, &lane->room, sizeof *larger);
@@ -83,13 +83,13 @@ static struct lane_client *client_open(struct lane *lane, uint32_t share)
         lane->client = larger;
     }
     client = &lane->client[lane->n_clients++];
-    *client = (struct lane_client){.share = share};
+    *client = (struct lane_client){.number = number};
     return client;
 }
 
 bool lane_seat(struct lane *lane, struct sequence *sequence)
 {
-    struct lane_client *client = client_open(lane, sequence->share);
+    struct lane_client *client = client_open(lane, sequence->client);
     if (!client) return false;
     list_push(&client->riders, sequence);
     lane->n++;
@@ -138,7 +138,7 @@ void lane_put_back(struct lane *lane, struct sequence_list *riders)
 {
     struct sequence *sequence;
     while ((sequence = riders->tail)) {
-        struct lane_client *client = client_find(lane, sequence->share);
+        struct lane_client *client = client_find(lane, sequence->client);
         list_remove(riders, sequence);
         list_push_front(&client->riders, sequence);
         lane->n++;

@@ -13,7 +13,7 @@
 #include "core/scheduler/sequence_list.h"
 
 struct lane_client {
-    uint32_t share;  /* whose riders these are */
+    uint32_t number; /* sequence->client of these riders */
     int64_t credit;  /* seats that it may still fill before the next client does; below 0: filled ahead */
     struct sequence_list riders;
 };

@@ -2,7 +2,7 @@
  *
  * Invariants. flow.n, flow.steps, line.n, line.steps, queue.n and queue.steps are sums of what waits in the
  * levels; a bit of flow.used is set if its level is not empty. Only an empty flow (no sequence waits, none is
- * aboard) is used again for another share, and only an empty line for another network. */
+ * aboard) is used again for another client, and only an empty line for another network. */
 #include "core/scheduler/queue.h"
 
 #include <assert.h>
@@ -92,10 +92,10 @@ static struct queue_line *line_open(struct queue *queue, uint64_t family)
     return line;
 }
 
-static struct queue_flow *flow_find(const struct queue_line *line, uint32_t share)
+static struct queue_flow *flow_find(const struct queue_line *line, uint32_t client)
 {
     for (size_t i = 0; line && i < line->n_flows; i++)
-        if (line->flows[i]->share == share) return line->flows[i];
+        if (line->flows[i]->client == client) return line->flows[i];
     return NULL;
 }
 
@@ -114,9 +114,9 @@ static struct queue_flow *flow_reuse(const struct queue_line *line)
     return earliest && (earliest->start <= line->clock || n_empty > KEPT_FLOWS) ? earliest : NULL;
 }
 
-static struct queue_flow *flow_open(struct queue_line *line, uint32_t share)
+static struct queue_flow *flow_open(struct queue_line *line, uint32_t client)
 {
-    struct queue_flow *flow = flow_find(line, share);
+    struct queue_flow *flow = flow_find(line, client);
     if (flow) return flow;
     flow = flow_reuse(line);
     if (!flow) {
@@ -128,7 +128,7 @@ static struct queue_flow *flow_open(struct queue_line *line, uint32_t share)
         line->flows[line->n_flows++] = flow;
     }
     flow->line = line;
-    flow->share = share;
+    flow->client = client;
     flow->start = line->clock;
     return flow;
 }
@@ -142,19 +142,20 @@ static size_t level_of(int priority)
 }
 
 /* Steps that board before the offer's first: in its own flow those of its priority and higher ones; of each
- * other flow as many as its own has then had. Who has nobody aboard boards as a guest, ahead of all who have.
+ * other flow as many as its own has then had. A client with no sequence aboard is a newcomer, which boards
+ * before all clients that have one.
  * Lower levels that have waited long are left out, and so is what is aboard: the estimate is rather too
  * low. */
 static uint64_t steps_ahead(const struct queue_line *line, const struct queue_flow *own,
                             const struct queue_offer *offer)
 {
-    bool guest = !own || (!own->n && !own->n_aboard);
+    bool newcomer = !own || (!own->n && !own->n_aboard);
     uint64_t mine = 0, others = 0;
     for (size_t i = level_of(offer->priority); own && i < QUEUE_LEVELS; i++) mine += own->level[i].steps;
     double until = (double)(mine + offer->steps / offer->n) / (offer->weight ? offer->weight : 1);
     for (size_t i = 0; i < line->n_flows; i++) {
         const struct queue_flow *flow = line->flows[i];
-        if (flow == own || (guest && flow->n_aboard)) continue;
+        if (flow == own || (newcomer && flow->n_aboard)) continue;
         double its = until * flow->weight;
         others += (double)flow->steps < its ? flow->steps : (uint64_t)its;
     }
@@ -196,7 +197,7 @@ static bool fits(const struct queue *queue, const struct queue_flow *flow, const
 enum status queue_judge(struct queue *queue, const struct queue_offer *offer, int64_t now, int64_t *retry_us)
 {
     struct queue_line *line = line_find(queue, network_family(offer->network));
-    struct queue_flow *flow = flow_find(line, offer->share);
+    struct queue_flow *flow = flow_find(line, offer->client);
     int64_t left_us = offer->deadline_us ? offer->deadline_us - now : INT64_MAX;
     int64_t least_us = line ? pace_least_us(&line->pace, offer->least_steps) : 0;
     if (left_us <= 0 || least_us > left_us) return STATUS_DEADLINE;
@@ -219,14 +220,14 @@ enum status queue_judge(struct queue *queue, const struct queue_offer *offer, in
 enum status queue_push(struct queue *queue, struct sequence *const *sequences, size_t n, int64_t now)
 {
     struct queue_line *line = line_open(queue, network_family(sequences[0]->network));
-    struct queue_flow *flow = line ? flow_open(line, sequences[0]->share) : NULL;
+    struct queue_flow *flow = line ? flow_open(line, sequences[0]->client) : NULL;
     if (!flow) return STATUS_NO_MEMORY;
     size_t i = level_of(sequences[0]->priority);
     if (!flow->n && flow->start < line->clock) flow->start = line->clock;
     flow->weight = sequences[0]->weight ? sequences[0]->weight : 1;
     for (size_t k = 0; k < n; k++) {
         struct sequence *sequence = sequences[k];
-        assert(network_family(sequence->network) == line->family && sequence->share == flow->share &&
+        assert(network_family(sequence->network) == line->family && sequence->client == flow->client &&
                level_of(sequence->priority) == i);
         sequence->stats = (struct sequence_stats){.submitted_us = now};
         sequence->_flow = flow;
@@ -281,7 +282,7 @@ static size_t flow_next(const struct queue_flow *flow, int64_t priority_us)
     return best;
 }
 
-struct sequence *queue_take(struct queue *queue, struct queue_line *line, bool guests, int64_t now)
+struct sequence *queue_take(struct queue *queue, struct queue_line *line, bool newcomers, int64_t now)
 {
     struct queue_flow *next = NULL;
     uint64_t first = UINT64_MAX;
@@ -289,7 +290,7 @@ struct sequence *queue_take(struct queue *queue, struct queue_line *line, bool g
         struct queue_flow *flow = line->flows[i];
         if (!flow->n) continue;
         if (flow->start < first) first = flow->start;
-        if ((!guests || !flow->n_aboard) && (!next || flow->start < next->start)) next = flow;
+        if ((!newcomers || !flow->n_aboard) && (!next || flow->start < next->start)) next = flow;
     }
     if (!next) return NULL;
     size_t i = flow_next(next, queue->options.priority_us);
@@ -307,8 +308,8 @@ struct sequence *queue_take(struct queue *queue, struct queue_line *line, bool g
 void queue_board(struct queue *queue, struct sequence *child)
 {
     struct queue_line *line = line_find(queue, network_family(child->network));
-    child->_flow = flow_find(line, child->share);
-    if (!child->_flow) return; /* of another network or share than its parent, which alone keeps them */
+    child->_flow = flow_find(line, child->client);
+    if (!child->_flow) return; /* of another network or client than its parent, which alone keeps them */
     child->_flow->n_aboard++;
     line->n_aboard++;
 }
@@ -329,7 +330,7 @@ static void level_sweep(struct queue *queue, struct queue_flow *flow, size_t i, 
     struct sequence *next;
     for (struct sequence *sequence = flow->level[i].waiting.head; sequence; sequence = next) {
         next = sequence->_next;
-        enum status reason = closing ? STATUS_CLOSING : sequence_verdict(sequence, now);
+        enum status reason = closing ? STATUS_CLOSING : sequence_leave_reason(sequence, now);
         if (reason != STATUS_OK) {
             take_out(queue, sequence, i, now);
             sequence->_flow = NULL;

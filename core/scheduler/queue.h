@@ -2,7 +2,7 @@
  *
  * A sequence waits in the line of its network, because room aboard is room beside sequences of the same
  * network. Networks that one sequence passes through, such as an encoder and a decoder, are a family and have
- * one line, so that fairness and pace hold for the whole way. In the line it waits in the flow of its share,
+ * one line, so that fairness and pace hold for the whole way. In the line it waits in the flow of its client,
  * which is the number of its client. The next sequence of a line is found so:
  *
  * - Between flows: start-time fair queueing (Goyal, Vin, Cheng, "Start-time Fair Queuing", SIGCOMM 1996), in
@@ -46,7 +46,7 @@ struct queue_line;
 /* Stable while it has sequences that wait or are aboard. */
 struct queue_flow {
     struct queue_line *line;
-    uint32_t share, weight;
+    uint32_t client, weight;
     size_t n, n_aboard;
     uint64_t steps;      /* that wait */
     uint64_t start;      /* the start tag, in 1/1024 steps */
@@ -78,10 +78,10 @@ struct queue {
 void queue_init(struct queue *queue, const struct queue_options *options);
 void queue_release(struct queue *queue); /* must be empty of sequences */
 
-/* An offer to the queue: n sequences of one network, share, weight and priority. */
+/* An offer to the queue: n sequences of one network, client, weight and priority. */
 struct queue_offer {
     const struct network *network;
-    uint32_t share, weight;
+    uint32_t client, weight;
     int priority;
     size_t n;
     uint64_t steps;       /* of all, at most */
@@ -96,13 +96,13 @@ struct queue_offer {
 enum status queue_judge(struct queue *queue, const struct queue_offer *offer, int64_t now,
                         int64_t *retry_us) MUST_CHECK;
 
-/* Accept all, or none with STATUS_NO_MEMORY. They have one family of networks, share, weight and priority. */
+/* Accept all, or none with STATUS_NO_MEMORY. All have one family of networks, client, weight and priority. */
 enum status queue_push(struct queue *queue, struct sequence *const *sequences, size_t n,
                        int64_t now) MUST_CHECK;
 
-/* The next of the line, which is then aboard until queue_left; or NULL. With `guests`: only of flows that
+/* The next of the line, which is then aboard until queue_left; or NULL. With `newcomers`: only of flows that
  * have no sequence aboard. */
-struct sequence *queue_take(struct queue *queue, struct queue_line *line, bool guests, int64_t now);
+struct sequence *queue_take(struct queue *queue, struct queue_line *line, bool newcomers, int64_t now);
 /* A fork boards, beside its parent. */
 void queue_board(struct queue *queue, struct sequence *child);
 /* Note that a sequence has left. Does nothing for a sequence that never boarded. */

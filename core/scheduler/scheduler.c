@@ -2,7 +2,7 @@
  *
  * Life of a sequence (the function on each arrow):
  *
- *   NEW --scheduler_submit--> QUEUED --worker_board_queued--> ABOARD --verdict LEAVE--> left
+ *   NEW --scheduler_submit--> QUEUED --worker_board_queued--> ABOARD --LEAVE of receive--> left
  *   NEW --scheduler_board---------------------------------->  ABOARD
  *   ABOARD --feed gives no step: worker_park--> PARKED --scheduler_wake--> ABOARD
  *   QUEUED, ABOARD, PARKED --cancelled, past its deadline, closing--> left
@@ -97,7 +97,7 @@ enum status scheduler_judge(struct scheduler *scheduler, const struct queue_offe
 
 static struct queue_offer offer_of(struct sequence *const *sequences, size_t n)
 {
-    struct queue_offer offer = {.network = sequences[0]->network, .share = sequences[0]->share,
+    struct queue_offer offer = {.network = sequences[0]->network, .client = sequences[0]->client,
                                 .weight = sequences[0]->weight, .n = n,
                                 .priority = sequences[0]->priority, .deadline_us = sequences[0]->deadline_us};
     for (size_t i = 0; i < n; i++) {

@@ -47,7 +47,7 @@ struct scheduler_stats {
 enum status scheduler_new(const struct scheduler_options *options, struct scheduler **out,
                           struct error *err) MUST_CHECK;
 
-/* Take in sequences[0..n), which have one family of networks, share, weight, priority and deadline,
+/* Take in sequences[0..n), which have one family of networks, client, weight, priority and deadline,
  * together or none:
  * STATUS_CLOSING, STATUS_NO_MEMORY, STATUS_DEADLINE, or STATUS_QUEUE_FULL with the microseconds after which
  * to come back in *retry_us (queue_judge). On success finish() will be called for each, perhaps before this
@@ -56,12 +56,12 @@ enum status scheduler_submit(struct scheduler *scheduler, struct sequence *const
                              size_t n, int64_t *retry_us) MUST_CHECK;
 
 /* Would this find room now? As scheduler_submit answers: asked for the smallest sequence that a request could
- * be (one, of one step, of its network, share, weight and priority), so that a request that would be refused
+ * be (one, of one step, of its network, client, weight and priority), so that a request that would be refused
  * anyway can be refused before work is put into the request, and no other is. */
 enum status scheduler_judge(struct scheduler *scheduler, const struct queue_offer *offer,
                             int64_t *retry_us) MUST_CHECK;
 
-/* From a driver's take(): put a child on board of the same worker at its next turn, past the queue (its
+/* From a driver's receive(): put a child on board of the same worker at its next turn, past the queue (its
  * cost was admitted with the parent's). finish() will be called for it. */
 void scheduler_board(struct worker *worker, struct sequence *child);
 

@@ -2,7 +2,7 @@
  *
  * The scheduler knows no task. At each turn it asks a sequence's driver two things: which inputs
  * are known now, and of which steps the output is wanted (feed). After the turn it hands the
- * outputs back (take). At the end it says why the sequence ended (finish). A prompt, a score, a
+ * outputs back (receive). At the end it says why the sequence ended (finish). A prompt, a score, a
  * generation and a forecast are the same thing to it.
  *
  * A sequence lives in its job's memory. The creator owns it until scheduler_submit takes it in;
@@ -21,14 +21,14 @@ struct queue_flow;
 
 enum { SEQUENCE_PRIORITY_MIN = -10, SEQUENCE_PRIORITY_MAX = 10 };
 
-enum verdict { RIDE_ON, LEAVE };
+enum next { STAY, LEAVE };
 
 /* All three run on the worker's thread, never two at once for one sequence; they must not block or
- * allocate, and feed and take must not fail: a driver that finds a fault ends with LEAVE. */
+ * allocate, and feed and receive must not fail: a driver that finds a fault ends with LEAVE. */
 struct driver {
     /* Fill the in-fields of rides[0] except state: 1 to `room` steps, or n_steps = 0 to be parked
      * until scheduler_wake. If the network is whole, all steps at once (they fit: the job checked
-     * scheduler_max_rows when it was made). The memory behind tokens and features stays until take.
+     * scheduler_max_rows when it was made). The memory behind tokens and features stays until receive.
      *
      * A sequence with several seats may fill as many rides, from rides[0] on; the first without steps ends
      * them. Each names its own state, which is sequence->state unless the driver says otherwise, and has
@@ -39,7 +39,7 @@ struct driver {
      *
      * The driver may change the sequence's network (within its family), state, whole_steps and seats here,
      * and nowhere else: so an encoder's sequence goes on into the decoder, and a beam widens. */
-    enum verdict (*take)(struct sequence *sequence, struct worker *worker,
+    enum next (*receive)(struct sequence *sequence, struct worker *worker,
                          const struct ride *rides);
     /* STATUS_OK after LEAVE, else STATUS_CANCELLED, STATUS_DEADLINE, STATUS_CLOSING or
      * STATUS_NO_MEMORY. The last call; the sequence may be freed in it. */
@@ -58,10 +58,10 @@ struct sequence {
     const struct driver *driver;
     const struct network *network; /* borrowed until finish */
     float *state;                  /* [network_state_floats], 64-byte aligned; the creator's */
-    uint32_t share;                /* the client; the queue serves clients alike (core/scheduler/queue.h), */
+    uint32_t client;               /* the client; the queue serves clients alike (core/scheduler/queue.h), */
     uint32_t weight;               /* or by their weights; 0 is 1 */
     uint32_t seats;                /* rides that it may take in a turn, <= scheduler_max_seats; 0 is 1 */
-    int priority;                  /* higher boards first within its share; 0 is ordinary */
+    int priority;                  /* higher boards first among its client's; 0 is ordinary */
     int64_t deadline_us;           /* monotonic; 0: none */
     uint64_t cost_steps;           /* steps this sequence will take at most, all seats and forks included */
     uint64_t whole_steps;          /* steps of its ride through a network that is whole; 0: cost_steps */

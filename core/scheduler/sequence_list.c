@@ -37,7 +37,7 @@ struct sequence *list_pop(struct sequence_list *list)
     return first;
 }
 
-enum status sequence_verdict(const struct sequence *sequence, int64_t now)
+enum status sequence_leave_reason(const struct sequence *sequence, int64_t now)
 {
     if (atomic_load_explicit(&sequence->_cancelled, memory_order_acquire)) return STATUS_CANCELLED;
     if (sequence->deadline_us && now >= sequence->deadline_us) return STATUS_DEADLINE;

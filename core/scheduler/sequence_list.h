@@ -18,6 +18,6 @@ void list_remove(struct sequence_list *list, struct sequence *sequence); /* from
 
 
 /* Why `sequence` must leave now, or STATUS_OK. */
-enum status sequence_verdict(const struct sequence *sequence, int64_t now);
+enum status sequence_leave_reason(const struct sequence *sequence, int64_t now);
 
 #endif

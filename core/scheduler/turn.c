@@ -95,7 +95,7 @@ struct sequence *aboard_give(struct aboard *aboard)
 static size_t aboard_ask(struct aboard *aboard, struct sequence *sequence, size_t room, struct ride *rides,
                          int64_t now)
 {
-    enum status reason = sequence_verdict(sequence, now);
+    enum status reason = sequence_leave_reason(sequence, now);
     if (reason != STATUS_OK) {
         aboard_leave(aboard, sequence, reason);
         return 0;
@@ -233,7 +233,7 @@ static int64_t aboard_run(struct aboard *aboard, const struct lane *lane, size_t
 static void aboard_return(struct aboard *aboard, struct lane *lane, struct sequence *sequence,
                           const struct ride *rides, struct sequence_list *changing)
 {
-    if (sequence->driver->take(sequence, aboard->worker, rides) == LEAVE) {
+    if (sequence->driver->receive(sequence, aboard->worker, rides) == LEAVE) {
         aboard_leave(aboard, sequence, STATUS_OK);
     } else if (sequence->network == lane->network) {
         aboard_stay(aboard, lane, sequence);

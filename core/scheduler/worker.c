@@ -5,7 +5,7 @@
 
 enum {
     /* Clients of a lane, in turns' worth, up to which it takes in clients that have no rider aboard. */
-    GUEST_TURNS = 2,
+    NEWCOMER_TURNS = 2,
     /* Bytes of weights from which a team pays: a turn then takes long enough to share. */
     TEAM_BYTES = 1 << 20
 };
@@ -60,7 +60,7 @@ static void worker_board_line(struct worker *worker, struct queue_line *line, si
     struct scheduler *s = worker->scheduler;
     size_t seats, clients, max = s->options.max_batch;
     lanes_count(&worker->aboard.lanes, line->family, &seats, &clients);
-    while (boarding->n < room && (seats < max || clients < GUEST_TURNS * max)) {
+    while (boarding->n < room && (seats < max || clients < NEWCOMER_TURNS * max)) {
         struct sequence *sequence = queue_take(&s->queue, line, seats >= max, now);
         if (!sequence) break;
         sequence_set_aboard(sequence, worker, now);
@@ -135,7 +135,7 @@ static void parked_sweep(struct scheduler *scheduler, int64_t now)
     scheduler->parked_deadline_us = INT64_MAX;
     for (struct sequence *sequence = scheduler->parked.head; sequence; sequence = next) {
         next = sequence->_next;
-        if (scheduler->stopping || sequence_verdict(sequence, now) != STATUS_OK)
+        if (scheduler->stopping || sequence_leave_reason(sequence, now) != STATUS_OK)
             worker_unpark(sequence);
         else parked_note(scheduler, sequence);
     }

@@ -251,7 +251,7 @@ static enum status feed(struct run *run, const struct steps *steps, float *rows,
                             .tokens = steps->tokens ? steps->tokens + at : NULL,
                             .features = steps->features ? steps->features + at * size : NULL,
                             .state = run->state, .memory = &run->memory,
-                            .look = wants_all ? LOOK_ALL : left <= room ? LOOK_LAST : LOOK_NONE,
+                            .want = wants_all ? WANT_ALL : left <= room ? WANT_LAST : WANT_NONE,
                             .tap = TAP_OUTPUT};
         if (!throttle_rest()) return error_set(err, STATUS_CLOSING, "%s", status_text(STATUS_CLOSING));
         network_run(network, run->workspace, &ride, 1);

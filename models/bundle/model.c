@@ -319,18 +319,18 @@ static enum status assemble_in(enum precision precision, const struct bundle *bu
 static enum status assemble_networks(const struct bundle *bundle, enum precision asked,
                                      const struct files *files, struct model *model, struct error *err)
 {
-    struct error told;
+    struct error reason;
     enum precision precision = asked == PRECISION_AUTO ? bundle->precision : asked;
     enum status status = assemble_in(PRECISION_FLOAT32, bundle, files, model, err);
     if (status != STATUS_OK || precision == PRECISION_AUTO || precision == PRECISION_FLOAT32) return status;
-    status = assemble_in(precision, bundle, files, model, &told);
+    status = assemble_in(precision, bundle, files, model, &reason);
     /* What the bundle's author measured may not hold here. Float32 has been proved, so it serves. */
     if (status != STATUS_OK && status != STATUS_NO_MEMORY && status != STATUS_CLOSING &&
         asked == PRECISION_AUTO) {
-        status = copy_text(told.message, &model->precision_refused, err);
+        status = copy_text(reason.message, &model->precision_refused, err);
         return status == STATUS_OK ? assemble_in(PRECISION_FLOAT32, bundle, files, model, err) : status;
     }
-    if (status != STATUS_OK && err) *err = told;
+    if (status != STATUS_OK && err) *err = reason;
     return status;
 }
 

@@ -1,13 +1,13 @@
-/* Forecasting: one rider a series, which forks after its context.
+/* Forecasting: one sequence a series, which forks after its context.
  *
- * The rider that reads a series goes on as its mean path, path 0; the sampled paths 1 .. num_samples
- * board from its take(), each with a copy of its state and a random stream of its own. Paths of a series may
- * ride on different workers: what they read of it is written before they board, and what they write
+ * The sequence that reads a series goes on as its mean path, path 0; the sampled paths 1 .. num_samples
+ * board from its receive(), each with a copy of its state and a random stream of its own. Paths of a series
+ * may ride on different workers: what they read of it is written before they board, and what they write
  * to it (its error, how many are whole) is atomic. If the output is a mean alone, sampled paths all
  * equal the mean path and none are ridden.
  *
- *   rider  0 .. n_good-1          path 0 of each good series (submitted)
- *          n_good ..              sampled paths of the first good series, of the second, ...
+ *   sequence  0 .. n_good-1       path 0 of each good series (submitted)
+ *             n_good ..           sampled paths of the first good series, of the second, ...
  *
  * A path's values stand where they will be read: as z while it rides, as x from its end on. */
 #include "models/forecast/forecasting.h"
@@ -19,7 +19,7 @@
 
 #include "core/base/memory.h"
 #include "models/jobs/request.h"
-#include "models/jobs/rider.h"
+#include "models/jobs/job_sequence.h"
 #include "models/forecast/candidates.h"
 #include "models/forecast/kept_series.h"
 #include "models/forecast/patches.h"
@@ -69,7 +69,7 @@ struct forecast {
     double *levels;            /* [n_quantiles] */
     double *column;            /* [num_samples] scratch of forecast_read */
     struct forecasted *series; /* [n_series] */
-    struct path *paths;        /* [n_riders], each its rider's */
+    struct path *paths;        /* [n_sequences], each its sequence's */
 };
 
 /* ---- what a request asks for ---- */
@@ -189,10 +189,10 @@ static void lay_out(void *job, const void *request, struct arena *arena)
         f->paths[i].features = features + i * spec->n_inputs;
 }
 
-static struct rider *rider_of(const struct forecast *f, size_t good, size_t number)
+static struct job_sequence *sequence_of(const struct forecast *f, size_t good, size_t number)
 {
-    if (number == 0) return &f->job._riders[good];
-    return &f->job._riders[f->n_good + good * (f->n_paths - 1) + number - 1];
+    if (number == 0) return &f->job._sequences[good];
+    return &f->job._sequences[f->n_good + good * (f->n_paths - 1) + number - 1];
 }
 
 /* Note what a series needs. The candidates themselves are left to the worker: they take a millisecond. */
@@ -201,13 +201,13 @@ static void direct_init(struct forecast *f, const struct forecast_request *r, si
     struct forecasted *series = &f->series[i];
     const struct forecast_spec *spec = forecast_spec_of(f->job.model);
     struct forecast_series tail = tail_of(f, &r->series[i]);
-    struct rider *rider = rider_of(f, good, 0);
+    struct job_sequence *seq = sequence_of(f, good, 0);
     memcpy(series->z, tail.values, tail.n * sizeof *series->z);
     series->season = r->series[i].season;
-    f->paths[rider->index].of = series;
+    f->paths[seq->index].of = series;
     series->has_rule = spec->rules && !series_has_holes(tail.values, tail.n) &&
                        series_rule(&series->scale, series->z, series->n, &series->rule);
-    rider->sequence.cost_steps = rider->sequence.least_steps = series->n_past + series->n_ahead;
+    seq->sequence.cost_steps = seq->sequence.least_steps = series->n_past + series->n_ahead;
     if (has_patches(f->job.model))
         patches_features(spec, &series->scale, tail.values, tail.n, series->n_ahead, series->features);
 }
@@ -222,24 +222,24 @@ static void series_init(struct forecast *f, const struct forecast_request *r, si
     series->has_rule = spec->rules && !series_has_holes(tail.values, tail.n) &&
                        series_rule(&series->scale, series->z, series->n_before + series->n, &series->rule);
     for (size_t number = 0; number < f->n_paths; number++) {
-        struct rider *rider = rider_of(f, good, number);
-        struct path *path = &f->paths[rider->index];
+        struct job_sequence *seq = sequence_of(f, good, number);
+        struct path *path = &f->paths[seq->index];
         path->of = series;
         path->values = number == 0 ? series->mean : series->samples + (number - 1) * f->horizon;
         random_init(&path->random, r->seed, (uint64_t)i << 32 | number);
-        rider->sequence.cost_steps = f->horizon - 1;
+        seq->sequence.cost_steps = f->horizon - 1;
     }
-    struct rider *reader = rider_of(f, good, 0);
-    if (f->n_paths > 1) rider_adopt(reader, rider_of(f, good, 1), f->n_paths - 1);
+    struct job_sequence *reader = sequence_of(f, good, 0);
+    if (f->n_paths > 1) job_sequence_adopt(reader, sequence_of(f, good, 1), f->n_paths - 1);
     reader->sequence.cost_steps = series->n + f->n_paths * (f->horizon - 1);
     reader->sequence.least_steps = series->n + f->horizon - 1;
 }
 
 /* ---- the driver of a direct model ---- */
 
-static struct path *path_of(const struct rider *rider)
+static struct path *path_of(const struct job_sequence *seq)
 {
-    return &((struct forecast *)rider->job)->paths[rider->index];
+    return &((struct forecast *)seq->job)->paths[seq->index];
 }
 
 /* Values that one output tells of. */
@@ -250,10 +250,10 @@ static size_t leads_of(const struct forecast_spec *spec)
 
 static void feed_direct(struct sequence *sequence, size_t room, struct ride *ride)
 {
-    const struct rider *rider = (const struct rider *)sequence;
-    const struct forecast *f = (const struct forecast *)rider->job;
+    const struct job_sequence *seq = (const struct job_sequence *)sequence;
+    const struct forecast *f = (const struct forecast *)seq->job;
     const struct forecast_spec *spec = forecast_spec_of(f->job.model);
-    struct path *path = path_of(rider);
+    struct path *path = path_of(seq);
     struct forecasted *series = path->of;
     if (!has_patches(f->job.model) && series->candidates.n == 0) {
         candidates_make(series->z, series->n, series->season, f->horizon, series->memory,
@@ -265,7 +265,7 @@ static void feed_direct(struct sequence *sequence, size_t room, struct ride *rid
     size_t left = past ? series->n_past - series->n_fed : series->n_ahead - ahead;
     ride->n_steps = left < room ? left : room;
     ride->features = series->features + done * series_n_inputs(spec);
-    ride->look = past ? LOOK_NONE : LOOK_ALL;
+    ride->want = past ? WANT_NONE : WANT_ALL;
 }
 
 /* The value at `lead` of a direct model's series that follows a rule. Those before it stand in `at`. */
@@ -309,25 +309,25 @@ static bool read_output(const struct forecast *f, struct path *path, const float
     return true;
 }
 
-static enum verdict take_direct(struct sequence *sequence, struct worker *worker, const struct ride *ride)
+static enum next receive_direct(struct sequence *sequence, struct worker *worker, const struct ride *ride)
 {
     (void)worker;
-    struct rider *rider = (struct rider *)sequence;
-    const struct forecast *f = (const struct forecast *)rider->job;
-    struct path *path = path_of(rider);
+    struct job_sequence *seq = (struct job_sequence *)sequence;
+    const struct forecast *f = (const struct forecast *)seq->job;
+    struct path *path = path_of(seq);
     struct forecasted *series = path->of;
     size_t n_outputs = series_n_outputs(forecast_spec_of(f->job.model));
-    if (rider_must_leave(rider)) return LEAVE;
+    if (job_sequence_must_leave(seq)) return LEAVE;
     if (series->n_fed < series->n_past) {
         series->n_fed += ride->n_steps;
-        return RIDE_ON;
+        return STAY;
     }
     for (size_t i = 0; i < ride->n_steps; i++)
         if (!read_output(f, path, ride->output + i * n_outputs)) {
             atomic_store_explicit(&series->error, path_too_big, memory_order_relaxed);
             return LEAVE;
         }
-    if (path->n < f->horizon) return RIDE_ON;
+    if (path->n < f->horizon) return STAY;
     atomic_fetch_add_explicit(&series->n_whole, 1, memory_order_relaxed);
     return LEAVE;
 }
@@ -336,20 +336,20 @@ static enum verdict take_direct(struct sequence *sequence, struct worker *worker
 
 static void feed(struct sequence *sequence, size_t room, struct ride *ride)
 {
-    struct rider *rider = (struct rider *)sequence;
-    const struct forecast_spec *spec = forecast_spec_of(rider->job->model);
-    const struct path *path = path_of(rider);
+    struct job_sequence *seq = (struct job_sequence *)sequence;
+    const struct forecast_spec *spec = forecast_spec_of(seq->job->model);
+    const struct path *path = path_of(seq);
     const struct forecasted *series = path->of;
     if (path->n > 0) {
         ride->n_steps = 1;
         ride->features = path->features;
-        ride->look = LOOK_LAST;
+        ride->want = WANT_LAST;
         return;
     }
     size_t left = series->n - series->n_fed;
     ride->n_steps = left < room ? left : room;
     ride->features = series->features + series->n_fed * spec->n_inputs;
-    ride->look = left <= room ? LOOK_LAST : LOOK_NONE;
+    ride->want = left <= room ? WANT_LAST : WANT_NONE;
 }
 
 /* One more value, and the step that feeds it back. true: the path goes on. */
@@ -384,24 +384,24 @@ static bool path_advance(const struct forecast *f, struct path *path, bool is_me
     return false;
 }
 
-static enum verdict take(struct sequence *sequence, struct worker *worker, const struct ride *ride)
+static enum next receive(struct sequence *sequence, struct worker *worker, const struct ride *ride)
 {
-    struct rider *rider = (struct rider *)sequence;
-    const struct forecast *f = (const struct forecast *)rider->job;
-    struct path *path = path_of(rider);
+    struct job_sequence *seq = (struct job_sequence *)sequence;
+    const struct forecast *f = (const struct forecast *)seq->job;
+    struct path *path = path_of(seq);
     struct forecasted *series = path->of;
-    if (rider_must_leave(rider)) return LEAVE;
+    if (job_sequence_must_leave(seq)) return LEAVE;
     bool is_mean = path->values == series->mean;
     if (series->n_fed < series->n) {
         series->n_fed += ride->n_steps;
-        if (series->n_fed < series->n) return RIDE_ON;
+        if (series->n_fed < series->n) return STAY;
         if (f->snapshot)
             memcpy(f->snapshot, sequence->state, network_state_floats(sequence->network) * sizeof(float));
-        for (size_t i = 0; i < rider->n_children; i++)
-            if (path_advance(f, path_of(&rider->children[i]), false, ride->output))
-                rider_board(rider, &rider->children[i], worker);
+        for (size_t i = 0; i < seq->n_children; i++)
+            if (path_advance(f, path_of(&seq->children[i]), false, ride->output))
+                job_sequence_board(seq, &seq->children[i], worker);
     }
-    return path_advance(f, path, is_mean, ride->output) ? RIDE_ON : LEAVE;
+    return path_advance(f, path, is_mean, ride->output) ? STAY : LEAVE;
 }
 
 static enum status keep(struct job *job, struct state **out)
@@ -431,8 +431,8 @@ static enum status join(const struct state *from, const struct kept_series *kept
 static enum status make(struct forecast *plan, const struct forecast_request *request,
                         const struct job_options *options, struct forecast **out, struct error *err)
 {
-    static const struct driver walking = {feed, take, rider_finish};
-    static const struct driver weighing = {feed_direct, take_direct, rider_finish};
+    static const struct driver walking = {feed, receive, job_sequence_finish};
+    static const struct driver weighing = {feed_direct, receive_direct, job_sequence_finish};
     struct model *model = plan->job.model;
     bool direct = is_direct(model);
     enum status status = judge_all(plan, request, &plan->n_good, err);

@@ -1,4 +1,4 @@
-/* One rider a picture. The pixels that are given are read in turns of several steps, from windows that all
+/* One sequence a picture. The pixels that are given are read in turns of several steps, from windows that all
  * pictures share. */
 #include "models/generation/drawing.h"
 
@@ -7,7 +7,7 @@
 
 #include "models/jobs/random.h"
 #include "models/jobs/request.h"
-#include "models/jobs/rider.h"
+#include "models/jobs/job_sequence.h"
 
 struct picture {
     uint8_t *pixels; /* [height, width] */
@@ -64,14 +64,14 @@ static void look_at_next(const struct drawing *d, struct picture *picture)
 
 static void feed(struct sequence *sequence, size_t room, struct ride *ride)
 {
-    const struct rider *rider = (struct rider *)sequence;
-    const struct drawing *d = (struct drawing *)rider->job;
-    const struct picture *picture = &d->pictures[rider->index];
+    const struct job_sequence *seq = (struct job_sequence *)sequence;
+    const struct drawing *d = (struct drawing *)seq->job;
+    const struct picture *picture = &d->pictures[seq->index];
     size_t left = d->n_given > picture->n_done ? d->n_given - picture->n_done : 0;
     ride->n_steps = left > room ? room : left > 0 ? left : 1;
     ride->features = left > 0 ? d->given + picture->n_done * d->F : picture->window;
     ride->tap = TAP_OUTPUT;
-    ride->look = LOOK_ALL;
+    ride->want = WANT_ALL;
 }
 
 /* ln p of a pixel of that logit, without overflow: -ln(1 + exp(-z)) of ink, -ln(1 + exp(z)) of paper. */
@@ -87,13 +87,13 @@ static bool draw(const struct drawing *d, struct picture *picture, double logit)
     return random_uniform(&picture->random) < 1 / (1 + exp(-logit / d->temperature));
 }
 
-static enum verdict take(struct sequence *sequence, struct worker *worker, const struct ride *ride)
+static enum next receive(struct sequence *sequence, struct worker *worker, const struct ride *ride)
 {
     (void)worker;
-    struct rider *rider = (struct rider *)sequence;
-    const struct drawing *d = (struct drawing *)rider->job;
-    struct picture *picture = &d->pictures[rider->index];
-    if (rider_must_leave(rider)) return LEAVE;
+    struct job_sequence *seq = (struct job_sequence *)sequence;
+    const struct drawing *d = (struct drawing *)seq->job;
+    struct picture *picture = &d->pictures[seq->index];
+    if (job_sequence_must_leave(seq)) return LEAVE;
     for (size_t i = 0; i < ride->n_outputs; i++) {
         double logit = (double)ride->output[i];
         uint8_t *pixel = &picture->pixels[picture->n_done];
@@ -103,7 +103,7 @@ static enum verdict take(struct sequence *sequence, struct worker *worker, const
     }
     if (picture->n_done == d->n_pixels) return LEAVE;
     if (picture->n_done >= d->n_given) look_at_next(d, picture);
-    return RIDE_ON;
+    return STAY;
 }
 
 /* ---- a new drawing ------------------------------------------------------------------------------ */
@@ -141,7 +141,7 @@ static void lay_out(void *job, const void *request, struct arena *arena)
 enum status drawing_new(struct model *model, const struct drawing_request *request,
                         const struct job_options *options, struct drawing **out, struct error *err)
 {
-    static const struct driver driver = {feed, take, rider_finish};
+    static const struct driver driver = {feed, receive, job_sequence_finish};
     enum status status = check(model, request, err);
     if (status != STATUS_OK) return status;
     const struct drawing_spec *spec = drawing_spec_of(model);
@@ -157,7 +157,7 @@ enum status drawing_new(struct model *model, const struct drawing_request *reque
     job_init(&d->job, options, &driver);
     for (size_t i = 0; i < d->n; i++) {
         struct picture *picture = &d->pictures[i];
-        struct sequence *sequence = &d->job._riders[i].sequence;
+        struct sequence *sequence = &d->job._sequences[i].sequence;
         if (d->n_given) memcpy(picture->pixels, request->given, d->n_given);
         random_init(&picture->random, request->seed, i);
         if (!d->n_given) look_at_next(d, picture);

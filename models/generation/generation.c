@@ -1,10 +1,10 @@
-/* Generation: one rider a prompt, which forks at its last token.
+/* Generation: one sequence a prompt, which forks at its last token.
  *
- * The rider that reads a prompt goes on as the prompt's first candidate; the others (best_of of them in
- * all) board from its take(), each with a copy of its state, having drawn their first tokens from
+ * The sequence that reads a prompt goes on as the prompt's first candidate; the others (best_of of them in
+ * all) board from its receive(), each with a copy of its state, having drawn their first tokens from
  * the same logits. Candidates may ride on different workers, so each has scratch of its own.
  *
- *   rider      0 .. n_prompts-1       candidate 0 of each prompt (submitted)
+ *   sequence   0 .. n_prompts-1       candidate 0 of each prompt (submitted)
  *              n_prompts ..           candidates 1 .. best_of-1 of prompt 0, of prompt 1, ...
  *   candidate  prompt * best_of + b   also the number of its random stream
  *
@@ -18,7 +18,7 @@
 
 #include "core/base/memory.h"
 #include "models/jobs/logits.h"
-#include "models/jobs/rider.h"
+#include "models/jobs/job_sequence.h"
 #include "models/generation/kept_text.h"
 #include "models/generation/sampler.h"
 #include "models/generation/transcript.h"
@@ -187,11 +187,11 @@ static void prompt_init(struct prompt *prompt, const struct generation *g,
     prompt->n += span->n;
 }
 
-/* The rider of candidate b of prompt p. */
-static struct rider *rider_of(const struct generation *g, size_t p, size_t b)
+/* The sequence of candidate b of prompt p. */
+static struct job_sequence *sequence_of(const struct generation *g, size_t p, size_t b)
 {
-    if (b == 0) return &g->job._riders[p];
-    return &g->job._riders[g->n_prompts + p * (g->best_of - 1) + b - 1];
+    if (b == 0) return &g->job._sequences[p];
+    return &g->job._sequences[g->n_prompts + p * (g->best_of - 1) + b - 1];
 }
 
 static void fill_in(struct generation *g, const struct generation_request *r)
@@ -207,17 +207,18 @@ static void fill_in(struct generation *g, const struct generation_request *r)
         for (size_t b = 0; b < g->best_of; b++) {
             size_t number = p * g->best_of + b;
             candidate_init(&g->candidates[number], g, prompt, number, r->seed);
-            rider_of(g, p, b)->index = number;
-            rider_of(g, p, b)->sequence.cost_steps = g->max_tokens;
+            sequence_of(g, p, b)->index = number;
+            sequence_of(g, p, b)->sequence.cost_steps = g->max_tokens;
         }
-        if (g->best_of > 1) rider_adopt(rider_of(g, p, 0), rider_of(g, p, 1), g->best_of - 1);
-        rider_of(g, p, 0)->sequence.cost_steps = prompt->n + g->best_of * g->max_tokens;
-        rider_of(g, p, 0)->sequence.least_steps = prompt->n;
+        if (g->best_of > 1) job_sequence_adopt(sequence_of(g, p, 0), sequence_of(g, p, 1), g->best_of - 1);
+        sequence_of(g, p, 0)->sequence.cost_steps = prompt->n + g->best_of * g->max_tokens;
+        sequence_of(g, p, 0)->sequence.least_steps = prompt->n;
         if (r->prefix) {
             prompt->n_fed = r->n_prefix;
-            memcpy(rider_of(g, p, 0)->sequence.state, r->prefix->floats, r->prefix->n_floats * sizeof(float));
-            rider_of(g, p, 0)->sequence.cost_steps -= r->n_prefix;
-            rider_of(g, p, 0)->sequence.least_steps -= r->n_prefix;
+            memcpy(sequence_of(g, p, 0)->sequence.state, r->prefix->floats,
+                   r->prefix->n_floats * sizeof(float));
+            sequence_of(g, p, 0)->sequence.cost_steps -= r->n_prefix;
+            sequence_of(g, p, 0)->sequence.least_steps -= r->n_prefix;
         }
     }
     g->from = NULL;
@@ -256,9 +257,9 @@ static struct generation plan_of(struct model *model, const struct generation_re
 
 /* ---- the driver ---- */
 
-static struct generation *generation_of(const struct rider *rider)
+static struct generation *generation_of(const struct job_sequence *seq)
 {
-    return (struct generation *)rider->job;
+    return (struct generation *)seq->job;
 }
 
 static bool is_behind(const struct generation *g, struct candidate *c)
@@ -279,9 +280,9 @@ static void feed_prompt(const struct generation *g, struct prompt *prompt, size_
     ride->n_steps = left < room ? left : room;
     ride->tokens = prompt->tokens + prompt->n_fed;
     if (g->echo && g->wants_logprobs)
-        ride->look = LOOK_ALL;
+        ride->want = WANT_ALL;
     else
-        ride->look = left <= room ? LOOK_LAST : LOOK_NONE;
+        ride->want = left <= room ? WANT_LAST : WANT_NONE;
 }
 
 static void note_mark(const struct generation *g, const struct prompt *prompt,
@@ -294,10 +295,10 @@ static void note_mark(const struct generation *g, const struct prompt *prompt,
 
 static void feed(struct sequence *sequence, size_t room, struct ride *ride)
 {
-    struct rider *rider = (struct rider *)sequence;
-    struct generation *g = generation_of(rider);
-    struct prompt *prompt = &g->prompts[rider->index / g->best_of];
-    struct candidate *c = &g->candidates[rider->index];
+    struct job_sequence *seq = (struct job_sequence *)sequence;
+    struct generation *g = generation_of(seq);
+    struct prompt *prompt = &g->prompts[seq->index / g->best_of];
+    struct candidate *c = &g->candidates[seq->index];
     if (prompt->n_fed < prompt->n) {
         note_mark(g, prompt, sequence);
         if (g->snapshot && prompt->n_fed + 1 == prompt->n)
@@ -307,12 +308,12 @@ static void feed(struct sequence *sequence, size_t room, struct ride *ride)
     }
     if (is_behind(g, c)) {
         atomic_store(&c->is_parked, true);
-        if (is_behind(g, c) && !rider_must_leave(rider)) return; /* n_steps is 0 */
+        if (is_behind(g, c) && !job_sequence_must_leave(seq)) return; /* n_steps is 0 */
         atomic_store(&c->is_parked, false);
     }
     ride->n_steps = 1;
     ride->tokens = &c->last;
-    ride->look = LOOK_LAST;
+    ride->want = WANT_LAST;
 }
 
 /* What the model thought of token `id`, which stands at `at` in the transcript. */
@@ -385,10 +386,10 @@ static void share_echo(const struct generation *g, struct candidate *to,
 
 /* The first draw of every candidate of the prompt, from the same logits. The echo is published
  * here, so that its log-probabilities are there with it. */
-static enum verdict fork_prompt(struct generation *g, struct rider *rider, struct worker *worker,
-                                const float *logits)
+static enum next fork_prompt(struct generation *g, struct job_sequence *seq, struct worker *worker,
+                             const float *logits)
 {
-    struct candidate *first = &g->candidates[rider->index];
+    struct candidate *first = &g->candidates[seq->index];
     for (size_t b = 1; b < g->best_of; b++) share_echo(g, first + b, first);
     bool first_goes_on = false;
     for (size_t b = 0; b < g->best_of; b++) {
@@ -404,44 +405,44 @@ static enum verdict fork_prompt(struct generation *g, struct rider *rider, struc
         if (b == 0)
             first_goes_on = goes_on;
         else if (goes_on)
-            rider_board(rider, &rider->children[b - 1], worker);
+            job_sequence_board(seq, &seq->children[b - 1], worker);
     }
-    return first_goes_on ? RIDE_ON : LEAVE;
+    return first_goes_on ? STAY : LEAVE;
 }
 
-static void tell(const struct generation *g)
+static void notify(const struct generation *g)
 {
     const struct job_observer *observer = &g->job.options.observer;
     if (observer->progress && !g->ranks) observer->progress(observer->context);
 }
 
-static enum verdict take(struct sequence *sequence, struct worker *worker, const struct ride *ride)
+static enum next receive(struct sequence *sequence, struct worker *worker, const struct ride *ride)
 {
-    struct rider *rider = (struct rider *)sequence;
-    struct generation *g = generation_of(rider);
-    struct prompt *prompt = &g->prompts[rider->index / g->best_of];
-    struct candidate *c = &g->candidates[rider->index];
-    if (rider_must_leave(rider)) return LEAVE;
-    enum verdict verdict = RIDE_ON;
+    struct job_sequence *seq = (struct job_sequence *)sequence;
+    struct generation *g = generation_of(seq);
+    struct prompt *prompt = &g->prompts[seq->index / g->best_of];
+    struct candidate *c = &g->candidates[seq->index];
+    if (job_sequence_must_leave(seq)) return LEAVE;
+    enum next next = STAY;
     if (prompt->n_fed < prompt->n) {
-        if (ride->look == LOOK_ALL) note_echo(g, prompt, c, ride);
+        if (ride->want == WANT_ALL) note_echo(g, prompt, c, ride);
         prompt->n_fed += ride->n_steps;
-        if (prompt->n_fed < prompt->n) return RIDE_ON;
+        if (prompt->n_fed < prompt->n) return STAY;
         const float *last = ride->output + (ride->n_outputs - 1) * g->sampler.V;
-        verdict = fork_prompt(g, rider, worker, last);
+        next = fork_prompt(g, seq, worker, last);
     } else {
         bool goes_on = candidate_advance(g, c, ride->output);
-        if (goes_on && !transcript_publish(&c->transcript, &g->stops)) return RIDE_ON;
-        verdict = goes_on ? RIDE_ON : LEAVE;
+        if (goes_on && !transcript_publish(&c->transcript, &g->stops)) return STAY;
+        next = goes_on ? STAY : LEAVE;
     }
-    tell(g);
-    return verdict;
+    notify(g);
+    return next;
 }
 
 static enum status keep(struct job *job, struct state **out)
 {
     const struct generation *g = (struct generation *)job;
-    const struct rider *rider = &g->job._riders[0];
+    const struct job_sequence *seq = &g->job._sequences[0];
     const struct prompt *prompt = &g->prompts[0];
     struct candidate *c = &g->candidates[0];
     size_t n_floats = network_state_floats(g->job.model->network);
@@ -454,7 +455,7 @@ static enum status keep(struct job *job, struct state **out)
     kept_text_walk(&rest, g->kept, c->counts, &c->ngrams, g->sampler.V);
     enum status status = state_new(g->step + n_read, n_floats, rest.at, out);
     if (status != STATUS_OK) return status;
-    const float *floats = n_drawn || !g->snapshot ? rider->sequence.state : g->snapshot;
+    const float *floats = n_drawn || !g->snapshot ? seq->sequence.state : g->snapshot;
     memcpy((*out)->floats, floats, n_floats * sizeof *floats);
     rest = (struct rest){.use = REST_WRITE, .bytes = (*out)->rest, .n = (*out)->n_rest};
     kept_text_walk(&rest, g->kept, c->counts, &c->ngrams, g->sampler.V);
@@ -465,7 +466,7 @@ enum status generation_new(struct model *model, const struct generation_request 
                            const struct job_options *options, struct generation **out,
                            struct error *err)
 {
-    static const struct driver driver = {feed, take, rider_finish};
+    static const struct driver driver = {feed, receive, job_sequence_finish};
     enum status status = generation_check(model, request, options, err);
     if (status != STATUS_OK) return status;
     size_t n_candidates;
@@ -551,8 +552,8 @@ void generation_consumed(struct generation *generation, size_t choice, size_t n_
     if (n_tokens <= atomic_load(&c->consumed)) return;
     atomic_store(&c->consumed, n_tokens);
     if (is_behind(g, c) || !atomic_exchange(&c->is_parked, false)) return;
-    struct rider *rider = rider_of(g, choice / g->best_of, choice % g->best_of);
-    scheduler_wake(g->job._scheduler, &rider->sequence);
+    struct job_sequence *seq = sequence_of(g, choice / g->best_of, choice % g->best_of);
+    scheduler_wake(g->job._scheduler, &seq->sequence);
 }
 
 size_t generation_prompt_tokens(const struct generation *generation)

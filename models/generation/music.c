@@ -1,4 +1,4 @@
-/* One rider. Its first turns read the given tokens. Then each turn draws one token, which is read together
+/* One sequence. Its first turns read the given tokens. Then each turn draws one token, which is read together
  * with those that need not be drawn, such as the melody's next note. */
 #include "models/generation/music.h"
 
@@ -8,7 +8,7 @@
 
 #include "models/generation/sampler.h"
 #include "models/jobs/request.h"
-#include "models/jobs/rider.h"
+#include "models/jobs/job_sequence.h"
 
 enum { PITCHES = 128, NO_NOTE = -1, STOP_NOTE = -2 };
 
@@ -130,28 +130,28 @@ static int32_t draw(struct music *m, const float *output)
 
 static void feed(struct sequence *sequence, size_t room, struct ride *ride)
 {
-    const struct music *m = (struct music *)((struct rider *)sequence)->job;
+    const struct music *m = (struct music *)((struct job_sequence *)sequence)->job;
     size_t left = m->n - m->n_fed;
     ride->n_steps = left < room ? left : room;
     ride->tokens = m->tokens + m->n_fed;
     ride->tap = TAP_OUTPUT;
-    ride->look = left <= room ? LOOK_LAST : LOOK_NONE;
+    ride->want = left <= room ? WANT_LAST : WANT_NONE;
 }
 
-static enum verdict take(struct sequence *sequence, struct worker *worker, const struct ride *ride)
+static enum next receive(struct sequence *sequence, struct worker *worker, const struct ride *ride)
 {
     (void)worker;
-    struct rider *rider = (struct rider *)sequence;
-    struct music *m = (struct music *)rider->job;
-    if (rider_must_leave(rider)) return LEAVE;
+    struct job_sequence *seq = (struct job_sequence *)sequence;
+    struct music *m = (struct music *)seq->job;
+    if (job_sequence_must_leave(seq)) return LEAVE;
     m->n_fed += ride->n_steps;
-    if (m->n_fed < m->n) return RIDE_ON;
+    if (m->n_fed < m->n) return STAY;
     int32_t token = draw(m, ride->output);
     m->has_ended = token == m->eos;
     if (m->has_ended) return LEAVE;
     add(m, token);
     add_given(m);
-    return m->n_steps < m->total ? RIDE_ON : LEAVE;
+    return m->n_steps < m->total ? STAY : LEAVE;
 }
 
 /* ---- a new tune --------------------------------------------------------------------------------- */
@@ -229,7 +229,7 @@ static void fill_in(struct music *m, const struct music_request *r)
 enum status music_new(struct model *model, const struct music_request *request,
                       const struct job_options *options, struct music **out, struct error *err)
 {
-    static const struct driver driver = {feed, take, rider_finish};
+    static const struct driver driver = {feed, receive, job_sequence_finish};
     enum status status = check(model, request, err);
     if (status != STATUS_OK) return status;
     const struct music_spec *spec = music_spec_of(model);
@@ -255,7 +255,7 @@ enum status music_new(struct model *model, const struct music_request *request,
                                "more steps than the prime has, or a melody with a note", plan.total);
     }
     job_init(&m->job, options, &driver);
-    struct sequence *sequence = &m->job._riders[0].sequence;
+    struct sequence *sequence = &m->job._sequences[0].sequence;
     sequence->cost_steps = m->n_given + (m->total - m->n_steps) * (m->voices + 1);
     sequence->least_steps = m->n_given;
     *out = m;

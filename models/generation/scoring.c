@@ -1,4 +1,4 @@
-/* Scoring: one rider an item. The output of step i is about the token at i + 1, so the last token is
+/* Scoring: one sequence an item. The output of step i is about the token at i + 1, so the last token is
  * never fed, and outputs are looked at from the step before the first scored token on. */
 #include "models/generation/scoring.h"
 
@@ -8,7 +8,7 @@
 #include "core/base/memory.h"
 #include "models/jobs/logits.h"
 #include "models/jobs/request.h"
-#include "models/jobs/rider.h"
+#include "models/jobs/job_sequence.h"
 
 struct item {
     int32_t *tokens; /* [n] bos if there is one, context, text */
@@ -88,32 +88,32 @@ static void fill_in(struct scoring *s, const struct scoring_item *items)
         put(item, &at, &bos, n_bos(s->job.model));
         put(item, &at, items[i].context.ids, items[i].context.n);
         put(item, &at, items[i].text.ids, items[i].text.n);
-        struct sequence *sequence = &s->job._riders[i].sequence;
+        struct sequence *sequence = &s->job._sequences[i].sequence;
         sequence->cost_steps = sequence->least_steps = item->n - 1;
     }
 }
 
-static struct item *item_of(const struct rider *rider)
+static struct item *item_of(const struct job_sequence *seq)
 {
-    return &((struct scoring *)rider->job)->items[rider->index];
+    return &((struct scoring *)seq->job)->items[seq->index];
 }
 
 static void feed(struct sequence *sequence, size_t room, struct ride *ride)
 {
-    struct item *item = item_of((struct rider *)sequence);
+    struct item *item = item_of((struct job_sequence *)sequence);
     size_t left = item->n - 1 - item->n_fed;
     ride->n_steps = left < room ? left : room;
     ride->tokens = item->tokens + item->n_fed;
-    ride->look = item->n_fed + ride->n_steps >= item->first ? LOOK_ALL : LOOK_NONE;
+    ride->want = item->n_fed + ride->n_steps >= item->first ? WANT_ALL : WANT_NONE;
 }
 
-static enum verdict take(struct sequence *sequence, struct worker *worker, const struct ride *ride)
+static enum next receive(struct sequence *sequence, struct worker *worker, const struct ride *ride)
 {
     (void)worker;
-    struct rider *rider = (struct rider *)sequence;
-    if (rider_must_leave(rider)) return LEAVE;
-    struct item *item = item_of(rider);
-    struct scoring_result *result = &((struct scoring *)rider->job)->results[rider->index];
+    struct job_sequence *seq = (struct job_sequence *)sequence;
+    if (job_sequence_must_leave(seq)) return LEAVE;
+    struct item *item = item_of(seq);
+    struct scoring_result *result = &((struct scoring *)seq->job)->results[seq->index];
     const size_t V = network_output_size(sequence->network);
     for (size_t i = 0; i < ride->n_outputs; i++) {
         size_t next = item->n_fed + i + 1;
@@ -123,14 +123,14 @@ static enum verdict take(struct sequence *sequence, struct worker *worker, const
         result->n_scored++;
     }
     item->n_fed += ride->n_steps;
-    return item->n_fed == item->n - 1 ? LEAVE : RIDE_ON;
+    return item->n_fed == item->n - 1 ? LEAVE : STAY;
 }
 
 enum status scoring_new(struct model *model, const struct scoring_item *items, size_t n, size_t n_choices,
                         const struct job_options *options, struct scoring **out,
                         struct error *err)
 {
-    static const struct driver driver = {feed, take, rider_finish};
+    static const struct driver driver = {feed, receive, job_sequence_finish};
     enum status status = check(model, items, n, n_choices, err);
     if (status != STATUS_OK) return status;
     struct scoring plan = {.n = n};

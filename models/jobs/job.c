@@ -1,7 +1,7 @@
 /* The life of a job: submitted, counted down, told.
  *
- * `_pending` counts the riders that have not ended. Each end is one atomic subtraction with
- * acquire and release, so what a worker wrote for a rider happens before the subtraction that
+ * `_pending` counts the sequences that have not ended. Each end is one atomic subtraction with
+ * acquire and release, so what a worker wrote for a sequence happens before the subtraction that
  * brings zero, and thereby before finished(). After its subtraction a worker touches
  * nothing of the job, except the one that brought zero: it calls finished(), which gives the job
  * away, and that call is the last it does. */
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "core/base/memory.h"
-#include "models/jobs/rider.h"
+#include "models/jobs/job_sequence.h"
 
 /* Floats from one state to the next, so that two never share a cache line. */
 static size_t state_stride(const struct job *job)
@@ -20,19 +20,19 @@ static size_t state_stride(const struct job *job)
     return (network_state_floats(job->model->network) + line - 1) / line * line;
 }
 
-void job_plan(struct job *job, struct model *model, size_t n_riders, size_t n_submitted)
+void job_plan(struct job *job, struct model *model, size_t n_sequences, size_t n_submitted)
 {
-    assert(n_submitted >= 1 && n_submitted <= n_riders);
+    assert(n_submitted >= 1 && n_submitted <= n_sequences);
     job->model = model;
-    job->_n_riders = n_riders;
+    job->_n_sequences = n_sequences;
     job->_n_submitted = n_submitted;
 }
 
 void job_lay_out(struct job *job, struct arena *arena)
 {
-    job->_riders = arena_take(arena, job->_n_riders, sizeof *job->_riders);
-    job->_sequences = arena_take(arena, job->_n_submitted, sizeof *job->_sequences);
-    job->_states = arena_take(arena, job->_n_riders, state_stride(job) * sizeof *job->_states);
+    job->_sequences = arena_take(arena, job->_n_sequences, sizeof *job->_sequences);
+    job->_submitted = arena_take(arena, job->_n_submitted, sizeof *job->_submitted);
+    job->_states = arena_take(arena, job->_n_sequences, state_stride(job) * sizeof *job->_states);
 }
 
 /* A block begins with its size, on cache lines of its own. */
@@ -108,27 +108,27 @@ void job_init(struct job *job, const struct job_options *options, const struct d
     atomic_init(&job->_pending, 0);
     atomic_init(&job->_status, STATUS_OK);
     atomic_init(&job->_cancelled, false);
-    for (size_t i = 0; i < job->_n_riders; i++) {
-        struct rider *rider = &job->_riders[i];
-        rider->sequence.driver = driver;
-        rider->sequence.network = job->model->network;
-        rider->sequence.state = job->_states + i * state_stride(job);
-        rider->sequence.share = options->share;
-        rider->sequence.weight = options->weight;
-        rider->sequence.priority = options->priority;
-        rider->sequence.deadline_us = options->deadline_us;
-        rider->job = job;
-        rider->index = i;
-        atomic_init(&rider->place, RIDER_WAITING);
-        if (i < job->_n_submitted) job->_sequences[i] = &rider->sequence;
+    for (size_t i = 0; i < job->_n_sequences; i++) {
+        struct job_sequence *seq = &job->_sequences[i];
+        seq->sequence.driver = driver;
+        seq->sequence.network = job->model->network;
+        seq->sequence.state = job->_states + i * state_stride(job);
+        seq->sequence.client = options->client;
+        seq->sequence.weight = options->weight;
+        seq->sequence.priority = options->priority;
+        seq->sequence.deadline_us = options->deadline_us;
+        seq->job = job;
+        seq->index = i;
+        atomic_init(&seq->place, JOB_SEQUENCE_WAITING);
+        if (i < job->_n_submitted) job->_submitted[i] = &seq->sequence;
         if (i < job->_n_submitted && options->from)
-            memcpy(rider->sequence.state, options->from->floats,
+            memcpy(seq->sequence.state, options->from->floats,
                    options->from->n_floats * sizeof *options->from->floats);
     }
     job->options.from = NULL; /* it was borrowed */
 }
 
-void rider_adopt(struct rider *parent, struct rider *children, size_t n_children)
+void job_sequence_adopt(struct job_sequence *parent, struct job_sequence *children, size_t n_children)
 {
     parent->children = n_children ? children : NULL;
     parent->n_children = n_children;
@@ -137,67 +137,67 @@ void rider_adopt(struct rider *parent, struct rider *children, size_t n_children
 uint64_t job_cost_steps(const struct job *job)
 {
     uint64_t steps = 0;
-    for (size_t i = 0; i < job->_n_submitted; i++) steps += job->_sequences[i]->cost_steps;
+    for (size_t i = 0; i < job->_n_submitted; i++) steps += job->_submitted[i]->cost_steps;
     return steps;
 }
 
-/* Riders are moved before the scheduler gets them: it may finish them before it returns. */
+/* Sequences are moved before the scheduler gets them: it may finish them before it returns. */
 enum status job_start(struct job *job, struct scheduler *scheduler)
 {
     job->_scheduler = scheduler;
-    atomic_store(&job->_pending, job->_n_riders);
+    atomic_store(&job->_pending, job->_n_sequences);
     for (size_t i = 0; i < job->_n_submitted; i++)
-        atomic_store(&job->_riders[i].place, RIDER_ABOARD);
-    enum status status = scheduler_submit(scheduler, job->_sequences, job->_n_submitted, &job->retry_us);
+        atomic_store(&job->_sequences[i].place, JOB_SEQUENCE_ABOARD);
+    enum status status = scheduler_submit(scheduler, job->_submitted, job->_n_submitted, &job->retry_us);
     if (status == STATUS_OK) return STATUS_OK; /* perhaps already over: not to be touched */
     for (size_t i = 0; i < job->_n_submitted; i++)
-        atomic_store(&job->_riders[i].place, RIDER_WAITING);
+        atomic_store(&job->_sequences[i].place, JOB_SEQUENCE_WAITING);
     atomic_store(&job->_pending, 0);
     job->_scheduler = NULL;
     return status;
 }
 
-/* A fork that boards while this runs either is seen here, or sees the flag in its next take():
- * both sides write, then read, in one order of all (seq_cst). A rider that ends while this runs may be
+/* A fork that boards while this runs either is seen here, or sees the flag in its next receive():
+ * both sides write, then read, in one order of all (seq_cst). A sequence that ends while this runs may be
  * cancelled after its end: the scheduler then sets a flag that is never read, in memory that lives as
  * long as the job. */
 void job_cancel(struct job *job)
 {
     atomic_store(&job->_cancelled, true);
-    for (size_t i = 0; i < job->_n_riders; i++)
-        if (atomic_load(&job->_riders[i].place) == RIDER_ABOARD)
-            scheduler_cancel(job->_scheduler, &job->_riders[i].sequence);
+    for (size_t i = 0; i < job->_n_sequences; i++)
+        if (atomic_load(&job->_sequences[i].place) == JOB_SEQUENCE_ABOARD)
+            scheduler_cancel(job->_scheduler, &job->_sequences[i].sequence);
 }
 
-void rider_board(const struct rider *parent, struct rider *child, struct worker *worker)
+void job_sequence_board(const struct job_sequence *parent, struct job_sequence *child, struct worker *worker)
 {
     memcpy(child->sequence.state, parent->sequence.state,
            network_state_floats(parent->job->model->network) * sizeof *child->sequence.state);
-    atomic_store(&child->place, RIDER_ABOARD);
+    atomic_store(&child->place, JOB_SEQUENCE_ABOARD);
     scheduler_board(worker, &child->sequence);
 }
 
-bool rider_must_leave(struct rider *rider)
+bool job_sequence_must_leave(struct job_sequence *seq)
 {
-    if (atomic_load(&rider->job->_cancelled)) rider->cut_short = true;
-    return rider->cut_short;
+    if (atomic_load(&seq->job->_cancelled)) seq->cut_short = true;
+    return seq->cut_short;
 }
 
-void rider_finish(struct sequence *sequence, enum status reason)
+void job_sequence_finish(struct sequence *sequence, enum status reason)
 {
-    struct rider *rider = (struct rider *)sequence;
-    struct job *job = rider->job;
-    if (reason == STATUS_OK && rider->cut_short) reason = STATUS_CANCELLED;
+    struct job_sequence *seq = (struct job_sequence *)sequence;
+    struct job *job = seq->job;
+    if (reason == STATUS_OK && seq->cut_short) reason = STATUS_CANCELLED;
     int none = STATUS_OK;
     if (reason != STATUS_OK) atomic_compare_exchange_strong(&job->_status, &none, (int)reason);
     size_t n_ended = 1;
-    for (size_t i = 0; i < rider->n_children; i++) {
-        struct rider *child = &rider->children[i];
-        if (atomic_load(&child->place) != RIDER_WAITING) continue;
-        atomic_store(&child->place, RIDER_ENDED);
+    for (size_t i = 0; i < seq->n_children; i++) {
+        struct job_sequence *child = &seq->children[i];
+        if (atomic_load(&child->place) != JOB_SEQUENCE_WAITING) continue;
+        atomic_store(&child->place, JOB_SEQUENCE_ENDED);
         n_ended++;
     }
-    atomic_store(&rider->place, RIDER_ENDED);
+    atomic_store(&seq->place, JOB_SEQUENCE_ENDED);
     if (atomic_fetch_sub_explicit(&job->_pending, n_ended, memory_order_acq_rel) != n_ended)
         return;
     if (job->options.observer.finished) job->options.observer.finished(job->options.observer.context);
@@ -219,13 +219,13 @@ static double ms_between(int64_t from_us, int64_t to_us)
     return from_us && to_us > from_us ? (double)(to_us - from_us) / 1000 : 0;
 }
 
-/* On the wall clock, the job boards with its first rider and ends with its last. What never came
+/* On the wall clock, the job boards with its first sequence and ends with its last. What never came
  * about (it was cancelled in the queue) lasts until the end. */
 void job_timings(const struct job *job, struct job_timings *out)
 {
     struct sequence_stats sum = {0};
-    for (size_t i = 0; i < job->_n_riders; i++) {
-        const struct sequence_stats *stats = &job->_riders[i].sequence.stats;
+    for (size_t i = 0; i < job->_n_sequences; i++) {
+        const struct sequence_stats *stats = &job->_sequences[i].sequence.stats;
         sum.submitted_us = earlier(sum.submitted_us, stats->submitted_us);
         sum.boarded_us = earlier(sum.boarded_us, stats->boarded_us);
         sum.first_output_us = earlier(sum.first_output_us, stats->first_output_us);

@@ -22,7 +22,7 @@
 #include "models/jobs/state.h"
 
 struct job;
-struct rider;
+struct job_sequence;
 
 /* The most memory that one job may take; X_new refuses more with STATUS_TOO_LONG. */
 enum { JOB_MAX_MEBIBYTES = 256 };
@@ -43,7 +43,7 @@ struct job_observer {
 
 /* What every request may say. */
 struct job_options {
-    uint32_t share, weight; /* whose work it is (core/scheduler/queue.h) */
+    uint32_t client, weight; /* whose work it is (core/scheduler/queue.h) */
     int priority;        /* SEQUENCE_PRIORITY_MIN to _MAX */
     int64_t deadline_us; /* monotonic; 0: none */
     struct job_observer observer;
@@ -67,14 +67,14 @@ struct job {
     struct model *model;          /* owns one reference */
     struct job_options options;
     int64_t retry_us;             /* after STATUS_QUEUE_FULL from job_start: when to come back, from then */
-    /* private: see models/jobs/rider.h */
+    /* private: see models/jobs/job_sequence.h */
     enum status (*_keep)(struct job *job, struct state **out); /* the task's; NULL: nothing can be kept */
-    struct scheduler *_scheduler;  /* NULL before job_start */
-    struct rider *_riders;         /* [n_riders]: every one that will ever ride, forks included */
-    struct sequence **_sequences;  /* [n_submitted]: of the first riders; the rest board as forks */
-    float *_states;                /* [n_riders, state], each on its own cache lines */
-    size_t _n_riders, _n_submitted;
-    _Atomic size_t _pending;       /* riders that have not ended */
+    struct scheduler *_scheduler;    /* NULL before job_start */
+    struct job_sequence *_sequences; /* [n_sequences]: all that will ever ride, forks included */
+    struct sequence **_submitted;    /* [n_submitted]: the first of them; the rest board as forks */
+    float *_states;                  /* [n_sequences, state], each on its own cache lines */
+    size_t _n_sequences, _n_submitted;
+    _Atomic size_t _pending;         /* sequences that have not ended */
     _Atomic int _status;
     atomic_bool _cancelled;
 };

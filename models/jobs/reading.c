@@ -1,4 +1,4 @@
-/* Reading: one rider an input. */
+/* Reading: one sequence an input. */
 #include "models/jobs/reading.h"
 
 #include <stdio.h>
@@ -6,7 +6,7 @@
 
 #include "core/base/memory.h"
 #include "models/jobs/request.h"
-#include "models/jobs/rider.h"
+#include "models/jobs/job_sequence.h"
 
 struct item {
     struct steps steps;
@@ -120,17 +120,17 @@ static enum status fill_in(struct reading *r, const struct input *inputs, struct
 
 /* ---- the driver ---- */
 
-static struct item *item_of(const struct rider *rider)
+static struct item *item_of(const struct job_sequence *seq)
 {
-    return &((struct reading *)rider->job)->items[rider->index];
+    return &((struct reading *)seq->job)->items[seq->index];
 }
 
 static void feed(struct sequence *sequence, size_t room, struct ride *ride)
 {
-    const struct rider *rider = (struct rider *)sequence;
-    const struct reading *r = (struct reading *)rider->job;
+    const struct job_sequence *seq = (struct job_sequence *)sequence;
+    const struct reading *r = (struct reading *)seq->job;
     const struct reading_want *want = &r->want;
-    const struct item *item = item_of(rider);
+    const struct item *item = item_of(seq);
     const struct steps *steps = &item->steps;
     size_t left = steps->n - item->n_fed;
     if (r->snapshot && left > 1 && left <= room) room = left - 1; /* the eos rides alone */
@@ -139,7 +139,7 @@ static void feed(struct sequence *sequence, size_t room, struct ride *ride)
     if (steps->tokens) ride->tokens = steps->tokens + item->n_fed;
     else ride->features = steps->features + item->n_fed * network_input_size(sequence->network);
     ride->tap = want->tap;
-    ride->look = want->rows != READING_LAST ? LOOK_ALL : left <= room ? LOOK_LAST : LOOK_NONE;
+    ride->want = want->rows != READING_LAST ? WANT_ALL : left <= room ? WANT_LAST : WANT_NONE;
 }
 
 static void keep(const struct reading *r, struct item *item, const struct ride *ride)
@@ -156,16 +156,16 @@ static void keep(const struct reading *r, struct item *item, const struct ride *
     }
 }
 
-static enum verdict take(struct sequence *sequence, struct worker *worker, const struct ride *ride)
+static enum next receive(struct sequence *sequence, struct worker *worker, const struct ride *ride)
 {
     (void)worker;
-    struct rider *rider = (struct rider *)sequence;
-    const struct reading *r = (struct reading *)rider->job;
-    struct item *item = item_of(rider);
-    if (rider_must_leave(rider)) return LEAVE;
+    struct job_sequence *seq = (struct job_sequence *)sequence;
+    const struct reading *r = (struct reading *)seq->job;
+    struct item *item = item_of(seq);
+    if (job_sequence_must_leave(seq)) return LEAVE;
     keep(r, item, ride);
     item->n_fed += ride->n_steps;
-    if (item->n_fed < item->steps.n) return RIDE_ON;
+    if (item->n_fed < item->steps.n) return STAY;
     for (size_t i = 0; r->want.rows == READING_MEAN && i < r->want.width; i++)
         item->rows[i] = (float)(item->sum[i] / (double)item->steps.n);
     return LEAVE;
@@ -177,7 +177,7 @@ static enum status keep_state(struct job *job, struct state **out)
     size_t n_floats = network_state_floats(job->model->network);
     enum status status = state_new(r->step, n_floats, 0, out);
     if (status != STATUS_OK) return status;
-    memcpy((*out)->floats, r->snapshot ? r->snapshot : job->_riders[0].sequence.state,
+    memcpy((*out)->floats, r->snapshot ? r->snapshot : job->_sequences[0].sequence.state,
            n_floats * sizeof(float));
     return STATUS_OK;
 }
@@ -186,7 +186,7 @@ enum status reading_new(struct model *model, const struct input *inputs, size_t 
                         const struct reading_want *want, size_t max_whole_steps,
                         const struct job_options *options, struct reading **out, struct error *err)
 {
-    static const struct driver driver = {feed, take, rider_finish};
+    static const struct driver driver = {feed, receive, job_sequence_finish};
     enum status status = check(model, inputs, n, want, max_whole_steps, err);
     if (status == STATUS_OK) status = request_check_state(model, options, "input", n, err);
     if (status == STATUS_OK && options->from && options->from->n_rest)
@@ -216,7 +216,7 @@ enum status reading_new(struct model *model, const struct input *inputs, size_t 
     job_init(&r->job, options, &driver);
     r->job._keep = keep_state;
     for (size_t i = 0; i < n; i++) {
-        struct sequence *sequence = &r->job._riders[i].sequence;
+        struct sequence *sequence = &r->job._sequences[i].sequence;
         r->items[i].n_fed = had_bos;
         sequence->cost_steps = sequence->least_steps = r->items[i].steps.n - had_bos;
     }

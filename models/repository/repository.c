@@ -122,8 +122,8 @@ static bool is_ready(const struct record *record)
     return record->loaded != 0;
 }
 
-static void tell(const struct repository *repository, enum repository_event event, const char *name,
-                 const struct model *model, const struct error *err)
+static void notify(const struct repository *repository, enum repository_event event, const char *name,
+                   const struct model *model, const struct error *err)
 {
     if (repository->options.listener)
         repository->options.listener(repository->options.context, event, name, model, err);
@@ -152,7 +152,7 @@ static enum status read_model(const struct repository *repository, const struct 
 /* Load it, while others may bring about changes, so that *at may move. Sentences of a model that has several
  * versions name the version. */
 static enum status load(struct repository *repository, struct record **at,
-                        const struct catalogue_entry *entry, bool several, struct error *told)
+                        const struct catalogue_entry *entry, bool several, struct error *reason)
 {
     struct model *model = NULL;
     struct record *record = *at;
@@ -160,28 +160,28 @@ static enum status load(struct repository *repository, struct record **at,
     if (!is_ready(record)) set_state(repository, record, REPOSITORY_LOADING, "");
     record->tried = record->seen = stamp;
     pthread_mutex_unlock(&repository->changing);
-    enum status status = read_model(repository, entry, stamp, &model, told);
+    enum status status = read_model(repository, entry, stamp, &model, reason);
     pthread_mutex_lock(&repository->changing);
     *at = record = record_of(repository, entry->name, entry->version); /* it is there */
     if (status == STATUS_OK) {
         /* Our reference lets the listener look at a model that another thread may take out meanwhile. */
         status = registry_put(repository->options.registry, model_acquire(model));
         if (status != STATUS_OK) {
-            error_set(told, status, "no memory");
+            error_set(reason, status, "no memory");
             model_drop(model);
         }
         if (status == STATUS_OK) {
             record->loaded = stamp;
             set_state(repository, record, REPOSITORY_READY, "");
-            tell(repository, REPOSITORY_LOADED, entry->name, model, NULL);
+            notify(repository, REPOSITORY_LOADED, entry->name, model, NULL);
         }
         model_drop(model);
     }
     if (status == STATUS_OK) return status;
-    if (several) error_prefix(told, "version %s", entry->version);
+    if (several) error_prefix(reason, "version %s", entry->version);
     set_state(repository, record, is_ready(record) ? REPOSITORY_READY : REPOSITORY_UNAVAILABLE,
-              told->message);
-    if (status != STATUS_CLOSING) tell(repository, REPOSITORY_REFUSED, entry->name, NULL, told);
+              reason->message);
+    if (status != STATUS_CLOSING) notify(repository, REPOSITORY_REFUSED, entry->name, NULL, reason);
     return status;
 }
 
@@ -194,7 +194,7 @@ static void take_out(struct repository *repository, struct record *record, const
     pthread_mutex_lock(&repository->mu);
     record->entry.wanted = false;
     pthread_mutex_unlock(&repository->mu);
-    if (model) tell(repository, REPOSITORY_UNLOADED, model->name, model, NULL);
+    if (model) notify(repository, REPOSITORY_UNLOADED, model->name, model, NULL);
     model_drop(model);
 }
 
@@ -224,7 +224,7 @@ static bool is_due(struct repository *repository, struct record *record, const s
     /* What replaces a served bundle should not lie there half for long: say it once. */
     if (is_ready(record)) {
         record->tried = entry->stamp;
-        tell(repository, REPOSITORY_REFUSED, entry->name, NULL, &waiting);
+        notify(repository, REPOSITORY_REFUSED, entry->name, NULL, &waiting);
     }
     return false;
 }
@@ -234,18 +234,18 @@ static void refuse_name(const struct repository *repository, const struct catalo
                         const struct pass *pass)
 {
     struct model *model;
-    struct error told;
+    struct error reason;
     if (pass->kind != PASS_SYNC) return;
-    if (model_load(entry->path, entry->name, entry->version, PRECISION_FLOAT32, &model, &told) == STATUS_OK)
+    if (model_load(entry->path, entry->name, entry->version, PRECISION_FLOAT32, &model, &reason) == STATUS_OK)
         model_drop(model);
-    else tell(repository, REPOSITORY_REFUSED, entry->name, NULL, &told);
+    else notify(repository, REPOSITORY_REFUSED, entry->name, NULL, &reason);
 }
 
-static void fail(struct pass *pass, enum status status, const struct error *told)
+static void fail(struct pass *pass, enum status status, const struct error *reason)
 {
     if (pass->kind != PASS_LOAD || pass->status != STATUS_OK) return;
     pass->status = status;
-    if (pass->err) *pass->err = *told;
+    if (pass->err) *pass->err = *reason;
 }
 
 /* Whatever is known of the name stays as it is. */
@@ -274,30 +274,30 @@ struct versions {
 static void visit(struct repository *repository, const struct catalogue_entry *entry,
                   struct versions *versions, struct pass *pass)
 {
-    struct error told;
+    struct error reason;
     struct record *record = record_of(repository, entry->name, entry->version);
     if (!record) {
-        error_set(&told, STATUS_NO_MEMORY, "no memory");
-        tell(repository, REPOSITORY_REFUSED, entry->name, NULL, &told);
-        fail(pass, STATUS_NO_MEMORY, &told);
+        error_set(&reason, STATUS_NO_MEMORY, "no memory");
+        notify(repository, REPOSITORY_REFUSED, entry->name, NULL, &reason);
+        fail(pass, STATUS_NO_MEMORY, &reason);
         return;
     }
     record->present = true;
     bool asked = pass->kind == PASS_LOAD && pass->version && strcmp(pass->version, entry->version) == 0;
     pass->found = pass->found || !pass->version || asked;
     if (versions->enough) {
-        error_set(&told, STATUS_UNSUPPORTED,
+        error_set(&reason, STATUS_UNSUPPORTED,
                   "version %s is not served: models.versions keeps the latest alone", entry->version);
-        take_out(repository, record, told.message);
-        if (asked) fail(pass, STATUS_UNSUPPORTED, &told);
+        take_out(repository, record, reason.message);
+        if (asked) fail(pass, STATUS_UNSUPPORTED, &reason);
         return;
     }
     bool due = is_due(repository, record, entry, pass);
     if (due && repository->options.loading)
         repository->options.loading(repository->options.context, entry->name, versions->at, versions->n,
                                     catalogue_weights(entry->path));
-    enum status status = due ? load(repository, &record, entry, versions->several, &told) : STATUS_OK;
-    if (status != STATUS_OK) fail(pass, status, &told);
+    enum status status = due ? load(repository, &record, entry, versions->several, &reason) : STATUS_OK;
+    if (status != STATUS_OK) fail(pass, status, &reason);
     versions->enough = versions->latest && is_ready(record);
 }
 
@@ -324,7 +324,7 @@ static void visit_name(struct repository *repository, const struct catalogue_ent
         keep_all(repository, name);
         pass->found = true;
         show_fault(repository, entries);
-        if (pass->kind != PASS_POLL) tell(repository, REPOSITORY_REFUSED, name, NULL, entries->fault);
+        if (pass->kind != PASS_POLL) notify(repository, REPOSITORY_REFUSED, name, NULL, entries->fault);
         fail(pass, entries->fault->status, entries->fault);
         return;
     }

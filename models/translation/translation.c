@@ -1,4 +1,4 @@
-/* One rider an input: through the encoder, then as a beam through the decoder. */
+/* One sequence an input: through the encoder, then as a beam through the decoder. */
 #include "models/translation/translation.h"
 
 #include <math.h>
@@ -9,7 +9,7 @@
 #include "models/bundle/input.h"
 #include "models/jobs/logits.h"
 #include "models/jobs/request.h"
-#include "models/jobs/rider.h"
+#include "models/jobs/job_sequence.h"
 
 /* A continuation of a hypothesis. */
 struct candidate {
@@ -266,30 +266,30 @@ static bool advance(const struct translation *t, struct beam *b, const struct ri
 
 /* ---- the driver ------------------------------------------------------------------------------- */
 
-static struct beam *beam_of(const struct rider *rider)
+static struct beam *beam_of(const struct job_sequence *seq)
 {
-    return &((struct translation *)rider->job)->beams[rider->index];
+    return &((struct translation *)seq->job)->beams[seq->index];
 }
 
 static void feed(struct sequence *sequence, size_t room, struct ride *rides)
 {
-    const struct rider *rider = (struct rider *)sequence;
-    struct beam *b = beam_of(rider);
-    if (sequence->network == rider->job->model->network) {
+    const struct job_sequence *seq = (struct job_sequence *)sequence;
+    struct beam *b = beam_of(seq);
+    if (sequence->network == seq->job->model->network) {
         size_t left = b->S - b->n_read;
         rides[0].n_steps = left < room ? left : room;
         if (b->source) rides[0].tokens = b->source + b->n_read;
         else rides[0].features = b->features + b->n_read * network_input_size(sequence->network);
-        rides[0].look = b->rows ? LOOK_ALL : LOOK_NONE;
+        rides[0].want = b->rows ? WANT_ALL : WANT_NONE;
         return;
     }
-    const struct translation *t = (struct translation *)rider->job;
+    const struct translation *t = (struct translation *)seq->job;
     for (size_t i = 0; i < b->n_live; i++) {
         struct memory *memory = &b->memories[i];
         memory->n_derived = b->memories[0].n_derived; /* the first one has ridden */
         if (b->weights) memory->weights = b->weights + (b->n_done * t->B + i) * b->S;
         rides[i] = (struct ride){.n_steps = 1, .tokens = &b->token[i], .state = b->state[i],
-                                 .memory = memory, .look = LOOK_LAST};
+                                 .memory = memory, .want = WANT_LAST};
     }
 }
 
@@ -305,20 +305,20 @@ static void begin(const struct translation *t, struct sequence *sequence, struct
     sequence->seats = (uint32_t)t->B;
 }
 
-static enum verdict take(struct sequence *sequence, struct worker *worker, const struct ride *rides)
+static enum next receive(struct sequence *sequence, struct worker *worker, const struct ride *rides)
 {
-    struct rider *rider = (struct rider *)sequence;
-    const struct translation *t = (struct translation *)rider->job;
-    struct beam *b = beam_of(rider);
+    struct job_sequence *seq = (struct job_sequence *)sequence;
+    const struct translation *t = (struct translation *)seq->job;
+    struct beam *b = beam_of(seq);
     (void)worker;
-    if (rider_must_leave(rider)) return LEAVE;
-    if (sequence->network == t->job.model->decoder) return advance(t, b, rides) ? RIDE_ON : LEAVE;
+    if (job_sequence_must_leave(seq)) return LEAVE;
+    if (sequence->network == t->job.model->decoder) return advance(t, b, rides) ? STAY : LEAVE;
     size_t width = network_output_size(sequence->network);
     if (b->rows)
         memcpy(b->rows + b->n_read * width, rides[0].output, rides[0].n_steps * width * sizeof *b->rows);
     b->n_read += rides[0].n_steps;
     if (b->n_read == b->S) begin(t, sequence, b);
-    return RIDE_ON;
+    return STAY;
 }
 
 /* Copy what the encoder is to read. */
@@ -345,7 +345,7 @@ static enum status fill_sources(struct translation *t, const struct translation_
 enum status translation_new(struct model *model, const struct translation_request *request,
                             const struct job_options *options, struct translation **out, struct error *err)
 {
-    static const struct driver driver = {feed, take, rider_finish};
+    static const struct driver driver = {feed, receive, job_sequence_finish};
     enum status status = check(model, request, err);
     if (status != STATUS_OK) return status;
     struct translation plan = {.n = request->n_inputs, .B = request->num_beams, .n_best = request->n_best,
@@ -364,7 +364,7 @@ enum status translation_new(struct model *model, const struct translation_reques
         return status;
     }
     for (size_t i = 0; i < t->n; i++) {
-        struct sequence *sequence = &t->job._riders[i].sequence;
+        struct sequence *sequence = &t->job._sequences[i].sequence;
         const struct beam *b = &t->beams[i];
         sequence->whole_steps = b->S;
         sequence->least_steps = b->S + 1;

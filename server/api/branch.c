@@ -97,7 +97,7 @@ static void wait_free(void *work)
 static void wait_answer(void *work, struct request *request, struct reply *reply)
 {
     struct waiting *waiting = work;
-    request->errand = NULL;
+    request->operation = NULL;
     request->work = NULL;
     if (waiting->cancelled) problem_set(&reply->problem, FAULT_CLIENT_CLOSED_REQUEST, NULL, NULL);
     else {
@@ -116,8 +116,9 @@ static void wait_answer(void *work, struct request *request, struct reply *reply
 
 static enum branch_reading wait_for_session(struct branch *branch, struct reply *reply)
 {
-    static const struct errand errand = {.start = wait_start, .cancel = wait_cancel, .answer = wait_answer,
-                                         .cost_steps = wait_cost, .free = wait_free};
+    static const struct operation operation = {.start = wait_start, .cancel = wait_cancel,
+                                               .answer = wait_answer, .cost_steps = wait_cost,
+                                               .free = wait_free};
     struct request *request = branch->request;
     struct waiting *waiting = calloc(1, sizeof *waiting);
     if (waiting) waiting->body = malloc(request->body_bytes + 1);
@@ -131,7 +132,7 @@ static enum branch_reading wait_for_session(struct branch *branch, struct reply 
     waiting->body_bytes = request->body_bytes;
     waiting->request = request;
     waiting->branch = branch;
-    request->errand = &errand;
+    request->operation = &operation;
     request->work = waiting;
     return BRANCH_ANSWERED;
 }

@@ -9,7 +9,7 @@
 enum { EVENT_BYTES = 8 << 20, PIECE_BYTES = 16384 };
 
 struct bridge {
-    const struct errand *inner; /* NULL: it has ended and freed itself */
+    const struct operation *inner; /* NULL: it has ended and freed itself */
     void *inner_work;
     const struct bridge_calls *calls;
     void *context;
@@ -55,33 +55,33 @@ static void convert(const struct bridge_calls *calls, void *context, struct requ
         calls->convert(context, request, reply);
 }
 
-/* The inner errand may leave another one in its place, as one that has waited for its session does. */
+/* The inner operation may leave another one in its place, as one that has waited for its session does. */
 static void answer(void *work, struct request *request, struct reply *reply)
 {
     struct bridge *bridge = work;
-    const struct errand *outer = request->errand;
-    request->errand = bridge->inner;
+    const struct operation *outer = request->operation;
+    request->operation = bridge->inner;
     request->work = bridge->inner_work;
     bridge->inner->answer(bridge->inner_work, request, reply);
     if (request->work == bridge->inner_work) {
-        request->errand = outer;
+        request->operation = outer;
         request->work = bridge;
         convert(bridge->calls, bridge->context, request, reply);
         return;
     }
     bridge->inner = NULL;
-    struct bridge *next = request->errand ? malloc(sizeof *next) : NULL;
+    struct bridge *next = request->operation ? malloc(sizeof *next) : NULL;
     if (next) {
         *next = *bridge;
         free(bridge);
         wrap(request, next);
         return;
     }
-    if (request->errand) {
-        request->errand->free(request->work);
+    if (request->operation) {
+        request->operation->free(request->work);
         problem_set(&reply->problem, FAULT_NO_MEMORY, NULL, NULL);
     }
-    request->errand = outer;
+    request->operation = outer;
     request->work = bridge;
     convert(bridge->calls, bridge->context, request, reply);
 }
@@ -151,16 +151,16 @@ static enum stream_step read(void *work, struct request *request, char *out, siz
 
 /* ---- */
 
-/* The request's errand becomes the bridge's inner one. */
+/* The request's operation becomes the bridge's inner one. */
 static void wrap(struct request *request, struct bridge *bridge)
 {
-    static const struct errand whole = {.start = start, .cancel = cancel, .answer = answer,
-                                        .cost_steps = cost_steps, .free = bridge_free};
-    static const struct errand streaming = {.start = start, .cancel = cancel, .answer = answer, .read = read,
-                                            .cost_steps = cost_steps, .free = bridge_free};
-    bridge->inner = request->errand;
+    static const struct operation whole = {.start = start, .cancel = cancel, .answer = answer,
+                                           .cost_steps = cost_steps, .free = bridge_free};
+    static const struct operation streaming = {.start = start, .cancel = cancel, .answer = answer,
+                                               .read = read, .cost_steps = cost_steps, .free = bridge_free};
+    bridge->inner = request->operation;
     bridge->inner_work = request->work;
-    request->errand = request->errand->read && bridge->calls->event ? &streaming : &whole;
+    request->operation = request->operation->read && bridge->calls->event ? &streaming : &whole;
     request->work = bridge;
 }
 
@@ -185,7 +185,7 @@ void bridge_ask(struct request *request, struct reply *reply, request_handler *h
     request->body_bytes = bytes;
     handler(request, reply);
     free(text);
-    if (request->errand && reply->problem.fault == FAULT_NONE) {
+    if (request->operation && reply->problem.fault == FAULT_NONE) {
         wrap(request, bridge);
         return;
     }

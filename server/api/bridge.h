@@ -2,8 +2,8 @@
  * route's handler answers it, and its answer is written anew. So each check, limit and result is the same on
  * both.
  *
- * A bridge wraps the errand that the inner handler leaves. The context is the outer route's own; it is
- * released when the request ends, whatever becomes of it. On the request's thread, as an errand is. */
+ * A bridge wraps the operation that the inner handler leaves. The context is the outer route's own; it is
+ * released when the request ends, whatever becomes of it. On the request's thread, as an operation is. */
 #ifndef CAROUSEL_SERVER_BRIDGE_H
 #define CAROUSEL_SERVER_BRIDGE_H
 

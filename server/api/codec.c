@@ -140,7 +140,7 @@ static bool read_options(struct call *call)
                        call->problem) ||
         !read_priority(call) || !field_string(call->root, "user", 512, &user, call->problem))
         return false;
-    call->options.share = call->request->caller.share;
+    call->options.client = call->request->caller.client;
     call->options.weight = call->request->caller.weight;
     call->options.deadline_us = timeout_ms ? call->request->began_us + timeout_ms * 1000 : 0;
     call->options.observer = (struct job_observer){
@@ -154,7 +154,7 @@ static bool find_room(struct call *call)
     enum route_id route = call->request->route;
     int64_t retry_us = 0;
     if (route == ROUTE_TOKENIZE || route == ROUTE_DETOKENIZE) return true;
-    const struct queue_offer least = {.network = call->model->network, .share = call->options.share,
+    const struct queue_offer least = {.network = call->model->network, .client = call->options.client,
                                       .weight = call->options.weight, .priority = call->options.priority,
                                       .n = 1, .steps = 1};
     enum status status = scheduler_judge(call->request->server->scheduler, &least, &retry_us);

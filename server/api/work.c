@@ -1,4 +1,4 @@
-/* Jobs as errands. */
+/* Jobs as operations. */
 #include "server/api/work.h"
 
 #include <stdatomic.h>
@@ -96,11 +96,11 @@ static void work_answer(void *context, struct request *request, struct reply *re
 
 void work_defer(struct work *work, struct request *request)
 {
-    static const struct errand errand = {
+    static const struct operation operation = {
         .start = work_start, .cancel = work_cancel, .answer = work_answer, .cost_steps = work_cost_steps,
         .free = work_free};
     work->server = request->server;
     request->branch = work->branch;
-    request->errand = &errand;
+    request->operation = &operation;
     request->work = work;
 }

@@ -1,4 +1,4 @@
-/* work: one job on behalf of one request; the errand that most tasks are.
+/* work: one job on behalf of one request; the operation that most tasks are.
  *
  * A task's own struct begins with a struct work. work_defer gives it to the request; from then on
  * exchange.c drives it (server/request/request.h says how), and `release` is called at its end on any
@@ -36,7 +36,7 @@ void work_defer(struct work *work, struct request *request);
 /* A release for a struct that owns nothing but its work and its job. */
 void work_release(struct work *work);
 
-/* The errand's calls, for a task that streams and has an errand of its own. */
+/* The operation's calls, for a task that streams and has an operation of its own. */
 _Bool work_start(void *work, struct problem *problem);
 void work_cancel(void *work);
 uint64_t work_cost_steps(void *work, bool finished);

@@ -35,7 +35,7 @@ static bool to_journal;
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* guards the rest, and keeps lines in order */
 static atomic_uint_fast64_t lost;                      /* lines so far; read without mu */
-static uint64_t told;                                  /* how many of them the log has told of */
+static uint64_t reported;                              /* how many of them the log has reported */
 static int64_t patient_us;                             /* a reader is not waited for before this instant */
 static bool torn;                                      /* the last line was written in part */
 
@@ -107,9 +107,9 @@ static bool tell_lost(void)
     int bytes = snprintf(line, sizeof line,
                          "%s %-7s %llu lines of this log were lost, because its reader or its disk did not "
                          "take them",
-                         log_time(at), names[LOG_WARNING], (unsigned long long)(n - told));
+                         log_time(at), names[LOG_WARNING], (unsigned long long)(n - reported));
     if (!put(LOG_WARNING, line, (size_t)bytes)) return false;
-    told = n;
+    reported = n;
     return true;
 }
 
@@ -117,7 +117,7 @@ static void write_line(enum log_level level, const char *text, size_t bytes)
 {
     pthread_mutex_lock(&mu);
     bool room = has_room();
-    if (room && log_lost() != told) room = tell_lost() && has_room();
+    if (room && log_lost() != reported) room = tell_lost() && has_room();
     if (!room || !put(level, text, bytes)) atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
     pthread_mutex_unlock(&mu);
 }

@@ -69,7 +69,7 @@ static void print_stream(struct asking *asking)
     for (;;) {
         size_t n = 0;
         int64_t due_us = 0;
-        switch (request->errand->read(request->work, request, bytes, sizeof bytes, &n, &due_us)) {
+        switch (request->operation->read(request->work, request, bytes, sizeof bytes, &n, &due_us)) {
         case STREAM_DATA:
             fwrite(bytes, 1, n, stdout);
             fflush(stdout);
@@ -97,12 +97,12 @@ static int print_reply(struct asking *asking, struct reply *reply)
 }
 
 /* Run what a handler left to be done later, up to its answer. */
-static void run_errand(struct asking *asking, struct reply *reply)
+static void run_operation(struct asking *asking, struct reply *reply)
 {
     struct request *request = &asking->request;
-    if (!request->errand->start(request->work, &reply->problem)) return;
-    wait_news(asking, request->errand->read != NULL, 0);
-    request->errand->answer(request->work, request, reply);
+    if (!request->operation->start(request->work, &reply->problem)) return;
+    wait_news(asking, request->operation->read != NULL, 0);
+    request->operation->answer(request->work, request, reply);
 }
 
 int ask(struct server *server, const char *path, const char *body, size_t bytes)
@@ -120,9 +120,9 @@ int ask(struct server *server, const char *path, const char *body, size_t bytes)
     asking.request.tail = match.tail;
     if (route_check(&match, &(struct arrival){.method = method, .path = path}, &reply.problem))
         route_handler(match.route)(&asking.request, &reply);
-    if (asking.request.errand && reply.problem.fault == FAULT_NONE) run_errand(&asking, &reply);
+    if (asking.request.operation && reply.problem.fault == FAULT_NONE) run_operation(&asking, &reply);
     int code = print_reply(&asking, &reply);
-    if (asking.request.errand) asking.request.errand->free(asking.request.work);
+    if (asking.request.operation) asking.request.operation->free(asking.request.work);
     free(reply.body);
     return code;
 }

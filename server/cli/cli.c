@@ -131,25 +131,25 @@ static bool encode(struct cli *cli, const char *text, struct token_span *out)
 /* ---- generate ------------------------------------------------------------------------------- */
 
 /* What is new of the first choice, as it comes. */
-static void tell_text(struct generation *generation, size_t *told)
+static void tell_text(struct generation *generation, size_t *printed)
 {
     struct generation_choice choice;
     generation_read(generation, 0, &choice);
-    if (choice.n_text <= *told) return;
-    fwrite(choice.text + *told, 1, choice.n_text - *told, stdout);
+    if (choice.n_text <= *printed) return;
+    fwrite(choice.text + *printed, 1, choice.n_text - *printed, stdout);
     fflush(stdout);
-    *told = choice.n_text;
+    *printed = choice.n_text;
 }
 
 static int tell_generation(struct cli *cli, struct generation *generation)
 {
     enum status status = job_start(generation_job(generation), cli->server.scheduler);
-    size_t told = 0;
+    size_t printed = 0;
     if (status != STATUS_OK) return complain_status(status);
-    while (!wait_news(&cli->waiting)) tell_text(generation, &told);
+    while (!wait_news(&cli->waiting)) tell_text(generation, &printed);
     status = job_status(generation_job(generation));
     if (status != STATUS_OK) return complain_status(status);
-    tell_text(generation, &told);
+    tell_text(generation, &printed);
     putchar('\n');
     for (size_t i = 1; i < generation_n_choices(generation); i++) {
         struct generation_choice choice;
@@ -516,13 +516,13 @@ static void on_model(void *context, enum repository_event event, const char *nam
 static void tell_models(struct registry *registry, enum ability ability)
 {
     struct model **models;
-    size_t n, told = 0;
+    size_t n, named = 0;
     if (registry_list(registry, &models, &n) != STATUS_OK) n = 0, models = NULL;
     for (size_t i = 0; i < n; i++) {
-        if (task_can(models[i]->task, ability) && (!told || strcmp(models[i]->name, models[i - 1]->name)))
-            fprintf(stderr, "%s %s", told++ ? "," : "; name one of:", models[i]->name);
+        if (task_can(models[i]->task, ability) && (!named || strcmp(models[i]->name, models[i - 1]->name)))
+            fprintf(stderr, "%s %s", named++ ? "," : "; name one of:", models[i]->name);
     }
-    fprintf(stderr, told ? "\n" : "; name a folder that holds one by --models DIR\n");
+    fprintf(stderr, named ? "\n" : "; name a folder that holds one by --models DIR\n");
     for (size_t i = 0; i < n; i++) model_drop(models[i]);
     memory_free(models);
 }

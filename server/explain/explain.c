@@ -17,7 +17,7 @@
 
 enum { UNITS = 32, RETRY_S = 1 };
 
-/* The errand. */
+/* The operation. */
 struct explain {
     struct explainer_task task; /* first */
     struct server *server;
@@ -248,7 +248,7 @@ static bool read_asked(struct call *call, struct asked *asked)
     return true;
 }
 
-/* ---- the errand ------------------------------------------------------------------------------ */
+/* ---- the operation ------------------------------------------------------------------------------ */
 
 static bool gives_up(void *context)
 {
@@ -327,8 +327,8 @@ static void explain_free(void *work)
 
 static bool defer(struct call *call, const struct asked *asked)
 {
-    static const struct errand errand = {.start = start, .cancel = cancel, .answer = answer,
-                                         .cost_steps = cost_steps, .free = explain_free};
+    static const struct operation operation = {.start = start, .cancel = cancel, .answer = answer,
+                                               .cost_steps = cost_steps, .free = explain_free};
     struct error err = {0};
     struct explain *explain = calloc(1, sizeof *explain);
     if (!explain) return no_memory(call);
@@ -343,7 +343,7 @@ static bool defer(struct call *call, const struct asked *asked)
     explain->safetensors = asked->safetensors;
     explain->deadline_us = call->options.deadline_us;
     call_record(call, explain->explanation->T);
-    call->request->errand = &errand;
+    call->request->operation = &operation;
     call->request->work = explain;
     return true;
 }

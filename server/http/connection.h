@@ -23,7 +23,7 @@ const char *connection_header(const struct connection *connection, const char *n
  * overtakes the answer. It may become so until its body is complete. */
 bool connection_fault(const struct connection *connection, struct problem *problem);
 int connection_descriptor(const struct connection *connection);
-/* Its slot with the attendant (server/http/watch.h). */
+/* Its slot with the watcher (server/http/watcher.h). */
 int connection_slot(const struct connection *connection);
 
 /* Whether it speaks TLS: bytes may then not be put on the socket directly. Any thread. */
@@ -38,7 +38,7 @@ void connection_time_out(struct connection *connection, int64_t seconds);
 
 /* If libmicrohttpd cannot answer, because the body has not ended: send these bytes at once, as far as the
  * buffer takes them. Under TLS on the connection's own thread only, else on any. */
-void connection_blurt(struct connection *connection, const char *bytes, size_t n);
+void connection_send_raw(struct connection *connection, const char *bytes, size_t n);
 
 /* An answer's head. Names and values are borrowed for the call that sends it. */
 enum { HEAD_MAX_HEADERS = 24 };

@@ -20,7 +20,7 @@
 #include "server/http/peer.h"
 #include "server/http/socket.h"
 #include "server/http/tls.h"
-#include "server/http/watch.h"
+#include "server/http/watcher.h"
 #include "server/http/wire.h"
 
 /* The strictest reading that libmicrohttpd has; 1.0 has degrees of it. */
@@ -74,7 +74,7 @@ const char *connection_header(const struct connection *connection, const char *n
 bool connection_fault(const struct connection *connection, struct problem *problem)
 {
     if (!framing_fault(&connection->wire.framing, connection->n_requests, problem)) return false;
-    watch_linger(connection->http->service.watch, connection->descriptor);
+    watcher_linger(connection->http->service.watcher, connection->descriptor);
     return true;
 }
 
@@ -108,7 +108,7 @@ void connection_time_out(struct connection *connection, int64_t seconds)
     MHD_set_connection_option(connection->mhd, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)seconds);
 }
 
-void connection_blurt(struct connection *connection, const char *bytes, size_t n)
+void connection_send_raw(struct connection *connection, const char *bytes, size_t n)
 {
     if (connection->session) {
         tls_send(connection->session, bytes, n);
@@ -182,7 +182,7 @@ static void time_head(void *context)
     if (!is_in_head || connection->is_busy || connection->head_is_timed) return;
     connection->head_is_timed = true;
     if (connection->n_requests) /* the first head's time began with the connection */
-        watch_due(connection->http->service.watch, connection->slot, head_due_us(connection->http));
+        watcher_due(connection->http->service.watcher, connection->slot, head_due_us(connection->http));
 }
 
 /* NULL: there is no memory, or the peer has as many as it may. */
@@ -196,9 +196,9 @@ static struct connection *connection_open(struct http *http, struct MHD_Connecti
         .is_secure = connection->session != NULL, .received = time_head, .context = connection};
     framing_open(&connection->wire.framing, (size_t)http->service.server->config->limits_header_bytes);
     if (visit_begin(&http->visits, &connection->visit, peer_number(descriptor))) {
-        connection->slot = watch_open(http->service.watch, descriptor, head_due_us(http));
-        if (connection->slot != WATCH_NONE && wire_attach(descriptor, &connection->wire)) return connection;
-        if (connection->slot != WATCH_NONE) watch_close(http->service.watch, connection->slot);
+        connection->slot = watcher_open(http->service.watcher, descriptor, head_due_us(http));
+        if (connection->slot != WATCHER_NONE && wire_attach(descriptor, &connection->wire)) return connection;
+        if (connection->slot != WATCHER_NONE) watcher_close(http->service.watcher, connection->slot);
         visit_end(&http->visits, &connection->visit);
     }
     free(connection);
@@ -219,7 +219,7 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
     if (connection) {
         wire_detach(connection->descriptor);
         framing_close(&connection->wire.framing);
-        watch_close(http->service.watch, connection->slot);
+        watcher_close(http->service.watcher, connection->slot);
         visit_end(&http->visits, &connection->visit);
     }
     free(connection);
@@ -262,7 +262,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
     }
     size_t n = *upload_bytes;
     *upload_bytes = 0;
-    return (n ? exchange_take(exchange, upload, n) : exchange_go(exchange)) ? MHD_YES : MHD_NO;
+    return (n ? exchange_body(exchange, upload, n) : exchange_continue(exchange)) ? MHD_YES : MHD_NO;
 }
 
 /* In place, as libmicrohttpd does it, but that a text with %00 stays as it is: cut there, it would be another
@@ -411,7 +411,7 @@ bool http_is_public(const struct http *http)
 
 void http_cancel_all(struct http *http)
 {
-    watch_cancel_all(http->service.watch);
+    watcher_cancel_all(http->service.watcher);
 }
 
 void http_stop(struct http *http)

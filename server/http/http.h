@@ -22,7 +22,7 @@ const char *http_address(const struct http *http);
 MUST_CHECK enum status http_reload(struct http *http, struct error *err);
 /* Whether others than this machine's own processes can reach it. */
 _Bool http_is_public(const struct http *http);
-/* Ask every running errand to end soon. */
+/* Ask every running operation to end soon. */
 void http_cancel_all(struct http *http);
 /* Accept no more connections, close all, free. Takes NULL. */
 void http_stop(struct http *http);

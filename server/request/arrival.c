@@ -21,9 +21,9 @@ bool exchange_check_headers(struct exchange *exchange, const char *path)
                           exchange->match.route != ROUTE_NONE &&
                           cors_is_preflight(exchange->connection, exchange->method);
     if (exchange->preflight)
-        return exchange->page || problem_set(&exchange->early, FAULT_PERMISSION_DENIED, NULL,
-                                             "the origin %.100s is none of http.cors_origins",
-                                             connection_header(exchange->connection, "Origin"));
+        return exchange->allowed_origin || problem_set(&exchange->early, FAULT_PERMISSION_DENIED, NULL,
+                                                       "the origin %.100s is none of http.cors_origins",
+                                                       connection_header(exchange->connection, "Origin"));
     if (!route_check(&exchange->match, &arrival, &exchange->early)) return false;
     if (!keys_admit(exchange->service->server->keys, route_scopes(exchange->match.route),
                     connection_header(exchange->connection, "Authorization"), &exchange->client,
@@ -48,8 +48,8 @@ struct exchange *exchange_make(struct service *service, struct connection *conne
     snprintf(exchange->method, sizeof exchange->method, "%s", method);
     access_take_id(connection_header(connection, "X-Request-Id"), exchange->id);
     access_take_trace(connection_header(connection, "traceparent"), exchange->trace_id);
-    exchange->page = cors_allow(service->server->config->http_cors_origins,
-                                connection_header(connection, "Origin"));
+    exchange->allowed_origin = cors_allow(service->server->config->http_cors_origins,
+                                          connection_header(connection, "Origin"));
     route_find(method, path, &exchange->match);
     exchange->request = (struct request){.server = service->server, .route = exchange->match.route,
                                          .id = exchange->id, .tail = exchange->match.tail,
@@ -60,7 +60,7 @@ struct exchange *exchange_make(struct service *service, struct connection *conne
                                          .content_type = connection_header(connection, "Content-Type"),
                                          .json_length = connection_header(
                                              connection, "Inference-Header-Content-Length"),
-                                         .caller = {.share = peer_number(connection_descriptor(connection)),
+                                         .caller = {.client = peer_number(connection_descriptor(connection)),
                                                     .weight = 1}};
     const char *session = connection_header(connection, "X-Session-Id");
     exchange->request.session_is_bad = session && !access_session_is_valid(session);

@@ -20,7 +20,7 @@ void body_total_close(struct body_total *total)
 
 static struct holding **row_of(struct body_total *total, const struct holding *holding)
 {
-    return &total->_rows[holding->share % BODY_ROWS];
+    return &total->_rows[holding->client % BODY_ROWS];
 }
 
 /* mu held. What the client holds besides `holding`. */
@@ -28,7 +28,7 @@ static int64_t held_besides(struct body_total *total, const struct holding *hold
 {
     int64_t bytes = 0;
     for (const struct holding *other = *row_of(total, holding); other; other = other->next)
-        if (other != holding && other->share == holding->share) bytes += (int64_t)other->bytes;
+        if (other != holding && other->client == holding->client) bytes += (int64_t)other->bytes;
     return bytes;
 }
 
@@ -112,14 +112,14 @@ void body_move(struct body *to, struct body *from, struct body_total *total)
     *to = *from;
     if (*at) *at = &to->room;
     pthread_mutex_unlock(&total->_mu);
-    *from = (struct body){.room.share = to->room.share};
+    *from = (struct body){.room.client = to->room.client};
 }
 
 void body_release(struct body *body, struct body_total *total)
 {
     free(body->bytes);
     body_total_give(total, &body->room);
-    *body = (struct body){.room.share = body->room.share};
+    *body = (struct body){.room.client = body->room.client};
 }
 
 uint64_t body_most(int64_t limit, bool wanted)

@@ -17,9 +17,9 @@
 
 #include "server/base/errors.h"
 
-/* What one request holds of a total. Zeroed by its owner, except `share`; not to be moved while bytes > 0. */
+/* What one request holds of a total. Its owner zeroes it except `client`; not to be moved while bytes > 0. */
 struct holding {
-    uint32_t share; /* the client: its key's number, or its address's (server/http/peer.h) */
+    uint32_t client; /* the client: its key's number, or its address's (server/http/peer.h) */
     size_t bytes;
     struct holding *next;
 };
@@ -31,7 +31,7 @@ struct body_total {
     int64_t limit;
     const char *setting;   /* the limit's name */
     pthread_mutex_t _mu;   /* guards the rest, and writes of `bytes` */
-    struct holding *_rows[BODY_ROWS]; /* those of bytes > 0, by their share */
+    struct holding *_rows[BODY_ROWS]; /* those of bytes > 0, by their client */
 };
 
 void body_total_open(struct body_total *total, int64_t limit, const char *setting);
@@ -46,7 +46,7 @@ void body_total_give(struct body_total *total, struct holding *holding);
 struct body {
     char *bytes; /* [n], owned */
     size_t n;
-    struct holding room; /* set room.share before the first call */
+    struct holding room; /* set room.client before the first call */
 };
 
 /* Take memory for a body of `bytes`; and add `n` to it, for which it may grow. false if there is no memory or

@@ -1,22 +1,22 @@
 /* The life of one request.
  *
- *   begin --body arrives--> BODY --complete--> handler --reply--> REPLIED
- *                            |                    `--errand--> WAITING --answer--> REPLIED or STREAMING
+ *   begin --body arrives--> BODY --complete--> HANDLING --reply--> sent
+ *                            |                     `--operation--> WAITING --answer--> HANDLING or STREAMING
  *                            `--too slow, too long--> EXPIRED
  *
  * What was learnt of libmicrohttpd 0.9.75 and shapes this file:
  * - An answer can be queued on the first call (headers) or when the body is complete, not between. A body
  *   that is too long or too slow is refused by writing to the wire ourselves and closing.
  * - An answer on the first call closes the connection with the body unread; the kernel then resets it, and
- *   the client may never see the answer. So the descriptor lingers (watch_linger).
- * - It may not notice that a client leaves in the middle of a body. The attendant does (on_hangup).
+ *   the client may never see the answer. So the descriptor lingers (watcher_linger).
+ * - It may not notice that a client leaves in the middle of a body. The watcher does (on_hangup).
  * - Resuming a connection that is not suspended is undefined. `parked` says whether it is, under mu, and a
  *   wake that comes too early is remembered in wake_pending.
  * - After the resume the HTTP thread may end the request at once: exchange_free takes mu once more, until the
  *   waker has let go of it.
  *
- * mu is held while an errand is cancelled, which takes the scheduler's lock inside: the one place where two
- * are held, always in this order (finish() is called without the scheduler's). */
+ * mu is held while an operation is cancelled, which takes the scheduler's lock inside: the one place where
+ * two are held, always in this order (finish() is called without the scheduler's). */
 #include "server/request/exchange_parts.h"
 
 #include <assert.h>
@@ -37,7 +37,7 @@
 #include "server/request/router.h"
 #include "server/request/sse.h"
 #include "server/http/socket.h"
-#include "server/http/watch.h"
+#include "server/http/watcher.h"
 
 enum { GRACE_US = 1000000 };
 
@@ -76,7 +76,7 @@ static bool park(struct exchange *exchange)
 static void progressed(void *request)
 {
     struct exchange *exchange = exchange_of(request);
-    if (!atomic_exchange(&exchange->request.eager, false)) return;
+    if (!atomic_exchange(&exchange->request.wakes_on_progress, false)) return;
     pthread_mutex_lock(&exchange->mu);
     if (!exchange->detached) wake_locked(exchange);
     pthread_mutex_unlock(&exchange->mu);
@@ -85,13 +85,13 @@ static void progressed(void *request)
 static void finished(void *request)
 {
     struct exchange *exchange = exchange_of(request);
-    struct watch *watch = exchange->service->watch;
+    struct watcher *watcher = exchange->service->watcher;
     pthread_mutex_lock(&exchange->mu);
     exchange->finished = true;
-    bool buried = exchange->detached;
-    if (!buried) wake_locked(exchange);
+    bool detached = exchange->detached;
+    if (!detached) wake_locked(exchange);
     pthread_mutex_unlock(&exchange->mu);
-    if (buried) watch_bury(watch, &exchange->grave);
+    if (detached) watcher_free_later(watcher, &exchange->free_later);
 }
 
 static bool is_finished(struct request *request)
@@ -109,18 +109,18 @@ static const struct carrier carrier = {progressed, finished, is_finished};
 static void cancel_locked(struct exchange *exchange)
 {
     exchange->cancelled = true;
-    if (exchange->started && !exchange->finished) exchange->request.errand->cancel(exchange->request.work);
+    if (exchange->started && !exchange->finished) exchange->request.operation->cancel(exchange->request.work);
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-/* What was charged and has not been computed is given back, once the errand has finished: if possible before
- * the client has his answer, so that he finds it given back. */
+/* Give back what was charged and has not been computed, once the operation has finished: if possible before
+ * the client has its answer, so that it finds its quota restored. */
 static void settle_steps(struct exchange *exchange)
 {
     struct request *request = &exchange->request;
     if (!exchange->charged_steps || (exchange->started && !request_is_finished(request))) return;
-    uint64_t used = exchange->started ? request->errand->cost_steps(request->work, true) : 0;
+    uint64_t used = exchange->started ? request->operation->cost_steps(request->work, true) : 0;
     if (used < exchange->charged_steps) client_refund(exchange->client, exchange->charged_steps - used);
     exchange->charged_steps = 0;
 }
@@ -131,16 +131,16 @@ static void exchange_free(struct exchange *exchange)
     pthread_mutex_unlock(&exchange->mu);
     settle_steps(exchange);
     client_drop(exchange->client);
-    if (exchange->request.errand) exchange->request.errand->free(exchange->request.work);
+    if (exchange->request.operation) exchange->request.operation->free(exchange->request.work);
     body_release(&exchange->body, &exchange->service->server->bodies);
     pthread_mutex_destroy(&exchange->mu);
     exchange->magic = 0;
     free(exchange);
 }
 
-static void free_buried(struct grave *grave)
+static void free_detached(struct free_later *item)
 {
-    exchange_free((void *)((char *)grave - offsetof(struct exchange, grave)));
+    exchange_free((void *)((char *)item - offsetof(struct exchange, free_later)));
 }
 
 /* Count the answer, once: when it is queued, or when the request ends without one or after a stream. */
@@ -165,7 +165,7 @@ struct texts { /* values that are made for one answer */
     char timing[160], retry_after[RETRY_AFTER_BYTES], tag[24], length[24];
 };
 
-/* The head of every answer; the attendant writes one too (expire). */
+/* The head of every answer; the watcher writes one too (expire). */
 static void write_head(const struct exchange *exchange, const struct reply *reply, bool closes,
                        struct texts *texts, struct head *head)
 {
@@ -188,7 +188,7 @@ static void write_head(const struct exchange *exchange, const struct reply *repl
     }
     refusal_write_head(head, exchange->match.allow, reply->problem.retry_after_s, texts->retry_after);
     if (*exchange->service->server->config->http_cors_origins)
-        cors_write(head, exchange->page, exchange->preflight ? exchange->match.allow : NULL);
+        cors_write(head, exchange->allowed_origin, exchange->preflight ? exchange->match.allow : NULL);
     gzip_write_head(reply, exchange->connection, head);
     if (reply->tag) head_add(head, "ETag", reply->tag);
     for (size_t i = 0; reply->headers && reply->headers[i]; i += 2)
@@ -207,13 +207,13 @@ static ssize_t read_stream(void *context, char *out, size_t room)
     for (;;) {
         size_t n = 0;
         int64_t due_us = 0;
-        switch (request->errand->read(request->work, request, out, room, &n, &due_us)) {
+        switch (request->operation->read(request->work, request, out, room, &n, &due_us)) {
         case STREAM_DATA:
             exchange->bytes_out += n;
             return (ssize_t)n;
         case STREAM_END: settle_steps(exchange); return -1;
         case STREAM_WAIT:
-            watch_due(exchange->service->watch, connection_slot(exchange->connection), due_us);
+            watcher_due(exchange->service->watcher, connection_slot(exchange->connection), due_us);
             if (park(exchange)) return 0; /* else look again */
         }
     }
@@ -252,12 +252,12 @@ static bool respond(struct exchange *exchange, struct reply *reply)
     settle_steps(exchange);
     write_head(exchange, reply, false, &texts, &head);
     pthread_mutex_lock(&exchange->mu);
-    exchange->phase = reply->stream ? PHASE_STREAMING : PHASE_REPLIED;
+    exchange->phase = reply->stream ? PHASE_STREAMING : PHASE_HANDLING;
     pthread_mutex_unlock(&exchange->mu);
     connection_time_out(connection, server->config->timeouts_write_s);
     if (reply->stream) return connection_stream(connection, &head, read_stream, exchange);
     exchange->bytes_out = reply->body ? reply->body_bytes : 0;
-    watch_due(exchange->service->watch, connection_slot(connection), 0);
+    watcher_due(exchange->service->watcher, connection_slot(connection), 0);
     count(exchange);
     return connection_answer(connection, &head, reply->body, exchange->bytes_out);
 }
@@ -280,7 +280,7 @@ static void refuse(struct exchange *exchange, const struct problem *problem)
     write_head(exchange, &reply, true, &texts, &head);
     char *answer = reply.body ? request_refusal(&head, reply.body, reply.body_bytes, &n) : NULL;
     if (answer) {
-        connection_blurt(exchange->connection, answer, n);
+        connection_send_raw(exchange->connection, answer, n);
         exchange->bytes_out = reply.body_bytes;
     }
     free(answer);
@@ -296,7 +296,7 @@ static void refuse_late(struct exchange *exchange)
     refuse(exchange, &problem);
 }
 
-/* ---- the attendant's calls ------------------------------------------------------------------ */
+/* ---- the watcher's calls ------------------------------------------------------------------ */
 
 /* The body is late, or will not come any more. Under TLS only the connection's own thread may write: it tells
  * the client when its next byte comes; one that sends none until `again_us` is not told. */
@@ -321,7 +321,7 @@ static void on_due(void *owner)
     if (exchange->phase == PHASE_BODY || exchange->phase == PHASE_EXPIRED) expire(exchange, &again_us);
     else wake_locked(exchange);
     pthread_mutex_unlock(&exchange->mu);
-    if (again_us) watch_due(exchange->service->watch, connection_slot(exchange->connection), again_us);
+    if (again_us) watcher_due(exchange->service->watcher, connection_slot(exchange->connection), again_us);
 }
 
 static void on_hangup(void *owner)
@@ -334,7 +334,7 @@ static void on_hangup(void *owner)
     pthread_mutex_unlock(&exchange->mu);
     /* what lies in the socket may be the rest of it */
     if (in_body)
-        watch_due(exchange->service->watch, connection_slot(exchange->connection), clock_us() + GRACE_US);
+        watcher_due(exchange->service->watcher, connection_slot(exchange->connection), clock_us() + GRACE_US);
 }
 
 /* ---- a request arrives ---------------------------------------------------------------------- */
@@ -346,26 +346,26 @@ struct exchange *exchange_begin(struct service *service, struct connection *conn
     const struct config *config = service->server->config;
     if (!exchange) return NULL;
     exchange->request.carrier = &carrier;
-    exchange->grave.free = free_buried;
+    exchange->free_later.free = free_detached;
     connection_time_out(connection, 0);
     bool fine = exchange_check_headers(exchange, path);
-    exchange->body.room.share = exchange->held.share = exchange->request.caller.share;
+    exchange->body.room.client = exchange->held.client = exchange->request.caller.client;
     const char *length = connection_header(connection, "Content-Length");
     unsigned long long announced = length ? strtoull(length, NULL, 10) : 0;
     bool too_large = announced > exchange_most_bytes(exchange);
     if (fine && too_large) fine = body_too_large(exchange_most_bytes(exchange), &exchange->early);
     if (fine && exchange->working)
         fine = body_reserve(&exchange->body, &service->server->bodies, (size_t)announced, &exchange->early);
-    watch_assign(service->watch, connection_slot(connection), exchange,
-                 exchange->request.began_us + config->timeouts_body_s * 1000000);
+    watcher_assign(service->watcher, connection_slot(connection), exchange,
+                   exchange->request.began_us + config->timeouts_body_s * 1000000);
     bool at_once = announced > exchange_most_bytes(exchange) || exchange_is_unread(exchange) ||
                    connection_header(connection, "Expect");
-    if (!fine && at_once) watch_linger(service->watch, connection_descriptor(connection));
+    if (!fine && at_once) watcher_linger(service->watcher, connection_descriptor(connection));
     *good = fine || !at_once || respond_early(exchange);
     return exchange;
 }
 
-bool exchange_take(struct exchange *exchange, const char *bytes, size_t n)
+bool exchange_body(struct exchange *exchange, const char *bytes, size_t n)
 {
     struct service *service = exchange->service;
     assert(exchange->magic == EXCHANGE_MAGIC);
@@ -379,7 +379,7 @@ bool exchange_take(struct exchange *exchange, const char *bytes, size_t n)
     if (over && !expired) { /* only without Content-Length */
         if (exchange->early.fault == FAULT_NONE)
             body_too_large(exchange_most_bytes(exchange), &exchange->early);
-        watch_linger(service->watch, connection_descriptor(exchange->connection));
+        watcher_linger(service->watcher, connection_descriptor(exchange->connection));
         refuse(exchange, &exchange->early);
     }
     if (expired || over) return false;
@@ -402,11 +402,11 @@ static bool defer(struct exchange *exchange)
     exchange->parked = true;
     connection_suspend(exchange->connection);
     pthread_mutex_unlock(&exchange->mu);
-    bool streams = request->errand->read != NULL;
-    watch_due(service->watch, connection_slot(exchange->connection),
-              streams ? clock_us() + service->server->config->stream_ping_s * 1000000 : 0);
-    if (streams) atomic_store(&request->eager, true);
-    bool started = request->errand->start(request->work, &exchange->early);
+    bool streams = request->operation->read != NULL;
+    watcher_due(service->watcher, connection_slot(exchange->connection),
+                streams ? clock_us() + service->server->config->stream_ping_s * 1000000 : 0);
+    if (streams) atomic_store(&request->wakes_on_progress, true);
+    bool started = request->operation->start(request->work, &exchange->early);
     pthread_mutex_lock(&exchange->mu);
     if (!started) {
         exchange->finished = true;
@@ -423,23 +423,23 @@ static bool charge_steps(struct exchange *exchange, struct problem *problem)
 {
     struct request *request = &exchange->request;
     if (!exchange->client) return true;
-    uint64_t steps = request->errand->cost_steps(request->work, false);
+    uint64_t steps = request->operation->cost_steps(request->work, false);
     if (!client_charge(exchange->client, steps, problem)) return false;
     exchange->charged_steps = steps;
     return true;
 }
 
-/* An errand may have answers of others before it, which went well. */
+/* An operation may have answers of others before it, which went well. */
 static void let_refuse(struct request *request, struct reply *reply)
 {
-    if (request->errand && request->errand->refuse && reply->problem.fault != FAULT_NONE)
-        request->errand->refuse(request->work, request, reply);
+    if (request->operation && request->operation->refuse && reply->problem.fault != FAULT_NONE)
+        request->operation->refuse(request->work, request, reply);
 }
 
-/* What a handler left: a reply, or an errand that begins. */
+/* What a handler left: a reply, or an operation that begins. */
 static bool carry_on(struct exchange *exchange, struct reply *reply)
 {
-    if (exchange->request.errand && reply->problem.fault == FAULT_NONE &&
+    if (exchange->request.operation && reply->problem.fault == FAULT_NONE &&
         charge_steps(exchange, &reply->problem))
         return defer(exchange);
     let_refuse(&exchange->request, reply);
@@ -453,7 +453,7 @@ static bool dispatch(struct exchange *exchange)
     struct reply reply = {0};
     pthread_mutex_lock(&exchange->mu);
     bool expired = exchange->phase == PHASE_EXPIRED;
-    if (!expired) exchange->phase = PHASE_REPLIED;
+    if (!expired) exchange->phase = PHASE_HANDLING;
     pthread_mutex_unlock(&exchange->mu);
     if (expired) return false;
     if (!exchange->in_doubt) /* its chunks may be */
@@ -471,7 +471,7 @@ static bool dispatch(struct exchange *exchange)
     return carry_on(exchange, &reply);
 }
 
-/* Woken: the errand has ended, or a stream has its first news. */
+/* Woken: the operation has ended, or a stream has its first news. */
 static bool resume(struct exchange *exchange)
 {
     struct request *request = &exchange->request;
@@ -480,22 +480,22 @@ static bool resume(struct exchange *exchange)
     if (exchange->early.fault != FAULT_NONE) {
         reply.problem = exchange->early;
         let_refuse(request, &reply);
-    } else if (!request->errand->read && !request_is_finished(request)) {
+    } else if (!request->operation->read && !request_is_finished(request)) {
         if (park(exchange)) return true;
         return resume(exchange);
     } else {
-        if (!request->errand->read) settle_steps(exchange); /* it may leave another errand */
-        request->errand->answer(request->work, request, &reply);
+        if (!request->operation->read) settle_steps(exchange); /* it may leave another operation */
+        request->operation->answer(request->work, request, &reply);
     }
     if (request->work == before) return respond(exchange, &reply);
-    pthread_mutex_lock(&exchange->mu); /* that errand has ended; what it left begins */
+    pthread_mutex_lock(&exchange->mu); /* that operation has ended; what it left begins */
     exchange->started = exchange->finished = false;
-    exchange->phase = PHASE_REPLIED;
+    exchange->phase = PHASE_HANDLING;
     pthread_mutex_unlock(&exchange->mu);
     return carry_on(exchange, &reply);
 }
 
-bool exchange_go(struct exchange *exchange)
+bool exchange_continue(struct exchange *exchange)
 {
     assert(exchange->magic == EXCHANGE_MAGIC);
     pthread_mutex_lock(&exchange->mu);
@@ -509,10 +509,10 @@ void exchange_end(struct exchange *exchange, bool well)
     struct service *service = exchange->service;
     const struct config *config = service->server->config;
     assert(exchange->magic == EXCHANGE_MAGIC);
-    watch_release(service->watch, connection_slot(exchange->connection),
-                  clock_us() + config->timeouts_idle_s * 1000000);
+    watcher_release(service->watcher, connection_slot(exchange->connection),
+                    clock_us() + config->timeouts_idle_s * 1000000);
     if (exchange->request.closes) shutdown(connection_descriptor(exchange->connection), SHUT_RDWR);
-    if (well) connection_time_out(exchange->connection, 0); /* the attendant minds that */
+    if (well) connection_time_out(exchange->connection, 0); /* the watcher minds that */
     if (!exchange->status)
         exchange->status = fault_http_status(exchange->phase == PHASE_EXPIRED && !exchange->cancelled
                                                  ? FAULT_REQUEST_TIMEOUT
@@ -538,16 +538,16 @@ void exchange_end(struct exchange *exchange, bool well)
 
 enum status service_open(struct service *service, struct server *server, struct error *err)
 {
-    static const struct watch_calls calls = {.due = on_due, .hangup = on_hangup};
+    static const struct watcher_calls calls = {.due = on_due, .hangup = on_hangup};
     const struct config *config = server->config;
     *service = (struct service){.server = server};
     /* libmicrohttpd divides limits.connections between its threads, and rounds up */
-    return watch_start((size_t)(config->limits_connections + config->server_http_threads), &calls,
-                       &service->watch, err);
+    return watcher_start((size_t)(config->limits_connections + config->server_http_threads), &calls,
+                         &service->watcher, err);
 }
 
 void service_close(struct service *service)
 {
-    watch_stop(service->watch);
-    service->watch = NULL;
+    watcher_stop(service->watcher);
+    service->watcher = NULL;
 }

@@ -1,12 +1,12 @@
 /* exchange: one request and its answer, from complete headers to the last byte sent.
  *
  * server/http/http.c brings what arrives and ends it; in between the exchange finds the route, checks what
- * the headers tell, collects the body, calls the handler, and waits for its errand
+ * the headers tell, collects the body, calls the handler, and waits for its operation
  * (server/request/request.h). Its calls come on the connection's HTTP thread, in this order:
  *
- *   exchange_begin -> exchange_take* -> exchange_go+ -> exchange_end
+ *   exchange_begin -> exchange_body* -> exchange_continue+ -> exchange_end
  *
- * The attendant's calls and the errand's (request_progressed, request_finished) come in between on other
+ * The watcher's calls and the operation's (request_progressed, request_finished) come in between on other
  * threads. */
 #ifndef CAROUSEL_SERVER_EXCHANGE_H
 #define CAROUSEL_SERVER_EXCHANGE_H
@@ -15,16 +15,16 @@
 #include "server/http/connection.h"
 #include "server/request/server.h"
 
-struct watch;
+struct watcher;
 struct exchange;
 
 /* What all exchanges share. */
 struct service {
     struct server *server;
-    struct watch *watch;    /* the attendant; owned */
+    struct watcher *watcher;    /* the watcher; owned */
 };
 
-/* Starts the attendant. `server` must outlive *service, which is the caller's storage. */
+/* Starts the watcher. `server` must outlive *service, which is the caller's storage. */
 MUST_CHECK enum status service_open(struct service *service, struct server *server, struct error *err);
 /* Once no connection is open. Takes one that is zeroed. */
 void service_close(struct service *service);
@@ -34,9 +34,9 @@ void service_close(struct service *service);
 struct exchange *exchange_begin(struct service *service, struct connection *connection, const char *method,
                                 const char *path, bool *good);
 /* A part of the body, and its end or a resumed connection. false: the connection must be closed. */
-bool exchange_take(struct exchange *exchange, const char *bytes, size_t n);
-bool exchange_go(struct exchange *exchange);
-/* The request is over; `well` if its answer has been sent. Takes the exchange: an errand that still runs
+bool exchange_body(struct exchange *exchange, const char *bytes, size_t n);
+bool exchange_continue(struct exchange *exchange);
+/* The request is over; `well` if its answer has been sent. Takes the exchange: an operation that still runs
  * is cancelled, and the exchange freed when it has ended. */
 void exchange_end(struct exchange *exchange, bool well);
 

@@ -5,7 +5,7 @@
 
 #include <pthread.h>
 
-#include "server/http/watch.h"
+#include "server/http/watcher.h"
 #include "server/request/access.h"
 #include "server/request/exchange.h"
 #include "server/request/keys.h"
@@ -14,19 +14,19 @@
 
 enum { EXCHANGE_MAGIC = 0x0ca20531 };
 
-enum phase { PHASE_BODY, PHASE_WAITING, PHASE_STREAMING, PHASE_REPLIED, PHASE_EXPIRED };
+enum phase { PHASE_BODY, PHASE_WAITING, PHASE_STREAMING, PHASE_HANDLING, PHASE_EXPIRED };
 
 struct exchange {
     uint32_t magic;
     struct request request;
-    struct grave grave;
+    struct free_later free_later;
     struct service *service;
     struct connection *connection;
     char id[REQUEST_ID_BYTES], trace_id[TRACE_ID_BYTES], method[16];
     struct match match;
     struct problem early; /* found before any work was done; told when the body has been read away */
     struct body body;
-    const char *page;     /* the origin whose pages may read the answer, or "*"; NULL: none, or it may not */
+    const char *allowed_origin; /* whose pages may read the answer, or "*"; NULL: none, or it may not */
     bool preflight;       /* a browser asks whether a page may ask */
     bool in_doubt;        /* it is refused, and the connection closed */
     struct client *client; /* whose key it came with, acquired; NULL: no key is needed */

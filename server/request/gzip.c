@@ -54,7 +54,7 @@ bool gzip_unpack(const struct body *packed, struct body *out, struct body_total 
 bool gzip_unpack_body(struct body *body, struct server *server, const struct connection *connection,
                       struct problem *problem)
 {
-    struct body plain = {.room.share = body->room.share};
+    struct body plain = {.room.client = body->room.client};
     if (!body->n || !gzip_is_used(connection_header(connection, "Content-Encoding"))) return true;
     bool good = gzip_unpack(body, &plain, &server->bodies, server->config, problem);
     body_release(body, &server->bodies);

@@ -21,7 +21,7 @@ struct client {
     struct keys *keys;
     char name[KEY_NAME_BYTES];
     struct key key; /* the line in force */
-    uint32_t share;
+    uint32_t number;
     size_t n_held;  /* requests */
     bool listed;    /* its line is in the file */
     struct quota requests, steps;
@@ -340,11 +340,11 @@ static void number(struct change *change, size_t kept)
 {
     size_t next = 1;
     for (size_t i = 0; i < kept; i++)
-        if (change->clients[i]->share < change->numbers) change->taken[change->clients[i]->share] = true;
+        if (change->clients[i]->number < change->numbers) change->taken[change->clients[i]->number] = true;
     for (size_t i = 0; i < kept; i++) {
-        if (change->clients[i]->share) continue;
+        if (change->clients[i]->number) continue;
         while (change->taken[next]) next++;
-        change->clients[i]->share = (uint32_t)next++;
+        change->clients[i]->number = (uint32_t)next++;
     }
 }
 
@@ -497,7 +497,7 @@ const char *client_name(const struct client *client)
 struct caller client_caller(const struct client *client)
 {
     pthread_mutex_lock(&client->keys->mu);
-    struct caller caller = {.share = client->share,
+    struct caller caller = {.client = client->number,
                             .weight = client->key.weight,
                             .has_max_priority = client->key.has_max_priority,
                             .max_priority = client->key.max_priority};

@@ -1,18 +1,18 @@
 /* request: one HTTP request as handlers see it. Nothing here is libmicrohttpd's.
  *
  * A handler reads top-down: parse, check, then either fill the reply or defer. To defer it leaves an
- * errand: work of its own with the calls below. An errand's answer may leave another errand in its place,
- * which then begins. server/request/exchange.c then suspends the connection and
- * starts the errand (in this order: a suspended connection may be resumed at once, one that is not may not),
- * and asks it for the answer when request_finished has been called. An errand that streams is asked at its
- * first progress, and read from then on:
+ * operation: work of its own with the calls below. An operation's answer may leave another operation in its
+ * place, which then begins. server/request/exchange.c then suspends the connection and starts the operation
+ * (in this order: a suspended connection may be resumed at once, one that is not may not), and asks it for
+ * the answer when request_finished has been called. An operation that streams is asked at its first progress,
+ * and read from then on:
  *
  *   handler -> PARKED, start() -ok-> running -request_progressed, request_finished-> answer()
  *                              -failed-> answer is the failure          (streams) -> read() ...
  *
- * All of an errand's calls come on the connection's HTTP thread, one at a time, except: cancel comes on any
- * thread, between start and request_finished only; free comes last, on any thread, once request_finished has
- * been called or if the errand was never started. */
+ * All of an operation's calls come on the connection's HTTP thread, one at a time, except: cancel comes on
+ * any thread, between start and request_finished only; free comes last, on any thread, once request_finished
+ * has been called or if the operation was never started. */
 #ifndef CAROUSEL_SERVER_REQUEST_H
 #define CAROUSEL_SERVER_REQUEST_H
 
@@ -48,13 +48,13 @@ enum scopes {
 
 /* The client of a request, as far as sharing goes. */
 struct caller {
-    uint32_t share;  /* the client's number: of its API key, or else of its address (server/http/peer.h) */
-    uint32_t weight; /* of its share, 1 if nothing else was said */
+    uint32_t client; /* its number: of its API key, or else of its address (server/http/peer.h) */
+    uint32_t weight; /* of the client, 1 if nothing else was said */
     bool has_max_priority; /* its key names the highest `priority`; else limits.max_priority holds */
     int max_priority;
 };
 
-/* What the access log and the metrics tell of a request. Filled by the handler and the errand. */
+/* What the access log and the metrics tell of a request. Filled by the handler and the operation. */
 struct record {
     char model[MODEL_NAME_BYTES + MODEL_VERSION_BYTES + 2]; /* "name:version", or empty */
     const char *task;                                       /* NULL: `model` may be a client's word */
@@ -68,11 +68,11 @@ struct record {
 /* What read() of a stream says. */
 enum stream_step {
     STREAM_DATA, /* *n bytes are written, at least one */
-    STREAM_WAIT, /* nothing now: ask again at *due_us, or at progress if request->eager is set */
+    STREAM_WAIT, /* nothing now: ask again at *due_us, or at progress if request->wakes_on_progress is set */
     STREAM_END
 };
 
-struct errand {
+struct operation {
     bool (*start)(void *work, struct problem *problem); /* false: *problem says why not */
     void (*cancel)(void *work);
     void (*answer)(void *work, struct request *request, struct reply *reply);
@@ -116,10 +116,10 @@ struct request {
     struct branch *waited; /* of a request that is handled once more, after it waited for its session */
     void (*again)(struct request *request, struct reply *reply); /* the handler for that; NULL: the route's */
     struct record record;
-    const struct errand *errand; /* set by a handler that defers, which gives `work` away */
+    const struct operation *operation; /* set by a handler that defers, which gives `work` away */
     void *work;
     bool closes;           /* set by a stream that failed: the connection is closed after it */
-    _Atomic bool eager;    /* an errand that streams wants to hear of progress */
+    _Atomic bool wakes_on_progress;    /* an operation that streams wants to hear of progress */
 };
 
 /* Whether an answer is in gzip, which clients ask for. */
@@ -129,7 +129,7 @@ enum packing {
     PACKING_GZIP
 };
 
-/* Zeroed by the caller; filled by a handler or an errand. A problem wins over a body. */
+/* Zeroed by the caller; filled by a handler or an operation. A problem wins over a body. */
 struct reply {
     unsigned status;          /* 0: 200 */
     const char *content_type; /* NULL: application/json */
@@ -138,13 +138,14 @@ struct reply {
     const char *tag;          /* ETag, with its quotes; NULL: none */
     const char *const *headers; /* further ones: name, value, name ... NULL; or NULL. Not with a problem */
     size_t json_bytes;        /* of a body that is JSON and then bytes; 0: it is one thing */
-    bool stream;              /* text/event-stream, by the errand's read */
+    bool stream;              /* text/event-stream, by the operation's read */
     enum packing packing;     /* the exchange's */
     struct problem problem;
 };
 
-/* An errand's work has news (wakes the connection if request->eager is set), or has ended (the errand's
- * last call; the request may be gone when it returns). Any thread; the parameter is a struct request. */
+/* An operation's work has news (wakes the connection if request->wakes_on_progress is set), or has ended
+ * (the operation's last call; the request may be gone when it returns). Any thread; the parameter is a struct
+ * request. */
 void request_progressed(void *request);
 void request_finished(void *request);
 /* true once request_finished has been called. */

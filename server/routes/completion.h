@@ -1,4 +1,4 @@
-/* completion: one /v1/completions request while it is computed and told.
+/* completion: one /v1/completions request while it is computed and sent.
  *
  * server/routes/completions.c reads the request into it and prints the answer in one piece;
  * server/routes/completion_stream.c tells it as events while it runs. Owned by the request as its work; used
@@ -11,8 +11,8 @@
 #include "server/request/sse.h"
 #include "server/api/work.h"
 
-/* How far a choice has been told. */
-struct told {
+/* How far a choice has been sent. */
+struct sent {
     size_t text;       /* bytes */
     size_t characters; /* code points of these bytes, for text_offset */
     size_t tokens;
@@ -28,16 +28,16 @@ struct completion {
     int logprobs;           /* -1: none */
     bool echo, include_usage;
     size_t n_cached;        /* tokens of the prompt that were not read again */
-    struct told *told;      /* [n_choices], memory_free */
+    struct sent *sent;      /* [n_choices], memory_free */
     /* streams only */
     struct sse sse;
     int64_t last_us;        /* when something was last sent */
     bool over;              /* the last event is in the buffer */
 };
 
-/* One choice as an object: what lies between *told and `choice`, which is then told. */
+/* One choice as an object: what lies between *sent and `choice`, which is then sent. */
 void completion_put_choice(struct writer *out, const struct completion *completion, size_t index,
-                           const struct generation_choice *choice, struct told *told);
+                           const struct generation_choice *choice, struct sent *sent);
 /* The fields before "choices" of an answer or event. */
 void completion_put_head(struct writer *out, const struct completion *completion);
 /* "usage":{...}. */
@@ -54,7 +54,7 @@ void completion_keep_prefixes(const struct completion *completion, const struct 
 /* Steps, times and the reason, into the record and the metrics, once finished well. */
 void completion_record(struct completion *completion, struct request *request);
 
-/* The errand of a streamed completion. */
-extern const struct errand completion_stream;
+/* The operation of a streamed completion. */
+extern const struct operation completion_stream;
 
 #endif

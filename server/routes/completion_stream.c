@@ -1,4 +1,4 @@
-/* A completion told as server-sent events while it runs.
+/* A completion sent as server-sent events while it runs.
  *
  * Each time libmicrohttpd has room, read() gathers what every choice has new, one event a choice. After a
  * send it waits chunk_ms before the next, so that a fast model does not spend its time in system calls; the
@@ -23,7 +23,7 @@ static void put_event(struct completion *completion, size_t index, const struct 
     completion_put_head(out, completion);
     put_name(out, "choices");
     put_open(out, '[');
-    completion_put_choice(out, completion, index, choice, &completion->told[index]);
+    completion_put_choice(out, completion, index, choice, &completion->sent[index]);
     put_close(out, ']');
     if (completion->include_usage) {
         put_name(out, "usage");
@@ -55,18 +55,18 @@ static bool gather(struct completion *completion, bool finished)
 {
     size_t n = generation_n_choices(completion->job), left = 0;
     bool any = false;
-    for (size_t i = 0; i < n; i++) left += !completion->told[i].finish;
+    for (size_t i = 0; i < n; i++) left += !completion->sent[i].finish;
     for (size_t i = 0; i < n; i++) {
         struct generation_choice choice;
-        struct told *told = &completion->told[i];
-        if (told->finish) continue;
+        struct sent *sent = &completion->sent[i];
+        if (sent->finish) continue;
         generation_read(completion->job, i, &choice);
         bool ends = choice.finish != FINISH_NONE;
         if (ends && left == 1 && !finished)
             ends = false; /* timings come with the last event: wait for finished */
         if (!finished)
             generation_consumed(completion->job, i, choice.n_tokens); /* also of tokens without text */
-        if (choice.n_text == told->text && !ends) continue;
+        if (choice.n_text == sent->text && !ends) continue;
         if (!ends) choice.finish = FINISH_NONE;
         left -= ends;
         put_event(completion, i, &choice, ends && !left);
@@ -97,7 +97,7 @@ static void conclude(struct completion *completion, struct request *request)
     sse_done(&completion->sse);
 }
 
-/* Fill the empty buffer with what there is to tell; false if there is nothing yet. */
+/* Fill the empty buffer with what there is to send; false if there is nothing yet. */
 static bool refill(struct completion *completion, struct request *request, int64_t *due_us)
 {
     const struct config *config = request->server->config;
@@ -108,14 +108,14 @@ static bool refill(struct completion *completion, struct request *request, int64
         *due_us = next_us; /* the end wakes us earlier, progress does not */
         return false;
     } else {
-        request->eager = true; /* before looking, so that nothing slips between */
+        request->wakes_on_progress = true; /* before looking, so that nothing slips between */
         if (!gather(completion, false)) {
             int64_t silent_since = completion->last_us ? completion->last_us : request->began_us;
             *due_us = silent_since + ping_us;
             if (now < *due_us) return false;
             sse_ping(&completion->sse);
         } else {
-            request->eager = false;
+            request->wakes_on_progress = false;
             if (!(request->record.first_ms > 0))
                 request->record.first_ms = (double)(now - request->began_us) * 1e-3;
         }
@@ -158,6 +158,6 @@ static void answer(void *work, struct request *request, struct reply *reply)
     reply->content_type = "text/event-stream";
 }
 
-const struct errand completion_stream = {
+const struct operation completion_stream = {
     .start = work_start, .cancel = work_cancel, .answer = answer, .read = read,
     .cost_steps = work_cost_steps, .free = work_free};

@@ -73,27 +73,27 @@ static void put_top(struct writer *out, const struct completion *completion,
     put_close(out, '}');
 }
 
-/* Tokens told->tokens .. choice->n_tokens, in OpenAI's four parallel arrays. */
+/* Tokens sent->tokens .. choice->n_tokens, in OpenAI's four parallel arrays. */
 static void put_logprobs(struct writer *out, const struct completion *completion,
-                         const struct generation_choice *choice, const struct told *told)
+                         const struct generation_choice *choice, const struct sent *sent)
 {
     put_open(out, '{');
     put_name(out, "tokens");
     put_open(out, '[');
-    for (size_t i = told->tokens; i < choice->n_tokens; i++) put_piece(out, completion, choice->tokens[i]);
+    for (size_t i = sent->tokens; i < choice->n_tokens; i++) put_piece(out, completion, choice->tokens[i]);
     put_close(out, ']');
     put_name(out, "token_logprobs");
     put_open(out, '[');
-    for (size_t i = told->tokens; i < choice->n_tokens; i++) put_float(out, choice->logprobs[i]);
+    for (size_t i = sent->tokens; i < choice->n_tokens; i++) put_float(out, choice->logprobs[i]);
     put_close(out, ']');
     put_name(out, "top_logprobs");
     put_open(out, '[');
-    for (size_t i = told->tokens; i < choice->n_tokens; i++) put_top(out, completion, choice, i);
+    for (size_t i = sent->tokens; i < choice->n_tokens; i++) put_top(out, completion, choice, i);
     put_close(out, ']');
     put_name(out, "text_offset");
     put_open(out, '[');
-    size_t at = told->text, characters = told->characters;
-    for (size_t i = told->tokens; i < choice->n_tokens; i++) {
+    size_t at = sent->text, characters = sent->characters;
+    for (size_t i = sent->tokens; i < choice->n_tokens; i++) {
         size_t offset = choice->text_offsets[i] < choice->n_text ? choice->text_offsets[i] : choice->n_text;
         if (offset > at) {
             characters += count_characters(choice->text + at, offset - at);
@@ -106,23 +106,23 @@ static void put_logprobs(struct writer *out, const struct completion *completion
 }
 
 void completion_put_choice(struct writer *out, const struct completion *completion, size_t index,
-                           const struct generation_choice *choice, struct told *told)
+                           const struct generation_choice *choice, struct sent *sent)
 {
     put_open(out, '{');
     put_name(out, "text");
-    put_string_n(out, choice->text + told->text, choice->n_text - told->text);
+    put_string_n(out, choice->text + sent->text, choice->n_text - sent->text);
     put_named_integer(out, "index", (int64_t)index);
     put_name(out, "logprobs");
-    if (completion->logprobs >= 0) put_logprobs(out, completion, choice, told);
+    if (completion->logprobs >= 0) put_logprobs(out, completion, choice, sent);
     else put_null(out);
     put_name(out, "finish_reason");
     if (choice->finish == FINISH_NONE) put_null(out);
     else put_string(out, choice->finish == FINISH_STOP ? "stop" : "length");
     put_close(out, '}');
-    told->characters += count_characters(choice->text + told->text, choice->n_text - told->text);
-    told->text = choice->n_text;
-    told->tokens = choice->n_tokens;
-    told->finish = choice->finish != FINISH_NONE;
+    sent->characters += count_characters(choice->text + sent->text, choice->n_text - sent->text);
+    sent->text = choice->n_text;
+    sent->tokens = choice->n_tokens;
+    sent->finish = choice->finish != FINISH_NONE;
 }
 
 void completion_put_head(struct writer *out, const struct completion *completion)
@@ -207,7 +207,7 @@ static void print(struct work *work, struct request *request, struct reply *repl
     for (size_t i = 0; i < generation_n_choices(completion->job); i++) {
         struct generation_choice choice;
         generation_read(completion->job, i, &choice);
-        completion_put_choice(&out, completion, i, &choice, &completion->told[i]);
+        completion_put_choice(&out, completion, i, &choice, &completion->sent[i]);
     }
     put_close(&out, ']');
     completion_put_usage(&out, completion);
@@ -221,7 +221,7 @@ static void release(struct work *work)
     struct completion *completion = (struct completion *)work;
     sse_release(&completion->sse);
     job_free(work->job);
-    memory_free(completion->told);
+    memory_free(completion->sent);
     free(completion);
 }
 
@@ -405,8 +405,8 @@ static bool submit(struct call *call, const struct generation_request *r, struct
     completion->created_s = (int64_t)time(NULL);
     access_new_id("cmpl-", completion->id);
     sse_init(&completion->sse, STREAM_BYTES);
-    completion->told = memory_new(r->n * r->n_prompts, sizeof *completion->told);
-    if (!completion->told) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
+    completion->sent = memory_new(r->n * r->n_prompts, sizeof *completion->sent);
+    if (!completion->sent) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
     struct generation_request request = *r;
     struct state *prefix;
     completion_find_prefix(completion, call->request, call->model, &call->options, &request, &prefix);
@@ -420,7 +420,7 @@ static bool submit(struct call *call, const struct generation_request *r, struct
     branch_name(completion->work.branch, completion->id);
     call_record(call, generation_prompt_tokens(completion->job));
     call_defer(call, &completion->work);
-    if (stream) call->request->errand = &completion_stream;
+    if (stream) call->request->operation = &completion_stream;
     return true;
 }
 

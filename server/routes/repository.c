@@ -181,7 +181,7 @@ static void change_answer(void *work, struct request *request, struct reply *rep
 static void defer(struct request *request, enum loader_action action,
                   void (*print)(struct request *request, struct reply *reply), struct reply *reply)
 {
-    static const struct errand errand = {
+    static const struct operation operation = {
         .start = change_start, .cancel = change_cancel, .answer = change_answer, .cost_steps = change_cost,
         .free = free};
     if (!server_serves(request->server, &reply->problem)) return;
@@ -196,7 +196,7 @@ static void defer(struct request *request, enum loader_action action,
     snprintf(change->task.id, sizeof change->task.id, "%s", request->tail);
     change->loader = request->server->loader;
     change->print = print;
-    request->errand = &errand;
+    request->operation = &operation;
     request->work = change;
 }
 

@@ -2,7 +2,7 @@
  *
  * The body is a JSON array of bodies of the model's /v1 route, or one body a line. The answer is one line a
  * step. The first step that fails is the last: its error stands in its line, and the session has moved by
- * those before it. Each step is an errand of its own, which the one before it leaves behind. */
+ * those before it. Each step is an operation of its own, which the one before it leaves behind. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 #include "server/request/server.h"
 
 struct procession {
-    const struct errand *inner; /* of the step under way; NULL: none */
+    const struct operation *inner; /* of the step under way; NULL: none */
     void *inner_work;
     request_handler *handler;
     struct writer bodies; /* one a line */
@@ -49,7 +49,7 @@ static void add_line(struct procession *steps, struct request *request, struct r
     *reply = (struct reply){0};
 }
 
-/* Handle bodies until one leaves an errand (true) or all are done. */
+/* Handle bodies until one leaves an operation (true) or all are done. */
 static bool go_on(struct procession *steps, struct request *request, struct reply *reply)
 {
     while (!steps->is_over && !writer_failed(&steps->out) && steps->at < steps->bodies.n) {
@@ -57,20 +57,20 @@ static bool go_on(struct procession *steps, struct request *request, struct repl
         const char *end = memchr(line, '\n', steps->bodies.n - steps->at);
         size_t n = end ? (size_t)(end - line) : steps->bodies.n - steps->at;
         steps->at += n + 1;
-        request->errand = NULL;
+        request->operation = NULL;
         request->work = NULL;
         request->body = line;
         request->body_bytes = n;
         request->again = steps->handler;
         steps->handler(request, reply);
-        if (request->errand && request->errand->read)
+        if (request->operation && request->operation->read)
             problem_set(&reply->problem, FAULT_INVALID_VALUE, "stream", "a step of several is not streamed");
-        if (request->errand && reply->problem.fault == FAULT_NONE) {
-            steps->inner = request->errand;
+        if (request->operation && reply->problem.fault == FAULT_NONE) {
+            steps->inner = request->operation;
             steps->inner_work = request->work;
             return true;
         }
-        if (request->errand) request->errand->free(request->work);
+        if (request->operation) request->operation->free(request->work);
         add_line(steps, request, reply);
     }
     return false;
@@ -82,7 +82,7 @@ static void finish(struct procession *steps, struct reply *reply)
     reply->content_type = "application/x-ndjson";
 }
 
-/* ---- the errand ----------------------------------------------------------------------------- */
+/* ---- the operation ----------------------------------------------------------------------------- */
 
 static bool start(void *work, struct problem *problem)
 {
@@ -105,8 +105,8 @@ static uint64_t cost_steps(void *work, bool finished)
 static void answer(void *work, struct request *request, struct reply *reply);
 static void refuse(void *work, struct request *request, struct reply *reply);
 
-static const struct errand errand = {.start = start, .cancel = cancel, .answer = answer, .refuse = refuse,
-                                     .cost_steps = cost_steps, .free = steps_free};
+static const struct operation operation = {.start = start, .cancel = cancel, .answer = answer,
+                                           .refuse = refuse, .cost_steps = cost_steps, .free = steps_free};
 
 /* A step that finds no room or no quota is the last one; those before it have moved the session. */
 static void refuse(void *work, struct request *request, struct reply *reply)
@@ -117,19 +117,19 @@ static void refuse(void *work, struct request *request, struct reply *reply)
     finish(steps, reply);
 }
 
-/* The exchange knows a new errand by its address. */
+/* The exchange knows a new operation by its address. */
 static void leave(struct procession *steps, struct request *request, struct reply *reply)
 {
     struct procession *next = malloc(sizeof *next);
     if (!next) {
-        request->errand = &errand;
+        request->operation = &operation;
         request->work = steps;
         problem_set(&reply->problem, FAULT_NO_MEMORY, NULL, NULL);
         return;
     }
     *next = *steps;
     free(steps);
-    request->errand = &errand;
+    request->operation = &operation;
     request->work = next;
 }
 
@@ -137,11 +137,11 @@ static void answer(void *work, struct request *request, struct reply *reply)
 {
     struct procession *steps = work;
     void *inner_work = steps->inner_work;
-    request->errand = steps->inner;
+    request->operation = steps->inner;
     request->work = inner_work;
     steps->inner->answer(inner_work, request, reply);
-    if (request->work != inner_work && request->errand) { /* it has waited, and begins now */
-        steps->inner = request->errand;
+    if (request->work != inner_work && request->operation) { /* it has waited, and begins now */
+        steps->inner = request->operation;
         steps->inner_work = request->work;
         leave(steps, request, reply);
         return;
@@ -153,7 +153,7 @@ static void answer(void *work, struct request *request, struct reply *reply)
         leave(steps, request, reply);
         return;
     }
-    request->errand = &errand;
+    request->operation = &operation;
     request->work = steps;
     finish(steps, reply);
 }
@@ -245,11 +245,11 @@ void api_session_steps(struct request *request, struct reply *reply)
     if (good && writer_failed(&steps->bodies))
         good = problem_set(&reply->problem, FAULT_NO_MEMORY, NULL, NULL);
     if (good && go_on(steps, request, reply)) {
-        request->errand = &errand;
+        request->operation = &operation;
         request->work = steps;
         return;
     }
-    request->errand = NULL;
+    request->operation = NULL;
     request->work = NULL;
     if (good) finish(steps, reply);
     steps_free(steps);

@@ -64,7 +64,7 @@ static struct batch batch_new(const struct network *network, struct team *team, 
     for (size_t b = 0; batch.rides && b < B; b++)
         batch.rides[b] = (struct ride){
             .n_steps = T, .tokens = tokens_of(first + b, T, network_vocabulary_size(network)),
-            .state = memory_new(network_state_floats(network), sizeof(float)), .look = LOOK_LAST};
+            .state = memory_new(network_state_floats(network), sizeof(float)), .want = WANT_LAST};
     return batch;
 }
 

@@ -23,7 +23,7 @@
 #include "server/api/json.h"
 #include "server/request/keys.h"
 #include "server/base/log.h"
-#include "server/http/watch.h"
+#include "server/http/watcher.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -37,7 +37,7 @@ struct connection {
     pthread_cond_t resumed;
     bool suspended;
     unsigned status;    /* 0: not answered */
-    bool json, blurted;
+    bool json, sent_raw;
     connection_reader *read;
     void *context;
 };
@@ -53,7 +53,7 @@ bool WIRE(is_secure)(const struct connection *connection);
 void WIRE(suspend)(struct connection *connection);
 void WIRE(resume)(struct connection *connection);
 void WIRE(time_out)(struct connection *connection, int64_t seconds);
-void WIRE(blurt)(struct connection *connection, const char *bytes, size_t n);
+void WIRE(send_raw)(struct connection *connection, const char *bytes, size_t n);
 bool WIRE(answer)(struct connection *connection, const struct head *head, char *body, size_t bytes);
 bool WIRE(stream)(struct connection *connection, const struct head *head, connection_reader *read,
                   void *context);
@@ -114,10 +114,10 @@ void WIRE(time_out)(struct connection *connection, int64_t seconds)
     assert(seconds >= 0);
 }
 
-void WIRE(blurt)(struct connection *connection, const char *bytes, size_t n)
+void WIRE(send_raw)(struct connection *connection, const char *bytes, size_t n)
 {
     assert(!connection->status && n > 12 && !memcmp(bytes, "HTTP/1.1 4", 10));
-    connection->blurted = true;
+    connection->sent_raw = true;
 }
 
 /* Our parser refuses \u0000, which a model of bytes may write. */
@@ -137,7 +137,7 @@ static void check_json(char *body, size_t bytes)
 /* Nothing in a header may end it. */
 static void check_head(struct connection *connection, const struct head *head)
 {
-    assert(!connection->status && !connection->blurted && head->status >= 200 && head->status != 500 &&
+    assert(!connection->status && !connection->sent_raw && head->status >= 200 && head->status != 500 &&
            head->status <= 504);
     connection->status = head->status;
     for (size_t i = 0; i < head->n; i++) {
@@ -250,15 +250,15 @@ static void serve(struct connection *connection, const char *method, const char 
     bool good = false;
     struct exchange *exchange = exchange_begin(&service, connection, method, path, &good);
     assert(exchange);
-    if (good && !connection->status && bytes) good = exchange_take(exchange, body, bytes / 2);
+    if (good && !connection->status && bytes) good = exchange_body(exchange, body, bytes / 2);
     if (good && !connection->status && bytes)
-        good = exchange_take(exchange, body + bytes / 2, bytes - bytes / 2);
+        good = exchange_body(exchange, body + bytes / 2, bytes - bytes / 2);
     while (good && !connection->status) {
-        good = exchange_go(exchange);
+        good = exchange_continue(exchange);
         if (WIRE(header)(connection, "Leave")) leave(connection);
         wait_resumed(connection);
     }
-    assert(connection->status || connection->blurted);
+    assert(connection->status || connection->sent_raw);
     if (good && connection->read) read_stream(connection);
     exchange_end(exchange, good);
 }
@@ -309,10 +309,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     take_headers(&connection, &at);
     if (path && *method && !socketpair(AF_UNIX, SOCK_STREAM, 0, connection.ends)) {
         *path++ = '\0';
-        connection.slot = watch_open(service.watch, connection.ends[0], 0);
-        assert(connection.slot != WATCH_NONE);
+        connection.slot = watcher_open(service.watcher, connection.ends[0], 0);
+        assert(connection.slot != WATCHER_NONE);
         serve(&connection, method, path, at, size - (size_t)(at - text));
-        watch_close(service.watch, connection.slot);
+        watcher_close(service.watcher, connection.slot);
         leave(&connection);
         close(connection.ends[0]);
         check_idle();

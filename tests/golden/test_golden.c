@@ -244,11 +244,11 @@ static struct ride next_ride(const struct gold *gold, const struct network *netw
                              size_t b, size_t begin, size_t done, float *state)
 {
     struct ride ride = {.n_steps = ride_steps(cut, gold->lengths[b], done), .state = state,
-                        .look = LOOK_ALL, .tap = TAP_OUTPUT};
+                        .want = WANT_ALL, .tap = TAP_OUTPUT};
     if (gold->tokens) ride.tokens = gold->tokens + begin + done;
     else ride.features = gold->features + (begin + done) * gold->input_size;
     if (network_has_pooling(network))
-        ride.look = done + ride.n_steps == gold->lengths[b] ? LOOK_LAST : LOOK_NONE;
+        ride.want = done + ride.n_steps == gold->lengths[b] ? WANT_LAST : WANT_NONE;
     return ride;
 }
 

@@ -16,7 +16,7 @@ static void rider_feed(struct sequence *sequence, size_t room, struct ride *ride
     size_t n = r->n_known - r->n_fed;
     ride->n_steps = n < room ? n : room;
     ride->tokens = r->tokens + r->n_fed;
-    ride->look = r->n_fed + ride->n_steps == r->n_known ? LOOK_LAST : LOOK_NONE;
+    ride->want = r->n_fed + ride->n_steps == r->n_known ? WANT_LAST : WANT_NONE;
 }
 
 static int32_t largest(const float *output)
@@ -27,12 +27,12 @@ static int32_t largest(const float *output)
     return best;
 }
 
-static enum verdict rider_take(struct sequence *sequence, struct worker *worker,
+static enum next rider_receive(struct sequence *sequence, struct worker *worker,
                                const struct ride *ride)
 {
     struct rider *r = (struct rider *)sequence;
     r->n_fed += ride->n_steps;
-    if (!ride->n_outputs) return RIDE_ON;
+    if (!ride->n_outputs) return STAY;
     memcpy(r->last, ride->output, sizeof r->last);
     if (r->n_known < RIDER_STEPS) r->tokens[r->n_known++] = largest(ride->output);
     for (size_t i = 0; i < r->n_children; i++) {
@@ -42,7 +42,7 @@ static enum verdict rider_take(struct sequence *sequence, struct worker *worker,
         scheduler_board(worker, &child->sequence);
     }
     r->n_children = 0;
-    return r->n_fed >= r->n_target ? LEAVE : RIDE_ON;
+    return r->n_fed >= r->n_target ? LEAVE : STAY;
 }
 
 static void rider_finish(struct sequence *sequence, enum status reason)
@@ -52,7 +52,7 @@ static void rider_finish(struct sequence *sequence, enum status reason)
     atomic_fetch_add(&r->finished, 1);
 }
 
-static const struct driver rider_driver = {rider_feed, rider_take, rider_finish};
+static const struct driver rider_driver = {rider_feed, rider_receive, rider_finish};
 
 struct rider *rider_new(const struct network *network, size_t seed, size_t prompt, size_t target)
 {
@@ -98,7 +98,7 @@ void gate_feed(struct sequence *sequence, size_t room, struct ride *ride)
     ride->tokens = &((struct gate *)sequence)->token;
 }
 
-static enum verdict gate_take(struct sequence *sequence, struct worker *worker,
+static enum next gate_receive(struct sequence *sequence, struct worker *worker,
                               const struct ride *ride)
 {
     (void)worker, (void)ride;
@@ -114,7 +114,7 @@ void gate_finish(struct sequence *sequence, enum status reason)
     atomic_fetch_add(&((struct gate *)sequence)->finished, 1);
 }
 
-static const struct driver gate_driver = {gate_feed, gate_take, gate_finish};
+static const struct driver gate_driver = {gate_feed, gate_receive, gate_finish};
 
 struct gate *gate_new(const struct network *network)
 {

@@ -1,5 +1,6 @@
 /* riders: sequences made by hand for the tests of the scheduler, and schedulers for them. They have nothing
- * to do with the riders of models/jobs/rider.h, which belong to a job. What fails here fails the test. */
+ * to do with the sequences of models/jobs/job_sequence.h, which belong to a job. What fails here fails the
+ * test. */
 #ifndef CAROUSEL_TESTS_SUPPORT_RIDERS_H
 #define CAROUSEL_TESTS_SUPPORT_RIDERS_H
 
@@ -37,7 +38,7 @@ enum status rider_submit(struct scheduler *scheduler, struct rider *rider);
 /* With a deadline in so many milliseconds. A machine that takes longer to submit it is given another try. */
 void rider_submit_in_time(struct scheduler *scheduler, struct rider *rider, int64_t ms);
 
-/* A sequence that is fed the same token at each turn. Its driver holds the worker inside take() until the
+/* A sequence that is fed the same token at each turn. Its driver holds the worker inside receive() until the
  * gate is open, and then leaves: what is submitted meanwhile stays in the queue. */
 struct gate {
     struct sequence sequence;

@@ -133,16 +133,16 @@ START_TEST(who_would_be_next_is_not_refused_at_the_door)
 END_TEST
 
 /* A driver whose sequence goes on until it is cancelled. */
-static enum verdict endless_take(struct sequence *sequence, struct worker *worker, const struct ride *ride)
+static enum next endless_receive(struct sequence *sequence, struct worker *worker, const struct ride *ride)
 {
     (void)sequence, (void)worker, (void)ride;
-    return RIDE_ON;
+    return STAY;
 }
 
-static const struct driver endless_driver = {gate_feed, endless_take, gate_finish};
+static const struct driver endless_driver = {gate_feed, endless_receive, gate_finish};
 
 /* One client has a thousand sequences that never end, four of them aboard, where they take all the seats.
- * Another's is the next to board, as a guest, and through before any of those leaves. */
+ * Another's is the next to board, as a newcomer, and through before any of those leaves. */
 START_TEST(a_thousand_of_one_client_delay_another_by_a_turn)
 {
     enum { FLOOD = 1000 };
@@ -155,13 +155,13 @@ START_TEST(a_thousand_of_one_client_delay_another_by_a_turn)
     for (size_t i = 0; i < FLOOD; i++) {
         struct sequence *sequence = &flood[i].sequence;
         *sequence = (struct sequence){.driver = &endless_driver, .network = network,
-                                      .state = states + i * stride, .share = 1, .cost_steps = 100};
+                                      .state = states + i * stride, .client = 1, .cost_steps = 100};
         ck_assert_int_eq(scheduler_submit(s, &sequence, 1, &retry_us), STATUS_OK);
     }
     struct scheduler_stats stats;
     AWAIT((scheduler_stats(s, &stats), stats.aboard == 4));
     struct rider *single = rider_new(network, 5, 1, 12);
-    single->sequence.share = 2;
+    single->sequence.client = 2;
     ck_assert_int_eq(rider_submit(s, single), STATUS_OK);
     AWAIT(atomic_load(&single->finished) == 1);
     ck_assert_uint_eq(single->sequence.stats.turns, 12);
@@ -186,14 +186,14 @@ struct forking {
     uint64_t turn_of_end; /* turns of the scheduler when it finished */
 };
 
-static enum verdict forking_take(struct sequence *sequence, struct worker *worker, const struct ride *ride)
+static enum next forking_receive(struct sequence *sequence, struct worker *worker, const struct ride *ride)
 {
     (void)ride;
     struct forking *self = (struct forking *)sequence;
     while (self->n_forks) scheduler_board(worker, &self->forks[--self->n_forks].gate.sequence);
     atomic_store(&self->gate.inside, !atomic_load(&self->gate.open));
     while (!atomic_load(&self->gate.open)) sleep_ms(1);
-    return self->n_steps && sequence->stats.steps >= self->n_steps ? LEAVE : RIDE_ON;
+    return self->n_steps && sequence->stats.steps >= self->n_steps ? LEAVE : STAY;
 }
 
 static void forking_finish(struct sequence *sequence, enum status reason)
@@ -205,14 +205,14 @@ static void forking_finish(struct sequence *sequence, enum status reason)
     gate_finish(sequence, reason);
 }
 
-static const struct driver forking_driver = {gate_feed, forking_take, forking_finish};
+static const struct driver forking_driver = {gate_feed, forking_receive, forking_finish};
 
 static void forking_init(struct forking *self, struct scheduler *s, const struct network *network,
-                         float *state, uint32_t share, size_t n_steps)
+                         float *state, uint32_t client, size_t n_steps)
 {
     *self = (struct forking){.scheduler = s, .n_steps = n_steps};
     self->gate.sequence = (struct sequence){.driver = &forking_driver, .network = network, .state = state,
-                                            .share = share, .cost_steps = 100};
+                                            .client = client, .cost_steps = 100};
     atomic_store(&self->gate.open, true);
 }
 
@@ -265,10 +265,10 @@ END_TEST
 static void generating_feed(struct sequence *sequence, size_t room, struct ride *ride)
 {
     gate_feed(sequence, room, ride);
-    ride->look = LOOK_LAST;
+    ride->want = WANT_LAST;
 }
 
-static const struct driver generating_driver = {generating_feed, endless_take, gate_finish};
+static const struct driver generating_driver = {generating_feed, endless_receive, gate_finish};
 
 /* Beside eight who generate, a prompt of six takes six turns; one of forty goes by chunks first. */
 START_TEST(a_short_prompt_rides_along_with_those_who_generate)

@@ -25,9 +25,9 @@ static void teardown(void)
     body_total_close(&total);
 }
 
-static bool hold(size_t i, uint32_t share, size_t bytes)
+static bool hold(size_t i, uint32_t client, size_t bytes)
 {
-    holdings[i].share = share;
+    holdings[i].client = client;
     return body_total_hold(&total, &holdings[i], bytes, &problem);
 }
 
@@ -75,7 +75,7 @@ END_TEST
 
 START_TEST(an_announced_body_takes_its_length_and_never_more)
 {
-    struct body body = {.room.share = 1};
+    struct body body = {.room.client = 1};
     static const char bytes[1000] = {0};
     ck_assert(body_reserve(&body, &total, 2500, &problem));
     for (size_t i = 0; i < 2; i++) ck_assert(body_append(&body, &total, bytes, 1000, &problem));
@@ -88,7 +88,7 @@ END_TEST
 
 START_TEST(a_body_without_a_length_grows_and_keeps_what_it_has)
 {
-    struct body body = {.room.share = 1};
+    struct body body = {.room.client = 1};
     ck_assert(hold(0, 2, LIMIT - (128 << 10)));
     size_t n = 0;
     while (body_append(&body, &total, (const char[]){(char)n, 1, 2, 3}, 4, &problem)) n++;

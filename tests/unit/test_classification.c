@@ -77,7 +77,7 @@ static void run_once(const struct network *network, const float *features, size_
     ck_assert_uint_le(network_state_floats(network), 16);
     ck_assert_int_eq(workspace_new(n, 1, &workspace), STATUS_OK);
     ck_assert_int_eq(workspace_fit(workspace, network), STATUS_OK);
-    struct ride ride = {.n_steps = n, .features = features, .state = state, .look = LOOK_LAST};
+    struct ride ride = {.n_steps = n, .features = features, .state = state, .want = WANT_LAST};
     network_run(network, workspace, &ride, 1);
     memcpy(outputs, ride.output, network_output_size(network) * sizeof *outputs);
     workspace_free(workspace);
@@ -92,7 +92,7 @@ static void reference(const struct network *network, const int32_t *tokens, cons
     ck_assert_int_eq(workspace_new(256, 1, &workspace), STATUS_OK);
     ck_assert_int_eq(workspace_fit(workspace, network), STATUS_OK);
     struct ride ride = {.n_steps = n, .tokens = tokens, .features = features, .state = state,
-                        .look = LOOK_LAST};
+                        .want = WANT_LAST};
     network_run(network, workspace, &ride, 1);
     double sum = 0;
     for (size_t i = 0; i < LABELS; i++) sum += exp((double)ride.output[i]);

@@ -60,7 +60,7 @@ static void reference(const struct network *network, const int32_t *tokens, size
     ck_assert_int_eq(workspace_new(256, 1, &workspace), STATUS_OK);
     ck_assert_int_eq(workspace_fit(workspace, network), STATUS_OK);
     struct ride ride = {.n_steps = n, .tokens = tokens, .state = state, .tap = TAP_HIDDEN,
-                        .look = network_has_pooling(network) ? LOOK_LAST : LOOK_ALL};
+                        .want = network_has_pooling(network) ? WANT_LAST : WANT_ALL};
     network_run(network, workspace, &ride, 1);
     memcpy(hidden, ride.output, ride.n_outputs * network_hidden_size(network) * sizeof *hidden);
     workspace_free(workspace);

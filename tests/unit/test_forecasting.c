@@ -156,7 +156,7 @@ static void reference_mean(const struct model *model, const double *values, size
         const struct series_past past = {.read = all, .n_read = 64};
         float features[5];
         series_step(spec, &scale, &past, t, t < n && isnan(values[t]), features);
-        struct ride ride = {.n_steps = 1, .features = features, .state = state, .look = LOOK_LAST};
+        struct ride ride = {.n_steps = 1, .features = features, .state = state, .want = WANT_LAST};
         network_run(model->network, workspace, &ride, 1);
         if (t + 1 < n) continue;
         all[t + 1] = (double)ride.output[0] + all[t];

@@ -120,7 +120,7 @@ static bool turn(const struct network *network, struct workspace *workspace, str
         size_t left = r->n - r->done;
         if (!left) continue;
         rides[k] = (struct ride){.n_steps = left < most ? left : most, .tokens = r->tokens + r->done,
-                                 .state = r->state, .memory = &r->memory, .look = LOOK_ALL};
+                                 .state = r->state, .memory = &r->memory, .want = WANT_ALL};
         who[k++] = i;
     }
     network_run(network, workspace, rides, k);

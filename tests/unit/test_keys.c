@@ -143,9 +143,9 @@ START_TEST(numbers_and_quotas_survive_a_reread)
     struct caller first = client_caller(one), second = client_caller(two);
     ck_assert_uint_eq(first.weight, 3);
     ck_assert(!first.has_max_priority);
-    ck_assert_uint_ge(first.share, 1);
-    ck_assert_uint_ge(second.share, 1);
-    ck_assert_uint_ne(first.share, second.share);
+    ck_assert_uint_ge(first.client, 1);
+    ck_assert_uint_ge(second.client, 1);
+    ck_assert_uint_ne(first.client, second.client);
     ck_assert(client_charge(one, 90, &problem));
     ck_assert(!client_charge(one, 90, &problem));
     ck_assert_int_eq(problem.fault, FAULT_RATE_LIMITED);
@@ -156,7 +156,7 @@ START_TEST(numbers_and_quotas_survive_a_reread)
     write_file("three sha256:219cc41786bc0b13ba7709aa15b4e802ef6f5fc7e6c554f97ff799c6936bfca3\n"
                "one " HASH " weight=5 steps_per_minute=100 max_priority=0\n");
     ck_assert_int_eq(keys_reread(keys, &n, &err), STATUS_OK);
-    ck_assert_uint_eq(client_caller(one).share, first.share);
+    ck_assert_uint_eq(client_caller(one).client, first.client);
     ck_assert_uint_eq(client_caller(one).weight, 5);
     ck_assert(client_caller(one).has_max_priority && client_caller(one).max_priority == 0);
     ck_assert(!client_charge(one, 90, &problem));
@@ -164,7 +164,7 @@ START_TEST(numbers_and_quotas_survive_a_reread)
     ck_assert_int_eq(problem.fault, FAULT_INVALID_API_KEY);
     ck_assert_str_eq(client_name(two), "two"); /* still held */
     ck_assert(keys_admit(keys, SCOPES_INFER, "Bearer ck_admin", &again, &problem));
-    ck_assert_uint_ne(client_caller(again).share, second.share);
+    ck_assert_uint_ne(client_caller(again).client, second.client);
     client_drop(again);
     client_drop(two);
 
@@ -207,9 +207,9 @@ static uint32_t number_of(struct keys *keys, size_t i)
     char name[32];
     snprintf(name, sizeof name, "client-%zu", i);
     ck_assert_str_eq(client_name(client), name);
-    uint32_t share = client_caller(client).share;
+    uint32_t number = client_caller(client).client;
     client_drop(client);
-    return share;
+    return number;
 }
 
 /* Half of them go, and as many come: those that stay keep their numbers, and the new ones get those of the
@@ -228,10 +228,10 @@ START_TEST(many_clients_have_a_number_each)
     bool seen[MANY + 1] = {false};
     for (size_t i = 0; i < MANY / 2; i++) ck_assert_uint_eq(number_of(keys, i), 0);
     for (size_t i = MANY / 2; i < MANY / 2 + MANY; i++) {
-        uint32_t share = number_of(keys, i);
-        if (i < MANY) ck_assert_uint_eq(share, before[i]);
-        ck_assert(share >= 1 && share <= MANY && !seen[share]);
-        seen[share] = true;
+        uint32_t number = number_of(keys, i);
+        if (i < MANY) ck_assert_uint_eq(number, before[i]);
+        ck_assert(number >= 1 && number <= MANY && !seen[number]);
+        seen[number] = true;
     }
     unlink(path);
     keys_close(keys);

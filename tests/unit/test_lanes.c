@@ -26,10 +26,10 @@ static void teardown(void)
 }
 
 /* Seat riders[first..first + n). */
-static void seat(size_t first, size_t n, uint32_t share, uint32_t weight)
+static void seat(size_t first, size_t n, uint32_t client, uint32_t weight)
 {
     for (size_t i = first; i < first + n; i++) {
-        riders[i].share = share;
+        riders[i].client = client;
         riders[i].weight = weight;
         ck_assert(lane_seat(lane, &riders[i]));
     }
@@ -165,7 +165,7 @@ START_TEST(without_memory_a_new_client_finds_no_seat_and_the_others_keep_theirs)
 {
     size_t n = 0;
     memory_fail_at(1);
-    riders[N - 1].share = N;
+    riders[N - 1].client = N;
     ck_assert(!lane_seat(lane, &riders[N - 1]));
     memory_fail_at(0);
     do seat(n, 1, (uint32_t)n, 0);

@@ -140,7 +140,7 @@ static float *run(const struct network *network, size_t T, const float *features
     struct workspace *workspace;
     float *state = memory_new(network_state_floats(network), sizeof *state);
     struct ride ride = {.n_steps = T, .features = features, .tokens = tokens, .state = state,
-                        .look = network_has_pooling(network) ? LOOK_LAST : LOOK_ALL};
+                        .want = network_has_pooling(network) ? WANT_LAST : WANT_ALL};
     ck_assert_int_eq(workspace_new(T, 1, &workspace), STATUS_OK);
     ck_assert_int_eq(workspace_fit(workspace, network), STATUS_OK);
     network_run(network, workspace, &ride, 1);

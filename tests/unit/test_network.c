@@ -70,16 +70,16 @@ static void rider_rewind(const struct network *network, struct rider *rider)
 static struct ride rider_feed(const struct network *network, const struct rider *rider,
                               size_t n_steps)
 {
-    struct ride ride = {.n_steps = n_steps, .state = rider->state, .look = LOOK_ALL};
+    struct ride ride = {.n_steps = n_steps, .state = rider->state, .want = WANT_ALL};
     if (network_input_size(network))
         ride.features = rider->features + rider->done * network_input_size(network);
     else ride.tokens = rider->tokens + rider->done;
     if (network_has_pooling(network))
-        ride.look = rider->done + n_steps == rider->n_steps ? LOOK_LAST : LOOK_NONE;
+        ride.want = rider->done + n_steps == rider->n_steps ? WANT_LAST : WANT_NONE;
     return ride;
 }
 
-static void rider_take(const struct network *network, struct rider *rider, const struct ride *ride)
+static void rider_receive(const struct network *network, struct rider *rider, const struct ride *ride)
 {
     size_t size = network_output_size(network);
     rider->done += ride->n_steps;
@@ -98,7 +98,7 @@ static void ride_alone(const struct network *network, struct workspace *workspac
 {
     struct ride ride = rider_feed(network, rider, rider->n_steps);
     network_run(network, workspace, &ride, 1);
-    rider_take(network, rider, &ride);
+    rider_receive(network, rider, &ride);
 }
 
 /* All of them, in turns of random size and at random joining and leaving. */
@@ -118,7 +118,7 @@ static void ride_together(const struct network *network, struct workspace *works
         }
         network_run(network, workspace, rides, n);
         for (size_t i = 0; i < n; i++) {
-            rider_take(network, who[i], &rides[i]);
+            rider_receive(network, who[i], &rides[i]);
             left -= who[i]->done == who[i]->n_steps;
         }
     }
@@ -184,7 +184,7 @@ START_TEST(test_more_rows_than_a_block)
         rides[i] = rider_feed(network, &riders[i], riders[i].n_steps);
     }
     network_run(network, workspace, rides, N);
-    for (size_t i = 0; i < N; i++) rider_take(network, &riders[i], &rides[i]);
+    for (size_t i = 0; i < N; i++) rider_receive(network, &riders[i], &rides[i]);
     for (size_t i = 0; i < N; i++) {
         alone = riders[i];
         alone.outputs = memory_new(4 * network_output_size(network), sizeof(float));
@@ -238,7 +238,7 @@ END_TEST
 
 /* What a ride asks for -------------------------------------------------------------------- */
 
-/* Rides of every look and tap in one turn give what rides that look at everything gave. */
+/* Rides of every want and tap in one turn give what rides that look at everything gave. */
 START_TEST(test_looks_and_taps)
 {
     enum { T = 5, N = 6 };
@@ -259,16 +259,16 @@ START_TEST(test_looks_and_taps)
     for (size_t i = 0; i < N; i++) {
         rides[i] = rider_feed(network, &(struct rider){.tokens = all.tokens}, T);
         rides[i].state = states + i * network_state_floats(network);
-        rides[i].look = (enum look)(i % 3);
+        rides[i].want = (enum want)(i % 3);
         rides[i].tap = i < 3 ? TAP_HIDDEN : TAP_OUTPUT;
     }
     network_run(network, workspace, rides, N);
     for (size_t i = 0; i < N; i++) {
-        size_t size = i < 3 ? H : V, skip = i % 3 == LOOK_LAST ? T - 1 : 0;
+        size_t size = i < 3 ? H : V, skip = i % 3 == WANT_LAST ? T - 1 : 0;
         const float *expected = (i < 3 ? hidden : all.outputs) + skip * size;
-        const size_t n_outputs[] = {[LOOK_NONE] = 0, [LOOK_LAST] = 1, [LOOK_ALL] = T};
+        const size_t n_outputs[] = {[WANT_NONE] = 0, [WANT_LAST] = 1, [WANT_ALL] = T};
         ck_assert_uint_eq(rides[i].n_outputs, n_outputs[i % 3]);
-        if (i % 3 == LOOK_NONE) ck_assert_ptr_null(rides[i].output);
+        if (i % 3 == WANT_NONE) ck_assert_ptr_null(rides[i].output);
         else ck_assert_mem_eq(rides[i].output, expected, n_outputs[i % 3] * size * sizeof(float));
     }
     /* the hidden vector of an lstm's last step is its h, which the state begins with */

@@ -38,7 +38,7 @@ static void reference(const struct network *network, float *out)
     for (size_t i = 0; i < 2 * T; i++) features[i] = (float)x[i];
     ck_assert_int_eq(workspace_new(64, 1, &workspace), STATUS_OK);
     ck_assert_int_eq(workspace_fit(workspace, network), STATUS_OK);
-    struct ride ride = {.n_steps = T, .features = features, .state = state, .look = LOOK_ALL};
+    struct ride ride = {.n_steps = T, .features = features, .state = state, .want = WANT_ALL};
     network_run(network, workspace, &ride, 1);
     ck_assert_uint_eq(ride.n_outputs, T);
     memcpy(out, ride.output, T * OUTPUTS * sizeof *out);

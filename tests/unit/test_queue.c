@@ -31,11 +31,11 @@ static void teardown(void)
     network_free(other);
 }
 
-static struct sequence *wait_in_line(size_t i, uint32_t share, uint64_t steps, int priority, int64_t now)
+static struct sequence *wait_in_line(size_t i, uint32_t client, uint64_t steps, int priority, int64_t now)
 {
     struct sequence *sequence = &sequences[i];
     if (!sequence->network) sequence->network = network;
-    sequence->share = share;
+    sequence->client = client;
     sequence->cost_steps = steps;
     sequence->priority = priority;
     ck_assert_int_eq(queue_push(&queue, &sequence, 1, now), STATUS_OK);
@@ -56,9 +56,9 @@ static size_t take(int64_t now)
     return number(sequence);
 }
 
-static struct queue_offer offer(uint32_t share, uint64_t steps)
+static struct queue_offer offer(uint32_t client, uint64_t steps)
 {
-    return (struct queue_offer){.network = network, .share = share, .n = 1, .steps = steps};
+    return (struct queue_offer){.network = network, .client = client, .n = 1, .steps = steps};
 }
 
 START_TEST(one_share_is_first_come_first_served)
@@ -89,10 +89,10 @@ START_TEST(shares_get_the_same_number_of_steps)
     uint64_t steps[3] = {0};
     for (size_t i = 0; i < 1800; i++) wait_in_line(i, (uint32_t)(i / 600), cost[i / 600], 0, 1);
     for (size_t i = 0; i < 600; i++) {
-        size_t share = take(2) / 600;
-        steps[share] += cost[share];
+        size_t client = take(2) / 600;
+        steps[client] += cost[client];
         for (size_t k = 0; i > 10 && k < 3; k++) {
-            uint64_t most = steps[k] > steps[share] ? steps[k] - steps[share] : steps[share] - steps[k];
+            uint64_t most = steps[k] > steps[client] ? steps[k] - steps[client] : steps[client] - steps[k];
             ck_assert_uint_le(most, 100 + cost[k]);
         }
     }
@@ -155,9 +155,9 @@ START_TEST(guests_are_those_with_nobody_aboard)
     for (size_t i = 0; i < 3; i++) wait_in_line(i, 1, 10, 0, 1);
     for (size_t i = 3; i < 6; i++) wait_in_line(i, 2, 10, 0, 1);
     struct sequence *first = queue_take(&queue, queue.lines[0], false, 2);
-    struct sequence *guest = queue_take(&queue, queue.lines[0], true, 2);
+    struct sequence *newcomer = queue_take(&queue, queue.lines[0], true, 2);
     ck_assert_uint_eq(number(first), 0);
-    ck_assert_uint_eq(number(guest), 3);
+    ck_assert_uint_eq(number(newcomer), 3);
     ck_assert_ptr_null(queue_take(&queue, queue.lines[0], true, 2));
     queue_left(first);
     ck_assert_uint_eq(number(queue_take(&queue, queue.lines[0], true, 2)), 1);
@@ -169,7 +169,7 @@ START_TEST(a_fork_counts_as_aboard)
     wait_in_line(0, 1, 10, 0, 1);
     wait_in_line(1, 1, 10, 0, 1);
     sequences[2].network = network;
-    sequences[2].share = 1;
+    sequences[2].client = 1;
     struct sequence *parent = queue_take(&queue, queue.lines[0], false, 2);
     queue_board(&queue, &sequences[2]);
     queue_left(parent);
@@ -218,7 +218,7 @@ START_TEST(no_share_fills_the_queue_alone)
         wait_in_line(n++, 2, 1, 0, 1);
     }
     flood.n = 1024 - n + 1;
-    flood.share = 3;
+    flood.client = 3;
     ck_assert_int_eq(queue_judge(&queue, &flood, 1, &retry_us), STATUS_QUEUE_FULL);
 }
 END_TEST
@@ -287,10 +287,10 @@ START_TEST(who_cannot_board_in_time_is_told_when_to_come_back)
     ck_assert_int_eq(retry_us, 1000000); /* never sooner */
     hurried.deadline_us = now + 410000;  /* not clearly too late: half as much again is allowed */
     ck_assert_int_eq(queue_judge(&queue, &hurried, now, &retry_us), STATUS_OK);
-    hurried.share = 2; /* another client is next */
+    hurried.client = 2; /* another client is next */
     hurried.deadline_us = now + 5000;
     ck_assert_int_eq(queue_judge(&queue, &hurried, now, &retry_us), STATUS_OK);
-    hurried.share = 1;
+    hurried.client = 1;
     hurried.priority = 1; /* and so is who has a higher priority */
     ck_assert_int_eq(queue_judge(&queue, &hurried, now, &retry_us), STATUS_OK);
     hurried.priority = 0;
@@ -414,17 +414,17 @@ END_TEST
  * time. */
 START_TEST(what_is_remembered_is_bounded)
 {
-    for (uint32_t share = 0; share < 5000; share++) {
-        wait_in_line(0, share, 10, 0, 1);
-        wait_in_line(1, share + 100000, 10, 0, 1);
+    for (uint32_t client = 0; client < 5000; client++) {
+        wait_in_line(0, client, 10, 0, 1);
+        wait_in_line(1, client + 100000, 10, 0, 1);
         take(1);
         take(1);
     }
     ck_assert_uint_le(queue.lines[0]->n_flows, 3);
     for (size_t i = 0; i < 500; i++) wait_in_line(10 + i, 1, 1, 0, 1);
-    for (uint32_t share = 0; share < 500; share++) {
+    for (uint32_t client = 0; client < 500; client++) {
         /* each has had more than its part, which is remembered a while */
-        wait_in_line(0, 200000 + share, 1000, 0, 1);
+        wait_in_line(0, 200000 + client, 1000, 0, 1);
         take(1);
         take(1);
     }

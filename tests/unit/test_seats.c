@@ -65,17 +65,17 @@ static void translation_feed(struct sequence *sequence, size_t room, struct ride
         atomic_store(&most_aboard, atomic_load(&aboard));
     rides[0].n_steps = encodes ? t->n_source : 1;
     rides[0].tokens = encodes ? t->source : &t->target[t->n_fed];
-    rides[0].look = encodes ? LOOK_ALL : LOOK_LAST;
+    rides[0].want = encodes ? WANT_ALL : WANT_LAST;
 }
 
-static enum verdict translation_take(struct sequence *sequence, struct worker *worker,
+static enum next translation_receive(struct sequence *sequence, struct worker *worker,
                                      const struct ride *rides)
 {
     struct translation *t = (struct translation *)sequence;
     (void)worker;
     if (sequence->network == decoder) {
         t->target[++t->n_fed] = largest(rides[0].output, V);
-        return t->n_fed == t->n_target ? LEAVE : RIDE_ON;
+        return t->n_fed == t->n_target ? LEAVE : STAY;
     }
     ck_assert_uint_eq(rides[0].n_outputs, t->n_source);
     for (size_t i = 0; i < t->n_source; i++)
@@ -83,7 +83,7 @@ static enum verdict translation_take(struct sequence *sequence, struct worker *w
     t->target[0] = largest(t->state, H);
     sequence->network = decoder;
     sequence->state = t->state;
-    return RIDE_ON;
+    return STAY;
 }
 
 static void translation_finish(struct sequence *sequence, enum status reason)
@@ -95,7 +95,7 @@ static void translation_finish(struct sequence *sequence, enum status reason)
     atomic_fetch_add(&t->finished, 1);
 }
 
-static const struct driver translation_driver = {translation_feed, translation_take, translation_finish};
+static const struct driver translation_driver = {translation_feed, translation_receive, translation_finish};
 
 static struct translation *translation_new(size_t seed)
 {
@@ -203,7 +203,7 @@ static void beam_feed(struct sequence *sequence, size_t room, struct ride *rides
         rides[0].n_steps = left < room ? left : room;
         rides[0].tokens = b->prompt + b->n_read;
         rides[0].state = b->state[0];
-        rides[0].look = rides[0].n_steps == left ? LOOK_LAST : LOOK_NONE;
+        rides[0].want = rides[0].n_steps == left ? WANT_LAST : WANT_NONE;
         return;
     }
     for (size_t i = 0; i < BEAMS; i++) {
@@ -211,7 +211,7 @@ static void beam_feed(struct sequence *sequence, size_t room, struct ride *rides
         rides[i].n_steps = 1;
         rides[i].tokens = &b->token[i];
         rides[i].state = b->state[i];
-        rides[i].look = LOOK_LAST;
+        rides[i].want = WANT_LAST;
     }
 }
 
@@ -234,7 +234,7 @@ static void choose(const struct beam *b, const struct ride *rides, size_t n, siz
     }
 }
 
-static enum verdict beam_take(struct sequence *sequence, struct worker *worker, const struct ride *rides)
+static enum next beam_receive(struct sequence *sequence, struct worker *worker, const struct ride *rides)
 {
     struct beam *b = (struct beam *)sequence;
     size_t parent[BEAMS], n = b->n_read < b->n_prompt ? 1 : BEAMS;
@@ -242,7 +242,7 @@ static enum verdict beam_take(struct sequence *sequence, struct worker *worker, 
     bool used[BEAMS] = {false};
     (void)worker;
     if (n == 1) b->n_read += rides[0].n_steps;
-    if (!rides[0].n_outputs) return RIDE_ON;
+    if (!rides[0].n_outputs) return STAY;
     choose(b, rides, n, parent, b->token, score);
     size_t n_spare = 0;
     for (size_t k = 0; k < BEAMS; k++)
@@ -257,7 +257,7 @@ static enum verdict beam_take(struct sequence *sequence, struct worker *worker, 
     memcpy(b->state, state, sizeof state);
     memcpy(b->score, score, sizeof score);
     memcpy(b->history[b->n_done++], b->token, sizeof b->token);
-    return b->n_done == BEAM_STEPS ? LEAVE : RIDE_ON;
+    return b->n_done == BEAM_STEPS ? LEAVE : STAY;
 }
 
 static void beam_finish(struct sequence *sequence, enum status reason)
@@ -266,7 +266,7 @@ static void beam_finish(struct sequence *sequence, enum status reason)
     atomic_fetch_add(&((struct beam *)sequence)->finished, 1);
 }
 
-static const struct driver beam_driver = {beam_feed, beam_take, beam_finish};
+static const struct driver beam_driver = {beam_feed, beam_receive, beam_finish};
 
 static struct beam *beam_new(size_t seed)
 {
