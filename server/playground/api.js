@@ -21,28 +21,26 @@ async function refuse(response) {
 }
 
 function send(path, body, signal) {
-  const headers = {};
+  const headers = {}, isForm = body instanceof FormData;
   if (key) headers.Authorization = `Bearer ${key}`;
-  if (body) headers["Content-Type"] = "application/json";
-  return fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body), signal });
+  if (body && !isForm) headers["Content-Type"] = "application/json";
+  return fetch(path, { method: body ? "POST" : "GET", headers, body: isForm ? body : body && JSON.stringify(body), signal });
 }
 
-export async function ask(path, body, signal) {
+async function answered(path, body, signal) {
   const response = await send(path, body, signal);
   if (!response.ok) throw await refuse(response);
-  return response.json();
+  return response;
 }
 
-export async function askText(path) {
-  const response = await send(path);
-  if (!response.ok) throw await refuse(response);
-  return response.text();
-}
+// A body is an object, which is sent as JSON, or a form.
+export const ask = async (path, body, signal) => (await answered(path, body, signal)).json();
+export const askText = async (path) => (await answered(path)).text();
+export const askFile = async (path, body) => (await answered(path, body)).blob();
 
 // Server-sent events: calls `take` with each event's JSON until [DONE].
 export async function stream(path, body, take, signal) {
-  const response = await send(path, body, signal);
-  if (!response.ok) throw await refuse(response);
+  const response = await answered(path, body, signal);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -67,6 +65,10 @@ export async function learn() {
   const byName = new Map(models.data.map((model) => [model.id, model]));
   served.models = [...byName.values()].filter((model) => !model.id.includes(":"));
   served.routes = new Set(Object.keys(description.paths));
+  await Promise.all(served.models.filter((model) => model.task === "transcription").map(async (model) => {
+    const { sampling_rate: rate, front_end: front } = await detail(model.id);
+    model.reads = rate ? "sound" : front;
+  }));
   return info.status === "loading";
 }
 
@@ -80,4 +82,6 @@ export function detail(name) {
   return details.get(name);
 }
 
+// Models of task transcription by what they read: "ink" or "sound".
+export const reading = (what) => served.models.filter((model) => model.reads === what).map((model) => model.id);
 export const ofTask = (...tasks) => served.models.filter((model) => tasks.includes(model.task)).map((model) => model.id);

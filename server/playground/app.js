@@ -1,29 +1,33 @@
 // The frame: which parts there are, by what is served, and which one is shown.
 import { h, debounce } from "./ui.js";
-import { learn, ofTask, served, useKey, Refusal } from "./api.js";
+import { learn, ofTask, reading, served, useKey, Refusal } from "./api.js";
 import * as text from "./text.js";
 import * as series from "./series.js";
 import * as labels from "./labels.js";
 import * as translate from "./translate.js";
 import * as pronounce from "./pronounce.js";
 import * as captions from "./captions.js";
+import * as pen from "./pen.js";
+import * as voice from "./voice.js";
 import * as inside from "./inside.js";
 import * as models from "./models.js";
 
 const parts = [
-  { name: "text", title: "Text", module: text, route: "/v1/completions", tasks: ["text-generation"] },
-  { name: "series", title: "Series", module: series, route: "/v1/forecast", tasks: ["forecasting"] },
-  { name: "labels", title: "Labels", module: labels, route: "/v1/classify", tasks: labels.tasks },
-  { name: "translate", title: "Translation", module: translate, route: "/v1/translate", tasks: ["translation"] },
-  { name: "pronounce", title: "Pronunciation", module: pronounce, route: "/v1/pronounce", tasks: ["pronunciation"] },
-  { name: "captions", title: "Captions", module: captions, route: "/v1/caption", tasks: ["image-to-text"] },
-  { name: "inside", title: "Inside", module: inside, route: "/v1/explain", tasks: inside.tasks },
-  { name: "models", title: "Models", module: models, route: "/v1/models", tasks: null },
+  { name: "text", title: "Text", module: text, route: "/v1/completions", models: () => ofTask("text-generation") },
+  { name: "series", title: "Series", module: series, route: "/v1/forecast", models: () => ofTask("forecasting") },
+  { name: "labels", title: "Labels", module: labels, route: "/v1/classify", models: () => ofTask(...labels.tasks) },
+  { name: "translate", title: "Translation", module: translate, route: "/v1/translate", models: () => ofTask("translation") },
+  { name: "pronounce", title: "Pronunciation", module: pronounce, route: "/v1/pronounce", models: () => ofTask("pronunciation") },
+  { name: "captions", title: "Captions", module: captions, route: "/v1/caption", models: () => ofTask("image-to-text") },
+  { name: "pen", title: "Pen", module: pen, route: "/v1/transcribe", models: () => reading("ink") },
+  { name: "voice", title: "Voice", module: voice, route: "/v1/audio/transcriptions", models: () => reading("sound") },
+  { name: "inside", title: "Inside", module: inside, route: "/v1/explain", models: () => ofTask(...inside.tasks) },
+  { name: "models", title: "Models", module: models, route: "/v1/models", models: null },
 ];
 const main = document.getElementById("part"), status = document.getElementById("status"), key = document.getElementById("key");
 let leave = null, known = null;
 
-const available = () => parts.filter((part) => served.routes.has(part.route) && (!part.tasks || ofTask(...part.tasks).length));
+const available = () => parts.filter((part) => served.routes.has(part.route) && (!part.models || part.models().length));
 
 function show() {
   const [, name, model] = location.hash.split("/").map(decodeURIComponent);

@@ -87,10 +87,15 @@ export function open(main, wanted) {
 
   // ---- the picture ----
 
-  function clear() {
-    state.file = null;
+  function blank() {
     paint.fillStyle = "#ffffff";
     paint.fillRect(0, 0, picture.width, picture.height);
+  }
+
+  function clear() {
+    state.file = null;
+    file.value = "";
+    blank();
   }
 
   function put(thing, colour, x, y, size) {
@@ -106,23 +111,23 @@ export function open(main, wanted) {
   }
 
   // The chosen file as the server would fit it, with white beside it. An animation is sent as it is.
-  async function take(file) {
+  async function take(chosen) {
     try {
-      const bitmap = await createImageBitmap(file), scale = Math.min(picture.width / bitmap.width, picture.height / bitmap.height);
+      const bitmap = await createImageBitmap(chosen), scale = Math.min(picture.width / bitmap.width, picture.height / bitmap.height);
       const [width, height] = [bitmap.width * scale, bitmap.height * scale];
-      clear();
+      blank();
       paint.imageSmoothingQuality = "high";
       paint.drawImage(bitmap, (picture.width - width) / 2, (picture.height - height) / 2, width, height);
     } catch {
-      own.say(`“${file.name}” is no picture that this browser can read.`);
+      own.say(`“${chosen.name}” is no picture that this browser can read.`);
       return;
     }
     const reader = new FileReader();
     reader.onload = () => {
-      state.file = file.type === "image/gif" ? reader.result : picture.toDataURL("image/jpeg", 0.92);
+      state.file = chosen.type === "image/gif" ? reader.result : picture.toDataURL("image/jpeg", 0.92);
       tell();
     };
-    reader.readAsDataURL(file);
+    reader.readAsDataURL(chosen);
   }
 
   function stamp() {

@@ -1,5 +1,5 @@
 // Labels: texts and drawings, judged as they come, and what the judgement rests on.
-import { h, field, choose, debounce, percent, diverging, onDiverging, fit, ink, visible } from "./ui.js";
+import { h, field, choose, debounce, percent, diverging, onDiverging, fit, ink, hue, drawn, visible } from "./ui.js";
 import { ask, detail, ofTask, served } from "./api.js";
 import { requests } from "./requests.js";
 
@@ -23,14 +23,14 @@ function bars(list) {
 
 // Entities of a tagged text, where the server marks them.
 function entities(text, found) {
-  const colours = ["#2f6f73", "#b4531f", "#6b5b95", "#5c7a29", "#a33b5c", "#37618f"], kinds = [...new Set(found.map((one) => one.label))];
+  const kinds = [...new Set(found.map((one) => one.label))];
   const parts = [];
   let at = 0;
   for (const one of found) {
     const from = one.start_utf16 ?? one.start, to = one.end_utf16 ?? one.end;
     parts.push(text.slice(at, from));
     const mark = h("span", { class: "entity", title: percent(one.score ?? 1) }, text.slice(from, to));
-    mark.style.borderColor = colours[kinds.indexOf(one.label) % colours.length];
+    mark.style.borderColor = hue(kinds.indexOf(one.label));
     parts.push(mark, h("small", { class: "note" }, ` ${one.label} `));
     at = to;
   }
@@ -120,6 +120,7 @@ export function pad(changed) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const tell = debounce(60, () => changed(shrink(canvas)));
   let last = null;
+  const scaled = ([x, y]) => { const scale = canvas.width / canvas.clientWidth; return [x * scale, y * scale]; };
   function stroke(from, to) {
     context.strokeStyle = ink("ink");
     context.lineWidth = 2.1 * SCALE;
@@ -129,13 +130,12 @@ export function pad(changed) {
     context.lineTo(...to);
     context.stroke();
   }
-  const place = (event) => {
-    const box = canvas.getBoundingClientRect();
-    return [(event.clientX - box.left) * (canvas.width / box.width), (event.clientY - box.top) * (canvas.height / box.height)];
+  const go = (place) => {
+    const to = scaled(place);
+    stroke(last || to, to);
+    last = to;
   };
-  canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); last = place(event); stroke(last, last); });
-  canvas.addEventListener("pointermove", (event) => { if (!last) return; const to = place(event); stroke(last, to); last = to; tell(); });
-  canvas.addEventListener("pointerup", () => { last = null; tell(); });
+  drawn(canvas, (place) => { last = null; go(place); }, (place) => { go(place); tell(); }, tell);
   canvas.clear = () => { context.clearRect(0, 0, canvas.width, canvas.height); changed(null); };
   canvas.addEventListener("keydown", (event) => { if (/^[0-9]$/.test(event.key)) canvas.digit(event.key); });
   canvas.digit = (text) => {

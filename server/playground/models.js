@@ -3,7 +3,7 @@ import { h, count, bytes } from "./ui.js";
 import { ask, askText, detail, served } from "./api.js";
 import { spark } from "./plot.js";
 
-const partOf = { "text-generation": "text", forecasting: "series", "text-classification": "labels", "sequence-classification": "labels", "token-classification": "labels", translation: "translate", pronunciation: "pronounce", "image-to-text": "captions" };
+const partOf = { "text-generation": "text", forecasting: "series", "text-classification": "labels", "sequence-classification": "labels", "token-classification": "labels", translation: "translate", pronunciation: "pronounce", "image-to-text": "captions", ink: "pen", sound: "voice" };
 
 function describe(info) {
   const layers = info.layers.map((layer) => `${layer.type} ${layer.input_size} → ${layer.output_size}`).join(", ");
@@ -54,7 +54,7 @@ export function open(main) {
   look();
 
   for (const model of served.models) {
-    const place = h("div"), about = h("p", { class: "note" }), part = partOf[model.task];
+    const place = h("div"), about = h("p", { class: "note" }), part = partOf[model.reads || model.task];
     list.append(h("article", { class: "model" }, h("div", {}, h("h2", {}, model.id), h("p", {}, model.description),
       h("p", { class: "note" }, model.task, part ? " · " : "", part ? h("a", { href: `#/${part}/${encodeURIComponent(model.id)}` }, "try it") : "",
         served.routes.has("/v1/explain") ? " · " : "", served.routes.has("/v1/explain") ? h("a", { href: `#/inside/${encodeURIComponent(model.id)}` }, "look inside") : ""), about), place));

@@ -12,6 +12,29 @@ function python(value, indent = "") {
   return JSON.stringify(value);
 }
 
+// The fields of a form: [name, text, the name of a file].
+const fields = (form) => [...form].map(([name, value]) => (value instanceof File ? [name, null, value.name] : [name, value]));
+const quote = (text) => `'${text.replace(/'/g, "'\\''")}'`;
+
+const forms = {
+  curl(path, form) {
+    const keyed = hasKey() ? " \\\n     -H \"Authorization: Bearer $CAROUSEL_KEY\"" : "";
+    return `curl ${location.origin}${path}${keyed} \\\n     ${fields(form).map(([name, text, file]) => `-F ${quote(file ? `${name}=@${file}` : `${name}=${text}`)}`).join(" ")}`;
+  },
+  Python(path, form) {
+    const keyed = hasKey() ? ",\n    headers={\"Authorization\": \"Bearer \" + key}" : "", all = fields(form);
+    const files = all.filter(([, , file]) => file).map(([name, , file]) => `${JSON.stringify(name)}: open(${JSON.stringify(file)}, "rb")`);
+    const data = all.filter(([, , file]) => !file).map(([name, text]) => `${JSON.stringify(name)}: ${JSON.stringify(text)}`);
+    return `import requests\n\nanswer = requests.post("${location.origin}${path}"${keyed},\n    files={${files.join(", ")}},\n    data={${data.join(", ")}})\nprint(answer.json())`;
+  },
+  JavaScript(path, form) {
+    const keyed = hasKey() ? ",\n  headers: { Authorization: `Bearer ${key}` }" : "";
+    const lines = fields(form).map(([name, text, file]) => `form.append(${JSON.stringify(name)}, ${file ? "file" : JSON.stringify(text)});`);
+    return `const [file] = document.querySelector("input[type=file]").files;\nconst form = new FormData();\n${lines.join("\n")}\n` +
+      `const response = await fetch("${location.origin}${path}", { method: "POST", body: form${keyed} });\nconsole.log(await response.json());`;
+  },
+};
+
 const languages = {
   curl(path, body) {
     const quoted = JSON.stringify(body).replace(/'/g, "'\\''");
@@ -29,7 +52,7 @@ const languages = {
   },
 };
 
-// An element with `show(path, body)`.
+// An element with `show(path, body)`; the body is an object or a form.
 export function requests() {
   let path = "", body = {}, language = "curl";
   const text = h("pre", { tabindex: "0", "aria-label": "The request" });
@@ -38,7 +61,7 @@ export function requests() {
     copy.textContent = "Copied";
     setTimeout(() => { copy.textContent = "Copy"; }, 1200);
   } }, "Copy");
-  const draw = () => { text.textContent = path ? languages[language](path, body) : ""; };
+  const draw = () => { text.textContent = path ? (body instanceof FormData ? forms : languages)[language](path, body) : ""; };
   const element = h("details", { class: "code" }, h("summary", {}, "This as a request"),
     h("div", { class: "row" }, segments("Language", Object.keys(languages).map((name) => ({ value: name, text: name })), language,
       (name) => { language = name; draw(); }), copy), text);

@@ -57,7 +57,7 @@ export function debounce(ms, call) {
   };
 }
 
-export const percent = (x) => (x >= 0.9995 ? "100 %" : x >= 0.0995 ? `${(100 * x).toFixed(0)} %` : `${(100 * x).toFixed(1)} %`);
+export const percent = (x) => (x >= 0.9995 ? "100\u00a0%" : `${(100 * x).toFixed(x >= 0.0995 ? 0 : 1)}\u00a0%`);
 
 export function count(n) {
   return n >= 1e6 ? `${(n / 1e6).toFixed(1)} M` : n >= 1e4 ? `${(n / 1e3).toFixed(0)} k` : String(n);
@@ -87,6 +87,30 @@ export const diverging = (x) => `rgb(${mix(x).join(",")})`;
 export function onDiverging(x) {
   const [r, g, b] = mix(x).map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
   return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000" : "#fff";
+}
+
+// Colours that can be told apart, on paper and at night.
+export const hue = (i) => `hsl(${(i * 137.5 + 184) % 360} 48% ${isDark() ? 66 : 36}%)`;
+
+// Call `begin`, `go` and `end` with places on the canvas, in its CSS pixels, as the mouse, a finger or a pen draws on it.
+export function drawn(canvas, begin, go, end) {
+  let isDown = false;
+  const place = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.button) return;
+    canvas.setPointerCapture(event.pointerId);
+    isDown = true;
+    begin(place(event));
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!isDown) return;
+    const events = event.getCoalescedEvents?.() || [];
+    for (const one of events.length ? events : [event]) go(place(one));
+  });
+  for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => { if (isDown) end(); isDown = false; });
 }
 
 // A canvas of `width` x `height` CSS pixels, sharp on any screen.

@@ -4,6 +4,7 @@
 
 #include "core/kernels/kernels.h"
 #include "core/base/memory.h"
+#include "models/features/feature.h"
 #include "models/repository/registry.h"
 #include "models/text/sentence.h"
 #include "server/api/answer.h"
@@ -107,6 +108,7 @@ static void put_details(struct writer *out, const struct model *model)
     put_named_integer(out, "hidden_size", (int64_t)network_hidden_size(network));
     put_named_integer(out, "output_size", (int64_t)network_output_size(network));
     put_vocabulary(out, model);
+    if (model->front) put_named_string(out, "front_end", front_type_name(model->front));
     struct fact facts[TASK_FACTS];
     size_t n = model->task->facts ? model->task->facts(model, facts) : 0;
     for (size_t i = 0; i < n; i++) {

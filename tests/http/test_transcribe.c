@@ -50,6 +50,18 @@ START_TEST(strokes_have_texts)
 }
 END_TEST
 
+START_TEST(a_model_tells_its_front_end)
+{
+    struct reply *reply = ask(&server, "GET", "/v1/models/tiny-ink", NULL);
+    ck_assert_str_eq(text_at(reply, "front_end"), "ink");
+    reply = ask(&server, "GET", "/v1/models/tiny-speech", NULL);
+    ck_assert_str_eq(text_at(reply, "front_end"), "log_mel");
+    reply = ask(&server, "GET", "/v1/models/tiny-music", NULL);
+    expect_ok(reply);
+    ck_assert_ptr_null(strstr(reply->body, "front_end"));
+}
+END_TEST
+
 START_TEST(steps_are_read_too)
 {
     struct reply *reply = post(&server, "/v1/transcribe", "{'model':'tiny-ink','num_beams':1,"
@@ -243,6 +255,7 @@ Suite *transcribe_suite(void)
     tcase_add_checked_fixture(core, start, stop);
     tcase_set_timeout(core, TEST_TIMEOUT_S);
     tcase_add_test(core, strokes_have_texts);
+    tcase_add_test(core, a_model_tells_its_front_end);
     tcase_add_test(core, steps_are_read_too);
     tcase_add_loop_test(core, what_cannot_be_is_refused_by_name, 0, 13);
     tcase_add_test(core, sound_has_a_text_in_all_formats);
