@@ -19,13 +19,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 
-def arguments(doc, data, epochs, seed=1, **more):
-    """Parse the command line that all recipes have in common; doc is the head comment of the recipe. `more` are
-    further files that it reads: name=default."""
+def arguments(doc, data, epochs, seed=1, flags=(), **more):
+    """Parse the command line that all recipes have in common; doc is the head comment of the recipe. `flags` are
+    switches of its own, `more` further files that it reads: name=default."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=data, help="the training data (default %(default)s)")
     for name, default in more.items():
         parser.add_argument(f"--{name}", default=default, help="a further file, as said above")
+    for name in flags:
+        parser.add_argument(f"--{name}", action="store_true", help="as said above")
     parser.add_argument("--out", help="folder that receives the bundle (default: the recipe's own folder)")
     parser.add_argument("--checkpoint",
                         help="file to save to after every epoch and to resume from (default: none)")

@@ -4,6 +4,7 @@
  *          for columns of a reverse direction (PyTorch's h_n of a bidirectional LSTM). After a
  *          linear layer, which mixes the directions, it is the last step's row
  *   last_step  the last step's row, also of a reverse direction, which has seen one step there: out[:, -1]
+ *   middle     the row of step T / 2, rounded down, of a sequence of T steps, counted from 0
  *   mean   the sum of all rows, in the order of the steps, times 1 / count
  *   sum    without the factor
  *   max    column by column
@@ -11,7 +12,8 @@
  * mean, sum and max go on across turns: the state holds the sum or maximum so far and, in its last
  * float, the count (exact up to 2^24 steps). Adding in the order of the steps makes the result the
  * same however the sequence was cut. A turn writes what the pooled vector would be if the sequence
- * ended there; only the last one is looked at. */
+ * ended there; only the last one is looked at. middle needs the whole sequence in one turn, because the length
+ * says which row it is. */
 #include "core/network/layer.h"
 
 #include <string.h>
@@ -19,9 +21,9 @@
 #include "core/base/memory.h"
 
 enum { MODE };                /* values, in the order of keys */
-enum mode { LAST, MEAN, MAX, SUM, LAST_STEP }; /* index into modes */
+enum mode { LAST, MEAN, MAX, SUM, LAST_STEP, MIDDLE }; /* index into modes */
 
-static const char *const modes[] = {"last", "mean", "max", "sum", "last_step", NULL};
+static const char *const modes[] = {"last", "mean", "max", "sum", "last_step", "middle", NULL};
 
 static const struct layer_key keys[] = {
     {.name = "mode", .kind = KEY_CHOICE, .required = true, .choices = modes},
@@ -36,7 +38,13 @@ struct pooling {
 /* Whether a mode needs more than one row. */
 static bool keeps(enum mode mode)
 {
-    return mode != LAST && mode != LAST_STEP;
+    return mode == MEAN || mode == MAX || mode == SUM;
+}
+
+/* The step whose row a mode gives, of T. */
+static size_t step_of(enum mode mode, size_t T)
+{
+    return mode == MIDDLE ? T / 2 : T - 1;
 }
 
 static enum status build(const struct layer_spec *spec, const struct layer_context *context,
@@ -52,7 +60,8 @@ static enum status build(const struct layer_spec *spec, const struct layer_conte
     pooling->mode = (enum mode)spec->values[MODE];
     pooling->layer = (struct layer){.type = spec->type, .input_size = n, .output_size = n,
                                     .state_floats = keeps(pooling->mode) ? n + 1 : 0,
-                                    .pools = true, .bounded = before->bounded && pooling->mode != SUM,
+                                    .pools = true, .whole = pooling->mode == MIDDLE,
+                                    .bounded = before->bounded && pooling->mode != SUM,
                                     .forward_size = before->forward_size};
     *out = &pooling->layer;
     return STATUS_OK;
@@ -97,8 +106,8 @@ static void run(const struct layer *layer, const struct turn *turn, const float 
     (void)scratch;
     for (size_t b = 0; b < turn->B; b++, out += n) {
         if (mode == LAST) take_last(layer, turn, in, b, out);
-        if (mode == LAST_STEP)
-            memcpy(out, step_row(layer, turn, in, turn->steps[b] - 1, b), n * sizeof *out);
+        if (mode == LAST_STEP || mode == MIDDLE)
+            memcpy(out, step_row(layer, turn, in, step_of(mode, turn->steps[b]), b), n * sizeof *out);
         if (!keeps(mode)) continue;
         float *state = turn->states[b] + layer->state_offset;
         for (size_t t = 0; t < turn->steps[b]; t++)
@@ -129,8 +138,9 @@ static enum status backward(const struct layer *layer, const struct passage *p, 
             for (size_t t = 0; t < p->T; t++)
                 d_in[t * n + i] = mode == SUM ? d_out[i] : d_out[i] / (float)p->T;
         else {
-            size_t last = i < layer->forward_size || mode == LAST_STEP ? p->T - 1 : 0;
-            d_in[(keeps(mode) ? largest(p, n, i) : last) * n + i] = d_out[i];
+            bool is_first = mode == LAST && i >= layer->forward_size;
+            size_t step = is_first ? 0 : step_of(mode, p->T);
+            d_in[(mode == MAX ? largest(p, n, i) : step) * n + i] = d_out[i];
         }
     }
     return STATUS_OK;

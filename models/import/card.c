@@ -279,7 +279,7 @@ static enum status settle_pooling(struct plan *plan, const struct options *optio
     return error_set_param(
         err, STATUS_BAD_VALUE, "pooling",
         "the file does not say how the steps become one vector; say it by --pooling last (h_n, or "
-        "out[:, -1] of one direction), last_step (out[:, -1] of two), mean, max or sum");
+        "out[:, -1] of one direction), last_step (out[:, -1] of two), middle, mean, max or sum");
 }
 
 static enum status settle_tokenizer(struct plan *plan, const struct options *options, struct card *card,

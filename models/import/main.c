@@ -21,7 +21,7 @@ static const struct flag {
     {"--task", AT(task), true, "T",
      "what the model does, as config.json has it; often it follows from the network"},
     {"--pooling", AT(pooling), true, "MODE",
-     "how steps become one vector: last, last_step, mean, max or sum"},
+     "how steps become one vector: last, last_step, middle, mean, max or sum"},
     {"--tokenizer", AT(tokenizer), true, "FILE|WORD",
      "the vocabulary: a token a line, JSON, a pickle, Keras' Tokenizer; or bytes;\n"
      "                             or characters or words, which the checkpoint holds beside the model"},

@@ -271,6 +271,7 @@ static enum status run_pooling(const struct reference *reference, const char *mo
     double *out = pool_take(reference->plan->pool, rows->width, sizeof *out);
     if (!out) return pool_spent(err);
     bool last = strcmp(mode, "last") == 0, max = strcmp(mode, "max") == 0, mean = strcmp(mode, "mean") == 0;
+    size_t step = strcmp(mode, "middle") == 0 ? rows->n / 2 : rows->n - 1;
     for (size_t j = 0; j < rows->width; j++) {
         double sum = 0, largest = -(double)INFINITY;
         for (size_t t = 0; t < rows->n; t++) {
@@ -278,11 +279,8 @@ static enum status run_pooling(const struct reference *reference, const char *mo
             sum += x;
             largest = x > largest ? x : largest;
         }
-        double end = rows->final && last ? rows->final[j] : rows->values[(rows->n - 1) * rows->width + j];
-        out[j] = last || strcmp(mode, "last_step") == 0 ? end
-                 : max                                  ? largest
-                 : mean                                 ? sum / (double)rows->n
-                                                        : sum;
+        double one = rows->final && last ? rows->final[j] : rows->values[step * rows->width + j];
+        out[j] = max ? largest : mean ? sum / (double)rows->n : strcmp(mode, "sum") == 0 ? sum : one;
     }
     *rows = (struct rows){out, 1, rows->width, NULL};
     return STATUS_OK;

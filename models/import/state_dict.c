@@ -392,7 +392,7 @@ static enum status add_between(struct groups *groups, const char *after, const c
 /* The modes of pooling that need nothing else, as config.json spells them; NULL. */
 static const char *pooling_mode(const char *mode)
 {
-    static const char *const modes[] = {"last", "last_step", "mean", "max", "sum"};
+    static const char *const modes[] = {"last", "last_step", "middle", "mean", "max", "sum"};
     for (size_t i = 0; mode && i < sizeof modes / sizeof *modes; i++)
         if (strcmp(mode, modes[i]) == 0) return modes[i];
     return NULL;
@@ -404,7 +404,8 @@ static enum status add_pooling(struct groups *groups, const struct options *opti
     if (!options->pooling) return STATUS_OK;
     if (!mode)
         return error_set_param(err, STATUS_BAD_VALUE, "pooling",
-                               "--pooling '%.40s' is not known; expected last, last_step, mean, max or sum",
+                               "--pooling '%.40s' is not known; expected last, last_step, middle, mean, max "
+                               "or sum",
                                options->pooling);
     return plan_pooling(groups->plan, mode, "--pooling", err);
 }

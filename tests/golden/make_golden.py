@@ -331,6 +331,8 @@ CASES = {
     "attention_plain": ([gru(4, 9, n=2), attention(9), linear(9, 3)], [6, 2, 9]),
     "flatten": ([lstm(4, 9), flatten(6), linear(54, 3)], [6, 2, 9]),
     "lstm_initial_both": ([cells("lstm", 3, 9, bidirectional=1, initial_state=1), pool("last")], [9, 1, 6]),
+    "pool_middle": ([lstm(4, 9, both=1), pool("middle"), linear(18, 3)], [6, 1, 9, 2]),
+    "pool_middle_one": ([embedding(19, 6), gru(6, 9), pool("middle")], [6, 1, 9]),
 }
 
 
@@ -376,7 +378,7 @@ def run(modules, x):
             state += last
         elif isinstance(m, Pooling):
             x = {"last": final, "mean": x.mean(0), "max": x.max(0).values, "sum": x.sum(0),
-                 "last_step": x[-1]}[m.mode][None]
+                 "last_step": x[-1], "middle": x[len(x) // 2]}[m.mode][None]
         elif isinstance(m, Conv1d):
             state += m.past(x)
             x, final = m(x), None
@@ -441,7 +443,7 @@ def make(index, name, layers, lengths, gain=2.0, input_gain=1.0):
     gradients = torch.cat([gradient(modules, x, i).flatten() for i, x in enumerate(wide)])
     drift = max((a[j] - b[j]).abs().max().item() for a, b in zip(single, exact) for j in (0, 1) if b[j].numel())
     whole = any(keys.get("bidirectional") or keys.get("go_backwards") or keys.get("padding") == "same"
-                for _, keys in layers)
+                or keys.get("mode") == "middle" for _, keys in layers)
     outputs = torch.cat([y for y, _ in exact])
     states = torch.cat([s for _, s in exact]) if not whole else torch.zeros(0)
     lines += [f"tensor {n} " + " ".join(map(str, t.shape)) for n, t in tensors]
