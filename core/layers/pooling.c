@@ -12,8 +12,8 @@
  * mean, sum and max go on across turns: the state holds the sum or maximum so far and, in its last
  * float, the count (exact up to 2^24 steps). Adding in the order of the steps makes the result the
  * same however the sequence was cut. A turn writes what the pooled vector would be if the sequence
- * ended there; only the last one is looked at. middle needs the whole sequence in one turn, because the length
- * says which row it is. */
+ * ended there; only the last one is looked at. middle needs the whole sequence in one turn, because the
+ * length says which row it is. */
 #include "core/network/layer.h"
 
 #include <string.h>

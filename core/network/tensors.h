@@ -22,8 +22,8 @@ struct tensors {
      * what is read once and kept in another form. Fails as take() does. */
     enum status (*read)(struct tensors *self, const char *name, size_t rank, const size_t *shape,
                         size_t first, size_t n, float *out, struct error *err) MUST_CHECK;
-    /* Fail as take() does except for values and memory, and read none: for network_plan, which
-     * alone calls it. May be NULL if no network is planned. */
+    /* Fail as take() does except for values and memory, and read none: for network_plan and
+     * a task's `read`. May be NULL if neither is called. */
     enum status (*check)(struct tensors *self, const char *name, size_t rank, const size_t *shape,
                          struct error *err) MUST_CHECK;
 };

@@ -196,6 +196,8 @@ static enum status plan(const struct bundle *bundle, const struct file *file, co
         if (status != STATUS_OK) error_prefix(err, "decoder");
         bytes += more;
     }
+    if (status == STATUS_OK && bundle->task->read)
+        status = bundle->task->read(bundle, safetensors_tensors(weights), NULL, err);
     if (status == STATUS_OK) status = safetensors_check_taken(weights, err);
     if (status == STATUS_OK) status = check_network(bundle, form, decoder, model, err);
     bytes = bytes > UINT64_MAX - file->bytes ? UINT64_MAX : bytes + file->bytes;
@@ -283,6 +285,8 @@ static enum status build_network(const struct bundle *bundle, const void *conten
         if (status == STATUS_OK) network_join(model->decoder, model->network);
         else error_prefix(err, "decoder");
     }
+    if (status == STATUS_OK && bundle->task->read)
+        status = bundle->task->read(bundle, safetensors_tensors(weights), &model->numbers, err);
     if (status == STATUS_OK) status = safetensors_check_taken(weights, err);
     safetensors_free(weights);
     return status;
@@ -292,10 +296,12 @@ static void drop_network(struct model *model)
 {
     memory_free(model->features.mean);
     memory_free(model->features.scale);
+    memory_free(model->numbers);
     network_free(model->network);
     network_free(model->decoder);
     model->features = (struct feature_scaling){0};
     model->network = model->decoder = NULL;
+    model->numbers = NULL;
 }
 
 /* Make the model's network in `precision`, in place of the one it has, and prove it. */

@@ -60,6 +60,8 @@ struct model {
     struct front *front;          /* what turns sound or ink into steps; NULL if clients send the steps */
     struct feature_scaling features; /* NULL unless the task reads the section "features" */
     struct picture_spec picture;  /* width 0: none */
+    float *numbers;               /* what the task keeps of the weights beside the networks (task->read);
+                                     NULL: nothing */
     void *spec;                   /* what config.json says to this task alone; the task knows the type */
     size_t n_golden;              /* cases of golden.json */
     struct golden_proof proof, proof_float32; /* in the precision in force; in float32, before that */

@@ -77,6 +77,12 @@ struct task {
      * sentence. */
     enum status (*check)(const struct parts *parts, struct error *err);
 
+    /* Read what the task needs of the weights beside the networks' tensors into *out, which the caller then
+     * owns; *out stays NULL if it needs nothing. out == NULL: only check that the tensors are there, with
+     * their shapes (struct tensors, check). `check` has not been called yet. Fails as struct tensors does.
+     * NULL: nothing. */
+    enum status (*read)(const struct bundle *bundle, struct tensors *tensors, float **out, struct error *err);
+
     /* Turn the input of a golden case into what the network reads, by the function that turns requests into
      * it (models/bundle/input.h, models/forecast/series.h). The caller frees *out, also after a failure. */
     enum status (*steps)(const struct model *model, const struct json *input, struct steps *out,

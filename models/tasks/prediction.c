@@ -21,6 +21,14 @@ size_t prediction_n_values(const struct model *model)
     return scores_width(model->activation, n_outputs(model), prediction_n_labels(model));
 }
 
+bool prediction_transitions(const struct model *model, struct transitions *out)
+{
+    size_t n = prediction_n_labels(model);
+    if (!model->numbers) return false;
+    *out = (struct transitions){model->numbers, model->numbers + n * n, model->numbers + n * n + n};
+    return true;
+}
+
 static void put(const struct model *model, const float *output, float *row)
 {
     size_t n = n_outputs(model), n_intents = prediction_spec_of(model)->n_intents;

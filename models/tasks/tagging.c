@@ -54,7 +54,7 @@ enum from { FROM_BEST, FROM_BEGIN, FROM_SELF };
 
 struct search {
     double *now, *before; /* [n labels] log-probability of the best path that ends in each */
-    uint8_t *from;        /* [n steps, n labels] */
+    uint8_t *from;        /* [n steps, n labels] an enum from, or, by transitions, the label before */
     size_t *best;         /* [n steps] label at which the best path so far ends */
 };
 
@@ -86,21 +86,54 @@ static void advance(const struct tags *tags, struct search *s, size_t t, const f
     s->best[t] = best_of(s->now, tags->n);
 }
 
-enum status tags_path(const struct tags *tags, const float *scores, size_t width, size_t n, size_t *path)
+/* The same by what was learned. */
+static void advance_learned(const struct transitions *by, size_t n, struct search *s, size_t t,
+                            const float *scores)
+{
+    double *swap = s->before;
+    s->before = s->now;
+    s->now = swap;
+    uint8_t *from = s->from + t * n;
+    for (size_t j = 0; j < n; j++) s->now[j] = t > 0 ? -(double)INFINITY : (double)by->start[j];
+    for (size_t i = 0; t > 0 && i < n; i++)
+        for (size_t j = 0; j < n; j++) {
+            double path = s->before[i] + (double)by->between[i * n + j];
+            if (path <= s->now[j]) continue;
+            s->now[j] = path;
+            from[j] = (uint8_t)i;
+        }
+    for (size_t j = 0; j < n; j++) s->now[j] += log(fmax((double)scores[j], LEAST));
+}
+
+/* The label of step t - 1 on the best path to `label` at step t. */
+static size_t label_before(const struct tags *tags, const struct search *s, size_t t, size_t label,
+                           bool is_learned)
+{
+    uint8_t from = s->from[t * tags->n + label];
+    if (is_learned) return from;
+    if (from == FROM_BEST) return s->best[t - 1];
+    return from == FROM_BEGIN ? tags->tags[label].begins : label;
+}
+
+/* The label at which the best of all paths ends. */
+static size_t last_label(const struct tags *tags, const struct transitions *by, const struct search *s)
+{
+    for (size_t j = 0; by && j < tags->n; j++) s->now[j] += (double)by->end[j];
+    return best_of(s->now, tags->n);
+}
+
+enum status tags_path(const struct tags *tags, const struct transitions *transitions, const float *scores,
+                      size_t width, size_t n, size_t *path)
 {
     struct search s = {.now = memory_new(tags->n, sizeof *s.now), .before = memory_new(tags->n,
                                                                                        sizeof *s.now),
                        .from = memory_new(n, tags->n), .best = memory_new(n, sizeof *s.best)};
     bool there = s.now && s.before && s.from && s.best;
-    for (size_t t = 0; there && t < n; t++) advance(tags, &s, t, scores + t * width);
-    for (size_t t = n; there && t-- > 0;) {
-        if (t + 1 == n) path[t] = s.best[t];
-        if (t == 0) break;
-        enum from from = s.from[t * tags->n + path[t]];
-        path[t - 1] = from == FROM_BEST    ? s.best[t - 1]
-                      : from == FROM_BEGIN ? tags->tags[path[t]].begins
-                                           : path[t];
-    }
+    for (size_t t = 0; there && t < n; t++)
+        if (transitions) advance_learned(transitions, tags->n, &s, t, scores + t * width);
+        else advance(tags, &s, t, scores + t * width);
+    if (there && n > 0) path[n - 1] = last_label(tags, transitions, &s);
+    for (size_t t = n; there && t-- > 1;) path[t - 1] = label_before(tags, &s, t, path[t], transitions);
     memory_free(s.now);
     memory_free(s.before);
     memory_free(s.from);

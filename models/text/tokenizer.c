@@ -29,11 +29,6 @@ enum status tokenizer_reserve(struct tokenizer *t, size_t n, size_t bytes, struc
     return error_set(err, STATUS_NO_MEMORY, "vocabulary: no memory");
 }
 
-static unsigned char lowered(char c)
-{
-    return (unsigned char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-}
-
 /* The order of the sorted pieces: by bytes, a prefix first. */
 static int compare(const struct piece *a, const struct piece *b)
 {
@@ -52,7 +47,7 @@ static int compare_lowered(const char *text, size_t bytes, const struct piece *p
 {
     size_t n = bytes < piece->bytes ? bytes : piece->bytes;
     for (size_t i = 0; i < n; i++) {
-        int order = (int)lowered(text[i]) - (int)(unsigned char)piece->text[i];
+        int order = (int)(unsigned char)tokenizer_lower(text[i]) - (int)(unsigned char)piece->text[i];
         if (order != 0) return order;
     }
     return bytes < piece->bytes ? -1 : bytes > piece->bytes;
@@ -85,10 +80,15 @@ static bool is_name(const struct piece *piece)
     return piece->bytes > 1 && utf8_decode(piece->text, piece->bytes, &code) != piece->bytes;
 }
 
+int32_t tokenizer_look_up_as(const struct tokenizer *t, const char *text, size_t bytes, bool lowered)
+{
+    int32_t id = find(t, text, bytes, lowered);
+    return id != TOKEN_NONE && is_special(t, id) && is_name(&t->pieces[id]) ? TOKEN_NONE : id;
+}
+
 int32_t tokenizer_look_up(const struct tokenizer *t, const char *text, size_t bytes)
 {
-    int32_t id = find(t, text, bytes, t->lowercase);
-    return id != TOKEN_NONE && is_special(t, id) && is_name(&t->pieces[id]) ? TOKEN_NONE : id;
+    return tokenizer_look_up_as(t, text, bytes, t->lowercase);
 }
 
 static enum status check_entry(size_t i, const char *text, size_t bytes, struct error *err)
@@ -180,22 +180,24 @@ static enum status set_specials(struct tokenizer *t, const struct tokenizer_spec
 
 static enum status set_unknown(struct tokenizer *t, const struct tokenizer_spec *spec, struct error *err)
 {
-    static const char *const names[] = {"refuse", "skip", "fold"};
+    static const char *const names[] = {"refuse", "skip", "fold", "shape"};
     char quoted[QUOTE_BYTES];
     if (!spec->unknown) return STATUS_OK;
-    if (!t->type->may_replace)
-        return error_set(err, STATUS_BAD_VALUE, "'unknown' has no place for type '%s', only for 'characters' "
-                         "and 'bpe'", t->type->name);
-    if (spec->unk_token)
+    if (!t->type->unknowns)
+        return error_set(err, STATUS_BAD_VALUE, "'unknown' has no place for type '%s', only for "
+                         "'characters', 'bpe' and 'words'", t->type->name);
+    bool has_shapes = t->type->unknowns & 1u << UNKNOWN_SHAPE;
+    if (spec->unk_token && !has_shapes)
         return error_set(err, STATUS_BAD_VALUE,
                          "'unknown' has no use beside 'unk_token': leave one of them out");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(spec->unknown, names[i]) != 0) continue;
+        if (strcmp(spec->unknown, names[i]) != 0 || !(t->type->unknowns & 1u << i)) continue;
         t->unknown = (enum unknown)i;
         return STATUS_OK;
     }
-    return error_set(err, STATUS_BAD_VALUE, "'unknown' is %s, expected refuse, skip or fold",
-                     sentence_quote(quoted, spec->unknown, strlen(spec->unknown)));
+    return error_set(err, STATUS_BAD_VALUE, "'unknown' is %s, expected %s for type '%s'",
+                     sentence_quote(quoted, spec->unknown, strlen(spec->unknown)),
+                     has_shapes ? "refuse or shape" : "refuse, skip or fold", t->type->name);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -334,6 +336,11 @@ size_t tokenizer_replace(const struct tokenizer *t, const char *text, size_t byt
     return n;
 }
 
+static bool replaces(const struct tokenizer *t)
+{
+    return t->unknown == UNKNOWN_SKIP || t->unknown == UNKNOWN_FOLD;
+}
+
 /* Read what text[at..bytes) begins with. */
 static void read_next(const struct tokenizer *t, const char *text, size_t bytes, size_t at,
                       struct tokenizer_loss *loss, struct reading *out)
@@ -347,7 +354,7 @@ static void read_next(const struct tokenizer *t, const char *text, size_t bytes,
     out->bytes = t->type->next(t, text + at, bytes - at, out->ids);
     if (out->ids[0] == TOKEN_NONE) out->ids[0] = t->unk;
     if (out->ids[0] == TOKEN_SKIP) out->n = 0;
-    else if (out->bytes > 0 && out->ids[0] == TOKEN_NONE && t->unknown != UNKNOWN_REFUSE)
+    else if (out->bytes > 0 && out->ids[0] == TOKEN_NONE && replaces(t))
         out->n = tokenizer_replace(t, text + at, out->bytes, at, loss, out->ids);
     out->places[0] = (struct text_span){at, at + out->bytes};
     for (size_t i = 1; i < out->n; i++) out->places[i] = out->places[0];
@@ -437,11 +444,12 @@ const char *tokenizer_piece(const struct tokenizer *t, int32_t id, size_t *bytes
     return t->pieces[id].text;
 }
 
-/* A special token by a name of its own. One that is a single character may come from a text, and must come
- * out as it went in. */
+/* A special token by a name of its own, or an entry that stands for words by their shape. A special token
+ * that is a single character may come from a text, and must come out as it went in. */
 bool tokenizer_is_silent(const struct tokenizer *t, int32_t id)
 {
     if (id == TOKEN_NONE) return true;
+    if (t->unknown == UNKNOWN_SHAPE && t->pieces[id].text[0] == '<' && t->pieces[id].bytes > 1) return true;
     return is_special(t, id) && is_name(&t->pieces[id]);
 }
 

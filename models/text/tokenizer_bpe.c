@@ -233,7 +233,7 @@ static size_t append(const struct tokenizer *t, int32_t previous, int32_t id, ch
 const struct tokenizer_type tokenizer_bpe = {
     .name = "bpe",
     .has_vocabulary = true,
-    .may_replace = true,
+    .unknowns = 1u << UNKNOWN_REFUSE | 1u << UNKNOWN_SKIP | 1u << UNKNOWN_FOLD,
     .may_merge = true,
     .read = read_word,
     .append = append,

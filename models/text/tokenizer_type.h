@@ -18,6 +18,15 @@ struct piece {
  * for it. */
 enum { READING_TOKENS = 256 };
 
+/* An ASCII letter as a small one, any other byte as it is. */
+static inline char tokenizer_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* What becomes of what is not in the vocabulary. */
+enum unknown { UNKNOWN_REFUSE, UNKNOWN_SKIP, UNKNOWN_FOLD, UNKNOWN_SHAPE };
+
 /* What is read at one place of a text. */
 struct reading {
     size_t bytes; /* that it takes; 0: the text is not UTF-8 */
@@ -35,7 +44,7 @@ struct tokenizer_type {
     const char *name;
     bool has_vocabulary;
     bool may_lower;   /* has a use for `lowercase` */
-    bool may_replace; /* has a use for `unknown` */
+    unsigned unknowns; /* 1 << enum unknown for each that it has a use for, or 0 */
     bool may_merge;   /* has a use for `merges` */
     /* If the vocabulary is the type's own. Called instead of reading spec->vocabulary. */
     enum status (*fill)(struct tokenizer *tokenizer, struct error *err);
@@ -54,9 +63,6 @@ struct tokenizer_type {
 };
 
 enum { TOKEN_SKIP = -2 };
-
-/* What becomes of a character that is not in the vocabulary. */
-enum unknown { UNKNOWN_REFUSE, UNKNOWN_SKIP, UNKNOWN_FOLD };
 
 #define X(symbol) extern const struct tokenizer_type tokenizer_##symbol;
 #include "models/text/tokenizer.def"
@@ -91,5 +97,10 @@ size_t tokenizer_replace(const struct tokenizer *tokenizer, const char *text, si
 /* The id of exactly text[0..bytes), or TOKEN_NONE. If the tokenizer lowers, so is the text. A special
  * token of more than one character is not found: its name in a text is only text. */
 int32_t tokenizer_look_up(const struct tokenizer *tokenizer, const char *text, size_t bytes);
+/* The same for the text as it is, or in small ASCII letters, whatever the tokenizer does. */
+int32_t tokenizer_look_up_as(const struct tokenizer *tokenizer, const char *text, size_t bytes, bool lowered);
+/* The id of the nearest entry that stands for words like text[0..bytes), which is UTF-8 and no entry itself,
+ * by shape and ending; or TOKEN_NONE (UNKNOWN_SHAPE; docs/bundle-format.md). */
+int32_t tokenizer_look_up_shape(const struct tokenizer *tokenizer, const char *text, size_t bytes);
 
 #endif

@@ -28,6 +28,8 @@ static size_t next(const struct tokenizer *tokenizer, const char *text, size_t b
     }
     if (n == 0) n = 1;
     *id = tokenizer_look_up(tokenizer, text, n);
+    if (*id == TOKEN_NONE && tokenizer->unknown == UNKNOWN_SHAPE)
+        *id = tokenizer_look_up_shape(tokenizer, text, n);
     return n;
 }
 
@@ -35,6 +37,7 @@ const struct tokenizer_type tokenizer_words = {
     .name = "words",
     .has_vocabulary = true,
     .may_lower = true,
+    .unknowns = 1u << UNKNOWN_REFUSE | 1u << UNKNOWN_SHAPE,
     .next = next,
     .unit = "word",
     .separator = " ",

@@ -61,7 +61,9 @@ static bool put_entities(struct writer *out, const struct tags *tags, const stru
     n_rows -= task->n_before + input_puts_eos(model);
     if (!texts_places(&task->texts, model->tokenizer, i, n_rows, &places, &n)) return false;
     size_t *path = memory_new(n + 1, sizeof *path);
-    bool good = path && tags_path(tags, rows, width, n, path) == STATUS_OK;
+    struct transitions learned;
+    const struct transitions *transitions = prediction_transitions(model, &learned) ? &learned : NULL;
+    bool good = path && tags_path(tags, transitions, rows, width, n, path) == STATUS_OK;
     put_name(out, "entities");
     put_open(out, '[');
     while (good && tags_next(tags, path, rows, width, n, &at, &entity))

@@ -1,7 +1,7 @@
 /* Any bytes as a vocabulary and a text. The first byte chooses the type and what is special; entries follow,
- * each ended by a newline, and those with a space may be merges too; after an empty entry comes the text. Ids
- * must be of the vocabulary, and what was tokenised without loss must come back: byte for byte, or, for words
- * and bpe, as the same words. */
+ * each ended by a newline, and those with a space may be merges too; after an empty entry comes the text.
+ * Words may be read by their shape. Ids must be of the vocabulary, and what was tokenised without loss must
+ * come back: byte for byte, or, for words and bpe, as the same words. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { MAX_ENTRIES = 64, MAX_NAME = 64, LOWERCASE = 4, UNK = 8, BOS = 16, EOS = 32, BPE = 64, MERGES = 128 };
 
-static const char *const types[] = {"characters", "bytes", "words", "none"};
+static const char *const types[] = {"characters", "bytes", "words", "words"};
 
 struct input {
     const char *entries[MAX_ENTRIES];
@@ -51,7 +51,8 @@ static bool is_lossless(const struct tokenizer *t, const int32_t *ids, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         assert(ids[i] >= 0 && (size_t)ids[i] < tokenizer_size(t));
-        if (ids[i] == tokenizer_unk(t) || ids[i] == tokenizer_bos(t) || ids[i] == tokenizer_eos(t))
+        if (ids[i] == tokenizer_unk(t) || ids[i] == tokenizer_bos(t) || ids[i] == tokenizer_eos(t) ||
+            tokenizer_is_silent(t, ids[i]))
             return false;
     }
     return true;
@@ -104,7 +105,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_sentences(in.text, in.n_text);
     unsigned choice = data[0];
     struct tokenizer_spec spec = {
-        .type = choice & BPE ? "bpe" : types[choice & 3], .lowercase = choice & LOWERCASE,
+        .type = !(choice & BPE) ? types[choice & 3] : (choice & 3) == 3 ? "none" : "bpe",
+        .unknown = !(choice & BPE) && (choice & 3) == 3 ? "shape" : NULL, .lowercase = choice & LOWERCASE,
         .vocabulary = !(choice & BPE) && (choice & 3) == 1 ? NULL : in.entries, .vocabulary_bytes = in.bytes,
         .n_vocabulary = in.n,
         .unk_token = choice & UNK ? in.names[0] : NULL,

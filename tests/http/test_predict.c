@@ -12,6 +12,7 @@ static void start(void)
 {
     server_start(&server, (const char *const[]){"CAROUSEL_MODELS_BUNDLES=tags=tests/http/predict/tags:"
                                                 "sensor=tests/http/predict/sensor:"
+                                                "learned=tests/http/predict/learned:"
                                                 "letters=tests/http/predict/letters", NULL});
 }
 
@@ -110,6 +111,25 @@ START_TEST(entities_have_offsets_in_both_counts)
     ck_assert_double_eq(number_at(reply, "results.1.entities.0.start"), 13);
     ck_assert_double_eq(number_at(reply, "results.1.entities.0.start_utf16"), 14);
     ck_assert_double_eq(number_at(reply, "results.1.entities.0.end_utf16"), 19);
+}
+END_TEST
+
+/* The network of `tags`, in which learned transitions let a city be two words, at the beginning of a text
+ * only. */
+START_TEST(learned_transitions_choose_the_labels)
+{
+    struct reply *reply = post(&server, "/v1/classify",
+                               "{'model':'learned','input':['paris in rome on monday','rio de janeiro is it',"
+                               "'fly to new york','book']}");
+    expect_ok(reply);
+    ck_assert_int_eq(length_at(reply, "results.0.entities"), 1);
+    ck_assert_str_eq(text_at(reply, "results.0.entities.0.value"), "paris in");
+    ck_assert_str_eq(text_at(reply, "results.1.entities.0.value"), "rio de");
+    ck_assert_int_eq(length_at(reply, "results.1.entities"), 1);
+    ck_assert_str_eq(text_at(reply, "results.2.entities.0.value"), "fly to"); /* they outweigh the scores */
+    ck_assert_int_eq(length_at(reply, "results.2.entities"), 1);
+    ck_assert_str_eq(text_at(reply, "results.2.intent.label"), "travel");
+    ck_assert_int_eq(length_at(reply, "results.3.entities"), 0); /* a city of one word may not end a text */
 }
 END_TEST
 
@@ -237,6 +257,7 @@ Suite *predict_suite(void)
     tcase_add_test(cases, many_inputs_are_many_results);
     tcase_add_test(cases, labels_have_offsets_in_code_points);
     tcase_add_test(cases, entities_have_offsets_in_both_counts);
+    tcase_add_test(cases, learned_transitions_choose_the_labels);
     tcase_add_test(cases, the_tokens_of_a_text_are_its_rows);
     tcase_add_test(cases, a_sequence_goes_on);
     tcase_add_test(cases, a_session_takes_several_steps);

@@ -12,7 +12,7 @@ enum { LENGTH_BYTES = 8 };
 
 struct files {
     const char *config, *vocabulary, *header, *golden;
-    float values[32];
+    float values[40];
     size_t n;
 };
 
@@ -99,15 +99,19 @@ static const struct files bundles[N_TASKS] = {
         "   {\"type\": \"linear\", \"prefix\": \"out\", \"in_features\": 4, \"out_features\": 5}],\n"
         " \"tokenizer\": {\"type\": \"words\", \"vocabulary\": [\"<unk>\", \"new\", \"york\", \"rain\"],\n"
         "   \"unk_token\": \"<unk>\", \"lowercase\": true},\n"
-        " \"tagging\": {\"num_intents\": 2},\n"
+        " \"tagging\": {\"num_intents\": 2, \"transitions\": \"crf\"},\n"
         " \"labels\": [\"O\", \"B-city\", \"I-city\", \"go\", \"weather\"]}",
         NULL,
         "{\"out.weight\": {\"dtype\": \"F32\", \"shape\": [5, 4], \"data_offsets\": [0, 80]},"
-        " \"out.bias\": {\"dtype\": \"F32\", \"shape\": [5], \"data_offsets\": [80, 100]}}",
+        " \"out.bias\": {\"dtype\": \"F32\", \"shape\": [5], \"data_offsets\": [80, 100]},"
+        " \"crf.transitions\": {\"dtype\": \"F32\", \"shape\": [3, 3], \"data_offsets\": [100, 136]},"
+        " \"crf.start_transitions\": {\"dtype\": \"F32\", \"shape\": [3], \"data_offsets\": [136, 148]},"
+        " \"crf.end_transitions\": {\"dtype\": \"F32\", \"shape\": [3], \"data_offsets\": [148, 160]}}",
         "{\"cases\": [{\"input\": \"rain in New York\", \"tokens\": [3, 0, 1, 2],\n"
         "   \"outputs\": [[5, 1, 0, 0, 4], [6, 0, 0, 0, 1], [0, 6, 4, 0, 1], [1, 3, 5, 2, 1]]}]}",
         /* rows: O, B-city, I-city, go, weather; columns: <unk>, new, york, rain */
-        {6, 0, 1, 5, 0, 6, 3, 1, 0, 4, 5, 0, 0, 0, 2, 0, 0, 0, 0, 3, 0, 0, 0, 0, 1}, 25},
+        {6, 0, 1, 5, 0, 6, 3, 1, 0, 4, 5, 0, 0, 0, 2, 0, 0, 0, 0, 3, 0, 0, 0, 0, 1,
+         1, 2, -9, 3, 4, 5, 6, 7, 8, 0, 0.5f, -9, 0.25f, 0, 0}, 40},
     /* The shares of the source's tokens are e / (e + 2) for the one that is read, 1 / (e + 2) for others. */
     [TASK_TRANSLATION] = {
         "{\"format_version\": 1, \"task\": \"translation\",\n"

@@ -105,6 +105,7 @@ END_TEST
 #define TC TASK_TEXT_CLASSIFICATION
 #define SC TASK_SEQUENCE_CLASSIFICATION
 #define FC TASK_FORECASTING
+#define TT TASK_TOKEN_CLASSIFICATION
 
 static const struct {
     enum task_id task;
@@ -174,6 +175,24 @@ static const struct {
      "config.json: the network reads 2 numbers a step, 'forecast' lists 1 inputs"},
     {FC, "config.json", "\"normal\"", "\"student_t\"", STATUS_BAD_SHAPE,
      "config.json: the network gives 2 numbers, 'forecast' needs 3"},
+    /* what a task reads of the weights beside the network */
+    {TT, "header", "crf.transitions", "crf.transition", STATUS_NOT_FOUND,
+     "tensor 'crf.transitions' is missing; did you mean 'crf.transition'?"},
+    {TT, "header", "\"crf.end_transitions\": {\"dtype\": \"F32\", \"shape\": [3]",
+     "\"crf.end_transitions\": {\"dtype\": \"F32\", \"shape\": [3, 1]", STATUS_BAD_SHAPE,
+     "tensor 'crf.end_transitions': shape [3, 1], expected [3]"},
+    {TT, "header", "\"shape\": [3, 3]", "\"shape\": [9]", STATUS_BAD_SHAPE,
+     "tensor 'crf.transitions': shape [9], expected [3, 3]"},
+    {TT, "config.json", ", \"transitions\": \"crf\"", "", STATUS_BAD_VALUE,
+     "tensor 'crf.end_transitions': belongs to no layer of the network"},
+    {TT, "config.json", "\"crf\"", "\"\"", STATUS_BAD_VALUE,
+     "config.json: tagging: 'transitions' is '', expected a string that is not empty"},
+    {TT, "config.json", "\"crf\"", "\"c\\u001brf\"", STATUS_BAD_VALUE,
+     "config.json: tagging: 'transitions' is 'c\\x1brf', expected at most 127 bytes of characters that "
+     "can be shown"},
+    {TT, "config.json", "\"num_intents\": 2", "\"num_intents\": 5", STATUS_BAD_VALUE,
+     "config.json: tagging: 'transitions' needs 1 to 256 labels that are no intents; 'labels' has 5, of "
+     "which 5 are intents"},
     /* golden.json */
     {TG, "golden.json", "7.25", "7.5", STATUS_BAD_GOLDEN,
      "golden.json: cases[0]: output[2] is 7.25, expected 7.5: difference 0.25 > tolerance 0.00075"},

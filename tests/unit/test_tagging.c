@@ -1,5 +1,6 @@
 /* Labels of tokens as entities: the rule of BIO, the likeliest path that keeps it, how entities are cut. */
 #include <check.h>
+#include <math.h>
 #include <string.h>
 
 #include "models/tasks/tagging.h"
@@ -23,7 +24,7 @@ START_TEST(a_path_that_keeps_the_rule_is_the_best_label_of_each_step)
     struct entity entity;
     clear_scores(best, scores);
     ck_assert_int_eq(tags_new(labels, N, &tags), STATUS_OK);
-    ck_assert_int_eq(tags_path(tags, scores, N, STEPS, path), STATUS_OK);
+    ck_assert_int_eq(tags_path(tags, NULL, scores, N, STEPS, path), STATUS_OK);
     ck_assert_mem_eq(path, best, sizeof best);
     static const struct {
         const char *kind;
@@ -41,16 +42,19 @@ START_TEST(a_path_that_keeps_the_rule_is_the_best_label_of_each_step)
 }
 END_TEST
 
+static float draw(uint32_t *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (float)(*seed >> 16) / 65536.0f;
+}
+
 /* Compare with every path there is. */
 START_TEST(the_path_is_the_likeliest_that_keeps_the_rule)
 {
     enum { T = 4, PATHS = N * N * N * N };
     float scores[T * N];
     uint32_t seed = (uint32_t)_i + 1;
-    for (size_t i = 0; i < T * N; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        scores[i] = 0.01f + (float)(seed >> 16) / 65536.0f;
-    }
+    for (size_t i = 0; i < T * N; i++) scores[i] = 0.01f + draw(&seed);
     double best = 0;
     size_t expected[T] = {0}, path[T];
     for (size_t k = 0; k < PATHS; k++) {
@@ -68,8 +72,40 @@ START_TEST(the_path_is_the_likeliest_that_keeps_the_rule)
     }
     struct tags *tags;
     ck_assert_int_eq(tags_new(labels, N, &tags), STATUS_OK);
-    ck_assert_int_eq(tags_path(tags, scores, N, T, path), STATUS_OK);
+    ck_assert_int_eq(tags_path(tags, NULL, scores, N, T, path), STATUS_OK);
     ck_assert_mem_eq(path, expected, sizeof expected);
+    tags_free(tags);
+}
+END_TEST
+
+/* Compare with every path there is, each by its own sum. */
+START_TEST(the_path_is_the_likeliest_by_what_was_learned)
+{
+    enum { T = 4, PATHS = N * N * N * N, WIDTH = N + 2 };
+    float scores[T * WIDTH], learned[N * N + 2 * N];
+    const struct transitions by = {learned, learned + N * N, learned + N * N + N};
+    uint32_t seed = (uint32_t)_i + 100;
+    for (size_t i = 0; i < T * WIDTH; i++) scores[i] = 0.01f + draw(&seed);
+    for (size_t i = 0; i < N * N + 2 * N; i++) learned[i] = 4 * draw(&seed) - 2;
+    if (_i % 2) learned[0 * N + 2] = by.start[2] > 0 ? -1e4f : -20; /* as good as forbidden */
+    double best = -1e9;
+    size_t n_steps = 1 + (size_t)_i % T, expected[T] = {0}, path[T];
+    for (size_t k = 0; k < PATHS; k++) {
+        size_t step[T], rest = k;
+        for (size_t t = 0; t < T; t++, rest /= N) step[t] = rest % N;
+        double sum = (double)by.start[step[0]] + (double)by.end[step[n_steps - 1]];
+        for (size_t t = 0; t < n_steps; t++) {
+            sum += log((double)scores[t * WIDTH + step[t]]);
+            if (t > 0) sum += (double)by.between[step[t - 1] * N + step[t]];
+        }
+        if (sum <= best) continue;
+        best = sum;
+        memcpy(expected, step, sizeof step);
+    }
+    struct tags *tags;
+    ck_assert_int_eq(tags_new(labels, N, &tags), STATUS_OK);
+    ck_assert_int_eq(tags_path(tags, &by, scores, WIDTH, n_steps, path), STATUS_OK);
+    ck_assert_mem_eq(path, expected, n_steps * sizeof *path);
     tags_free(tags);
 }
 END_TEST
@@ -85,7 +121,7 @@ START_TEST(labels_of_another_form_are_joined_if_they_are_equal)
     for (size_t i = 0; i < 24; i++) scores[i] = 0.1f;
     for (size_t t = 0; t < 6; t++) scores[t * 4 + path[t]] = 0.7f;
     ck_assert_int_eq(tags_new(parts, 4, &tags), STATUS_OK);
-    ck_assert_int_eq(tags_path(tags, scores, 4, 6, found), STATUS_OK);
+    ck_assert_int_eq(tags_path(tags, NULL, scores, 4, 6, found), STATUS_OK);
     ck_assert_mem_eq(found, path, sizeof path);
     for (size_t i = 0; i < 3; i++) {
         ck_assert(tags_next(tags, path, scores, 4, 6, &at, &entity));
@@ -103,7 +139,7 @@ START_TEST(scores_of_zero_leave_a_path)
     struct tags *tags;
     for (size_t t = 0; t < STEPS; t++) scores[t * N + 2] = 1; /* what may not begin */
     ck_assert_int_eq(tags_new(labels, N, &tags), STATUS_OK);
-    ck_assert_int_eq(tags_path(tags, scores, N, STEPS, path), STATUS_OK);
+    ck_assert_int_eq(tags_path(tags, NULL, scores, N, STEPS, path), STATUS_OK);
     ck_assert_uint_eq(path[0], 1);
     for (size_t t = 1; t < STEPS; t++) ck_assert_uint_eq(path[t], 2);
     tags_free(tags);
@@ -118,6 +154,7 @@ Suite *tagging_suite(void)
     TCase *cases = tcase_create("tagging");
     tcase_add_test(cases, a_path_that_keeps_the_rule_is_the_best_label_of_each_step);
     tcase_add_loop_test(cases, the_path_is_the_likeliest_that_keeps_the_rule, 0, 40);
+    tcase_add_loop_test(cases, the_path_is_the_likeliest_by_what_was_learned, 0, 60);
     tcase_add_test(cases, labels_of_another_form_are_joined_if_they_are_equal);
     tcase_add_test(cases, scores_of_zero_leave_a_path);
     suite_add_tcase(suite, cases);

@@ -49,6 +49,13 @@ static const struct sketch keras = {"words_keras", {"<pad>", "the", "film", "don
 static const struct sketch keras_unk = {"words_keras", {"<pad>", "<OOV>", "the"}, "<OOV>", NULL, NULL, false,
                                         NULL};
 
+static const struct sketch shapes = {
+    .type = "words", .unk = "<unk>", .unknown = "shape",
+    .entries = {"<unk>", "play", "Play", "<Xxxxx:ing>", "<Xxxxx:ng>", "<xxxx:g>", "<xxxx>", "<dd:42>", "<dd>",
+                "<x'x:i't>", "<X:a>", "<:>", "<xxx:\xc3\xa9t\xc3\xa9>"}};
+static const struct sketch shapes_strict = {
+    .type = "words", .unknown = "shape", .entries = {"play", "<xxxx>"}};
+
 /* What each makes of a text: ids end with TOKEN_NONE. */
 static const struct {
     const struct sketch *sketch;
@@ -77,6 +84,15 @@ static const struct {
     {&keras, "The film: don't (caf\xc3\xa9)!", 0, {1, 2, 3, 4, TOKEN_NONE}},
     {&keras, "the <pad> unseen-film", 0, {1, 2, TOKEN_NONE}}, /* what is unknown is dropped */
     {&keras_unk, "the unseen The", 0, {2, 1, 1, TOKEN_NONE}},
+    {&shapes, "play Play PLAY pLAY", 0, {1, 2, 1, 1, TOKEN_NONE}},
+    {&shapes, "Walking Spring Strong", 0, {3, 3, 4, TOKEN_NONE}},        /* ending by ending: ing, ng */
+    {&shapes, "walking Walkin", 0, {5, 0, TOKEN_NONE}},              /* g, then nothing */
+    {&shapes, "WalkiNG Xxxxx", 0, {0, 0, TOKEN_NONE}},               /* the shape of the whole word counts */
+    {&shapes, "evermore xxxxx", 0, {6, 6, TOKEN_NONE}},
+    {&shapes, "42 17 7 2000", 0, {7, 8, 0, 0, TOKEN_NONE}},
+    {&shapes, "i't A : ;", 0, {9, 10, 11, 0, TOKEN_NONE}},
+    {&shapes, "\xc3\xa9t\xc3\xa9 \xc3\xa9tat", 0, {12, 6, TOKEN_NONE}}, /* characters, not bytes */
+    {&shapes, "<dd> <unk>", 0, {0, 0, 0, 0, 0, 0, TOKEN_NONE}},      /* an entry's name is only text */
     {&words_low, "UNK A", 0, {0, 0, TOKEN_NONE}}, /* a special word, and an entry nothing lowers to */
 };
 
@@ -120,6 +136,7 @@ static const struct {
     {&words, "the;", 9, STATUS_BAD_VALUE, "word ';' (U+003B) at byte 3 is not in the vocabulary"},
     {&words, "the ca\xfft", 9, STATUS_BAD_FORMAT, "not UTF-8 at byte 6"},
     {&words, "the the cat", 2, STATUS_TOO_LONG, "more than 2 tokens"},
+    {&shapes_strict, "other Other", 9, STATUS_BAD_VALUE, "word 'Other' at byte 6 is not in the vocabulary"},
     {&words, "</s>", 9, STATUS_BAD_VALUE, "word '<' (U+003C) at byte 0 is not in the vocabulary"},
 };
 
@@ -183,6 +200,7 @@ static const struct {
     {&separated, {0, 1, 0, 2, 0}, 5, "\na\nb\n"}, /* so are bos and eos here */
     {&words, {0, 1, 4, 2, 5, 9}, 6, "the cat , don't ."},
     {&words, {9, 1}, 2, "cat"},
+    {&shapes, {3, 2, 1, 8}, 4, "Play play"}, /* what stands for words is no text */
 };
 
 START_TEST(ids_become_text)
@@ -208,6 +226,30 @@ START_TEST(the_first_token_has_a_length)
     ck_assert_int_eq(make(&letters_unk, &tokenizer, NULL), STATUS_OK);
     ck_assert_uint_eq(tokenizer_first_bytes(tokenizer, "\xc3\xa9" "ab", 4), 2);
     ck_assert_uint_eq(tokenizer_first_bytes(tokenizer, "\xff", 1), 0);
+    tokenizer_free(tokenizer);
+}
+END_TEST
+
+/* A word whose shape is longer than any entry, and one of the longest that an entry may have. */
+START_TEST(long_words_have_a_shape_or_none)
+{
+    enum { BYTES = 3000 };
+    struct tokenizer *tokenizer;
+    char text[BYTES];
+    int32_t *ids;
+    size_t n;
+    ck_assert_int_eq(make(&shapes, &tokenizer, NULL), STATUS_OK);
+    for (size_t i = 0; i < BYTES; i++) text[i] = i % 2 ? 'x' : 'X';
+    for (size_t bytes = 990; bytes < 1040; bytes++) {
+        ck_assert_int_eq(tokenizer_encode(tokenizer, text, bytes, 9, &ids, &n, NULL), STATUS_OK);
+        ck_assert_uint_eq(n, 1);
+        ck_assert_int_eq(ids[0], 0);
+        memory_free(ids);
+    }
+    memset(text, 'q', BYTES);
+    ck_assert_int_eq(tokenizer_encode(tokenizer, text, BYTES, 9, &ids, &n, NULL), STATUS_OK);
+    ck_assert_int_eq(ids[0], 6);
+    memory_free(ids);
     tokenizer_free(tokenizer);
 }
 END_TEST
@@ -245,11 +287,15 @@ static const struct {
     {{"bytes", {"a"}, NULL, NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
      "'vocabulary' has no place for type 'bytes'"},
     {{.type = "words", .entries = {"t"}, .unknown = "skip"}, STATUS_BAD_VALUE,
-     "'unknown' has no place for type 'words', only for 'characters' and 'bpe'"},
+     "'unknown' is 'skip', expected refuse or shape for type 'words'"},
+    {{.type = "words_keras", .entries = {"t"}, .unknown = "shape"}, STATUS_BAD_VALUE,
+     "'unknown' has no place for type 'words_keras', only for 'characters', 'bpe' and 'words'"},
     {{.type = "characters", .entries = {"t"}, .unk = "t", .unknown = "fold"}, STATUS_BAD_VALUE,
      "'unknown' has no use beside 'unk_token': leave one of them out"},
     {{.type = "characters", .entries = {"t"}, .unknown = "drop"}, STATUS_BAD_VALUE,
-     "'unknown' is 'drop', expected refuse, skip or fold"},
+     "'unknown' is 'drop', expected refuse, skip or fold for type 'characters'"},
+    {{.type = "bpe", .entries = {"t"}, .unknown = "shape"}, STATUS_BAD_VALUE,
+     "'unknown' is 'shape', expected refuse, skip or fold for type 'bpe'"},
     {{"bytes", {NULL}, NULL, NULL, NULL, true, NULL}, STATUS_BAD_VALUE,
      "'lowercase' has no place for type 'bytes', only for 'characters' and 'words'"},
     {{"bytes", {NULL}, "a", NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
@@ -356,6 +402,7 @@ Suite *tokenizer_suite(void)
     suite_add_tcase(suite, core);
     TCase *vocabulary = tcase_create("vocabularies");
     tcase_add_test(vocabulary, the_first_token_has_a_length);
+    tcase_add_test(vocabulary, long_words_have_a_shape_or_none);
     tcase_add_test(vocabulary, facts_are_told);
     tcase_add_loop_test(vocabulary, broken_vocabularies_are_refused, 0,
                         sizeof broken / sizeof *broken);

@@ -115,6 +115,26 @@ def tags():
                    "labels": LABELS + INTENTS, "tagging": {"num_intents": len(INTENTS)}}, net, cases)
 
 
+# ---- learned: the same network, with scores of labels after each other that nothing else explains ----
+
+def learned():
+    config = json.loads((HERE / "tags" / "config.json").read_text())
+    raw = (HERE / "tags" / "model.safetensors").read_bytes()
+    n = struct.unpack("<Q", raw[:8])[0]
+    tensors = nn.Module()
+    tensors.state_dict = lambda: {
+        **{k: torch.frombuffer(bytearray(raw[8 + n:])[slice(*v["data_offsets"])], dtype=torch.float32).view(v["shape"])
+           for k, v in json.loads(raw[8:8 + n]).items() if k != "__metadata__"},
+        "crf.transitions": torch.tensor([[0., -200, -200, -200, -200],  # after O nothing begins,
+                                         [-200, -200, 50, -200, -200],  # and a city is two words,
+                                         [0, -200, -200, -200, -200],   # neither more
+                                         [0, -200, -200, 0, 0], [0, -200, -200, 0, 0]]),
+        "crf.start_transitions": torch.tensor([0., 0, -200, -200, -200]),
+        "crf.end_transitions": torch.tensor([0., -200, 0, 0, 0])}       # nor less
+    config["tagging"]["transitions"] = "crf"
+    write("learned", config, tensors, json.loads((HERE / "tags" / "golden.json").read_text())["cases"])
+
+
 # ---- sensor: numbers to numbers, in one direction; letters: labels of a text, in both ----
 
 def sensor():
@@ -151,5 +171,6 @@ def letters():
 if __name__ == "__main__":
     torch.set_num_threads(1)
     tags()
+    learned()
     sensor()
     letters()
