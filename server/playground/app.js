@@ -9,6 +9,8 @@ import * as pronounce from "./pronounce.js";
 import * as captions from "./captions.js";
 import * as pen from "./pen.js";
 import * as voice from "./voice.js";
+import * as music from "./music.js";
+import * as pictures from "./pictures.js";
 import * as inside from "./inside.js";
 import * as models from "./models.js";
 
@@ -21,6 +23,8 @@ const parts = [
   { name: "captions", title: "Captions", module: captions, route: "/v1/caption", models: () => ofTask("image-to-text") },
   { name: "pen", title: "Pen", module: pen, route: "/v1/transcribe", models: () => reading("ink") },
   { name: "voice", title: "Voice", module: voice, route: "/v1/audio/transcriptions", models: () => reading("sound") },
+  { name: "music", title: "Music", module: music, route: "/v1/music", models: () => ofTask("music-generation") },
+  { name: "pictures", title: "Pictures", module: pictures, route: "/v1/images/generations", models: () => ofTask("image-generation") },
   { name: "inside", title: "Inside", module: inside, route: "/v1/explain", models: () => ofTask(...inside.tasks) },
   { name: "models", title: "Models", module: models, route: "/v1/models", models: null },
 ];

@@ -22,7 +22,7 @@ function check(good, what) {
 }
 
 // No model of the zoo is of these tasks: random ones stand for them.
-const random = ["translation", "ink", "speech"].flatMap((name) => ["--model", `tiny-${name}=tests/unit/bundles/tiny-${name}`]);
+const random = ["translation", "ink", "speech", "music", "drawing"].flatMap((name) => ["--model", `tiny-${name}=tests/unit/bundles/tiny-${name}`]);
 const server = await serve(program, ...random);
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
   args: ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"] }); // a microphone that beeps
@@ -56,6 +56,13 @@ function lightest(page) {
     for (let i = 0; i < data.length / 4; i++) if (data[4 * i + 3] < data[4 * best + 3]) best = i;
     return Math.floor(best / canvas.width) / canvas.height;
   });
+}
+
+// The file that a link saves.
+async function saved(page, title, end) {
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: `Save as ${title}` }).click()]);
+  check(download.suggestedFilename().endsWith(`.${end}`), `the file's name ends as ${end}`);
+  return readFileSync(await download.path());
 }
 
 // A second of a rising tone, as a WAV file.
@@ -199,6 +206,42 @@ const parts = {
     await page.getByRole("button", { name: "Stop", exact: true }).click();
     await page.getByRole("button", { name: "Play", exact: true }).waitFor();
   },
+  async "music/tiny-music"(page) {
+    const playing = page.getByRole("button", { name: "Play", exact: true }), melody = page.locator("textarea");
+    await page.locator("button:text-is('Play'):enabled").waitFor();
+    await playing.click();
+    await page.getByRole("button", { name: "Stop", exact: true }).click();
+    check(await saved(page, "MIDI", "mid").then((file) => file.subarray(0, 4).toString()) === "MThd", "a tune is saved as MIDI");
+    check((await saved(page, "ABC", "abc")).toString().startsWith("X:1"), "and as ABC");
+    await code(page, /"melody":\[71,71,72,74,/);
+    await page.getByRole("button", { name: "a scale" }).click();
+    await page.getByText(/in 4 voices, 8 quarter notes/).waitFor();
+    const box = await page.locator(".roll").boundingBox();
+    await page.mouse.click(box.x + 44, box.y + box.height / 2);
+    check(/^[A-G]#?[34] D4 E4 F4 G4 A4 B4 C5$/.test(await melody.inputValue()), `a click changes the melody: ${await melody.inputValue()}`);
+    await melody.fill("C5 H4");
+    await page.getByText("“H4” is no note").waitFor();
+    await page.getByRole("button", { name: "no melody" }).click();
+    await page.getByLabel("Length").fill("3");
+    await page.getByText(/in 4 voices, 12 quarter notes/).waitFor();
+    await code(page, /"bars":3/);
+  },
+  async "pictures/tiny-drawing"(page) {
+    await page.locator(".gallery canvas").nth(7).waitFor();
+    // Whether all pictures of class b have one upper half.
+    const isOne = () => new Set([...document.querySelectorAll(".gallery canvas[aria-label^=b]")]
+      .map((one) => one.getContext("2d").getImageData(0, 0, one.width, Math.floor(one.height * 0.4)).data.join())).size === 1;
+    await page.getByRole("group", { name: "What is drawn" }).getByRole("button", { name: "b", exact: true }).click();
+    await page.locator(".gallery canvas[aria-label^=b]").nth(7).waitFor();
+    check(!await page.evaluate(isOne), "the pictures of a class differ");
+    await page.locator(".gallery button").nth(1).click();
+    await page.getByText("The upper half is kept").waitFor();
+    await page.waitForFunction(() => document.querySelector("details.code pre").textContent.includes('"complete":[['));
+    await page.waitForFunction(isOne);
+    await code(page, /"prompt":"b".*"complete":\[\[/);
+    await page.getByRole("button", { name: "Draw whole pictures again" }).click();
+    await page.getByText("Choose a picture").waitFor();
+  },
   async inside(page) {
     await page.locator(".heat canvas").waitFor();
     await page.getByRole("button", { name: "place in the line" }).click();
@@ -266,7 +309,7 @@ async function everyPart() {
 }
 
 // What a part shows by itself, as soon as its first answer is there.
-const answers = { labels: ".labels > div", inside: ".heat canvas", pronounce: ".matrix", captions: ".sentence", pen: ".recognised span" };
+const answers = { labels: ".labels > div", inside: ".heat canvas", pronounce: ".matrix", captions: ".sentence", pen: ".recognised span", music: "button:text-is('Play'):enabled", pictures: ".gallery canvas" };
 
 async function everyWidth() {
   for (const [width, scheme] of [[390, "dark"], [820, "light"]]) {
