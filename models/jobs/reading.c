@@ -27,6 +27,11 @@ struct reading {
     uint64_t step;      /* once finished: of the state that is kept */
 };
 
+static const char *field_of(const struct reading_want *want)
+{
+    return want->field ? want->field : "input";
+}
+
 static bool reads_tokens(const struct model *model)
 {
     return network_input_size(model->network) == 0;
@@ -60,10 +65,11 @@ static enum status check(const struct model *model, const struct input *inputs, 
     enum status status = request_check_ability(model, want->ability, err);
     if (status != STATUS_OK) return status;
     if (n < 1)
-        return error_set_param(err, STATUS_BAD_VALUE, "input", "no input, expected at least one");
+        return error_set_param(err, STATUS_BAD_VALUE, field_of(want), "no input, expected at least one");
     for (size_t i = 0; i < n && status == STATUS_OK; i++) {
         char field[ERROR_PARAM_BYTES];
-        status = check_one(model, &inputs[i], request_field(field, "input", i, n), max_whole_steps, err);
+        request_field(field, field_of(want), i, n);
+        status = check_one(model, &inputs[i], field, max_whole_steps, err);
     }
     return status;
 }
@@ -111,7 +117,7 @@ static enum status fill_in(struct reading *r, const struct input *inputs, struct
         }
         enum status status = input_features(model, inputs[i].features, steps->n, steps->features, err);
         if (status == STATUS_OK) continue;
-        error_prefix(err, "%s", request_field(field, "input", i, r->n));
+        error_prefix(err, "%s", request_field(field, field_of(&r->want), i, r->n));
         if (err) snprintf(err->param, sizeof err->param, "%s", field);
         return status;
     }
@@ -188,7 +194,7 @@ enum status reading_new(struct model *model, const struct input *inputs, size_t 
 {
     static const struct driver driver = {feed, receive, job_sequence_finish};
     enum status status = check(model, inputs, n, want, max_whole_steps, err);
-    if (status == STATUS_OK) status = request_check_state(model, options, "input", n, err);
+    if (status == STATUS_OK) status = request_check_state(model, options, field_of(want), n, err);
     if (status == STATUS_OK && options->from && options->from->n_rest)
         status = error_set(err, STATUS_BAD_VALUE, "the state is not one that this model wrote: expected a "
                                                   "state of the same model");

@@ -30,6 +30,7 @@ struct reading_want {
      * size. Not for means. */
     void (*put)(const struct model *model, const float *output, float *row);
     size_t width;
+    const char *field; /* by which sentences name the inputs; NULL: "input" */
 };
 
 struct reading;

@@ -2,11 +2,14 @@
 
 #include <stdlib.h>
 
+#include "core/base/memory.h"
 #include "server/request/server.h"
 
 static void release(struct work *work)
 {
-    texts_free(&((struct reading_work *)work)->texts);
+    struct reading_work *task = (struct reading_work *)work;
+    texts_free(&task->texts);
+    memory_free(task->kept);
     work_release(work);
 }
 
@@ -16,6 +19,7 @@ bool readings_submit(struct call *call, const struct inputs *inputs, const struc
 {
     struct error err = {0};
     if (!task || (keeps_texts && !texts_keep(&inputs->texts, &task->texts))) {
+        if (task) memory_free(task->kept);
         free(task);
         return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
     }
@@ -24,8 +28,9 @@ bool readings_submit(struct call *call, const struct inputs *inputs, const struc
                                      &task->reading, &err);
     if (status != STATUS_OK) {
         texts_free(&task->texts);
+        memory_free(task->kept);
         free(task);
-        return problem_from(call->problem, status, &err, "input");
+        return problem_from(call->problem, status, &err, want->field ? want->field : "input");
     }
     task->n = inputs->n;
     task->n_before = input_puts_bos(call->model) && !call->options.from;

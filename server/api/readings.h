@@ -12,6 +12,7 @@ struct reading_work {
     struct reading *reading;
     struct kept_texts texts; /* of the inputs, if the route keeps them */
     size_t n;                /* inputs */
+    void *kept;              /* what the route keeps besides: one block, owned; NULL */
     size_t n_before;         /* rows of each input before those of its tokens: of a bos */
 };
 

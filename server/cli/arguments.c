@@ -24,6 +24,7 @@ static const struct option options[] = {
 #define CLASSIFY (1u << COMMAND_CLASSIFY)
 #define PREDICT (1u << COMMAND_PREDICT)
 #define PRONOUNCE (1u << COMMAND_PRONOUNCE)
+#define ANSWER (1u << COMMAND_ANSWER)
 #define CAPTION (1u << COMMAND_CAPTION)
 #define KEYS (1u << COMMAND_KEYS)
 #define AT(member) offsetof(struct arguments, member)
@@ -59,8 +60,8 @@ static const struct option options[] = {
      "draw from the likeliest tokens that sum to P"},
     {"--min-p", OPTION_NUMBER, AT(min_p), 0, 0, GENERATE, "P",
      "leave out tokens less likely than P times the likeliest"},
-    {"--n", OPTION_INTEGER, AT(n), 0, 0, GENERATE | PRONOUNCE | CAPTION, "N",
-     "so many texts, pronunciations or captions"},
+    {"--n", OPTION_INTEGER, AT(n), 0, 0, GENERATE | PRONOUNCE | ANSWER | CAPTION, "N",
+     "so many texts, pronunciations, answers or captions"},
     {"--stop", OPTION_STOP, 0, 0, 0, GENERATE, "TEXT", "end before this text; may be repeated"},
     {"--seed", OPTION_INTEGER, AT(seed), 0, 0, GENERATE | FORECAST, "N",
      "of the random numbers; the same seed gives the same answer"},

@@ -15,8 +15,8 @@
 #include "models/generation/generation.h"
 #include "models/text/number.h"
 #include "server/api/codec.h"
-#include "server/base/json_writer.h"
 #include "server/cli/ask.h"
+#include "server/cli/bodies.h"
 #include "server/cli/picture_file.h"
 #include "server/serve.h"
 
@@ -321,57 +321,33 @@ static int ask_route(struct cli *cli)
     return code;
 }
 
-/* Lines of numbers as rows of JSON. false: something is no number. */
-static bool put_rows(struct writer *out, char *text)
+/* Ask a route with a body, whose making ended with `status`; it is freed. */
+static int ask_body(struct cli *cli, const char *path, enum status status, struct json_body *body)
 {
-    char *rest, *end;
-    put_open(out, '[');
-    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        if (!line[strspn(line, " \t\r")]) continue;
-        put_open(out, '[');
-        for (double value = strtod(line, &end); end != line; value = strtod(line = end, &end))
-            put_double(out, value);
-        put_close(out, ']');
-        if (line[strspn(line, " \t\r")]) return false;
-    }
-    put_close(out, ']');
-    return true;
+    int code = status == STATUS_OK ? ask(&cli->server, path, body->text, body->bytes)
+                                   : complain_status(status);
+    free(body->text);
+    return code;
+}
+
+static size_t body_limit(const struct cli *cli)
+{
+    return (size_t)cli->server.config->limits_body_bytes;
 }
 
 /* Ask a route for the texts that are arguments, or for the rows on standard input. */
 static int ask_inputs(struct cli *cli, const char *path)
 {
     const struct arguments *a = cli->arguments;
-    struct writer out;
+    struct json_body body = {0};
     char *text = a->n_values ? NULL : read_input();
     if (!a->n_values && !text) return 1;
-    writer_init(&out, (size_t)cli->server.config->limits_body_bytes);
-    put_open(&out, '{');
-    put_named_string(&out, "model", cli->model->name);
-    if (a->returns) put_named_string(&out, "return", a->returns);
-    if (a->top_k > 0) put_named_integer(&out, "top_k", a->top_k);
-    if (a->alphabet) put_named_string(&out, "alphabet", a->alphabet);
-    if (a->n >= 0) put_named_integer(&out, "n", a->n);
-    put_name(&out, "input");
-    bool good = true;
-    if (text) good = put_rows(&out, text);
-    else {
-        put_open(&out, '[');
-        for (size_t i = 0; i < a->n_values; i++) put_string(&out, a->values[i]);
-        put_close(&out, ']');
-    }
-    put_close(&out, '}');
+    enum status status = body_of_inputs(a, cli->model->name, text, body_limit(cli), &body);
     free(text);
-    size_t bytes = 0;
-    char *body = writer_take(&out, &bytes);
-    int code = 2;
-    if (!good) fprintf(stderr,
-                       "carousel: standard input holds something that is no number; expected a line of "
-                       "numbers a step\n");
-    else if (!body) code = complain_status(STATUS_TOO_LONG);
-    else code = ask(&cli->server, path, body, bytes);
-    free(body);
-    return code;
+    if (status != STATUS_BAD_VALUE) return ask_body(cli, path, status, &body);
+    fprintf(stderr, "carousel: standard input holds something that is no number; expected a line of "
+                    "numbers a step\n");
+    return 2;
 }
 
 static int predict(struct cli *cli)
@@ -388,23 +364,26 @@ static int pronounce(struct cli *cli)
 static int caption(struct cli *cli)
 {
     const struct arguments *a = cli->arguments;
-    struct writer out;
-    const size_t most = (size_t)cli->server.config->limits_body_bytes;
+    struct json_body body = {0};
     if (a->n_values != 1) return fprintf(stderr, "carousel: caption needs one FILE\n"), 2;
-    char *url = picture_file_url(a->values[0], most / 4 * 3);
+    char *url = picture_file_url(a->values[0], body_limit(cli) / 4 * 3);
     if (!url) return 1;
-    writer_init(&out, 2 * most);
-    put_open(&out, '{');
-    put_named_string(&out, "model", cli->model->name);
-    if (a->n >= 0) put_named_integer(&out, "n", a->n);
-    put_named_string(&out, "image", url);
-    put_close(&out, '}');
+    enum status status = body_of_picture(a, cli->model->name, url, 2 * body_limit(cli), &body);
     free(url);
-    size_t bytes = 0;
-    char *body = writer_take(&out, &bytes);
-    int code = body ? ask(&cli->server, "/v1/caption", body, bytes) : complain_status(STATUS_TOO_LONG);
-    free(body);
-    return code;
+    return ask_body(cli, "/v1/caption", status, &body);
+}
+
+static int answer(struct cli *cli)
+{
+    const struct arguments *a = cli->arguments;
+    struct json_body body = {0};
+    if (a->n_values < 2)
+        return fprintf(stderr, "carousel: answer needs a CONTEXT and a QUESTION, each in quotes\n"), 2;
+    char *context = read_value(a->values[0]);
+    if (!context) return 1;
+    enum status status = body_of_questions(a, cli->model->name, context, body_limit(cli), &body);
+    free(context);
+    return ask_body(cli, "/v1/answer", status, &body);
 }
 
 /* ---- classify ------------------------------------------------------------------------------- */
@@ -498,6 +477,7 @@ static const struct {
     [COMMAND_CLASSIFY] = {ABILITY_CLASSIFY, classify},
     [COMMAND_PREDICT] = {ABILITY_PREDICT, predict},
     [COMMAND_PRONOUNCE] = {ABILITY_PRONOUNCE, pronounce},
+    [COMMAND_ANSWER] = {ABILITY_ANSWER, answer},
     [COMMAND_CAPTION] = {ABILITY_CAPTION, caption},
 };
 

@@ -73,6 +73,7 @@ forecast --horizon --quantiles --num-samples --seed
 classify --top-k
 predict --return --top-k
 pronounce --alphabet --n
+answer --n
 caption --n
 ask --models
 keys --scopes --requests-per-minute --steps-per-minute --weight --max-priority --keys
@@ -104,7 +105,7 @@ completes() {
 }
 offers() { checks=$((checks + 1)); [ "$(tr '\n' ' ' <"$out")" = "$1 " ] || bad "offers $(tr '\n' ' ' <"$out"), not $1"; }
 completes ''
-offers 'serve inspect import models generate forecast classify predict pronounce caption ask keys health version help completion'
+offers 'serve inspect import models generate forecast classify predict pronounce answer caption ask keys health version help completion'
 completes he
 offers 'health help'
 completes --config tests/cli/run.sh help gen
@@ -499,6 +500,15 @@ run 0 pronounce --models tests/unit/bundles --alphabet ipa --n 2 bcd a
 says '"alphabet":"ipa","pronunciations":\[\{"input":"bcd","phonemes":"'
 run 2 pronounce --models tests/unit/bundles
 complains 'needs a WORD'
+run 0 answer --models tests/http/answering --model places --n 2 'Ann went to the garden. Bob went to the office.' 'Where is Bob?'
+says '^\{"id":"ans-.*"answer":"office","score":0.9.*"supporting":\[1\],"alternatives":\[\{"answer":"'
+printf 'Ann went to the office.\nBob went to the garden.\n' >"$scratch/story"
+input=$scratch/story run 0 answer --models tests/http/answering --model places - 'Where is Ann?' 'Where is Bob?'
+says '"answer":"office".*"answer":"garden"'
+run 1 answer --models tests/http/answering --model places 'Ann went home.' 'Where is Ann?'
+complains "word 'home'"
+run 2 answer --models tests/http/answering --model places 'Ann went to the garden.'
+complains 'needs a CONTEXT'
 pictures=tests/unit/pictures
 run 0 caption --models tests/unit/bundles --model tiny-caption --n 2 $pictures/moving.gif
 says '^\{"id":"cap-.*"captions":\[\{"text":".*\{"text":"'

@@ -182,7 +182,8 @@ static void on_model(void *context, enum repository_event event, const char *nam
 static void start(void)
 {
     static const char *const settings[][3] = {
-        {"models", "folders", "tests/http/bundles:tests/http/predict:tests/unit/bundles"},
+        {"models", "folders",
+         "tests/http/bundles:tests/http/predict:tests/http/answering:tests/unit/bundles"},
         {"limits", "max_tokens", "40"},
         {"limits", "horizon", "20"}, {"limits", "choices", "4"}, {"limits", "inputs", "16"},
         {"limits", "num_samples", "8"}, {"limits", "sample_values", "500"}, {"limits", "body_bytes", "4096"},

@@ -179,6 +179,22 @@ static const struct files bundles[N_TASKS] = {
         "{\"cases\": [{\"input\": [[[3, 5]]], \"features\": [[0, 0, 1, 0, 1]],\n"
         "   \"output\": [3, 1.5, 7]}]}",
         {9, 9, 1, 9, 2, 9, 9, 0, 9, 1, 9, 9, 3, 9, 4, 0, 0.5f, 0}, 18},
+    /* The last word decides the answer; a sentence that ends in "!" supports it. */
+    [TASK_QUESTION_ANSWERING] = {
+        "{\"format_version\": 1, \"task\": \"question-answering\",\n"
+        " \"network\": [{\"type\": \"one_hot\", \"num_classes\": 4},\n"
+        "   {\"type\": \"linear\", \"prefix\": \"out\", \"in_features\": 4, \"out_features\": 3}],\n"
+        " \"tokenizer\": {\"type\": \"words\", \"vocabulary\": [\"red\", \"blue\", \"!\", \"?\"]},\n"
+        " \"answering\": {\"supporting\": true},\n"
+        " \"labels\": [\"no\", \"yes\"]}",
+        NULL,
+        "{\"out.weight\": {\"dtype\": \"F32\", \"shape\": [3, 4], \"data_offsets\": [0, 48]},"
+        " \"out.bias\": {\"dtype\": \"F32\", \"shape\": [3], \"data_offsets\": [48, 60]}}",
+        "{\"cases\": [{\"input\": {\"question\": \"red?\", \"context\": \"blue! red\"},\n"
+        "   \"tokens\": [0, 3, 1, 2, 0],\n"
+        "   \"outputs\": [[1, 4, -2], [0, 0, -3], [3, 2, -2], [1, 0, 5], [1, 4, -2]]}]}",
+        /* rows: no, yes, supports; columns: red, blue, !, ? */
+        {1, 3, 1, 0, 3.5f, 1.5f, -0.5f, -0.5f, 1, 1, 8, 0, 0, 0.5f, -3}, 15},
     [TASK_IMAGE_GENERATION] = {
         "{\"format_version\": 1, \"task\": \"image-generation\",\n"
         " \"network\": [{\"type\": \"linear\", \"prefix\": \"out\", \"in_features\": 6,\n"
