@@ -66,8 +66,8 @@ export async function learn() {
   served.models = [...byName.values()].filter((model) => !model.id.includes(":"));
   served.routes = new Set(Object.keys(description.paths));
   await Promise.all(served.models.filter((model) => model.task === "transcription").map(async (model) => {
-    const { sampling_rate: rate, front_end: front } = await detail(model.id);
-    model.reads = rate ? "sound" : front;
+    const info = await detail(model.id).catch(() => ({})); // a model that was unloaded meanwhile has no part
+    model.reads = info.sampling_rate ? "sound" : info.front_end;
   }));
   return info.status === "loading";
 }

@@ -76,11 +76,10 @@ export function open(main, wanted) {
   }
 
   async function tell() {
-    const image = state.file || picture.toDataURL("image/png"), body = { model: state.model, image, n: 3 };
+    const image = state.file || picture.toDataURL("image/png"), body = { model: state.model, image, n: 3, return_attention: true };
     state.word = -1;
     drawOver();
-    const answer = await own.ask("/v1/caption", { ...body, return_attention: true });
-    own.code.show("/v1/caption", body);
+    const answer = await own.ask("/v1/caption", body);
     if (answer) show(answer.captions);
   }
   const later = debounce(150, tell);

@@ -36,10 +36,9 @@ export function open(main, wanted) {
       own.forget();
       return;
     }
-    const body = { model: state.model, input: words, alphabet: state.alphabet, n: 3, alignment: true };
-    const answer = await own.ask("/v1/pronounce", { ...body, return_attention: true });
+    const body = { model: state.model, input: words, alphabet: state.alphabet, n: 3, alignment: true, return_attention: true };
+    const answer = await own.ask("/v1/pronounce", body);
     if (!answer) return;
-    own.code.show("/v1/pronounce", body);
     list.replaceChildren(...answer.pronunciations.map(word));
     look(answer.pronunciations, 0);
   }
