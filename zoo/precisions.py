@@ -96,6 +96,15 @@ class Server:
             labels += [result[0]["label"] for result in results]
         return labels
 
+    def tags(self, model, texts):
+        """The entities (start, end, kind) and the intent of each text."""
+        answers = []
+        for at in range(0, len(texts), PIECE):
+            results = self.ask("/v1/classify", model=model, input=texts[at:at + PIECE])["results"]
+            answers += [({(e["start"], e["end"], e["label"]) for e in result["entities"]}, result["intent"]["label"])
+                        for result in results]
+        return answers
+
     def forecasts(self, model, contexts, horizon, **more):
         """The forecast of each context; NaN is a missing value."""
         forecasts = []
@@ -137,6 +146,16 @@ def measure_texts(model):
     return measure
 
 
+def measure_splice(recipe, data, server):
+    held = [row for row in recipe.read(data)[0] if recipe.tenth(row[0]) == 0]
+    return accuracy(server.classes("splice", [sequence for sequence, _ in held]), [label for _, label in held])
+
+
+def measure_slots(recipe, data, server):
+    held = [row for row in recipe.read(data) if recipe.is_held(row[0])]
+    return len(held), recipe.figures(held, server.tags("slots", [text for text, _, _ in held]))[:2]
+
+
 def measure_digits(recipe, data, server):
     images, labels = recipe.read(data)
     answers = server.classes("digits", images[:recipe.HELD].tolist())
@@ -175,6 +194,7 @@ MODELS = {
     "sentiment": ("sentiment/sentence_polarity.zip", measure_texts("sentiment"), ACCURACY),
     "intents": ("intents", measure_texts("intents"), ACCURACY),
     "digits": ("package/src/digits", measure_digits, ACCURACY),
+    "splice": ("genome/splice.csv", measure_splice, ACCURACY),
 }
 
 

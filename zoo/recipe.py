@@ -177,13 +177,14 @@ def load_bundle(model, path):
     return model.eval()
 
 
-def write_bundle(path, model, config, cases, tolerance=1e-4, dtype=torch.float16):
+def write_bundle(path, model, config, cases, tolerance=1e-4, dtype=torch.float16, every=False):
     """Write config.json, model.safetensors and golden.json, and leave the rounded weights in the model.
 
     cases: pairs (input, steps); input is what a request would hold, steps the token ids or feature rows that
     the network is fed for it. The model is called with one sequence [1, T] or [1, T, features] and must give
     the raw output vector after the last step as the last row of its result. For an encoder-decoder a case is
-    (input, steps, target), and the model is called with both."""
+    (input, steps, target), and the model is called with both. every: the outputs of every step are written, for a
+    network that answers at every step and reads in both directions."""
     path = pathlib.Path(path)
     weights = {k: v.detach().to(dtype).contiguous() for k, v in model.state_dict().items()}
     save_file(weights, path / "model.safetensors")
@@ -194,9 +195,9 @@ def write_bundle(path, model, config, cases, tolerance=1e-4, dtype=torch.float16
     for value, steps, *target in cases:
         with torch.no_grad():
             output = model(torch.tensor([steps]), *(torch.tensor([t]) for t in target))
-        output = output.reshape(-1, output.shape[-1])[-1]
+        rows = [[round(y, 6) for y in row] for row in output.reshape(-1, output.shape[-1]).tolist()]
         golden["cases"].append({"input": value, key: steps, **({"target": target[0]} if target else {}),
-                                "output": [round(float(y), 6) for y in output]})
+                                **({"outputs": rows} if every else {"output": rows[-1]})})
     (path / "golden.json").write_text(json.dumps(golden, ensure_ascii=False) + "\n", encoding="utf-8")
     digest = hashlib.sha256((path / "model.safetensors").read_bytes()).hexdigest()
     text = json.dumps({"format_version": 1, "sha256": digest, **config}, indent=2, ensure_ascii=False)

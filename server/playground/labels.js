@@ -6,6 +6,7 @@ import { requests } from "./requests.js";
 export const tasks = ["text-classification", "sequence-classification", "token-classification"];
 const examples = {
   sentiment: ["A film to fall in love with.", "Two hours of my life are gone.", "not bad at all", "it tries hard, and it is dull"],
+  splice: ["CCAGCTGCATCACAGGAGGCCAGCGAGCAGGTCTGTTCCAAGGGCCTTCGAGCCAGTCTG", "catctttgttgtctctttccatctcaacagctcctgggaaatgtgctggtgaccgttttg"],
   intents: ["play some jazz by miles davis", "will it rain in Paris tomorrow", "book a table for four at eight", "rate this book five stars"],
 };
 const SIZE = 28;

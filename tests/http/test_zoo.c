@@ -11,7 +11,8 @@ static struct server server;
 static void start(void)
 {
     static const char bundles[] =
-        "CAROUSEL_MODELS_BUNDLES=numbers=zoo/numbers:sentiment=zoo/sentiment:g2p=zoo/g2p";
+        "CAROUSEL_MODELS_BUNDLES=numbers=zoo/numbers:sentiment=zoo/sentiment:g2p=zoo/g2p:"
+        "splice=zoo/splice";
     server_start(&server, (const char *const[]){bundles, NULL});
 }
 
@@ -151,6 +152,33 @@ START_TEST(words_are_pronounced)
 }
 END_TEST
 
+/* Windows of the data set; the last has small letters, and letters that mean one of several bases. */
+static const struct {
+    const char *bases, *label;
+} windows[] = {
+    {"CCAGCTGCATCACAGGAGGCCAGCGAGCAGGTCTGTTCCAAGGGCCTTCGAGCCAGTCTG", "EI"},
+    {"CATCTTTGTTGTCTCTTTCCATCTCAACAGCTCCTGGGAAATGTGCTGGTGACCGTTTTG", "IE"},
+    {"CACCTGCCATGTGCAGCATGAGGGTCTGCCCAAGCCCCTCACCCTGAGATGGGAGCCGTC", "N"},
+    {"ccagctgcatcacaggaggccagcgagcaggtctgttccaagggccttnnnnnnrykgtg", "EI"},
+};
+
+START_TEST(splice_junctions_are_found)
+{
+    struct reply *reply = postf(&server, "/v1/classify", "{'model':'splice','input':'%s','top_k':1}",
+                                windows[_i].bases);
+    expect_ok(reply);
+    ck_assert_str_eq(text_at(reply, "results.0.0.label"), windows[_i].label);
+    ck_assert_double_gt(number_at(reply, "results.0.0.score"), 0.8);
+}
+END_TEST
+
+START_TEST(a_letter_that_is_no_base_is_refused)
+{
+    expect_error(post(&server, "/v1/classify", "{'model':'splice','input':'ACGZ'}"), 400, "invalid_value",
+                 "input");
+}
+END_TEST
+
 Suite *zoo_suite(void);
 
 Suite *zoo_suite(void)
@@ -166,6 +194,8 @@ Suite *zoo_suite(void)
     tcase_add_loop_test(cases, everyday_praise_and_blame_are_told_apart, 0,
                         (int)(sizeof sentences / sizeof *sentences));
     tcase_add_test(cases, words_are_pronounced);
+    tcase_add_loop_test(cases, splice_junctions_are_found, 0, (int)(sizeof windows / sizeof *windows));
+    tcase_add_test(cases, a_letter_that_is_no_base_is_refused);
     suite_add_tcase(suite, cases);
     return suite;
 }

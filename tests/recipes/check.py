@@ -15,6 +15,17 @@ SEASIDE = "the sea and the sky are blue when a ship sails home to port under sta
 LABELS = {"cold": "ice snow frost", "warm": "sun sand heat", "wet": "rain fog flood"}
 
 
+PLACES = ["new york", "rome", "rio de janeiro", "paris", "Oslo", "Lima"]
+DAYS = ["monday", "next friday", "sunday"]
+
+
+def dna(draw, has_site):
+    """Eleven bases, in whose middle GT stands or stands not."""
+    bases = [draw.choice("ACGTN") for _ in range(11)]
+    bases[5:7] = "GT" if has_site else draw.choice(["CA", "AG", "TT", "CC"])
+    return "".join(bases)
+
+
 def write_data(folder):
     draw = random.Random(1)
     lines = [" ".join(draw.choice(SEASIDE) for _ in range(8)) for _ in range(600)]
@@ -22,6 +33,10 @@ def write_data(folder):
     texts = [f"{label}\t{draw.choice(SEASIDE)} {draw.choice(words.split())} {draw.choice(SEASIDE)} {i}"
              for label, words in LABELS.items() for i in range(300)]
     (folder / "labels.tsv").write_text("\n".join(texts) + "\n")
+    marked = [f"go\tfly to [{draw.choice(PLACES)}](city) on [{draw.choice(DAYS)}](day) {i % 9}" if i % 2 else
+              f"rain\twill it rain in [{draw.choice(PLACES)}](city) {draw.choice(SEASIDE)}" for i in range(600)]
+    (folder / "marked.tsv").write_text("\n".join(marked) + "\n")
+    (folder / "letters.csv").write_text("".join(f"{'gt' if i % 2 else 'other'},{i},{dna(draw, i % 2)}\n" for i in range(500)))
     rows = [f"{100 + t + 10 * (t % 7)},{50 - 3 * (t % 4)}" for t in range(120)]
     (folder / "series.csv").write_text("\n".join(["a,b", *rows]) + "\n")
 
@@ -30,6 +45,8 @@ def write_data(folder):
 RECIPES = [
     ("my-text", "shakespeare", "text.txt", ["--epochs", "10"], r"held out: ([\d.]+) nats", lambda x: x < 2.2),
     ("my-labels", "sentiment", "labels.tsv", ["--epochs", "12"], r"held out: accuracy ([\d.]+)", lambda x: x > 0.9),
+    ("my-slots", "slots", "marked.tsv", ["--epochs", "10"], r"held out: slot F1 ([\d.]+)", lambda x: x > 0.9),
+    ("my-sites", "splice", "letters.csv", ["--epochs", "15"], r"held out: accuracy ([\d.]+)", lambda x: x > 0.9),
     ("my-series", "series", "series.csv", ["--start", ROOT / "zoo/series", "--epochs", "1"],
      r"your .*: 1, ([\d.]+), [\d.]+,", lambda x: x < 1),
 ]
@@ -38,6 +55,9 @@ REQUESTS = [
     ("completions", {"model": "my-text", "prompt": "the sea", "max_tokens": 20, "seed": 1},
      lambda a: len(a["choices"][0]["text"]) == 20),
     ("classify", {"model": "my-labels", "input": "home ice sky 1"}, lambda a: a["results"][0][0]["label"] == "cold"),
+    ("classify", {"model": "my-slots", "input": "fly to rio de janeiro on sunday 1"},
+     lambda a: [e["value"] for e in a["results"][0]["entities"]] == ["rio de janeiro", "sunday"]),
+    ("classify", {"model": "my-sites", "input": "aacraGTcnac"}, lambda a: a["results"][0][0]["label"] == "gt"),
     ("forecast", {"model": "my-series", "series": [1, 2, 3, 4, 5, 6], "horizon": 3},
      lambda a: len(a["forecasts"][0]["mean"]) == 3),
 ]

@@ -24,8 +24,8 @@ from torch.nn import functional
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import recipe
 
-CODES = {"a": "a", "c": "c", "g": "g", "t": "t", "u": "t", "r": "ag", "y": "ct", "s": "cg", "w": "at", "k": "gt", "m": "ac",
-         "b": "cgt", "d": "agt", "h": "act", "v": "acg", "n": "acgt"}
+CODES = {"a": "a", "c": "c", "g": "g", "t": "t", "u": "t", "r": "ag", "y": "ct", "s": "cg", "w": "at", "k": "gt",
+         "m": "ac", "b": "cgt", "d": "agt", "h": "act", "v": "acg", "n": "acgt"}
 LETTERS = "".join(CODES)
 N = LETTERS.index("n")
 TENTHS = 10
@@ -46,13 +46,18 @@ class Model(nn.Module):
         return self.output(self.dropout(y[:, y.shape[1] // 2]))
 
 
-def config(labels):
+DESCRIPTION = {
+    "description": "Tells whether the middle of a piece of DNA, 60 bases, is the end of an exon (EI), the beginning of "
+                   "one (IE) or neither (N).",
+    "license": "CC-BY-4.0",
+    "training_data": "UCI, Molecular Biology (Splice-junction Gene Sequences), CC BY 4.0, nine tenths",
+}
+
+
+def config(labels, own):
     return {
         "task": "text-classification",
-        "description": "Tells whether the middle of a piece of DNA, 60 bases, is the end of an exon (EI), the beginning "
-                       "of one (IE) or neither (N).",
-        "license": "CC-BY-4.0",
-        "training_data": "UCI, Molecular Biology (Splice-junction Gene Sequences), CC BY 4.0, nine tenths",
+        **({"description": "Tells what the middle of a piece of DNA is."} if own else DESCRIPTION),
         "precision": "int8",
         "network": [
             {"type": "embedding", "prefix": "letters", "num_embeddings": len(LETTERS), "embedding_dim": 4},
@@ -141,9 +146,10 @@ def main():
         model = recipe.load_bundle(Model(len(labels)), out)
     else:
         model = train([row for row in rows if tenth(row[0]) != 0], labels, args, args.checkpoint)
+        own = pathlib.Path(args.data).name != "splice.csv"
         examples = [next(s for s, known in held if known == label) for label in labels]
         examples.append(examples[0][:-4] + "nryk")
-        recipe.write_bundle(out, model, config(labels), [(s.upper(), ids_of(s)) for s in examples])
+        recipe.write_bundle(out, model, config(labels, own), [(s.upper(), ids_of(s)) for s in examples])
     recipe.print_confusion(*answers(model, held, labels), labels)
 
 
