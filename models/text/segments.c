@@ -121,3 +121,11 @@ bool segments_next(const char *text, size_t bytes, size_t *at, struct text_span 
     *at = end;
     return true;
 }
+
+size_t segments_count(const char *text, size_t bytes)
+{
+    struct text_span sentence;
+    size_t n = 0, at = 0;
+    while (segments_next(text, bytes, &at, &sentence)) n++;
+    return n;
+}

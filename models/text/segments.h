@@ -14,5 +14,7 @@
 /* Find the next sentence of text[0..bytes), which is UTF-8, from *at on, and move *at behind it. false: there
  * is none left. */
 bool segments_next(const char *text, size_t bytes, size_t *at, struct text_span *out);
+/* Count them. */
+size_t segments_count(const char *text, size_t bytes);
 
 #endif

@@ -358,10 +358,8 @@ static size_t count_sentences(const struct value *field, bool single)
     size_t n = 0;
     for (const struct value *v = single ? field : value_first(field); v; v = single ? NULL : value_next(v)) {
         const char *text = value_kind(v) == JSON_STRING ? value_text(v) : "";
-        struct text_span sentence;
-        size_t at = 0, before = n, bytes = strlen(text);
-        while (segments_next(text, bytes, &at, &sentence)) n++;
-        n += n == before;
+        size_t sentences = segments_count(text, strlen(text));
+        n += sentences ? sentences : 1;
     }
     return n;
 }

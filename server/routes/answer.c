@@ -142,14 +142,6 @@ static bool no_memory(struct call *call)
     return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
 }
 
-static size_t count_sentences(const char *text)
-{
-    struct text_span sentence;
-    size_t n = 0, at = 0;
-    while (segments_next(text, strlen(text), &at, &sentence)) n++;
-    return n;
-}
-
 /* Find how far the tokens of each sentence reach; the places of the sentences are known. */
 static bool find_tokens(const struct tokenizer *tokenizer, const char *text, struct context *context)
 {
@@ -168,13 +160,13 @@ static bool find_tokens(const struct tokenizer *tokenizer, const char *text, str
 static struct context *context_new(const struct tokenizer *tokenizer, const char *text, size_t n_tokens)
 {
     struct text_span sentence;
-    size_t n = count_sentences(text), at = 0;
+    size_t bytes = strlen(text), n = segments_count(text, bytes), at = 0;
     struct piece_of *pieces = memory_new(n + 1, sizeof *pieces);
     struct text_place *places = memory_new(n + 1, sizeof *places);
     struct context *context = memory_new(1, sizeof *context + n * sizeof *context->sentences);
     bool there = pieces && places && context;
     if (there) {
-        for (size_t s = 0; s < n && segments_next(text, strlen(text), &at, &sentence); s++)
+        for (size_t s = 0; s < n && segments_next(text, bytes, &at, &sentence); s++)
             pieces[s] = (struct piece_of){.start = sentence.start, .end = sentence.end};
         texts_pieces(text, pieces, n, places);
         context->n_tokens = n_tokens;
