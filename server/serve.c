@@ -21,6 +21,7 @@
 #include "server/base/errors.h"
 #include "server/base/fit.h"
 #include "server/http/http.h"
+#include "server/request/exchange.h"
 #include "server/request/keys.h"
 #include "server/base/log.h"
 #include "server/processors.h"
@@ -476,9 +477,21 @@ static bool wants_page(const struct server *server, const struct http *http)
     return !http_is_public(http) || keys_are_needed(server->keys);
 }
 
+static enum status listen_and_serve(struct service *service, struct server *server, struct http **http,
+                                    struct error *err)
+{
+    enum status status = service_open(service, server, err);
+    if (status != STATUS_OK) return status;
+    const struct http_options options = {.config = server->config, .calls = &exchange_calls,
+                                         .service = service, .watcher = service->watcher};
+    status = http_start(&options, http, err);
+    if (status != STATUS_OK) service_close(service);
+    return status;
+}
+
 /* All but the models. On failure all is stopped. */
-static enum status start(struct server *server, const struct config *config, struct http **http,
-                         struct error *err)
+static enum status start(struct server *server, const struct config *config, struct service *service,
+                         struct http **http, struct error *err)
 {
     size_t n_keys = 0;
     enum status status = server_open(server, config, on_model, on_loading, server, err);
@@ -489,7 +502,7 @@ static enum status start(struct server *server, const struct config *config, str
     if (status == STATUS_OK && keys_are_needed(server->keys)) log_keys(n_keys, config->auth_keys_file);
     if (status == STATUS_OK)
         status = explainer_new((size_t)config->limits_explain_queue, &server->explainer, err);
-    if (status == STATUS_OK) status = http_start(server, http, err);
+    if (status == STATUS_OK) status = listen_and_serve(service, server, http, err);
     if (status == STATUS_OK) atomic_store(&server->has_page, wants_page(server, *http));
     if (status != STATUS_OK) server_close(server);
     else if (http_is_public(*http) && !keys_are_needed(server->keys))
@@ -519,13 +532,14 @@ static enum status serve(struct server *server, struct http *http, struct error 
 int server_run(const struct config *config)
 {
     static struct server server;
+    static struct service service;
     struct error err;
     struct http *http;
     block_signals();
     log_start(config->log_level);
     memory_return_from(RETURNED_BYTES);
     raise_descriptors(config);
-    enum status status = start(&server, config, &http, &err);
+    enum status status = start(&server, config, &service, &http, &err);
     if (status != STATUS_OK) {
         log_line(LOG_ERROR, "%s", err.message);
         return 1;
@@ -539,6 +553,7 @@ int server_run(const struct config *config)
         _exit(1);
     }
     http_stop(http);
+    service_close(&service);
     server_close(&server);
     log_line(LOG_INFO, "stopped");
     return status == STATUS_OK || status == STATUS_CLOSING ? 0 : 1;

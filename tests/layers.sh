@@ -19,24 +19,9 @@ folders=(core/base core/kernels core/network core/layers core/recurrent core/sch
     server/base server/playground server/http server/sessions server/request server/api server/routes server/media server/explain
     server/protocols server server/cli)
 
-# Includes that still break the rule, as patterns of "file target". None may be added.
-exceptions=('server/http/http.c server/request/exchange.h' 'server/http/http.c server/request/cors.h'
-    'server/http/http.h server/request/server.h')
-
 declare -A rank
 for i in "${!folders[@]}"; do rank[${folders[i]}]=$i; done
 
-is_exception() {
-    local pattern
-    [ "$1" = server/main.c ] && return
-    for pattern in "${exceptions[@]}"; do
-        # shellcheck disable=SC2053
-        [[ "$1 $2" == $pattern ]] && { used[$pattern]=1; return; }
-    done
-    return 1
-}
-
-declare -A used
 while IFS=: read -r file line target; do
     includes=$((includes + 1))
     [[ $target == */* ]] || target=${file%/*}/$target
@@ -46,14 +31,11 @@ while IFS=: read -r file line target; do
     elif [ -z "$to" ]; then fail "$file:$line: ${target%/*} is not in the list of folders"
     elif [[ $target == models/@(import|formats)/* && $file != models/@(import|formats)/* ]]; then
         fail "$file:$line: includes $target, which is another program's"
-    elif [ "$to" -gt "$from" ] && ! is_exception "$file" "$target"; then
+    elif [ "$to" -gt "$from" ] && [ "$file" != server/main.c ]; then
         fail "$file:$line: includes $target, which lies above it"
     fi
 done < <(grep -HnoE '^ *# *include *"[^"]+"' {core,models}/*/*.{c,h,def} server/*.[ch] server/*/*.{c,h,def} 2>/dev/null |
          sed -E 's/# *include *"([^"]+)"/\1/; s/: +/:/')
-for pattern in "${exceptions[@]}"; do
-    [ -n "${used[$pattern]-}" ] || fail "tests/layers.sh: the exception '$pattern' is needed no more; remove it"
-done
 
 # foreign PATTERN FILES...: no other file of the floors includes a header that matches.
 foreign() {

@@ -1,5 +1,4 @@
-/* libmicrohttpd: its daemon, its connections, its calls. What a request is stands in
- * server/request/exchange.c. */
+/* libmicrohttpd: its daemon, its connections, its calls. */
 #include "server/http/http.h"
 
 #include <assert.h>
@@ -14,9 +13,7 @@
 
 #include "core/base/clock.h"
 #include "server/http/connection.h"
-#include "server/request/exchange.h"
 #include "server/base/log.h"
-#include "server/request/cors.h"
 #include "server/http/peer.h"
 #include "server/http/socket.h"
 #include "server/http/tls.h"
@@ -37,7 +34,7 @@ enum {
 };
 
 struct http {
-    struct service service;
+    struct http_options options;
     struct MHD_Daemon *daemon;
     struct listener listener;
     struct visits visits;
@@ -74,7 +71,7 @@ const char *connection_header(const struct connection *connection, const char *n
 bool connection_fault(const struct connection *connection, struct problem *problem)
 {
     if (!framing_fault(&connection->wire.framing, connection->n_requests, problem)) return false;
-    watcher_linger(connection->http->service.watcher, connection->descriptor);
+    watcher_linger(connection->http->options.watcher, connection->descriptor);
     return true;
 }
 
@@ -170,7 +167,7 @@ static void *session_of(struct MHD_Connection *mhd)
 
 static int64_t head_due_us(const struct http *http)
 {
-    return clock_us() + http->service.server->config->timeouts_header_s * 1000000;
+    return clock_us() + http->options.config->timeouts_header_s * 1000000;
 }
 
 /* Give a head that has come in part its time, from its first byte on, or from the end of the request before
@@ -182,7 +179,7 @@ static void time_head(void *context)
     if (!is_in_head || connection->is_busy || connection->head_is_timed) return;
     connection->head_is_timed = true;
     if (connection->n_requests) /* the first head's time began with the connection */
-        watcher_due(connection->http->service.watcher, connection->slot, head_due_us(connection->http));
+        watcher_due(connection->http->options.watcher, connection->slot, head_due_us(connection->http));
 }
 
 /* NULL: there is no memory, or the peer has as many as it may. */
@@ -194,11 +191,11 @@ static struct connection *connection_open(struct http *http, struct MHD_Connecti
         .mhd = mhd, .descriptor = descriptor, .session = session_of(mhd), .http = http};
     connection->wire = (struct wire){
         .is_secure = connection->session != NULL, .received = time_head, .context = connection};
-    framing_open(&connection->wire.framing, (size_t)http->service.server->config->limits_header_bytes);
+    framing_open(&connection->wire.framing, (size_t)http->options.config->limits_header_bytes);
     if (visit_begin(&http->visits, &connection->visit, peer_number(descriptor))) {
-        connection->slot = watcher_open(http->service.watcher, descriptor, head_due_us(http));
+        connection->slot = watcher_open(http->options.watcher, descriptor, head_due_us(http));
         if (connection->slot != WATCHER_NONE && wire_attach(descriptor, &connection->wire)) return connection;
-        if (connection->slot != WATCHER_NONE) watcher_close(http->service.watcher, connection->slot);
+        if (connection->slot != WATCHER_NONE) watcher_close(http->options.watcher, connection->slot);
         visit_end(&http->visits, &connection->visit);
     }
     free(connection);
@@ -219,7 +216,7 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
     if (connection) {
         wire_detach(connection->descriptor);
         framing_close(&connection->wire.framing);
-        watcher_close(http->service.watcher, connection->slot);
+        watcher_close(http->options.watcher, connection->slot);
         visit_end(&http->visits, &connection->visit);
     }
     free(connection);
@@ -250,19 +247,20 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_bytes, void **state)
 {
-    struct http *http = context;
+    const struct http_options *options = &((struct http *)context)->options;
     struct exchange *exchange = *state;
     (void)version;
     if (!exchange) {
         struct connection *connection = connection_of(mhd);
         bool good = false;
         if (connection && begin_request(connection))
-            *state = exchange_begin(&http->service, connection, method, path_of(path), &good);
+            *state = options->calls->begin(options->service, connection, method, path_of(path), &good);
         return good ? MHD_YES : MHD_NO;
     }
     size_t n = *upload_bytes;
     *upload_bytes = 0;
-    return (n ? exchange_body(exchange, upload, n) : exchange_continue(exchange)) ? MHD_YES : MHD_NO;
+    bool goes_on = n ? options->calls->body(exchange, upload, n) : options->calls->proceed(exchange);
+    return goes_on ? MHD_YES : MHD_NO;
 }
 
 /* In place, as libmicrohttpd does it, but that a text with %00 stays as it is: cut there, it would be another
@@ -276,9 +274,9 @@ static size_t unescape(void *context, struct MHD_Connection *mhd, char *text)
 static void on_completed(void *context, struct MHD_Connection *mhd, void **state,
                          enum MHD_RequestTerminationCode code)
 {
+    const struct http *http = context;
     struct connection *connection = connection_of(mhd);
-    (void)context;
-    if (*state) exchange_end(*state, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    if (*state) http->options.calls->end(*state, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     *state = NULL;
     if (!connection) return;
     connection->is_busy = false;
@@ -299,7 +297,7 @@ static void on_log(void *context, const char *format, va_list args)
  * */
 static size_t connections_per_address(const struct http *http)
 {
-    const struct config *config = http->service.server->config;
+    const struct config *config = http->options.config;
     if (config->limits_connections_per_address >= 0) return (size_t)config->limits_connections_per_address;
     return http->listener.is_public ? (size_t)(config->limits_connections + 3) / 4 : 0;
 }
@@ -313,7 +311,7 @@ static intptr_t connection_memory(const struct config *config)
 
 static struct MHD_Daemon *start_daemon(struct http *http)
 {
-    const struct config *config = http->service.server->config;
+    const struct config *config = http->options.config;
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_LISTEN_SOCKET, http->listener.descriptor, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)config->limits_connections, NULL},
@@ -341,7 +339,7 @@ static struct MHD_Daemon *start_daemon(struct http *http)
 enum status http_reload(struct http *http, struct error *err)
 {
     enum { WARN_S = 14 * 86400 };
-    const struct config *config = http->service.server->config;
+    const struct config *config = http->options.config;
     int64_t expires_s;
     if (!http->is_secure) return STATUS_OK;
     enum status status = tls_load(config->tls_certificate, config->tls_private_key, &expires_s, err);
@@ -355,13 +353,12 @@ enum status http_reload(struct http *http, struct error *err)
 
 static enum status open_listener(struct http *http, struct error *err)
 {
-    const struct config *config = http->service.server->config;
+    const struct config *config = http->options.config;
     http->is_secure = *config->tls_certificate || *config->tls_private_key;
     if (http->is_secure && *config->server_unix_socket)
         return error_set_param(err, STATUS_BAD_VALUE, "server.unix_socket",
                                "server.unix_socket and tls.certificate do not go together: leave one empty");
-    enum status status = cors_check(config->http_cors_origins, err);
-    if (status == STATUS_OK) status = http_reload(http, err);
+    enum status status = http_reload(http, err);
     if (status != STATUS_OK) return status;
     if (*config->server_unix_socket)
         return socket_listen_unix(config->server_unix_socket, config->server_unix_mode, &http->listener, err);
@@ -373,23 +370,21 @@ static enum status open_listener(struct http *http, struct error *err)
 static void http_free(struct http *http)
 {
     socket_unlink(&http->listener);
-    service_close(&http->service);
     visits_close(&http->visits);
     tls_unload();
     wire_close();
     free(http);
 }
 
-enum status http_start(struct server *server, struct http **out, struct error *err)
+enum status http_start(const struct http_options *options, struct http **out, struct error *err)
 {
     struct http *http = calloc(1, sizeof *http);
     if (!http) return error_set(err, STATUS_NO_MEMORY, "no memory for the HTTP server");
-    http->service.server = server;
+    http->options = *options;
     http->listener.descriptor = -1;
     enum status status = open_listener(http, err);
     visits_open(&http->visits, connections_per_address(http));
-    if (status == STATUS_OK) status = service_open(&http->service, server, err);
-    if (status == STATUS_OK && !wire_open((size_t)server->config->limits_connections + OTHER_DESCRIPTORS))
+    if (status == STATUS_OK && !wire_open((size_t)options->config->limits_connections + OTHER_DESCRIPTORS))
         status = error_set(err, STATUS_NO_MEMORY, "no memory for the table of connections");
     if (status == STATUS_OK && !(http->daemon = start_daemon(http)))
         status = error_set(err, STATUS_INTERNAL, "libmicrohttpd does not start: %s", strerror(errno));
@@ -411,7 +406,7 @@ bool http_is_public(const struct http *http)
 
 void http_cancel_all(struct http *http)
 {
-    watcher_cancel_all(http->service.watcher);
+    watcher_cancel_all(http->options.watcher);
 }
 
 void http_stop(struct http *http)

@@ -534,6 +534,9 @@ void exchange_end(struct exchange *exchange, bool well)
     if (!running) exchange_free(exchange);
 }
 
+const struct http_calls exchange_calls = {
+    .begin = exchange_begin, .body = exchange_body, .proceed = exchange_continue, .end = exchange_end};
+
 /* ---- what all share ------------------------------------------------------------------------- */
 
 enum status service_open(struct service *service, struct server *server, struct error *err)
@@ -541,6 +544,8 @@ enum status service_open(struct service *service, struct server *server, struct 
     static const struct watcher_calls calls = {.due = on_due, .hangup = on_hangup};
     const struct config *config = server->config;
     *service = (struct service){.server = server};
+    enum status status = cors_check(config->http_cors_origins, err);
+    if (status != STATUS_OK) return status;
     /* libmicrohttpd divides limits.connections between its threads, and rounds up */
     return watcher_start((size_t)(config->limits_connections + config->server_http_threads), &calls,
                          &service->watcher, err);

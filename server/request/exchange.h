@@ -1,7 +1,7 @@
 /* exchange: one request and its answer, from complete headers to the last byte sent.
  *
- * server/http/http.c brings what arrives and ends it; in between the exchange finds the route, checks what
- * the headers tell, collects the body, calls the handler, and waits for its operation
+ * server/http/http.c brings what arrives and ends it, by exchange_calls; in between the exchange finds the
+ * route, checks what the headers tell, collects the body, calls the handler, and waits for its operation
  * (server/request/request.h). Its calls come on the connection's HTTP thread, in this order:
  *
  *   exchange_begin -> exchange_body* -> exchange_continue+ -> exchange_end
@@ -11,12 +11,10 @@
 #ifndef CAROUSEL_SERVER_EXCHANGE_H
 #define CAROUSEL_SERVER_EXCHANGE_H
 
-#include "server/request/body.h"
 #include "server/http/connection.h"
+#include "server/http/http.h"
+#include "server/request/body.h"
 #include "server/request/server.h"
-
-struct watcher;
-struct exchange;
 
 /* What all exchanges share. */
 struct service {
@@ -24,9 +22,10 @@ struct service {
     struct watcher *watcher;    /* the watcher; owned */
 };
 
-/* Starts the watcher. `server` must outlive *service, which is the caller's storage. */
+/* Check the settings that exchanges read, and start the watcher. `server` must outlive *service, which is the
+ * caller's storage. */
 MUST_CHECK enum status service_open(struct service *service, struct server *server, struct error *err);
-/* Once no connection is open. Takes one that is zeroed. */
+/* Once http_stop has returned. Takes one that is zeroed. */
 void service_close(struct service *service);
 
 /* The headers are complete. `path` is unescaped and without its query. NULL without memory. *good is false
@@ -39,5 +38,8 @@ bool exchange_continue(struct exchange *exchange);
 /* The request is over; `well` if its answer has been sent. Takes the exchange: an operation that still runs
  * is cancelled, and the exchange freed when it has ended. */
 void exchange_end(struct exchange *exchange, bool well);
+
+/* The four calls, for http_start. */
+extern const struct http_calls exchange_calls;
 
 #endif

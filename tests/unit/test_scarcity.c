@@ -19,6 +19,7 @@
 #include "models/jobs/job.h"
 #include "server/http/http.h"
 #include "server/api/json.h"
+#include "server/request/exchange.h"
 #include "server/request/keys.h"
 #include "server/base/log.h"
 #include "server/serve.h"
@@ -70,6 +71,7 @@ enum { N_REQUESTS = sizeof requests / sizeof *requests };
 static struct tmp tmp;
 static struct config config;
 static struct server server;
+static struct service service;
 static struct http *http;
 static char answer[ANSWER_BYTES];
 
@@ -128,7 +130,10 @@ static void start(void)
         .repository = server.repository, .queue = 4, .percent = 100, .failed = on_unreadable};
     ck_assert_int_eq(keys_open(config.auth_keys_file, &server.keys, &n_keys, &err), STATUS_OK);
     ck_assert_int_eq(loader_start(&options, &server.loader, &err), STATUS_OK);
-    ck_assert_msg(http_start(&server, &http, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(service_open(&service, &server, &err) == STATUS_OK, "%s", err.message);
+    const struct http_options wire = {
+        .config = server.config, .calls = &exchange_calls, .service = &service, .watcher = service.watcher};
+    ck_assert_msg(http_start(&wire, &http, &err) == STATUS_OK, "%s", err.message);
     atomic_store(&server.phase, SERVER_READY);
     allocations_spare_me();
 }
@@ -139,6 +144,7 @@ static void stop(void)
     ck_assert(scheduler_wait_idle(server.scheduler, PATIENCE_S * 1000));
     loader_stop(server.loader);
     http_stop(http);
+    service_close(&service);
     server_close(&server);
     tmp_remove(&tmp);
 }
