@@ -44,6 +44,7 @@ nettle-dev SHA-256, which names a model's weights and keeps API keys
 libgnutls28-dev TLS, with libmicrohttpd
 zlib1g-dev gzip, of bodies and answers
 libsodium-dev XChaCha20-Poly1305, which seals the states that clients carry
+libhiredis-dev Redis and Valkey, where several servers keep states
 libpng-dev PNG pictures
 libturbojpeg0-dev JPEG pictures
 libgif-dev GIF pictures and animations
@@ -110,12 +111,14 @@ endef
 define NEEDS_PROXIES
 haproxy a proxy that people put before the server
 nginx-light another one
+redis-server keeps the states of both replicas
 python3 the test that asks through them
 endef
 
 define NEEDS_REPLICAS
 haproxy a proxy before replicas
 nginx-light another one
+redis-server keeps the states of both replicas
 python3 the test that asks through them
 python3-venv a place of its own for the third, Envoy
 endef
@@ -192,7 +195,7 @@ endif
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
             -Wswitch-enum -Wformat=2 -Wwrite-strings -Wconversion -Wundef $(if $(DEV),-Werror)
-PACKAGES := libmicrohttpd libcjson inih nettle gnutls zlib libsodium libpng libturbojpeg
+PACKAGES := libmicrohttpd libcjson inih nettle gnutls zlib libsodium hiredis libpng libturbojpeg
 HEADED   := openblas # only its headers: it is loaded at run time
 
 ifneq ($(filter-out help deps% run clean format% layers size version,$(or $(MAKECMDGOALS),all)),)

@@ -445,6 +445,11 @@ static int64_t unix_s(void)
 static enum status open_vault(const struct config *config, struct vault **out, struct error *err)
 {
     *out = NULL;
+    if (*config->sessions_folder && *config->sessions_redis)
+        return error_set_param(err, STATUS_BAD_VALUE, "sessions.redis",
+                               "sessions.folder and sessions.redis are both set; expected one of them");
+    if (*config->sessions_redis)
+        return vault_open_redis(config->sessions_redis, config->sessions_redis_password_file, out, err);
     if (!*config->sessions_folder) return STATUS_OK;
     return vault_open_folder(config->sessions_folder, (size_t)config->sessions_entries, out, err);
 }

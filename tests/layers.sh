@@ -60,6 +60,7 @@ count 1 'ini\.h'
 count 1 'nettle/.*\.h'
 foreign 'zlib\.h' server/request/gzip.c models/formats/inflate.c
 count 1 'sodium\.h'
+count 1 'hiredis/hiredis\.h'
 foreign 'png\.h' models/media/png.c
 foreign 'turbojpeg\.h' models/media/jpeg.c
 foreign 'gif_lib\.h' models/media/gif.c

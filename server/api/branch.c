@@ -27,11 +27,24 @@ bool branch_missing(enum store_found found, const char *param, const char *id, s
         return problem_set(problem, FAULT_MODEL_REPLACED, param,
                            "the model of '%.128s' has been replaced, and its state went with it; begin again",
                            id);
+    case STORE_AWAY:
+        return problem_set(problem, FAULT_STORE_UNAVAILABLE, NULL,
+                           "the state of '%.128s' cannot be read now (sessions.redis); try again", id);
     case STORE_NEVER: break;
     }
     return problem_set(problem, FAULT_SESSION_NOT_FOUND, param,
                        "nothing is kept under '%.128s'; expected the id of an answer that was stored, or of "
                        "a session", id);
+}
+
+bool branch_kept(enum status status, struct problem *problem)
+{
+    if (status == STATUS_IO)
+        return problem_set(problem, FAULT_STORE_UNAVAILABLE, NULL,
+                           "the state could not be written (sessions.folder, sessions.redis); try again");
+    return status == STATUS_OK ||
+           problem_set(problem, FAULT_NO_MEMORY, NULL,
+                       "there is no room to keep the state (sessions.bytes); try again");
 }
 
 /* ---- waiting for a session ------------------------------------------------------------------ */
@@ -433,9 +446,7 @@ static bool store(struct branch *branch, struct problem *problem)
     int64_t expires_s;
     enum status status =
         store_put(branch->store, &key, branch->view.model, branch->kept, branch->ttl_s, &expires_s);
-    return status == STATUS_OK ||
-           problem_set(problem, FAULT_NO_MEMORY, NULL,
-                       "there is no room to keep the state (sessions.bytes, sessions.folder)");
+    return branch_kept(status, problem);
 }
 
 bool branch_finish(struct branch *branch, const char *reply, size_t bytes, struct problem *problem)
@@ -448,10 +459,11 @@ bool branch_finish(struct branch *branch, const char *reply, size_t bytes, struc
     enum status status = session_end(&branch->step, branch->kept, reply, bytes, &now_step, &expires_s);
     if (status == STATUS_BAD_VALUE)
         return branch_missing(STORE_NEVER, "session", branch->request->session, problem);
-    if (status != STATUS_OK)
-        return problem_set(problem, FAULT_NO_MEMORY, NULL,
-                           "there is no room to keep the step (sessions.bytes, sessions.folder); send it "
-                           "again");
+    if (status == STATUS_CANCELLED)
+        return problem_set(problem, FAULT_SESSION_BUSY, "session",
+                           "session '%s' took a step at another server meanwhile; ask where it is, and send "
+                           "the step again", branch->request->session);
+    if (!branch_kept(status, problem)) return false;
     branch->request->session_step = (int64_t)now_step;
     return true;
 }

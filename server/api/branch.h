@@ -82,5 +82,7 @@ bool branch_unseal(struct request *request, const char *param, const char *token
 
 /* The problem of a name that was not found. */
 bool branch_missing(enum store_found found, const char *param, const char *id, struct problem *problem);
+/* The problem of an entry that the store did not keep. */
+bool branch_kept(enum status status, struct problem *problem);
 
 #endif

@@ -123,9 +123,7 @@ static bool make(struct making *making, struct reply *reply)
     if (status == STATUS_BAD_VALUE)
         return problem_set(making->problem, FAULT_SESSION_EXISTS, "id",
                            "a session '%s' is there already; expected another id, or none", key.id);
-    if (status != STATUS_OK)
-        return problem_set(making->problem, FAULT_NO_MEMORY, NULL,
-                           "there is no room to keep the session (sessions.bytes, sessions.folder)");
+    if (!branch_kept(status, making->problem)) return false;
     reply->status = 201;
     print(request, view, reply);
     return true;
@@ -171,8 +169,9 @@ void api_session_delete(struct request *request, struct reply *reply)
     struct writer out;
     const struct store_key key = {STORE_SESSION, request->owner, request->session};
     if (!is_name(request, &reply->problem)) return;
-    if (!store_delete(request->server->store, &key)) {
-        branch_missing(STORE_NEVER, NULL, key.id, &reply->problem);
+    enum store_found found = store_delete(request->server->store, &key);
+    if (found != STORE_FOUND) {
+        branch_missing(found == STORE_AWAY ? found : STORE_NEVER, NULL, key.id, &reply->problem);
         return;
     }
     writer_init(&out, (size_t)request->server->config->limits_reply_bytes);

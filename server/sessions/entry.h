@@ -33,6 +33,7 @@ struct entry {
     enum store_kind kind;
     char id[STORE_ID_BYTES];
     uint64_t hash;
+    unsigned char head[RECORD_HEAD]; /* of its record in a vault, as it was written or read last */
     size_t bytes;
     int64_t ttl_s, expires_s;
     struct state *state;
@@ -84,11 +85,15 @@ void entry_remove(struct store *store, struct entry *entry, enum store_found how
 void entry_view(const struct entry *entry, struct store_view *view);
 /* Drop what has expired, once a second. */
 void store_sweep(struct store *store);
-/* The entry's record in the vault. Writing: true also without a vault; expected: as for the vault. Reading:
- * the entry is made anew; NULL without a record, or if *found says why there is none. */
-bool record_write(struct store *store, struct entry *entry, const uint64_t *expected);
-void record_remove(struct store *store, const struct entry *entry);
+/* Write the entry's record into the vault: VAULT_OK also without a vault; expected: as for the vault. */
+enum vault_answer record_write(struct store *store, struct entry *entry, const uint64_t *expected);
+/* Remove the entry's record, of a shared vault only if `for_all`: other servers may use it. */
+void record_remove(struct store *store, const struct entry *entry, bool for_all);
+/* Make an entry of its record. NULL: there is none, or *found says why it cannot be had. */
 struct entry *record_read(struct store *store, const struct store_key *key, enum store_found *found);
+/* Return whether a copy of a shared record is what the record is now. */
+enum vault_answer record_compare(struct store *store, const struct entry *entry);
+void record_touch(struct store *store, const struct entry *entry);
 void record_name(const struct store_key *key, char out[VAULT_NAME_BYTES]);
 /* Take all that wait out of the entry, as a list for session_wake. */
 struct session_step *entry_dismiss(struct store *store, struct entry *entry);

@@ -74,7 +74,7 @@ void record_name(const struct store_key *key, char out[VAULT_NAME_BYTES])
     hash_print(hash, out);
 }
 
-bool record_write(struct store *store, struct entry *entry, const uint64_t *expected)
+enum vault_answer record_write(struct store *store, struct entry *entry, const uint64_t *expected)
 {
     struct vault *vault = store->options.vault;
     const struct model *model = entry->held->model;
@@ -84,7 +84,7 @@ bool record_write(struct store *store, struct entry *entry, const uint64_t *expe
                             .step = entry->step, .seed = entry->seed, .has_state = entry->state != NULL,
                             .has_before = entry->before != NULL, .reply_bytes = entry->reply_bytes};
     char name[VAULT_NAME_BYTES];
-    if (!vault) return true;
+    if (!vault) return VAULT_OK;
     memcpy(fields.id, entry->id, sizeof fields.id);
     memcpy(fields.owner, entry->owner->name, sizeof fields.owner);
     memcpy(fields.model, model->name, sizeof fields.model);
@@ -94,22 +94,48 @@ bool record_write(struct store *store, struct entry *entry, const uint64_t *expe
     struct rest rest = {.use = REST_MEASURE, .at = RECORD_HEAD};
     walk_all(&rest, &fields, entry);
     rest = (struct rest){.use = REST_WRITE, .n = rest.at, .at = RECORD_HEAD, .bytes = malloc(rest.at)};
-    if (!rest.bytes) return false;
+    if (!rest.bytes) return VAULT_AWAY;
     walk_all(&rest, &fields, entry);
     record_seal(rest.bytes, rest.n, entry->step);
     record_name(&key, name);
-    bool good = vault->write(vault, name, rest.bytes, rest.n, entry->ttl_s, expected);
+    memcpy(entry->head, rest.bytes, sizeof entry->head);
+    enum vault_answer answer = vault->write(vault, name, rest.bytes, rest.n, entry->ttl_s, expected);
     free(rest.bytes);
-    return good;
+    return answer;
 }
 
-void record_remove(struct store *store, const struct entry *entry)
+static void name_of(const struct entry *entry, char out[VAULT_NAME_BYTES])
 {
     const struct store_key key = {entry->kind, entry->owner->name, entry->id};
+    record_name(&key, out);
+}
+
+void record_remove(struct store *store, const struct entry *entry, bool for_all)
+{
+    struct vault *vault = store->options.vault;
     char name[VAULT_NAME_BYTES];
-    if (!store->options.vault || store->is_closing) return;
-    record_name(&key, name);
-    store->options.vault->remove(store->options.vault, name);
+    if (!vault || store->is_closing || (vault->is_shared && !for_all)) return;
+    name_of(entry, name);
+    vault->remove(vault, name);
+}
+
+void record_touch(struct store *store, const struct entry *entry)
+{
+    struct vault *vault = store->options.vault;
+    char name[VAULT_NAME_BYTES];
+    if (!vault) return;
+    name_of(entry, name);
+    vault->touch(vault, name, entry->ttl_s);
+}
+
+enum vault_answer record_compare(struct store *store, const struct entry *entry)
+{
+    struct vault *vault = store->options.vault;
+    unsigned char head[RECORD_HEAD];
+    char name[VAULT_NAME_BYTES];
+    name_of(entry, name);
+    enum vault_answer answer = vault->read_head(vault, name, head);
+    return answer == VAULT_OK && memcmp(head, entry->head, sizeof head) ? VAULT_NOT : answer;
 }
 
 /* The model that the record is of, one reference; NULL: it is not served, or with other weights. */
@@ -136,6 +162,8 @@ static struct entry *read_record(struct store *store, const struct store_key *ke
     if (rest.failed || f.kind != (uint32_t)key->kind || strcmp(f.id, key->id) || strcmp(f.owner, key->owner))
         return NULL;
     *found = STORE_EXPIRED;
+    /* A shared vault counts the time itself, from the last use at any server. */
+    if (store->options.vault->is_shared) f.expires_s = store->options.now_s() + f.ttl_s;
     if (f.expires_s <= store->options.now_s()) return NULL;
     struct model *model = model_of(store, &f);
     *found = STORE_REPLACED;
@@ -148,6 +176,7 @@ static struct entry *read_record(struct store *store, const struct store_key *ke
     entry->seed = f.seed;
     entry->expires_s = f.expires_s;
     memcpy(entry->body, f.body, sizeof entry->body);
+    memcpy(entry->head, bytes, sizeof entry->head);
     bool good = (!f.has_state || walk_state(&rest, &entry->state)) &&
                 (!f.has_before || walk_state(&rest, &entry->before)) && f.reply_bytes == rest.n - rest.at;
     if (good && f.reply_bytes && (entry->reply = malloc((size_t)f.reply_bytes))) {
@@ -168,11 +197,13 @@ struct entry *record_read(struct store *store, const struct store_key *key, enum
 {
     struct vault *vault = store->options.vault;
     char name[VAULT_NAME_BYTES];
+    void *bytes;
     size_t n;
     if (!vault) return NULL;
     record_name(key, name);
-    unsigned char *bytes = vault->read(vault, name, &n);
-    if (!bytes) return NULL;
+    enum vault_answer answer = vault->read(vault, name, &bytes, &n);
+    if (answer == VAULT_AWAY) *found = STORE_AWAY;
+    if (answer != VAULT_OK) return NULL;
     struct entry *entry = NULL;
     if (record_is_whole(bytes, n)) entry = read_record(store, key, bytes, n, found);
     free(bytes);

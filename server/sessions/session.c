@@ -11,22 +11,36 @@
 
 enum { OUT, WAITING, ABANDONED, CURRENT };
 
+static enum status status_of(enum vault_answer answer, enum status other_step)
+{
+    return answer == VAULT_OK ? STATUS_OK : answer == VAULT_NOT ? other_step : STATUS_IO;
+}
+
+/* Keep a session that has just been made, as the first of its name. */
+static enum status keep_new(struct store *store, struct entry *entry)
+{
+    enum status status = STATUS_NO_MEMORY;
+    if (entry_weigh(store, entry))
+        status = status_of(record_write(store, entry, &(uint64_t){VAULT_NO_STEP}), STATUS_BAD_VALUE);
+    if (status != STATUS_OK) entry_remove(store, entry, STORE_NEVER);
+    return status;
+}
+
 enum status session_new(struct store *store, const struct store_key *key, struct model *model,
                         struct state *state, uint64_t seed, int64_t ttl_s, int64_t *expires_s)
 {
     enum store_found found;
-    enum status status = STATUS_BAD_VALUE;
+    enum status status = STATUS_NO_MEMORY;
     pthread_mutex_lock(&store->mu);
-    struct entry *entry = entry_find(store, key, &found);
-    if (!entry) {
-        status = STATUS_NO_MEMORY;
-        entry = entry_new(store, key, model, ttl_s);
+    if (entry_find(store, key, &found)) status = STATUS_BAD_VALUE;
+    else if (found == STORE_AWAY) status = STATUS_IO;
+    else {
+        struct entry *entry = entry_new(store, key, model, ttl_s);
         if (entry) {
             entry->state = state_acquire(state);
             entry->seed = seed;
             *expires_s = entry->expires_s;
-            if (entry_weigh(store, entry) && record_write(store, entry, NULL)) status = STATUS_OK;
-            else entry_remove(store, entry, STORE_NEVER);
+            status = keep_new(store, entry);
         }
     }
     pthread_mutex_unlock(&store->mu);
@@ -169,10 +183,10 @@ enum status session_end(struct session_step *step, struct state *state, const ch
         *expires_s = entry->expires_s;
         step->_place = OUT;
         step->_entry = NULL;
-        bool is_kept = entry_weigh(store, entry) &&
-                       record_write(store, entry, &(uint64_t){entry->step - 1});
-        woken = is_kept ? hand_over(store, entry) : forget(store, entry);
-        status = is_kept ? STATUS_OK : STATUS_NO_MEMORY;
+        status = STATUS_NO_MEMORY;
+        if (entry_weigh(store, entry))
+            status = status_of(record_write(store, entry, &(uint64_t){entry->step - 1}), STATUS_CANCELLED);
+        woken = status == STATUS_OK ? hand_over(store, entry) : forget(store, entry);
     }
     pthread_mutex_unlock(&store->mu);
     session_wake(woken);

@@ -127,7 +127,7 @@ static uint64_t *reason_counter(struct store *store, enum store_found how)
 void entry_remove(struct store *store, struct entry *entry, enum store_found how)
 {
     struct entry **at = row_of(store, entry->hash);
-    record_remove(store, entry);
+    record_remove(store, entry, false);
     while (*at != entry) at = &(*at)->next;
     *at = entry->next;
     lists_remove(store, entry);
@@ -220,23 +220,44 @@ void entry_touch(struct store *store, struct entry *entry)
     lists_add(store, entry);
 }
 
+static struct entry *find_here(const struct store *store, const struct store_key *key, uint64_t hash)
+{
+    for (struct entry *entry = *row_of(store, hash); entry; entry = entry->next)
+        if (entry->hash == hash && entry->kind == key->kind && !strcmp(entry->id, key->id) &&
+            !strcmp(entry->owner->name, key->owner))
+            return entry;
+    return NULL;
+}
+
+/* Return whether the copy of a session may be used: another server may have moved the session. One that is
+ * taking a step here is its own; the write at the end finds out. */
+static bool is_current(struct store *store, struct entry *entry, enum store_found *found)
+{
+    const struct vault *vault = store->options.vault;
+    *found = STORE_FOUND;
+    if (!vault || !vault->is_shared || entry->kind != STORE_SESSION || entry->current) return true;
+    enum vault_answer answer = record_compare(store, entry);
+    if (answer == VAULT_AWAY) *found = STORE_AWAY;
+    return answer == VAULT_OK;
+}
+
 struct entry *entry_find(struct store *store, const struct store_key *key, enum store_found *found)
 {
     uint64_t hash = hash_key(key);
     store_sweep(store);
-    for (struct entry *entry = *row_of(store, hash); entry; entry = entry->next) {
-        if (entry->hash != hash || entry->kind != key->kind || strcmp(entry->id, key->id) ||
-            strcmp(entry->owner->name, key->owner))
-            continue;
-        *found = STORE_FOUND;
-        if (entry->expires_s > store->options.now_s() || entry->current) return entry;
+    struct entry *entry = find_here(store, key, hash);
+    if (entry && entry->expires_s <= store->options.now_s() && !entry->current) {
         entry_remove(store, entry, STORE_EXPIRED);
         *found = STORE_EXPIRED;
         return NULL;
     }
+    if (entry && is_current(store, entry, found)) return entry;
+    if (entry && *found == STORE_AWAY) return NULL;
+    if (entry) entry_remove(store, entry, STORE_NEVER); /* none waits: no step of it is under way here */
     const struct gone *gone = &store->gone[hash % GONE_ROWS];
     *found = gone->hash == hash ? gone->how : STORE_NEVER;
-    return *found == STORE_NEVER ? record_read(store, key, found) : NULL;
+    bool may_be_there = *found == STORE_NEVER || (store->options.vault && store->options.vault->is_shared);
+    return may_be_there ? record_read(store, key, found) : NULL;
 }
 
 void entry_view(const struct entry *entry, struct store_view *view)
@@ -317,7 +338,8 @@ enum status store_put(struct store *store, const struct store_key *key, struct m
         entry->state = state_acquire(state);
         *expires_s = entry->expires_s;
     }
-    bool fits = entry && entry_weigh(store, entry), is_kept = fits && record_write(store, entry, NULL);
+    bool fits = entry && entry_weigh(store, entry);
+    bool is_kept = fits && record_write(store, entry, NULL) == VAULT_OK;
     if (entry && !is_kept) entry_remove(store, entry, fits ? STORE_NEVER : STORE_EXPIRED);
     pthread_mutex_unlock(&store->mu);
     return is_kept ? STATUS_OK : STATUS_NO_MEMORY;
@@ -331,22 +353,26 @@ enum store_found store_get(struct store *store, const struct store_key *key, str
     struct entry *entry = entry_find(store, key, &found);
     if (entry) {
         entry_touch(store, entry);
+        record_touch(store, entry);
         entry_view(entry, view);
     }
     pthread_mutex_unlock(&store->mu);
     return found;
 }
 
-bool store_delete(struct store *store, const struct store_key *key)
+enum store_found store_delete(struct store *store, const struct store_key *key)
 {
     enum store_found found;
     pthread_mutex_lock(&store->mu);
     struct entry *entry = entry_find(store, key, &found);
     struct session_step *waiting = entry ? entry_dismiss(store, entry) : NULL;
-    if (entry) entry_remove(store, entry, STORE_NEVER);
+    if (entry) {
+        record_remove(store, entry, true);
+        entry_remove(store, entry, STORE_NEVER);
+    }
     pthread_mutex_unlock(&store->mu);
     session_wake(waiting); /* they hear it when they begin again */
-    return entry != NULL;
+    return found;
 }
 
 void store_models_changed(struct store *store)

@@ -16,6 +16,7 @@
  *
  * With a vault (server/sessions/vault.h) each entry is written when it is made or moves, before the answer,
  * and is read when it is asked for and not there. So an answer that a client has seen outlives the process.
+ * Servers that share a vault share the names: a session may take each step at another server.
  *
  * Life: store_new -> any thread -> store_free, when no waiter is left. One lock, under which no other is
  * taken except the registry's. Time is that of options.now_s. */
@@ -53,7 +54,10 @@ struct store_key {
 };
 
 /* Whether an entry was found, or what became of it. */
-enum store_found { STORE_FOUND, STORE_NEVER, STORE_EXPIRED, STORE_REPLACED };
+enum store_found {
+    STORE_FOUND, STORE_NEVER, STORE_EXPIRED, STORE_REPLACED,
+    STORE_AWAY /* the vault, where it may be, does not answer */
+};
 
 /* An entry, as it was when it was found. The references are the caller's (store_view_release). */
 struct store_view {
@@ -74,8 +78,8 @@ enum status store_put(struct store *store, const struct store_key *key, struct m
 /* Look up an entry, and begin its time to live anew. */
 enum store_found store_get(struct store *store, const struct store_key *key, struct store_view *view);
 void store_view_release(struct store_view *view);
-/* Take an entry out. true if it was there. */
-bool store_delete(struct store *store, const struct store_key *key);
+/* Take an entry out. STORE_FOUND if it was there. */
+enum store_found store_delete(struct store *store, const struct store_key *key);
 
 /* The models that are served have changed. */
 void store_models_changed(struct store *store);
@@ -89,7 +93,7 @@ void store_stats(struct store *store, struct store_stats *out);
 /* ---- sessions ---- */
 
 /* A new session of `model` that begins with `state` (NULL: from the beginning). STATUS_BAD_VALUE if the name
- * is taken. *expires_s as for store_put. */
+ * is taken; STATUS_IO if the vault does not answer. *expires_s as for store_put. */
 enum status session_new(struct store *store, const struct store_key *key, struct model *model,
                         struct state *state, uint64_t seed, int64_t ttl_s, int64_t *expires_s) MUST_CHECK;
 
@@ -130,7 +134,8 @@ enum session_answer session_begin(struct store *store, const struct store_key *k
                                   struct session_reply *reply);
 /* The step has been taken whole: the session moves to `state`, which is acquired, and keeps a copy of the
  * reply (NULL: none). STATUS_BAD_VALUE if the session is no longer there; STATUS_NO_MEMORY if there is no
- * room for the step, or the vault did not take it: what the vault has counts. */
+ * room for the step; STATUS_IO if the vault did not take it; STATUS_CANCELLED if another server that shares
+ * the vault took the step meanwhile. What the vault has counts. */
 enum status session_end(struct session_step *step, struct state *state, const char *reply,
                         size_t reply_bytes, uint64_t *now_step, int64_t *expires_s) MUST_CHECK;
 /* A step that waits is no longer wanted: it does not count any more. It is woken all the same, perhaps later.

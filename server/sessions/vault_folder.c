@@ -13,7 +13,7 @@
 #include "models/text/hash.h"
 #include "server/sessions/vault.h"
 
-enum { MAGIC = 0x54535343, VERSION = 1, MOST_BYTES = 1 << 28 };
+enum { MAGIC = 0x54535343, VERSION = 1 };
 
 struct folder {
     struct vault vault;
@@ -58,8 +58,8 @@ static bool write_all(int fd, const char *bytes, size_t n)
 
 /* The time of change of a file is when its record expires, so that a look at the folder finds the old ones.
  * */
-static bool folder_write(struct vault *vault, const char *name, const void *bytes, size_t n, int64_t ttl_s,
-                         const uint64_t *expected)
+static enum vault_answer folder_write(struct vault *vault, const char *name, const void *bytes, size_t n,
+                                      int64_t ttl_s, const uint64_t *expected)
 {
     const struct folder *folder = (struct folder *)vault;
     char now[VAULT_NAME_BYTES + 8], next[VAULT_NAME_BYTES + 8];
@@ -69,24 +69,24 @@ static bool folder_write(struct vault *vault, const char *name, const void *byte
     file_name(name, ".state", now);
     file_name(name, ".new", next);
     int fd = openat(folder->fd, next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) return false;
+    if (fd < 0) return VAULT_AWAY;
     bool good = write_all(fd, bytes, n) && !futimens(fd, times);
     good &= !close(fd);
-    if (good && !renameat(folder->fd, next, folder->fd, now)) return true;
+    if (good && !renameat(folder->fd, next, folder->fd, now)) return VAULT_OK;
     unlinkat(folder->fd, next, 0);
-    return false;
+    return VAULT_AWAY;
 }
 
-static void *folder_read(struct vault *vault, const char *name, size_t *n)
+static enum vault_answer folder_read(struct vault *vault, const char *name, void **out, size_t *n)
 {
     const struct folder *folder = (struct folder *)vault;
     char file[VAULT_NAME_BYTES + 8];
     struct stat stat;
     file_name(name, ".state", file);
     int fd = openat(folder->fd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) return NULL;
+    if (fd < 0) return VAULT_NOT;
     char *bytes = NULL;
-    if (!fstat(fd, &stat) && S_ISREG(stat.st_mode) && stat.st_size > 0 && stat.st_size < MOST_BYTES &&
+    if (!fstat(fd, &stat) && S_ISREG(stat.st_mode) && stat.st_size > 0 && stat.st_size < RECORD_MOST_BYTES &&
         stat.st_mtim.tv_sec > time(NULL))
         bytes = malloc((size_t)stat.st_size);
     size_t at = 0;
@@ -98,7 +98,17 @@ static void *folder_read(struct vault *vault, const char *name, size_t *n)
     }
     close(fd);
     *n = at;
-    return bytes;
+    *out = bytes;
+    return bytes ? VAULT_OK : VAULT_NOT;
+}
+
+static void folder_touch(struct vault *vault, const char *name, int64_t ttl_s)
+{
+    char file[VAULT_NAME_BYTES + 8];
+    const struct timespec times[2] = {{.tv_sec = time(NULL) + (time_t)ttl_s},
+                                      {.tv_sec = time(NULL) + (time_t)ttl_s}};
+    file_name(name, ".state", file);
+    utimensat(((struct folder *)vault)->fd, file, times, AT_SYMLINK_NOFOLLOW);
 }
 
 static void folder_remove(struct vault *vault, const char *name)
@@ -143,8 +153,8 @@ enum status vault_open_folder(const char *path, size_t most, struct vault **out,
 {
     struct folder *folder = calloc(1, sizeof *folder);
     if (!folder) return error_set(err, STATUS_NO_MEMORY, "no memory for the folder of states");
-    folder->vault = (struct vault){.write = folder_write, .read = folder_read, .remove = folder_remove,
-                                   .close = folder_close};
+    folder->vault = (struct vault){.write = folder_write, .read = folder_read, .touch = folder_touch,
+                                   .remove = folder_remove, .close = folder_close};
     folder->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder->fd < 0 || faccessat(folder->fd, ".", W_OK | X_OK, 0)) {
         int reason = errno;

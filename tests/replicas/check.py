@@ -2,7 +2,7 @@
 """check.py FOLDER ENVOY: two replicas behind HAProxy, nginx and Envoy, with the configurations of docker/.
 
 Both replicas are rolled under load: every answer must be a 200. Sessions go to one replica each, and stay there when
-the other one dies. Streams and upgraded connections pass. Ends with a line like the one that check prints."""
+the other one dies. Streams and upgraded connections pass. Two more replicas share a Redis (shared.py). Ends with a line like the one that check prints."""
 import asyncio
 import base64
 import hashlib
@@ -14,6 +14,7 @@ import sys
 import time
 
 import fleet
+import shared
 from fleet import expect
 
 FOLDER, ENVOY = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2]
@@ -166,6 +167,7 @@ def main():
         proxy.end()
     for name in NAMES:
         check_upgrade(name)
+    shared.check_shared(FOLDER, ENVOY)
     return fleet.sum_up("replicas")
 
 
