@@ -13,7 +13,7 @@
  *
  * State of a sequence, one-directional: for each layer h [H]. How a turn runs stands in
  * core/recurrent/recurrent.c. */
-#include "core/recurrent/recurrent.h"
+#include "core/recurrent/way.h"
 
 /* Values, in the order of keys. */
 enum { RESET_AFTER = N_RECURRENT_KEYS, GATE, SQUASH, GO_BACKWARDS, INITIAL_STATE };
@@ -91,9 +91,10 @@ static void finish(const struct recurrent *gru, const struct units *u)
 }
 
 static const struct cell_kind after = {.n_gates = 3, .block_units = BLOCK, .block_panels = 3,
-                                       .is_separate = true, .step = step};
+                                       .is_separate = true, .step = step, .slow = &gru_slow};
 static const struct cell_kind original = {.n_gates = 3, .block_units = BLOCK, .block_panels = 3,
-                                          .is_separate = true, .step = finish, .reset = reset};
+                                          .is_separate = true, .step = finish, .reset = reset,
+                                          .slow = &gru_original_slow};
 
 static enum status build(const struct layer_spec *spec, const struct layer_context *context,
                          struct layer **out, struct error *err)
@@ -106,4 +107,4 @@ static enum status build(const struct layer_spec *spec, const struct layer_conte
     return recurrent_build(spec, context, &options, out, err);
 }
 
-RECURRENT_TYPE(gru, .trace = NULL);
+RECURRENT_TYPE(gru);

@@ -14,7 +14,7 @@
  *
  * State of a sequence, one-directional: for each layer h [O], then c [H]. How a turn runs stands in
  * core/recurrent/recurrent.c. */
-#include "core/recurrent/recurrent.h"
+#include "core/recurrent/way.h"
 
 /* Values, in the order of keys. */
 enum { PROJ_SIZE = N_RECURRENT_KEYS, GATE, SQUASH, PEEPHOLES, GO_BACKWARDS, INITIAL_STATE };
@@ -69,7 +69,7 @@ static void step(const struct recurrent *lstm, const struct units *u)
 }
 
 static const struct cell_kind kind = {.n_gates = 4, .block_units = LSTM_BLOCK, .block_panels = 1,
-                                      .has_c = true, .step = step};
+                                      .has_c = true, .step = step, .slow = &lstm_slow};
 
 static enum status build(const struct layer_spec *spec, const struct layer_context *context,
                          struct layer **out, struct error *err)
@@ -86,4 +86,4 @@ static enum status build(const struct layer_spec *spec, const struct layer_conte
     return recurrent_build(spec, context, &options, out, err);
 }
 
-RECURRENT_TYPE(lstm, .trace_floats = lstm_trace_floats, .trace = lstm_trace, .backward = lstm_backward);
+RECURRENT_TYPE(lstm);

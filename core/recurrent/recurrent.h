@@ -1,6 +1,6 @@
 /* recurrent: what lstm, gru and rnn share. recurrent_build.c loads, recurrent.c runs, the three types' own
- * files say what one unit computes, and lstm_trace.c explains an lstm. core/recurrent/trace.c asks it for the
- * cells' values, and nothing else includes this header.
+ * files say what one unit computes, and recurrent_trace.c explains them (core/recurrent/way.h). Nothing
+ * outside of this folder includes this header.
  *
  * I inputs, H units, O outputs of a step: H, or an lstm's proj_size; G gates of a unit. A built layer is
  * immutable.
@@ -62,6 +62,7 @@ struct cell_kind {
     void (*step)(const struct recurrent *layer, const struct units *units);
     /* gru of the original convention: put r * h into units->h, and z where it was; called for all H. */
     void (*reset)(const struct recurrent *layer, const struct units *units);
+    const struct slow_kind *slow; /* one step of the slow path (core/recurrent/way.h) */
 };
 
 struct recurrent {
@@ -71,6 +72,7 @@ struct recurrent {
     activation *gate;     /* sigmoid, or what Keras puts in its place */
     activation *squash;   /* tanh, or another: of g (n) and, in an lstm, of c */
     bool is_fused;        /* lstm: the kernel set's own gates */
+    bool is_traced;       /* the slow path knows it: PyTorch's activations, or a gru without reset_after */
     size_t H, O;
     size_t n_layers, n_directions; /* the second 1 or 2 */
     bool whole;           /* no state: both directions, or backwards */
@@ -118,29 +120,17 @@ size_t recurrent_scratch_floats(const struct layer *layer, size_t R, size_t B);
 void recurrent_run(const struct layer *layer, const struct turn *turn, const float *in, float *out,
                    float *scratch);
 size_t recurrent_bytes(const struct layer *layer);
+size_t recurrent_trace_floats(const struct layer *layer, size_t T);
+enum status recurrent_trace(const struct layer *layer, const struct passage *passage);
+enum status recurrent_backward(const struct layer *layer, const struct passage *passage, const float *d_out,
+                               float *d_in);
 
-/* What follows are further fields of the type. */
-#define RECURRENT_TYPE(symbol, ...)                                                                \
+#define RECURRENT_TYPE(symbol)                                                                \
     const struct layer_type layer_##symbol = {                                                     \
         .name = #symbol, .has_prefix = true, .keys = keys, .build = build, .free = recurrent_free, \
         .scratch_floats = recurrent_scratch_floats, .run = recurrent_run, .bytes = recurrent_bytes,\
-        __VA_ARGS__}
-
-/* The slow path of a plain lstm (core/recurrent/trace.h), as struct layer_type says. */
-size_t lstm_trace_floats(const struct layer *layer, size_t T);
-enum status lstm_trace(const struct layer *layer, const struct passage *passage);
-enum status lstm_backward(const struct layer *layer, const struct passage *passage, const float *d_out,
-                          float *d_in);
-
-/* What lstm_trace kept of layer k, direction d, of T steps, in the order of the sequence: the gates as they
- * act, c, and the outputs of all directions. */
-struct lstm_kept {
-    float *gates; /* [T,4,H] i, f, g, o */
-    float *c;     /* [T,H] */
-    float *y;     /* [T, n_directions * O]: this direction's h begins at d * O */
-};
-struct lstm_kept lstm_kept_at(const struct recurrent *lstm, const struct passage *passage, size_t k,
-                              size_t d);
+        .trace_floats = recurrent_trace_floats, .trace = recurrent_trace,                          \
+        .backward = recurrent_backward}
 
 /* Units of a block: block_units, or fewer in the last. */
 static inline size_t recurrent_units(const struct cell_kind *kind, size_t H, size_t block)

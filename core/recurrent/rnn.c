@@ -4,7 +4,7 @@
  *
  * W [H,I], U [H,H], b PyTorch's bias_ih + bias_hh. State of a sequence, one-directional: for each layer
  * h [H]. How a turn runs stands in core/recurrent/recurrent.c. */
-#include "core/recurrent/recurrent.h"
+#include "core/recurrent/way.h"
 
 enum { NONLINEARITY = N_RECURRENT_KEYS, GO_BACKWARDS, INITIAL_STATE }; /* values, in the order of keys */
 
@@ -25,7 +25,7 @@ static void step(const struct recurrent *rnn, const struct units *u)
 }
 
 static const struct cell_kind kind = {.n_gates = 1, .block_units = PANEL_COLUMNS, .block_panels = 1,
-                                      .step = step};
+                                      .step = step, .slow = &rnn_slow};
 
 static enum status build(const struct layer_spec *spec, const struct layer_context *context,
                          struct layer **out, struct error *err)
@@ -36,4 +36,4 @@ static enum status build(const struct layer_spec *spec, const struct layer_conte
     return recurrent_build(spec, context, &options, out, err);
 }
 
-RECURRENT_TYPE(rnn, .trace = NULL);
+RECURRENT_TYPE(rnn);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/base/memory.h"
-#include "core/recurrent/recurrent.h"
+#include "core/recurrent/way.h"
 
 struct trace {
     const struct network *network;
@@ -15,9 +15,9 @@ struct trace {
     float *state;             /* of the layers that run() runs */
 };
 
-static const struct recurrent *as_lstm(const struct layer *layer)
+static const struct recurrent *as_recurrent(const struct layer *layer)
 {
-    return layer && layer->type == &layer_lstm ? (const struct recurrent *)layer : NULL;
+    return layer && layer->type->trace == recurrent_trace ? (const struct recurrent *)layer : NULL;
 }
 
 /* Sizes ---------------------------------------------------------------------------------- */
@@ -42,20 +42,22 @@ size_t trace_layers(const struct network *network)
     const struct layer *layer;
     size_t n = 0;
     for (size_t i = 0; (layer = network_layer(network, i)); i++)
-        if (as_lstm(layer)) n += as_lstm(layer)->n_layers;
+        if (as_recurrent(layer)) n += as_recurrent(layer)->n_layers;
     return n;
 }
 
-size_t trace_layer(const struct network *network, size_t layer, size_t *n_directions)
+size_t trace_layer(const struct network *network, size_t layer, size_t *n_directions,
+                   const struct trace_gates **has)
 {
     const struct layer *at;
     for (size_t i = 0; (at = network_layer(network, i)); i++) {
-        const struct recurrent *lstm = as_lstm(at);
-        if (lstm && layer < lstm->n_layers) {
-            *n_directions = lstm->n_directions;
-            return lstm->H;
+        const struct recurrent *net = as_recurrent(at);
+        if (net && layer < net->n_layers) {
+            *n_directions = net->n_directions;
+            *has = &net->kind->slow->has;
+            return net->H;
         }
-        if (lstm) layer -= lstm->n_layers;
+        if (net) layer -= net->n_layers;
     }
     assert(false);
     return 0;
@@ -63,10 +65,11 @@ size_t trace_layer(const struct network *network, size_t layer, size_t *n_direct
 
 size_t trace_units(const struct network *network)
 {
+    const struct recurrent *net;
     const struct layer *layer;
     size_t n = 0;
     for (size_t i = 0; (layer = network_layer(network, i)); i++)
-        if (as_lstm(layer)) n += as_lstm(layer)->n_layers * as_lstm(layer)->n_directions * as_lstm(layer)->H;
+        if ((net = as_recurrent(layer))) n += net->n_layers * net->n_directions * net->H;
     return n;
 }
 
@@ -173,17 +176,19 @@ const float *trace_output(const struct trace *trace, size_t *rows)
 bool trace_cell(const struct trace *trace, size_t layer, size_t direction, struct trace_cell *out)
 {
     for (size_t i = 0; i < trace->n_layers; i++) {
-        const struct recurrent *lstm = as_lstm(network_layer(trace->network, i));
-        if (!lstm) continue;
-        if (layer >= lstm->n_layers) {
-            layer -= lstm->n_layers;
+        const struct recurrent *net = as_recurrent(network_layer(trace->network, i));
+        if (!net) continue;
+        if (layer >= net->n_layers) {
+            layer -= net->n_layers;
             continue;
         }
-        if (direction >= lstm->n_directions) return false;
-        struct lstm_kept kept = lstm_kept_at(lstm, &trace->passages[i], layer, direction);
-        *out = (struct trace_cell){.H = lstm->H, .O = lstm->O, .is_reverse = direction == 1,
-                                   .gates = kept.gates, .c = kept.c, .h = kept.y + direction * lstm->O,
-                                   .h_stride = lstm->n_directions * lstm->O};
+        if (direction >= net->n_directions) return false;
+        const struct trace_gates *has = &net->kind->slow->has;
+        struct way_kept kept = way_kept_at(net, &trace->passages[i], layer, direction);
+        *out = (struct trace_cell){.H = net->H, .O = net->O, .is_reverse = direction == 1, .has = has,
+                                   .gates = kept.gates, .gates_stride = net->kind->n_gates * net->H,
+                                   .c = has->has_c ? kept.more : NULL, .h = kept.y + direction * net->O,
+                                   .h_stride = net->n_directions * net->O};
         return true;
     }
     return false;

@@ -1,10 +1,10 @@
 /* trace: the slow path beside network_run. One sequence through a network with everything kept, to look
- * inside: h, c and the gates of every LSTM layer over time, and the gradient of an output with respect to
- * each input step.
+ * inside: h, c and the gates of every lstm, gru and rnn over time, and the gradient of an output with respect
+ * to each input step.
  *
  * The weights are those that serve, whatever their precision: int8 codes count as the numbers they stand
  * for. In float32 the outputs are those of network_run up to rounding. Memory: trace_bytes, and while it
- * computes the unpacked weights of one LSTM layer, three times as float32. Nothing here runs on the path of
+ * computes the unpacked weights of one layer, three times as float32. Nothing here runs on the path of
  * a turn. A trace belongs to its caller and is used by one thread at a time; the network must outlive it. */
 #ifndef CAROUSEL_CORE_TRACE_H
 #define CAROUSEL_CORE_TRACE_H
@@ -23,10 +23,10 @@ struct trace_input {
 
 /* Count the bytes that a trace of T steps holds; UINT64_MAX if that does not fit. */
 uint64_t trace_bytes(const struct network *network, size_t T);
-/* Count the units of all LSTM layers and directions: with the steps, the measure of a trace. */
+/* Count the units of all recurrent layers and directions: with the steps, the measure of a trace. */
 size_t trace_units(const struct network *network);
 
-/* Return the first layer that cannot be traced, such as a gru, or that of a network that is not a chain;
+/* Return the first layer that cannot be traced, such as an slstm, or that of a network that is not a chain;
  * NULL if all can. */
 const struct layer *trace_unknown(const struct network *network);
 
@@ -45,20 +45,32 @@ const float *trace_output(const struct trace *trace, size_t *rows);
 enum status trace_backward(const struct trace *trace, size_t row, const float *d_output,
                            float *d_input) MUST_CHECK;
 
-/* One direction of one LSTM layer, over the steps in the order of the sequence. */
+/* What the units of a type have besides h. */
+struct trace_gates {
+    const char *names; /* a letter a gate: "ifgo" of an lstm, "rzn" of a gru, "" of an rnn */
+    char keeper;       /* the letter of the gate that says how much of the old is kept; 0 if none does */
+    bool has_c;
+};
+
+/* One direction of one recurrent layer, over the steps in the order of the sequence. */
 struct trace_cell {
     size_t H, O;        /* units; outputs: H, or proj_size */
     bool is_reverse;
-    const float *gates; /* [T,4,H] i, f, g, o as they act: after sigmoid and tanh */
-    const float *c;     /* [T,H] */
+    const struct trace_gates *has;
+    const float *gates; /* [T] times a row of H a gate, gates_stride floats apart; as they act: after sigmoid
+                           and tanh */
+    size_t gates_stride;
+    const float *c;     /* [T,H], or NULL */
     const float *h;     /* [T] rows of O, h_stride floats apart */
     size_t h_stride;
 };
-/* Show cell `layer`, `direction`: LSTM layers are counted from 0 through the whole network, those of
+/* Show cell `layer`, `direction`: recurrent layers are counted from 0 through the whole network, those of
  * num_layers each. false past the end. */
 bool trace_cell(const struct trace *trace, size_t layer, size_t direction, struct trace_cell *out);
-/* Count the LSTM layers of a network so; the units of one direction of one, and its directions. */
+/* Count the recurrent layers of a network so; the units of one direction of one, its directions, and what its
+ * units have. */
 size_t trace_layers(const struct network *network);
-size_t trace_layer(const struct network *network, size_t layer, size_t *n_directions);
+size_t trace_layer(const struct network *network, size_t layer, size_t *n_directions,
+                   const struct trace_gates **has);
 
 #endif

@@ -23,12 +23,22 @@ struct explanation_plan {
     size_t n_units;
     double *follow;  /* [T] or NULL */
     size_t step, output;
+    const struct trace_gates *has; /* the layer */
 };
 
 const char *explanation_value_name(enum explanation_value value)
 {
-    static const char *const names[N_EXPLAINED] = {"h", "c", "i", "f", "g", "o"};
+    static const char *const names[N_EXPLAINED] = {"h", "c", "i", "f", "g", "o", "r", "z", "n"};
     return names[value];
+}
+
+/* Return true if a value was asked for and the layer has it. */
+static bool shows(const struct explanation_plan *plan, enum explanation_value value)
+{
+    if (!(plan->what & (value <= EXPLAINED_C ? EXPLAIN_CELLS : EXPLAIN_GATES))) return false;
+    if (value == EXPLAINED_H) return true;
+    if (value == EXPLAINED_C) return plan->has->has_c;
+    return strchr(plan->has->names, *explanation_value_name(value)) != NULL;
 }
 
 static enum status no_memory(struct error *err)
@@ -136,7 +146,8 @@ static enum status check_units(const struct explanation_request *r, size_t H, st
 /* Count the numbers that the answer will hold. */
 static size_t n_values(const struct explanation *e, const struct explanation_plan *plan)
 {
-    size_t kinds = (plan->what & EXPLAIN_CELLS ? 2 : 0) + (plan->what & EXPLAIN_GATES ? 4 : 0);
+    size_t kinds = 0;
+    for (int v = 0; v < N_EXPLAINED; v++) kinds += shows(plan, (enum explanation_value)v);
     return e->T * (kinds * plan->n_units * e->n_directions + (plan->what & EXPLAIN_GRADIENTS ? e->width : 0));
 }
 
@@ -191,7 +202,7 @@ static enum status copy_plan(struct explanation *e, const struct explanation_req
                              struct error *err)
 {
     struct explanation_plan *plan = e->_plan;
-    plan->what = r->what;
+    plan->what = e->what = r->what;
     plan->step = r->step;
     plan->output = r->output;
     plan->n_units = r->n_units < H ? r->n_units : H;
@@ -212,8 +223,8 @@ static enum status prepare(struct explanation *e, const struct explanation_reque
     const struct model *model = e->model;
     e->n_layers = trace_layers(model->network);
     if (!e->n_layers)
-        return error_set_param(err, STATUS_UNSUPPORTED, "model", "model '%s' has no LSTM layer to look into",
-                               model->name);
+        return error_set_param(err, STATUS_UNSUPPORTED, "model",
+                               "model '%s' has no layer of type lstm, gru or rnn to look into", model->name);
     if (!network_is_chain(model->network))
         return error_set_param(err, STATUS_UNSUPPORTED, "model",
                                "model '%s' has layers that name their inputs; "
@@ -226,9 +237,9 @@ static enum status prepare(struct explanation *e, const struct explanation_reque
     e->layer = r->layer == EXPLAIN_DEFAULT ? e->n_layers - 1 : r->layer;
     if (e->layer >= e->n_layers)
         return error_set_param(err, STATUS_BAD_VALUE, "layer",
-                               "layer is %zu; the model has LSTM layers 0 to %zu",
+                               "layer is %zu; the model has recurrent layers 0 to %zu",
                                e->layer, e->n_layers - 1);
-    size_t H = trace_layer(model->network, e->layer, &e->n_directions);
+    size_t H = trace_layer(model->network, e->layer, &e->n_directions, &e->_plan->has);
     enum status status = check_units(r, H, err);
     if (status == STATUS_OK) status = read_input(e, r, err);
     if (status == STATUS_OK) status = copy_plan(e, r, H, err);
@@ -276,24 +287,30 @@ void explanation_free(struct explanation *e)
 
 /* ---- which units ---- */
 
-/* Measure how much tanh(c) of a unit moves: its variance over the steps. */
+/* What a unit shows at a step, from -1 to 1 unless relu makes it: tanh(c), or h of a layer without c. */
+static double signal_of(const struct trace_cell *cell, size_t t, size_t unit)
+{
+    return cell->c ? tanh((double)cell->c[t * cell->H + unit]) : (double)cell->h[t * cell->h_stride + unit];
+}
+
+/* Measure how much a unit moves: the variance of its signal over the steps. */
 static double activity(const struct trace_cell *cell, size_t T, size_t unit)
 {
     double sum = 0, squares = 0;
     for (size_t t = 0; t < T; t++) {
-        double x = tanh((double)cell->c[t * cell->H + unit]);
+        double x = signal_of(cell, t, unit);
         sum += x;
         squares += x * x;
     }
     return squares / (double)T - sum / (double)T * (sum / (double)T);
 }
 
-/* Compute Pearson's correlation of tanh(c) with a signal; 0 if either does not move. */
+/* Compute Pearson's correlation of a unit with a signal; 0 if either does not move. */
 static double correlation(const struct trace_cell *cell, size_t T, size_t unit, const double *follow)
 {
     double n = (double)T, x = 0, y = 0, xx = 0, yy = 0, xy = 0;
     for (size_t t = 0; t < T; t++) {
-        double a = tanh((double)cell->c[t * cell->H + unit]), b = follow[t];
+        double a = signal_of(cell, t, unit), b = follow[t];
         x += a;
         y += b;
         xx += a * a;
@@ -339,28 +356,27 @@ static enum status choose_units(const struct explanation_plan *plan, const struc
 
 /* ---- what they did ---- */
 
-static float value_of(const struct trace_cell *source, enum explanation_value value, size_t t, size_t unit)
+/* `gate` is one of has->names. */
+static float gate_of(const struct trace_cell *source, char gate, size_t t, size_t unit)
 {
-    const float *gates = source->gates + t * 4 * source->H;
-    float c = source->c[t * source->H + unit];
-    switch (value) {
-    case EXPLAINED_H: return gates[3 * source->H + unit] * tanhf(c);
-    case EXPLAINED_C: return c;
-    case EXPLAINED_I: return gates[unit];
-    case EXPLAINED_F: return gates[source->H + unit];
-    case EXPLAINED_G: return gates[2 * source->H + unit];
-    case EXPLAINED_O: return gates[3 * source->H + unit];
-    case N_EXPLAINED: break;
-    }
-    return 0;
+    size_t place = (size_t)(strchr(source->has->names, gate) - source->has->names);
+    return source->gates[t * source->gates_stride + place * source->H + unit];
 }
 
-/* Count the steps until f^n is 1/2, for the geometric mean of f. */
+static float value_of(const struct trace_cell *source, enum explanation_value value, size_t t, size_t unit)
+{
+    if (value >= EXPLAINED_I) return gate_of(source, *explanation_value_name(value), t, unit);
+    if (value == EXPLAINED_C) return source->c[t * source->H + unit];
+    if (!source->c) return source->h[t * source->h_stride + unit];
+    return gate_of(source, 'o', t, unit) * tanhf(source->c[t * source->H + unit]);
+}
+
+/* Count the steps until f^n is 1/2, for the geometric mean of the gate that keeps. */
 static float half_life(const struct trace_cell *source, size_t T, size_t unit)
 {
     double sum = 0;
-    for (size_t t = 0; t < T; t++) sum += log(fmax((double)source->gates[(4 * t + 1) * source->H + unit],
-                                                   1e-30));
+    for (size_t t = 0; t < T; t++)
+        sum += log(fmax((double)gate_of(source, source->has->keeper, t, unit), 1e-30));
     return sum < 0 ? (float)(log(0.5) * (double)T / sum) : INFINITY;
 }
 
@@ -370,16 +386,17 @@ static enum status fill_cell(const struct explanation_plan *plan, const struct t
     enum status status = choose_units(plan, source, T, cell);
     if (status != STATUS_OK) return status;
     size_t n = cell->n_units;
-    cell->half_life = memory_new(n, sizeof(float));
+    bool keeps = plan->has->keeper;
+    if (keeps) cell->half_life = memory_new(n, sizeof(float));
     if (plan->follow) cell->correlation = memory_new(n, sizeof(float));
-    if (!cell->half_life || (plan->follow && !cell->correlation)) return STATUS_NO_MEMORY;
+    if ((keeps && !cell->half_life) || (plan->follow && !cell->correlation)) return STATUS_NO_MEMORY;
     for (size_t i = 0; i < n; i++) {
-        cell->half_life[i] = half_life(source, T, (size_t)cell->units[i]);
+        if (keeps) cell->half_life[i] = half_life(source, T, (size_t)cell->units[i]);
         if (plan->follow) cell->correlation[i] = (float)correlation(source, T, (size_t)cell->units[i],
                                                                     plan->follow);
     }
     for (int v = 0; v < N_EXPLAINED; v++) {
-        if (!(plan->what & (v <= EXPLAINED_C ? EXPLAIN_CELLS : EXPLAIN_GATES))) continue;
+        if (!shows(plan, (enum explanation_value)v)) continue;
         float *to = cell->values[v] = memory_new(n * T, sizeof *to);
         if (!to) return STATUS_NO_MEMORY;
         for (size_t i = 0; i < n; i++)

@@ -1,9 +1,9 @@
 /* explanation: what happens inside a network while it reads one input, and what an output owes to each step.
  *
  * The slow path of core/recurrent/trace.h as a task of every model: h, c and the gates of some units of one
- * LSTM layer over time, and the gradient of a chosen output by each input step. Not a job: it never rides.
- * It runs on the thread that calls explanation_run, which takes about as long as three runs of the input
- * alone.
+ * lstm, gru or rnn over time, and the gradient of a chosen output by each input step. Not a job: it never
+ * rides. It runs on the thread that calls explanation_run, which takes about as long as three runs of the
+ * input alone.
  *
  * Life: explanation_new (checks and copies; cheap) -> explanation_run (once) -> read -> explanation_free. */
 #ifndef CAROUSEL_MODELS_EXPLANATION_H
@@ -26,7 +26,7 @@ struct explanation_request {
     size_t n_steps;
 
     unsigned what;            /* EXPLAIN_... */
-    size_t layer;             /* LSTM layers counted from 0, or EXPLAIN_DEFAULT: the last */
+    size_t layer;             /* recurrent layers counted from 0, or EXPLAIN_DEFAULT: the last */
     const size_t *units;      /* [n_units] distinct; NULL: the n_units most active ones */
     size_t n_units;
     const double *follow;     /* [n_follow] a number a step: choose units by correlation; or NULL */
@@ -35,20 +35,22 @@ struct explanation_request {
     size_t max_values;        /* most steps x units of the network, and most values of the result */
 };
 
-/* The values of a cell: rows of explanation_cell.values. */
+/* The values of a cell: rows of explanation_cell.values. c and i to o are those of an lstm, r to n of a
+ * gru. */
 enum explanation_value { EXPLAINED_H, EXPLAINED_C, EXPLAINED_I, EXPLAINED_F, EXPLAINED_G, EXPLAINED_O,
-                        N_EXPLAINED };
-/* "h", "c", "i", "f", "g", "o". */
+                        EXPLAINED_R, EXPLAINED_Z, EXPLAINED_N, N_EXPLAINED };
+/* "h", "c", "i" and so on. */
 const char *explanation_value_name(enum explanation_value value);
 
 /* Chosen units of one direction of the layer. */
 struct explanation_cell {
     size_t n_units;
     int32_t *units;
-    float *values[N_EXPLAINED]; /* [n_units, T]; NULL if not asked for. h is o tanh(c), before a projection */
+    float *values[N_EXPLAINED]; /* [n_units, T]; NULL if not asked for, or if the layer has none.
+                                   h of an lstm is o tanh(c), before a projection */
     float *half_life;           /* [n_units] steps after which half is forgotten, by the geometric mean of
-                                   the forget gate; infinite if nothing is */
-    float *correlation;         /* [n_units] of tanh(c) with `follow`, or NULL */
+                                   f or z; infinite if nothing is; NULL of an rnn */
+    float *correlation;         /* [n_units] of tanh(c), or of h without c, with `follow`, or NULL */
 };
 
 /* Filled by explanation_run; read-only for others. */
@@ -56,6 +58,7 @@ struct explanation {
     struct model *model;      /* one reference */
     size_t T;                 /* steps that the network reads, bos and eos among them */
     int32_t *tokens;          /* [T] of a token network, else NULL */
+    unsigned what;            /* as it was asked */
     size_t n_layers, layer, n_directions;
     struct explanation_cell cells[2]; /* [n_directions]: forward, reverse */
     size_t step, output;      /* the target */
@@ -67,8 +70,8 @@ struct explanation {
 };
 
 /* Check and copy a request. STATUS_BAD_VALUE with the field at fault, STATUS_TOO_LONG if it is more than
- * max_values, STATUS_UNSUPPORTED if the network has no LSTM layer, STATUS_NO_MEMORY. Takes a reference to
- * the model. */
+ * max_values, STATUS_UNSUPPORTED if the network has no lstm, gru or rnn, STATUS_NO_MEMORY. Takes a reference
+ * to the model. */
 enum status explanation_new(struct model *model, const struct explanation_request *request,
                             struct explanation **out, struct error *err) MUST_CHECK;
 /* Compute it. `stop` is asked once a step, and may be NULL. STATUS_CANCELLED if it said so,

@@ -119,7 +119,7 @@ static void put_cell(struct writer *out, const struct explanation_cell *cell, co
 static void write_json(struct writer *out, const struct explanation *e, const struct request *request)
 {
     put_head(out, e, request);
-    if (e->cells[0].values[EXPLAINED_C] || e->cells[0].values[EXPLAINED_F]) {
+    if (e->what & (EXPLAIN_CELLS | EXPLAIN_GATES)) {
         put_name(out, "cells");
         put_open(out, '[');
         for (size_t d = 0; d < e->n_directions; d++) put_cell(out, &e->cells[d], directions[d], e->T);

@@ -16,7 +16,10 @@ const kinds = [
   { value: "c", text: "cell", title: "c, what is remembered, as tanh(c)" }, { value: "h", text: "output", title: "h, what is shown" },
   { value: "i", text: "input gate", title: "i, how much of the new is let in" }, { value: "f", text: "forget gate", title: "f, how much of the old is kept" },
   { value: "o", text: "output gate", title: "o, how much is shown" }, { value: "g", text: "new", title: "g, the new" },
+  { value: "r", text: "reset gate", title: "r, how much of the old goes into the new" }, { value: "z", text: "update gate", title: "z, how much of the old is kept" },
+  { value: "n", text: "new", title: "n, the new" },
 ];
+const signed = "chgn"; // the others lie between 0 and 1
 // What a unit may follow: a number a step.
 const patterns = {
   "place in the line": (steps) => { let n = 0; return steps.map((s) => (s.includes("\n") ? (n = 0) : ++n)); },
@@ -28,7 +31,7 @@ const patterns = {
   "vowels": (steps) => steps.map((s) => Number(/^[aeiou]$/i.test(s))),
 };
 
-const shade = (kind, v) => (kind === "c" ? Math.tanh(v) : kind === "h" || kind === "g" ? v : 2 * v - 1);
+const shade = (kind, v) => (kind === "c" ? Math.tanh(v) : signed.includes(kind) ? v : 2 * v - 1);
 
 export function open(main, wanted) {
   const names = ofTask(...tasks);
@@ -81,6 +84,8 @@ export function open(main, wanted) {
 
   const cells = () => state.answer.cells[state.direction];
   const rowValues = (row = state.row, kind = state.kind) => cells()[kind][row];
+  // An lstm holds c; a gru and an rnn hold what they show.
+  const held = () => (cells().c ? "c" : "h");
   const name = (row) => `unit ${cells().units[row]}`;
   let heat, text, chart, slider, told, unitList, stepCount, ends, heading, seen;
 
@@ -99,12 +104,12 @@ export function open(main, wanted) {
     context.textAlign = "right";
     context.fillStyle = ink("soft");
     context.fillText("unit", left - 8, 10);
-    context.fillText("half-life", edge + right, 10);
+    if (cell.half_life) context.fillText("half-life", edge + right, 10);
     cell.units.forEach((unit, row) => {
-      const y = top + row * rowHeight, life = cell.half_life[row];
+      const y = top + row * rowHeight, life = cell.half_life?.[row];
       context.fillStyle = row === state.row ? ink("accent") : ink("soft");
       context.fillText(String(unit), left - 8, y + rowHeight / 2);
-      context.fillText(life === null || life >= 1e4 ? "∞" : life < 10 ? life.toFixed(1) : String(Math.round(life)), edge + right - 2, y + rowHeight / 2);
+      if (cell.half_life) context.fillText(life === null || life >= 1e4 ? "∞" : life < 10 ? life.toFixed(1) : String(Math.round(life)), edge + right - 2, y + rowHeight / 2);
       rowValues(row).forEach((v, t) => {
         context.fillStyle = diverging(shade(state.kind, v));
         context.fillRect(left + t * w, y, w > 8 ? w - 0.6 : w + 0.4, rowHeight - 0.8);
@@ -133,20 +138,21 @@ export function open(main, wanted) {
   }
 
   function drawChart() {
-    const gate = state.kind === "c" ? null : state.kind, c = rowValues(state.row, "c").map(Math.tanh);
-    lines(chart, [{ values: cells().f[state.row], colour: ink("line"), wide: true }, { values: cells().i[state.row], colour: diverging(0.55) },
-      ...(gate && !"if".includes(gate) ? [{ values: rowValues(), colour: ink("accent") }] : []), { values: c, colour: ink("ink"), wide: true }], -1, 1, state.now);
+    const cell = cells(), keeps = cell.f || cell.z, lets = cell.i || cell.r, own = rowValues(state.row, held());
+    lines(chart, [...(keeps ? [{ values: keeps[state.row], colour: ink("line"), wide: true }, { values: lets[state.row], colour: diverging(0.55) }] : []),
+      ...(`${held()}ifrz`.includes(state.kind) ? [] : [{ values: rowValues(), colour: ink("accent") }]),
+      { values: cell.c ? own.map(Math.tanh) : own, colour: ink("ink"), wide: true }], -1, 1, state.now);
   }
 
   function tell() {
-    const answer = state.answer, cell = cells(), life = cell.half_life[state.row];
+    const answer = state.answer, cell = cells(), life = cell.half_life?.[state.row];
     const step = answer.steps ? ` (${visible(answer.steps[state.now])})` : "";
     const correlation = cell.correlation ? ` Follows the pattern with r = ${cell.correlation[state.row].toFixed(2)}.` : "";
-    const gates = ["c", "i", "f", "g", "o", "h"].map((kind) => `${kind} ${rowValues(state.row, kind)[state.now].toFixed(2)}`).join("   ");
+    const gates = ["c", "i", "f", "g", "o", "r", "z", "n", "h"].filter((kind) => cell[kind]).map((kind) => `${kind} ${rowValues(state.row, kind)[state.now].toFixed(2)}`).join("   ");
     told.replaceChildren(h("b", {}, `Unit ${cell.units[state.row]}`), ` of layer ${answer.layer + 1} at step ${state.now + 1}${step}: `, h("span", { class: "mono" }, gates),
-      h("br"), `It forgets half of what it holds in ${life === null ? "no time that can be told" : life < 100 ? `${life.toFixed(1)} steps` : `${Math.round(life)} steps`}.${correlation}`);
+      h("br"), cell.half_life ? `It forgets half of what it holds in ${life === null ? "no time that can be told" : life < 100 ? `${life.toFixed(1)} steps` : `${Math.round(life)} steps`}.` : "It has no gates.", correlation);
     heading.textContent = answer.steps ? `The text, as ${name(state.row)} sees it` : `What ${name(state.row)} does`;
-    ends.textContent = "chg".includes(state.kind) ? "−1" : "0";
+    ends.textContent = signed.includes(state.kind) ? "−1" : "0";
     stepCount.textContent = `${state.now + 1} / ${answer.n_steps}`;
     slider.value = state.now;
   }
@@ -202,8 +208,14 @@ export function open(main, wanted) {
       h("p", { class: "note" }, `How much each step counts for ${what}: the exact gradient, through all steps${answer.steps ? ", times the input" : isPicture ? "" : ", its length"}.${isPicture ? "" : " The colours go by its square root."}`), shown);
   }
 
+  function legend() {
+    const [own, lets, keeps] = cells().c ? ["cell, as tanh(c)", "input gate", "forget gate"] : cells().z ? ["output", "reset gate", "update gate"] : ["output"];
+    return h("p", { class: "legend" }, h("span", {}, h("i"), own), lets ? [h("span", {}, h("i", { class: "gate-i" }), lets), h("span", {}, h("i", { class: "gate-f" }), keeps)] : null);
+  }
+
   function show() {
     const answer = state.answer;
+    if (!cells()[state.kind]) state.kind = held();
     seen = null;
     heat = h("canvas", { tabindex: "0", role: "img" });
     text = h("div", { class: "coloured", "aria-hidden": "true" });
@@ -231,12 +243,12 @@ export function open(main, wanted) {
     ends = h("span");
     const bar = h("canvas", { class: "scale", "aria-hidden": "true" });
     result.replaceChildren(
-      h("div", { class: "row" }, segments("What is shown", kinds, state.kind, (kind) => { state.kind = kind; redraw(); }),
+      h("div", { class: "row" }, segments("What is shown", kinds.filter((kind) => cells()[kind.value]), state.kind, (kind) => { state.kind = kind; redraw(); }),
         answer.cells.length > 1 ? segments("Direction", answer.cells.map((one, i) => ({ value: i, text: one.direction })), state.direction, (i) => { state.direction = i; show(); }) : null,
         h("span", { class: "note push" }, ends, bar, "1")),
       h("div", { class: "heat" }, heat), h("div", { class: "row" }, play, h("div", { class: "grow" }, slider), stepCount), told,
       h("section", {}, heading, unitList, text,
-        h("div", { class: "chart" }, chart), h("p", { class: "legend" }, h("span", {}, h("i"), "cell, as tanh(c)"), h("span", {}, h("i", { class: "gate-i" }), "input gate"), h("span", {}, h("i", { class: "gate-f" }), "forget gate"))),
+        h("div", { class: "chart" }, chart), legend()),
       ...[answer.steps ? search() : null, gradients(answer)].filter(Boolean));
     const context = fit(bar, 112, 10);
     for (let x = 0; x < 112; x++) { context.fillStyle = diverging((x - 56) / 56); context.fillRect(x, 0, 1.2, 10); }

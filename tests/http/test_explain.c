@@ -117,6 +117,43 @@ START_TEST(steps_of_predictions_are_explained)
 }
 END_TEST
 
+/* A gru has gates of its own, and h is all that it remembers; an rnn has no gates at all. */
+START_TEST(a_gru_and_an_rnn_are_explained)
+{
+    struct server gates;
+    const char *const settings[] = {"CAROUSEL_MODELS_BUNDLES=gates=tests/http/predict/gates", NULL};
+    server_start(&gates, settings);
+    struct reply *reply = post(&gates, "/v1/explain",
+                               "{'model':'gates','input':[[1,2],[0,1],[-2,1]],'layer':0}");
+    expect_ok(reply);
+    ck_assert_double_eq(number_at(reply, "layers"), 2);
+    ck_assert_int_eq(length_at(reply, "cells.0.half_life"), 6);
+    ck_assert_ptr_null(reply_at(reply, "cells.0.c"));
+    ck_assert_ptr_null(reply_at(reply, "cells.0.f"));
+    for (int u = 0; u < 6; u++)
+        for (int t = 0; t < 3; t++) {
+            double old = t ? cell_at(reply, "h", u, t - 1) : 0, r = cell_at(reply, "r", u, t);
+            double z = cell_at(reply, "z", u, t), n = cell_at(reply, "n", u, t);
+            ck_assert_double_le(fabs((1 - z) * n + z * old - cell_at(reply, "h", u, t)), 1e-5);
+            ck_assert(r > 0 && r < 1);
+        }
+    reply = post(&gates, "/v1/explain", "{'model':'gates','input':[[1,2],[0,1]],'follow':[0,1],'units':2}");
+    expect_ok(reply);
+    ck_assert_double_eq(number_at(reply, "layer"), 1);
+    ck_assert_int_eq(length_at(reply, "cells.0.h.0"), 2);
+    ck_assert_int_eq(length_at(reply, "cells.0.correlation"), 2);
+    ck_assert_ptr_null(reply_at(reply, "cells.0.half_life"));
+    ck_assert_ptr_null(reply_at(reply, "cells.0.z"));
+    ck_assert_double_ne(number_at(reply, "gradients.0.0"), 0);
+    reply = post(&gates, "/v1/explain",
+                 "{'model':'gates','input':[[1,2]],'layer':0,'units':[1],'format':'safetensors'}");
+    ck_assert_int_eq(reply->status, 200);
+    ck_assert_ptr_nonnull(strstr(reply->body + 8, "forward.z"));
+    ck_assert_ptr_null(strstr(reply->body + 8, "forward.c\""));
+    ck_assert_int_eq(server_stop(&gates), 0);
+}
+END_TEST
+
 /* Units that follow a signal come best first, and the signal may be a unit's own. */
 START_TEST(units_follow_a_signal)
 {
@@ -258,6 +295,7 @@ Suite *explain_suite(void)
     tcase_add_test(all, the_target_is_what_is_served);
     tcase_add_test(all, numbers_and_series_are_explained);
     tcase_add_test(all, steps_of_predictions_are_explained);
+    tcase_add_test(all, a_gru_and_an_rnn_are_explained);
     tcase_add_test(all, units_follow_a_signal);
     tcase_add_test(all, safetensors_say_the_same);
     tcase_add_loop_test(all, a_wrong_request_is_refused, 0, (int)(sizeof refusals / sizeof *refusals));

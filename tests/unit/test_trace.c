@@ -126,11 +126,47 @@ START_TEST(test_no_memory)
 }
 END_TEST
 
-/* What the slow path does not know is refused, never explained wrongly: other layers, and networks that are
+/* Each type of layer tells what its units have. */
+START_TEST(test_types)
+{
+    static const struct {
+        const char *type, *gates;
+        size_t n;
+        long values[6];
+        char keeper;
+    } known[] = {{"lstm", "ifgo", 2, {3, 5}, 'f'}, {"gru", "rzn", 2, {3, 5}, 'z'},
+                 {"gru", "rzn", 6, {3, 5, 1, 1, 0, 0}, 'z'}, {"rnn", "", 2, {3, 5}, 0},
+                 {"rnn", "", 6, {3, 5, 1, 1, 0, 1}, 0}};
+    const float features[6] = {1, 2, 3, 4, 5, 6};
+    const struct trace_input input = {.T = 2, .features = features};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        struct layer_spec specs[] = {tiny_layer(known[i].type, "cell", known[i].n, known[i].values)};
+        const struct trace_gates *has;
+        struct network *network;
+        struct trace *trace;
+        struct trace_cell cell;
+        size_t n_directions;
+        ck_assert_int_eq(network_new(specs, 1, tiny_tensors(), PRECISION_FLOAT32, &network, NULL), STATUS_OK);
+        ck_assert_ptr_null(trace_unknown(network));
+        ck_assert_uint_eq(trace_layer(network, 0, &n_directions, &has), 5);
+        ck_assert_uint_eq(n_directions, 1);
+        ck_assert_str_eq(has->names, known[i].gates);
+        ck_assert_int_eq(has->keeper, known[i].keeper);
+        ck_assert_int_eq(trace_new(network, &input, &trace), STATUS_OK);
+        ck_assert(trace_cell(trace, 0, 0, &cell));
+        ck_assert(cell.has == has);
+        ck_assert_int_eq(cell.c != NULL, !strcmp(known[i].type, "lstm"));
+        trace_free(trace);
+        network_free(network);
+    }
+}
+END_TEST
+
+/* What the slow path does not know is refused, never explained wrongly: other forms, and networks that are
  * not a chain. */
 START_TEST(test_unknown)
 {
-    struct layer_spec specs[] = {tiny_layer("gru", "gru", 2, (long[]){3, 5}),
+    struct layer_spec specs[] = {tiny_layer("gru", "gru", 7, (long[]){3, 5, 1, 1, 0, 1, 1}),
                                  tiny_layer("linear", "one", 2, (long[]){3, 5}), tiny_layer("add", "", 0,
                                                                                             NULL)};
     const float features[3] = {0};
@@ -187,6 +223,7 @@ Suite *trace_suite(void)
     tcase_add_test(all, test_precisions);
     tcase_add_test(all, test_sizes);
     tcase_add_test(all, test_no_memory);
+    tcase_add_test(all, test_types);
     tcase_add_test(all, test_unknown);
     tcase_add_test(all, test_stop);
     suite_add_tcase(suite, all);

@@ -168,9 +168,36 @@ def letters():
                       "prediction": {"return": "all"}}, net, cases)
 
 
+# ---- gates: a gru, and on it an rnn ----
+
+class Gates(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gru, self.rnn, self.head = nn.GRU(2, 6), nn.RNN(6, 5), nn.Linear(5, 2)
+
+    def forward(self, x):
+        return self.head(self.rnn(self.gru(x)[0])[0])
+
+
+def gates():
+    torch.manual_seed(4)
+    net = Gates()
+    network = [{"type": "gru", "prefix": "gru", "input_size": 2, "hidden_size": 6},
+               {"type": "rnn", "prefix": "rnn", "input_size": 6, "hidden_size": 5},
+               {"type": "linear", "prefix": "head", "in_features": 5, "out_features": 2}]
+    cases = []
+    for n in (1, 5, 40):
+        x = torch.randn(n, 2).round(decimals=3)
+        cases.append({"input": rows(x), "features": rows(x), "outputs": rows(net.double()(x.double()))})
+        net.float()
+    write("gates", {"task": "sequence-prediction", "description": "A small random GRU and RNN for the tests.",
+                    "training_data": "none: random weights", "network": network}, net, cases)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     tags()
     learned()
     sensor()
     letters()
+    gates()

@@ -1,0 +1,277 @@
+/* The slow path of lstm, gru and rnn: one sequence, with every gate kept, and the gradients back through
+ * time. What one step computes is the type's (core/recurrent/way.h).
+ *
+ * The weights are unpacked from the served matrices into float32 ones, gates in PyTorch's order, each of H
+ * rows, and for backward into their transposes. So codes of an int8 matrix count as the numbers they stand
+ * for, and inputs are not rounded to codes. */
+#include <string.h>
+
+#include "core/base/memory.h"
+#include "core/recurrent/way.h"
+
+/* What is kept ---------------------------------------------------------------------------- */
+
+static size_t width(const struct recurrent *net)
+{
+    return net->n_directions * net->O;
+}
+
+/* Floats of the gates of one step, GH. */
+static size_t gates_of(const struct recurrent *net)
+{
+    return net->kind->n_gates * net->H;
+}
+
+/* Floats of a step that a direction of a layer keeps. */
+static size_t kept_floats(const struct recurrent *net)
+{
+    return gates_of(net) + (net->kind->slow->keeps_more ? net->H : 0);
+}
+
+size_t recurrent_trace_floats(const struct layer *layer, size_t T)
+{
+    const struct recurrent *net = (const struct recurrent *)layer;
+    return T * (net->n_layers * net->n_directions * kept_floats(net) + (net->n_layers - 1) * width(net));
+}
+
+struct way_kept way_kept_at(const struct recurrent *net, const struct passage *passage, size_t k, size_t d)
+{
+    size_t T = passage->T, cells = net->n_layers * net->n_directions;
+    float *gates = passage->kept + (k * net->n_directions + d) * kept_floats(net) * T;
+    float *between = passage->kept + cells * kept_floats(net) * T;
+    return (struct way_kept){.gates = gates, .more = gates + gates_of(net) * T,
+                             .y = k + 1 == net->n_layers ? passage->out : between + k * width(net) * T};
+}
+
+/* Unpacking ------------------------------------------------------------------------------- */
+
+/* Find where row `row` of GH, gate below gate, lies block by block. */
+static size_t block_row(const struct recurrent *net, size_t row)
+{
+    const struct cell_kind *kind = net->kind;
+    size_t gate = row / net->H, unit = row % net->H, block = unit / kind->block_units;
+    size_t units = recurrent_units(kind, net->H, block);
+    return block * kind->block_units * kind->n_gates + gate * units + unit % kind->block_units;
+}
+
+/* Unpack the weights of a matrix into a float32 one: [N,K] with its bias, or transposed to [K,N] without.
+ * `net`: its rows are gates, block by block; NULL: they are in order. */
+static enum status unpack(const struct matrix *from, const struct recurrent *net, bool transposed,
+                          struct matrix **out)
+{
+    size_t N = matrix_outputs(from), K = matrix_inputs(from);
+    float *weights = memory_new(N * K, sizeof *weights), *row = memory_new(K, sizeof *row);
+    float *bias = memory_new(N, sizeof *bias);
+    enum status status = STATUS_NO_MEMORY;
+    if (weights && row && bias) {
+        for (size_t n = 0; n < N; n++) {
+            bias[n] = matrix_row(from, net ? block_row(net, n) : n, row);
+            for (size_t k = 0; k < K; k++) weights[transposed ? k * N + n : n * K + k] = row[k];
+        }
+        status = transposed ? matrix_new(weights, NULL, K, N, PRECISION_FLOAT32, out)
+                            : matrix_new(weights, bias, N, K, PRECISION_FLOAT32, out);
+    }
+    memory_free(weights);
+    memory_free(row);
+    memory_free(bias);
+    return status;
+}
+
+static void weights_free(struct weights *weights)
+{
+    matrix_free(weights->W);
+    matrix_free(weights->U);
+    matrix_free(weights->N);
+    matrix_free(weights->P);
+}
+
+static enum status weights_unpack(const struct recurrent *net, const struct cell *cell, bool transposed,
+                                  struct weights *out)
+{
+    enum status status = unpack(cell->U, cell->N ? NULL : net, transposed, &out->U);
+    if (status == STATUS_OK && cell->W) status = unpack(cell->W, net, transposed, &out->W);
+    if (status == STATUS_OK && cell->N) status = unpack(cell->N, NULL, transposed, &out->N);
+    if (status == STATUS_OK && cell->P) status = unpack(cell->P, NULL, transposed, &out->P);
+    return status;
+}
+
+void way_multiply(const struct matrix *matrix, size_t R, const float *A, float *C, bool accumulate)
+{
+    matrix_multiply(matrix, R, &(struct operand){.values = A, .values_stride = matrix_inputs(matrix)},
+                    &(struct target){.C = C, .stride = matrix_outputs(matrix), .accumulate = accumulate});
+}
+
+/* A way --------------------------------------------------------------------------------- */
+
+/* One direction of one layer. */
+struct way {
+    const struct recurrent *net;
+    const struct passage *passage;
+    const struct cell *cell;
+    struct weights weights;
+    struct way_kept kept;
+    const float *x; /* [T,I], or NULL if the cell has a table */
+    size_t k, d;
+    float *room;    /* [6H] zeros, scratch, dc */
+};
+
+/* Return the rows that layer k reads: what the layer below wrote, or the passage's own. */
+static const float *rows_into(const struct recurrent *net, const struct passage *passage, size_t k)
+{
+    return k ? way_kept_at(net, passage, k - 1, 0).y : passage->in;
+}
+
+/* The caller ends it with way_close, after a failure too. */
+static enum status way_open(const struct recurrent *net, const struct passage *passage, size_t k, size_t d,
+                            bool transposed, struct way *way)
+{
+    *way = (struct way){.net = net, .passage = passage, .cell = &net->cells[k * net->n_directions + d],
+                        .kept = way_kept_at(net, passage, k, d), .x = rows_into(net, passage, k),
+                        .k = k, .d = d, .room = memory_new(6 * net->H, sizeof(float))};
+    return way->room ? weights_unpack(net, way->cell, transposed, &way->weights) : STATUS_NO_MEMORY;
+}
+
+static void way_close(struct way *way)
+{
+    weights_free(&way->weights);
+    memory_free(way->room);
+}
+
+static bool gives_up(const struct passage *passage)
+{
+    return passage->stop && passage->stop(passage->context);
+}
+
+/* Return the step that comes `at`-th in the way's own direction. */
+static struct slow_step step_at(const struct way *way, size_t at)
+{
+    size_t H = way->net->H, T = way->passage->T, t = way->d ? T - 1 - at : at;
+    size_t before = way->d ? t + 1 : t - 1;
+    float *y = way->kept.y + way->d * way->net->O;
+    bool keeps = way->net->kind->slow->keeps_more;
+    return (struct slow_step){.net = way->net, .weights = &way->weights,
+                              .gates = way->kept.gates + t * gates_of(way->net),
+                              .more = keeps ? way->kept.more + t * H : NULL,
+                              .h = y + t * width(way->net),
+                              .h_before = at ? y + before * width(way->net) : way->room,
+                              .more_before = at && keeps ? way->kept.more + before * H : way->room,
+                              .scratch = way->room + H};
+}
+
+/* Forward --------------------------------------------------------------------------------- */
+
+/* Write W x + b of all steps into the gates. */
+static void project(const struct way *way)
+{
+    size_t n_gates = gates_of(way->net), T = way->passage->T;
+    if (way->weights.W) {
+        way_multiply(way->weights.W, T, way->x, way->kept.gates, false);
+        return;
+    }
+    for (size_t t = 0; t < T; t++) {
+        const float *row = way->cell->table + (size_t)way->passage->tokens[t] * n_gates;
+        for (size_t n = 0; n < n_gates; n++) way->kept.gates[t * n_gates + n] = row[block_row(way->net, n)];
+    }
+}
+
+static enum status way_forward(const struct way *way)
+{
+    project(way);
+    for (size_t at = 0; at < way->passage->T; at++) {
+        struct slow_step step = step_at(way, at);
+        if (gives_up(way->passage)) return STATUS_CANCELLED;
+        way->net->kind->slow->forward(&step);
+    }
+    return STATUS_OK;
+}
+
+enum status recurrent_trace(const struct layer *layer, const struct passage *passage)
+{
+    const struct recurrent *net = (const struct recurrent *)layer;
+    enum status status = STATUS_OK;
+    for (size_t k = 0; k < net->n_layers; k++)
+        for (size_t d = 0; status == STATUS_OK && d < net->n_directions; d++) {
+            struct way way;
+            status = way_open(net, passage, k, d, false, &way);
+            if (status == STATUS_OK) status = way_forward(&way);
+            way_close(&way);
+        }
+    return status;
+}
+
+/* Backward -------------------------------------------------------------------------------- */
+
+/* Go back through all steps: d_y [T,width] of this layer's outputs -> pre [T,GH] of W x + b. dh: [O]
+ * zeros. */
+static enum status steps_backward(const struct way *way, const float *d_y, float *pre, float *dh)
+{
+    size_t O = way->net->O;
+    for (size_t at = way->passage->T; at-- > 0;) {
+        struct slow_step step = step_at(way, at);
+        size_t t = way->d ? way->passage->T - 1 - at : at;
+        const float *from_above = d_y + t * width(way->net) + way->d * O;
+        if (gives_up(way->passage)) return STATUS_CANCELLED;
+        for (size_t i = 0; i < O; i++) dh[i] += from_above[i];
+        step.pre = pre + t * gates_of(way->net);
+        step.dh = dh;
+        step.dc = way->room + 5 * way->net->H;
+        way->net->kind->slow->backward(&step);
+    }
+    return STATUS_OK;
+}
+
+/* Add what pre leads to to d_x [T,I], or [T] if the cell reads tokens: there the token's vector times W is
+ * its row of the table without b. */
+static void inputs_backward(const struct way *way, const float *pre, float *d_x)
+{
+    size_t n_gates = gates_of(way->net), T = way->passage->T;
+    if (way->weights.W) {
+        way_multiply(way->weights.W, T, pre, d_x, true);
+        return;
+    }
+    for (size_t t = 0; t < T; t++) {
+        const float *row = way->cell->table + (size_t)way->passage->tokens[t] * n_gates;
+        double sum = 0;
+        for (size_t n = 0; n < n_gates; n++) {
+            size_t at = block_row(way->net, n);
+            double b = way->cell->bias ? (double)way->cell->bias[at] : 0;
+            sum += (double)pre[t * n_gates + n] * ((double)row[at] - b);
+        }
+        d_x[t] += (float)sum;
+    }
+}
+
+static enum status way_backward(const struct way *way, const float *d_y, float *d_x)
+{
+    float *pre = memory_new(way->passage->T, gates_of(way->net) * sizeof *pre);
+    float *dh = memory_new(way->net->O, sizeof *dh);
+    enum status status = pre && dh ? steps_backward(way, d_y, pre, dh) : STATUS_NO_MEMORY;
+    if (status == STATUS_OK) inputs_backward(way, pre, d_x);
+    memory_free(pre);
+    memory_free(dh);
+    return status;
+}
+
+enum status recurrent_backward(const struct layer *layer, const struct passage *passage, const float *d_out,
+                               float *d_in)
+{
+    const struct recurrent *net = (const struct recurrent *)layer;
+    size_t row = width(net), I = layer->input_size ? layer->input_size : 1, T = passage->T;
+    float *d[2] = {memory_new(T, row * sizeof(float)), memory_new(T, row * sizeof(float))};
+    enum status status = d[0] && d[1] ? STATUS_OK : STATUS_NO_MEMORY;
+    const float *d_y = d_out;
+    for (size_t k = net->n_layers; status == STATUS_OK && k-- > 0;) {
+        float *d_x = k ? d[k % 2] : d_in;
+        memset(d_x, 0, T * (k ? row : I) * sizeof *d_x);
+        for (size_t i = 0; status == STATUS_OK && i < net->n_directions; i++) {
+            struct way way;
+            status = way_open(net, passage, k, i, true, &way);
+            if (status == STATUS_OK) status = way_backward(&way, d_y, d_x);
+            way_close(&way);
+        }
+        d_y = d_x;
+    }
+    memory_free(d[0]);
+    memory_free(d[1]);
+    return status;
+}
