@@ -195,6 +195,7 @@ MODELS = {
     "intents": ("intents", measure_texts("intents"), ACCURACY),
     "digits": ("package/src/digits", measure_digits, ACCURACY),
     "splice": ("genome/splice.csv", measure_splice, ACCURACY),
+    "slots": ("intents", measure_slots, [Metric("slot F1", "slot F1", 0.3), Metric("intent", "intent", 0.3)]),
 }
 
 

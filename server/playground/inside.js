@@ -10,6 +10,7 @@ export const tasks = ["text-generation", "text-classification", "sequence-classi
 const texts = {
   shakespeare: "KING HENRY:\nWhat news, my lord?\n\nGLOUCESTER:\nThe king is come; deal mildly with his youth;\nFor young hot colts being raged do rage the more.\n\nQUEEN:\nHow fares our noble uncle?\n",
   sentiment: "it starts slowly , but the last half hour is a film to fall in love with .",
+  slots: "Book a table for two at a sushi bar in San Francisco tomorrow evening",
   intents: "could you play some jazz by miles davis from the sixties please",
 };
 const kinds = [

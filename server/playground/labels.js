@@ -6,6 +6,7 @@ import { requests } from "./requests.js";
 export const tasks = ["text-classification", "sequence-classification", "token-classification"];
 const examples = {
   sentiment: ["A film to fall in love with.", "Two hours of my life are gone.", "not bad at all", "it tries hard, and it is dull"],
+  slots: ["Will it rain in Lisbon tomorrow?", "add Blue in Green to my Late Night Jazz playlist", "book a table for four at a sushi bar in Oslo", "rate The Left Hand of Darkness five out of 6"],
   splice: ["CCAGCTGCATCACAGGAGGCCAGCGAGCAGGTCTGTTCCAAGGGCCTTCGAGCCAGTCTG", "catctttgttgtctctttccatctcaacagctcctgggaaatgtgctggtgaccgttttg"],
   intents: ["play some jazz by miles davis", "will it rain in Paris tomorrow", "book a table for four at eight", "rate this book five stars"],
 };

@@ -12,7 +12,7 @@ static void start(void)
 {
     static const char bundles[] =
         "CAROUSEL_MODELS_BUNDLES=numbers=zoo/numbers:sentiment=zoo/sentiment:g2p=zoo/g2p:"
-        "splice=zoo/splice";
+        "splice=zoo/splice:slots=zoo/slots";
     server_start(&server, (const char *const[]){bundles, NULL});
 }
 
@@ -179,6 +179,37 @@ START_TEST(a_letter_that_is_no_base_is_refused)
 }
 END_TEST
 
+/* Requests, two of them with words that the vocabulary has not and one without capitals. */
+static const struct {
+    const char *text, *intent, *entities[6]; /* kind, value, ... */
+} wishes[] = {
+    {"add Xylophonia to my Late Night Jazz playlist", "AddToPlaylist",
+     {"entity_name", "Xylophonia", "playlist_owner", "my", "playlist", "Late Night Jazz"}},
+    {"Will it rain in Lisbon tomorrow?", "GetWeather",
+     {"condition_description", "rain", "city", "Lisbon", "timeRange", "tomorrow"}},
+    {"rate The Left Hand of Darkness five out of 6", "RateBook",
+     {"object_name", "The Left Hand of Darkness", "rating_value", "five", "best_rating", "6"}},
+    {"add blue in green to my late night jazz playlist", "AddToPlaylist",
+     {"entity_name", "blue in green", "playlist_owner", "my", "playlist", "late night jazz"}},
+};
+
+START_TEST(a_wish_has_an_intent_and_entities)
+{
+    struct reply *reply = postf(&server, "/v1/classify", "{'model':'slots','input':'%s'}",
+                                wishes[_i].text);
+    expect_ok(reply);
+    ck_assert_str_eq(text_at(reply, "results.0.intent.label"), wishes[_i].intent);
+    ck_assert_int_eq(length_at(reply, "results.0.entities"), 3);
+    for (int i = 0; i < 3; i++) {
+        char path[40];
+        snprintf(path, sizeof path, "results.0.entities.%d.label", i);
+        ck_assert_str_eq(text_at(reply, path), wishes[_i].entities[2 * i]);
+        snprintf(path, sizeof path, "results.0.entities.%d.value", i);
+        ck_assert_str_eq(text_at(reply, path), wishes[_i].entities[2 * i + 1]);
+    }
+}
+END_TEST
+
 Suite *zoo_suite(void);
 
 Suite *zoo_suite(void)
@@ -194,6 +225,7 @@ Suite *zoo_suite(void)
     tcase_add_loop_test(cases, everyday_praise_and_blame_are_told_apart, 0,
                         (int)(sizeof sentences / sizeof *sentences));
     tcase_add_test(cases, words_are_pronounced);
+    tcase_add_loop_test(cases, a_wish_has_an_intent_and_entities, 0, (int)(sizeof wishes / sizeof *wishes));
     tcase_add_loop_test(cases, splice_junctions_are_found, 0, (int)(sizeof windows / sizeof *windows));
     tcase_add_test(cases, a_letter_that_is_no_base_is_refused);
     suite_add_tcase(suite, cases);

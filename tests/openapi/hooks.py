@@ -13,7 +13,7 @@ MODELS = {
     "/v1/detokenize": ["shakespeare", "sentiment"],
     "/v1/embeddings": ["sentiment", "shakespeare", "digits"],
     "/v1/forecast": ["numbers", "series"],
-    "/v1/classify": ["sentiment", "intents", "digits"],
+    "/v1/classify": ["sentiment", "intents", "digits", "slots"],
     "/v1/explain": ["sentiment", "shakespeare", "digits", "numbers"],
 }
 TIMEOUT_MS = 2000
