@@ -1,42 +1,76 @@
-/* json: reading the JSON of a bundle, with sentences that a human can act on.
+/* json: reading JSON that is not trusted: the files of bundles, and the bodies of requests.
  *
- * A document is parsed whole and then only read; values are borrowed from it until json_free. It is
- * checked before the parser (cJSON, which models/text/json.c alone includes on this floor) sees it: UTF-8,
- * nesting at most JSON_MAX_DEPTH, at most JSON_MAX_VALUES values, no control characters, and no
- * \u0000, because strings are zero-terminated from here on.
+ * A document is parsed whole and then only read; values are borrowed from it until json_free. A scan by a
+ * grammar of our own (models/text/json_scan.h) comes before the parser (cJSON, which models/text/json.c alone
+ * includes). It bounds depth and number of values, and refuses all that RFC 8259 does not allow, bytes that
+ * are not UTF-8, lone surrogates, and \u0000, because strings are zero-terminated from here on.
  *
- * Objects are read by tables: one struct field a key, saying what it may be and where it goes. A
- * key that is not in the table is an error, except those that begin with '_', which are
- * comments. Any thread; one document is shared by threads only to be read. */
+ * The objects of bundles are read by tables (models/text/json_read.c): one struct field a key, saying what it
+ * may be and where it goes. A key that is not in the table is an error, except those that begin with '_',
+ * which are comments. The fields of requests are read one by one (server/api/document.h).
+ * Any thread; one document is shared by threads only to be read. */
 #ifndef CAROUSEL_MODELS_JSON_H
 #define CAROUSEL_MODELS_JSON_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/base/status.h"
+#include "models/text/sentence.h"
 
+/* Of a file. */
 enum { JSON_MAX_DEPTH = 16, JSON_MAX_VALUES = 1 << 20, JSON_MAX_BYTES = 1 << 26 };
 
 /* A value of a document, or the document itself: its root. */
 struct json;
 
-enum json_kind { JSON_NULL, JSON_BOOLEAN, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_kind { JSON_ABSENT, JSON_NULL, JSON_BOOLEAN, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
-/* Parse text[0..bytes), which is followed by a zero byte. The caller owns *out. STATUS_BAD_FORMAT
- * with the line where reading stopped, STATUS_TOO_LONG, STATUS_NO_MEMORY. */
+struct json_limits {
+    size_t depth;     /* levels of arrays and objects, at most 256 */
+    size_t values;    /* scalars, arrays and objects together */
+    bool checks_keys; /* keys count as values, and no object may hold one twice */
+};
+
+enum json_fault_kind {
+    JSON_FAULT_NONE,
+    JSON_FAULT_SYNTAX, /* `found` at byte `at` ("": the text ends there) where `expected` should be */
+    JSON_FAULT_DEPTH,  /* more than limits->depth, at byte `at` */
+    JSON_FAULT_VALUES, /* more than limits->values, at byte `at` */
+    JSON_FAULT_TWICE,  /* the key `found` stands twice in one object */
+    JSON_FAULT_MEMORY
+};
+
+/* Why a text was refused. */
+struct json_fault {
+    enum json_fault_kind kind;
+    size_t at;
+    char found[QUOTE_BYTES]; /* quoted */
+    const char *expected;    /* a constant */
+};
+
+/* Parse text[0..bytes). The caller owns the result; NULL with *fault filled. */
+struct json *json_parse_within(const char *text, size_t bytes, const struct json_limits *limits,
+                               struct json_fault *fault);
+
+/* Parse a file's text[0..bytes), which may begin with a byte order mark. The caller owns *out.
+ * STATUS_BAD_FORMAT with the line at which reading stopped, STATUS_TOO_LONG, STATUS_NO_MEMORY. */
 MUST_CHECK enum status json_parse(const char *text, size_t bytes, struct json **out,
                                   struct error *err);
 void json_free(struct json *root); /* takes NULL */
 
-enum json_kind json_kind(const struct json *value);
-/* The value as C has it; asserts the kind. Strings are valid UTF-8. */
-double json_number(const struct json *value);
-bool json_boolean(const struct json *value);
-const char *json_string(const struct json *value);
+enum json_kind json_kind(const struct json *value); /* takes NULL, which is JSON_ABSENT */
+double json_number(const struct json *value);      /* of a JSON_NUMBER; may be infinite */
+bool json_boolean(const struct json *value);       /* whether it is true */
+const char *json_string(const struct json *value); /* of a JSON_STRING, valid UTF-8; else NULL */
+/* An integer in [minimum, maximum] (both within 2^53): false if the value is anything else. */
+bool json_is_integer(const struct json *value, int64_t minimum, int64_t maximum, int64_t *integer);
+/* The member `name` of an object; NULL if it is absent or null. */
+const struct json *json_get(const struct json *object, const char *name);
 
 /* Members of an object or elements of an array, in order: NULL after the last. */
-const struct json *json_first(const struct json *value);
+const struct json *json_first(const struct json *value); /* takes NULL */
 const struct json *json_next(const struct json *value);
 size_t json_count(const struct json *value); /* walks the list: keep it */
 const char *json_key(const struct json *member);

@@ -159,7 +159,7 @@ static void hash_request(const struct request *request, uint8_t hash[HASH_BYTES]
 }
 
 /* A step is an integer in the body, or an entity tag in If-Match: "3", with its quotes or without. */
-static bool read_step(struct branch *branch, const struct value *root, struct problem *problem)
+static bool read_step(struct branch *branch, const struct json *root, struct problem *problem)
 {
     const char *tag = branch->request->if_match;
     int64_t step = -1;
@@ -191,7 +191,7 @@ bool branch_header_is_good(const struct request *request, struct problem *proble
 }
 
 /* The name of a session, from the body or the header. */
-static bool read_session(struct branch *branch, const struct value *root, struct problem *problem)
+static bool read_session(struct branch *branch, const struct json *root, struct problem *problem)
 {
     struct request *request = branch->request;
     const char *name = NULL;
@@ -210,18 +210,18 @@ static bool read_session(struct branch *branch, const struct value *root, struct
 }
 
 /* true, or the precision of what is sealed. */
-static bool read_return_state(struct branch *branch, const struct value *root, struct problem *problem)
+static bool read_return_state(struct branch *branch, const struct json *root, struct problem *problem)
 {
-    const struct value *field = value_get(root, "return_state");
-    if (value_kind(field) != JSON_STRING)
+    const struct json *field = json_get(root, "return_state");
+    if (json_kind(field) != JSON_STRING)
         return field_boolean(root, "return_state", &branch->returns_state, problem);
     branch->returns_state = true;
-    branch->half = !strcmp(value_text(field), "float16");
-    return branch->half || !strcmp(value_text(field), "float32") ||
+    branch->half = !strcmp(json_string(field), "float16");
+    return branch->half || !strcmp(json_string(field), "float32") ||
            field_expected(field, "return_state", "true, false, \"float32\" or \"float16\"", problem);
 }
 
-static bool read_fields(struct branch *branch, const struct value *root, const char **previous,
+static bool read_fields(struct branch *branch, const struct json *root, const char **previous,
                         const char **token, struct problem *problem)
 {
     const struct config *config = branch->request->server->config;
@@ -340,7 +340,7 @@ static enum branch_reading begin_step(struct branch *branch, struct reply *reply
 
 /* A streamed answer is not kept: a step that is repeated is then computed again. A request that did not
  * stream and repeats one that did has another body. */
-enum branch_reading branch_read(struct request *request, const struct value *root, struct reply *reply,
+enum branch_reading branch_read(struct request *request, const struct json *root, struct reply *reply,
                                 struct branch **out)
 {
     const char *previous = NULL, *token = NULL;

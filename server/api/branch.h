@@ -13,7 +13,7 @@
 #define CAROUSEL_SERVER_BRANCH_H
 
 #include "models/jobs/job.h"
-#include "server/api/json.h"
+#include "server/api/document.h"
 #include "server/base/json_writer.h"
 #include "server/request/access.h"
 #include "server/request/request.h"
@@ -51,7 +51,7 @@ enum branch_reading {
 bool branch_header_is_good(const struct request *request, struct problem *problem);
 
 /* Read the fields of `root` and the request's headers. */
-enum branch_reading branch_read(struct request *request, const struct value *root, struct reply *reply,
+enum branch_reading branch_read(struct request *request, const struct json *root, struct reply *reply,
                                 struct branch **out);
 /* Takes NULL. A session that was not moved is free for its next step. */
 void branch_free(struct branch *branch);

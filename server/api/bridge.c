@@ -195,9 +195,9 @@ void bridge_ask(struct request *request, struct reply *reply, request_handler *h
 
 /* ---- parts of answers ----------------------------------------------------------------------- */
 
-struct document *bridge_parse(const char *json, size_t bytes, struct problem *problem)
+struct json *bridge_parse(const char *json, size_t bytes, struct problem *problem)
 {
-    const struct document_limits limits = {.depth = 64, .values = SIZE_MAX};
+    const struct json_limits limits = {.depth = 64, .values = SIZE_MAX};
     return document_parse(json, bytes, &limits, problem);
 }
 
@@ -208,24 +208,24 @@ void bridge_replace(struct writer *out, struct reply *reply)
     answer_writer(out, reply);
 }
 
-void bridge_put_value(struct writer *out, const struct value *value)
+void bridge_put_value(struct writer *out, const struct json *value)
 {
-    enum json_kind kind = value_kind(value);
-    if (kind == JSON_NUMBER) put_double(out, value_number(value));
-    else if (kind == JSON_STRING) put_string(out, value_text(value));
-    else if (kind == JSON_BOOLEAN) put_boolean(out, value_is_true(value));
+    enum json_kind kind = json_kind(value);
+    if (kind == JSON_NUMBER) put_double(out, json_number(value));
+    else if (kind == JSON_STRING) put_string(out, json_string(value));
+    else if (kind == JSON_BOOLEAN) put_boolean(out, json_boolean(value));
     else if (kind != JSON_ARRAY && kind != JSON_OBJECT) put_null(out);
     else {
         put_open(out, kind == JSON_ARRAY ? '[' : '{');
-        for (const struct value *v = value_first(value); v; v = value_next(v)) {
-            if (kind == JSON_OBJECT) put_name(out, value_key(v));
+        for (const struct json *v = json_first(value); v; v = json_next(v)) {
+            if (kind == JSON_OBJECT) put_name(out, json_key(v));
             bridge_put_value(out, v);
         }
         put_close(out, kind == JSON_ARRAY ? ']' : '}');
     }
 }
 
-void bridge_put_field(struct writer *out, const char *name, const struct value *value)
+void bridge_put_field(struct writer *out, const char *name, const struct json *value)
 {
     put_name(out, name);
     bridge_put_value(out, value);

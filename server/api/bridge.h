@@ -7,7 +7,7 @@
 #ifndef CAROUSEL_SERVER_BRIDGE_H
 #define CAROUSEL_SERVER_BRIDGE_H
 
-#include "server/api/json.h"
+#include "server/api/document.h"
 #include "server/base/json_writer.h"
 #include "server/request/request.h"
 
@@ -26,11 +26,11 @@ void bridge_ask(struct request *request, struct reply *reply, request_handler *h
                 const struct bridge_calls *calls, void *context);
 
 /* An inner answer or event; NULL with *problem without memory. The caller owns it. */
-struct document *bridge_parse(const char *json, size_t bytes, struct problem *problem);
+struct json *bridge_parse(const char *json, size_t bytes, struct problem *problem);
 /* What was written takes the place of the reply's body; the writer is released. */
 void bridge_replace(struct writer *out, struct reply *reply);
 /* A value as it stands; NULL is null. The same with its name. */
-void bridge_put_value(struct writer *out, const struct value *value);
-void bridge_put_field(struct writer *out, const char *name, const struct value *value);
+void bridge_put_value(struct writer *out, const struct json *value);
+void bridge_put_field(struct writer *out, const char *name, const struct json *value);
 
 #endif

@@ -105,7 +105,7 @@ static bool read_branch(struct call *call, struct reply *reply, bool goes_on)
     call->options.keeps = branch_keeps(call->branch);
     if (goes_on) return true;
     for (size_t i = 0; branch_fields[i]; i++)
-        if (value_get(call->root, branch_fields[i]))
+        if (json_get(call->root, branch_fields[i]))
             return problem_set(call->problem, FAULT_UNSUPPORTED_FOR_MODEL, branch_fields[i],
                                "'%s': this route neither goes on from a state nor keeps one; leave it out",
                                branch_fields[i]);
@@ -164,21 +164,21 @@ static bool find_room(struct call *call)
     return false;
 }
 
-struct document *call_parse(const struct request *request, struct problem *problem)
+struct json *call_parse(const struct request *request, struct problem *problem)
 {
     return call_parse_text(request, request->body, request->body_bytes, problem);
 }
 
-struct document *call_parse_text(const struct request *request, const char *text, size_t bytes,
-                                 struct problem *problem)
+struct json *call_parse_text(const struct request *request, const char *text, size_t bytes,
+                             struct problem *problem)
 {
     const struct config *config = request->server->config;
-    const struct document_limits limits = {.depth = (size_t)config->limits_json_depth,
-                                           .values = (size_t)config->limits_json_values};
-    struct document *document = document_parse(text, bytes, &limits, problem);
-    if (!document || value_kind(document_root(document)) == JSON_OBJECT) return document;
+    const struct json_limits limits = {.depth = (size_t)config->limits_json_depth,
+                                       .values = (size_t)config->limits_json_values};
+    struct json *document = document_parse(text, bytes, &limits, problem);
+    if (!document || json_kind(document) == JSON_OBJECT) return document;
     problem_set(problem, FAULT_INVALID_JSON, NULL, "the body is not a JSON object");
-    document_free(document);
+    json_free(document);
     return NULL;
 }
 
@@ -196,7 +196,7 @@ bool call_open(struct call *call, struct request *request, struct reply *reply,
     *call = (struct call){.request = request, .config = request->server->config, .problem = &reply->problem};
     call->document = call_parse(request, call->problem);
     if (!call->document) return false;
-    call->root = document_root(call->document);
+    call->root = call->document;
     bool good =
         fields_check(call->root, fields, common_fields, call->config->http_strict_json, call->problem);
     if (good)
@@ -208,7 +208,7 @@ bool call_open(struct call *call, struct request *request, struct reply *reply,
 
 void call_close(struct call *call)
 {
-    document_free(call->document);
+    json_free(call->document);
     model_drop(call->model);
     branch_free(call_take_branch(call));
     call->document = NULL;
@@ -308,27 +308,27 @@ static bool add_sentences(struct call *call, const char *name, const char *text,
     return add_span(call, name, text, bytes, out);
 }
 
-static bool add_text(struct call *call, const char *name, const struct value *value, struct spans *out)
+static bool add_text(struct call *call, const char *name, const struct json *value, struct spans *out)
 {
-    const char *text = value_text(value);
+    const char *text = json_string(value);
     bool good = out->pieces ? add_sentences(call, name, text, out)
                             : add_span(call, name, text, strlen(text), out);
     if (good) out->texts[out->n_texts++] = text;
     return good;
 }
 
-static bool add_ids(struct call *call, const char *name, const struct value *value, struct spans *out)
+static bool add_ids(struct call *call, const char *name, const struct json *value, struct spans *out)
 {
     char param[ERROR_PARAM_BYTES], at[ERROR_PARAM_BYTES + 24], expected[64];
-    size_t n = value_count(value), max = (size_t)call->config->limits_prompt_tokens, i = 0;
+    size_t n = json_count(value), max = (size_t)call->config->limits_prompt_tokens, i = 0;
     size_t vocabulary = tokenizer_size(call->model->tokenizer);
     element(name, out, param);
     if (n > max) return too_many(call, param, n, max);
     int32_t *ids = memory_new(n + 1, sizeof *ids);
     if (!ids) return no_memory(call);
-    for (const struct value *id = value_first(value); id; id = value_next(id), i++) {
+    for (const struct json *id = json_first(value); id; id = json_next(id), i++) {
         int64_t integer;
-        if (!value_is_integer(id, 0, (int64_t)vocabulary - 1, &integer)) {
+        if (!json_is_integer(id, 0, (int64_t)vocabulary - 1, &integer)) {
             memory_free(ids);
             snprintf(at, sizeof at, "%s[%zu]", param, i);
             snprintf(expected, sizeof expected, "a token id from 0 to %zu", vocabulary - 1);
@@ -342,22 +342,22 @@ static bool add_ids(struct call *call, const char *name, const struct value *val
     return true;
 }
 
-static bool add_element(struct call *call, const char *name, const struct value *value, enum json_kind kind,
+static bool add_element(struct call *call, const char *name, const struct json *value, enum json_kind kind,
                         struct spans *out)
 {
     char at[ERROR_PARAM_BYTES];
-    if (value_kind(value) == kind)
+    if (json_kind(value) == kind)
         return kind == JSON_STRING ? add_text(call, name, value, out) : add_ids(call, name, value, out);
     return field_expected(value, element(name, out, at), kind == JSON_STRING ? "a string, as before it"
                           : "an array of token ids, as before it", call->problem);
 }
 
 /* How many sentences a field of texts has; each text counts as one at least. */
-static size_t count_sentences(const struct value *field, bool single)
+static size_t count_sentences(const struct json *field, bool single)
 {
     size_t n = 0;
-    for (const struct value *v = single ? field : value_first(field); v; v = single ? NULL : value_next(v)) {
-        const char *text = value_kind(v) == JSON_STRING ? value_text(v) : "";
+    for (const struct json *v = single ? field : json_first(field); v; v = single ? NULL : json_next(v)) {
+        const char *text = json_kind(v) == JSON_STRING ? json_string(v) : "";
         size_t sentences = segments_count(text, strlen(text));
         n += sentences ? sentences : 1;
     }
@@ -383,9 +383,9 @@ bool spans_read(struct call *call, const char *name, unsigned texts, struct span
         [TEXTS_IDS] = "an array of token ids or an array of those",
         [TEXTS_ONE | TEXTS_IDS] = "a string, an array of strings, an array of token ids or an array of "
                                   "those"};
-    const struct value *field = value_get(call->root, name),
-                       *first = value_kind(field) == JSON_ARRAY ? value_first(field) : NULL;
-    enum json_kind kind = value_kind(field), inner = value_kind(first);
+    const struct json *field = json_get(call->root, name),
+                       *first = json_kind(field) == JSON_ARRAY ? json_first(field) : NULL;
+    enum json_kind kind = json_kind(field), inner = json_kind(first);
     size_t max = (size_t)call->config->limits_inputs;
     bool cut = texts & TEXTS_CUT;
     texts &= ~(unsigned)TEXTS_CUT;
@@ -397,7 +397,7 @@ bool spans_read(struct call *call, const char *name, unsigned texts, struct span
                 : inner == JSON_NUMBER || inner == JSON_ARRAY ? texts & TEXTS_IDS
                                                               : false;
     if (!good) return field_expected(field, name, expected[texts], call->problem);
-    size_t n = out->single ? 1 : value_count(field);
+    size_t n = out->single ? 1 : json_count(field);
     if (n > max) return too_many(call, name, n, max);
     size_t n_spans = cut ? count_sentences(field, out->single) : n;
     if (n_spans > max)
@@ -407,7 +407,7 @@ bool spans_read(struct call *call, const char *name, unsigned texts, struct span
     if (kind == JSON_STRING) good = add_text(call, name, field, out);
     else if (out->single) good = add_ids(call, name, field, out);
     else
-        for (const struct value *child = first; child && good; child = value_next(child))
+        for (const struct json *child = first; child && good; child = json_next(child))
             good = add_element(call, name, child, inner, out);
     struct warnings *warnings = &call->warnings;
     if (!good) spans_free(out);
@@ -429,24 +429,24 @@ void spans_free(struct spans *spans)
 /* ---- features ------------------------------------------------------------------------------- */
 
 /* One step's numbers. */
-static bool read_row(struct call *call, const char *param, size_t step, const struct value *row, size_t width,
+static bool read_row(struct call *call, const char *param, size_t step, const struct json *row, size_t width,
                      double *out)
 {
     char at[ERROR_PARAM_BYTES + 48];
-    bool scalar = value_kind(row) == JSON_NUMBER && width == 1;
+    bool scalar = json_kind(row) == JSON_NUMBER && width == 1;
     snprintf(at, sizeof at, "%s[%zu]", param, step);
-    if (!scalar && (value_kind(row) != JSON_ARRAY || value_count(row) != width)) {
+    if (!scalar && (json_kind(row) != JSON_ARRAY || json_count(row) != width)) {
         char expected[80];
         snprintf(expected, sizeof expected, "an array of %zu number%s (the features of a step)", width,
                  width == 1 ? "" : "s");
-        return value_kind(row) != JSON_ARRAY ? field_expected(row, at, expected, call->problem)
+        return json_kind(row) != JSON_ARRAY ? field_expected(row, at, expected, call->problem)
                : problem_set(call->problem, FAULT_INVALID_VALUE, at, "'%s' has %zu elements; expected %s", at,
-                             value_count(row), expected);
+                             json_count(row), expected);
     }
     size_t i = 0;
-    for (const struct value *cell = scalar ? row : value_first(row); i < width;
-         cell = scalar ? cell : value_next(cell), i++) {
-        double number = value_kind(cell) == JSON_NUMBER ? value_number(cell) : NAN;
+    for (const struct json *cell = scalar ? row : json_first(row); i < width;
+         cell = scalar ? cell : json_next(cell), i++) {
+        double number = json_kind(cell) == JSON_NUMBER ? json_number(cell) : NAN;
         if (!isfinite(number)) {
             if (!scalar) snprintf(at, sizeof at, "%s[%zu][%zu]", param, step, i);
             return field_expected(cell, at, "a finite number", call->problem);
@@ -456,9 +456,9 @@ static bool read_row(struct call *call, const char *param, size_t step, const st
     return true;
 }
 
-static bool add_features(struct call *call, const char *param, const struct value *rows, struct inputs *out)
+static bool add_features(struct call *call, const char *param, const struct json *rows, struct inputs *out)
 {
-    size_t width = network_input_size(call->model->network), n = value_count(rows), i = 0;
+    size_t width = network_input_size(call->model->network), n = json_count(rows), i = 0;
     size_t max = (size_t)call->config->limits_sequence_values;
     if (n > max / width)
         return problem_set(call->problem, FAULT_INPUT_TOO_LONG, param,
@@ -469,38 +469,38 @@ static bool add_features(struct call *call, const char *param, const struct valu
     out->features[out->n] = values;
     out->inputs[out->n++] = (struct input){.features = values, .n_steps = n};
     out->n_steps += n;
-    for (const struct value *row = value_first(rows); row; row = value_next(row), i++)
+    for (const struct json *row = json_first(rows); row; row = json_next(row), i++)
         if (!read_row(call, param, i, row, width, values + i * width)) return false;
     return true;
 }
 
 /* How deep arrays nest, going by first elements. */
-static size_t array_depth(const struct value *value)
+static size_t array_depth(const struct json *value)
 {
     size_t depth = 0;
-    for (; value_kind(value) == JSON_ARRAY; value = value_first(value)) depth++;
+    for (; json_kind(value) == JSON_ARRAY; value = json_first(value)) depth++;
     return depth;
 }
 
 static bool read_features(struct call *call, const char *name, struct inputs *out)
 {
-    const struct value *field = value_get(call->root, name);
+    const struct json *field = json_get(call->root, name);
     size_t depth = array_depth(field),
            one = network_input_size(call->model->network) == 1 && depth == 1 ? 1 : 2;
-    if (depth < one || depth > 3 || !value_first(field))
+    if (depth < one || depth > 3 || !json_first(field))
         return field_expected(field, name,
                               "an array of steps (each an array of numbers), or an array of such arrays",
                               call->problem);
-    size_t n = depth > one ? value_count(field) : 1, max = (size_t)call->config->limits_inputs;
+    size_t n = depth > one ? json_count(field) : 1, max = (size_t)call->config->limits_inputs;
     if (n > max) return too_many(call, name, n, max);
     out->inputs = memory_new(n, sizeof *out->inputs);
     out->features = memory_new(n, sizeof *out->features);
     if (!out->inputs || !out->features) return no_memory(call);
     if (depth == one) return add_features(call, name, field, out);
-    for (const struct value *child = value_first(field); child; child = value_next(child)) {
+    for (const struct json *child = json_first(field); child; child = json_next(child)) {
         char param[ERROR_PARAM_BYTES];
         snprintf(param, sizeof param, "%s[%zu]", name, out->n);
-        if (value_kind(child) != JSON_ARRAY || !value_first(child))
+        if (json_kind(child) != JSON_ARRAY || !json_first(child))
             return field_expected(child, param, "an array of at least one step", call->problem);
         if (!add_features(call, param, child, out)) return false;
     }

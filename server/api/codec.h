@@ -12,7 +12,7 @@
 
 #include "models/jobs/reading.h"
 #include "server/api/fields.h"
-#include "server/api/json.h"
+#include "server/api/document.h"
 #include "server/api/work.h"
 #include "server/request/request.h"
 
@@ -20,8 +20,8 @@ struct call {
     struct request *request;
     const struct config *config;
     struct problem *problem;     /* borrowed: the reply's */
-    struct document *document;   /* owned */
-    const struct value *root;    /* an object */
+    struct json *document;   /* owned */
+    const struct json *root;    /* an object */
     struct model *model;         /* one reference, owned */
     struct job_options options;
     struct branch *branch;       /* where it goes on from; NULL: nowhere. Owned until call_take_branch */
@@ -29,10 +29,10 @@ struct call {
 };
 
 /* Parse the body, which must be an object. The caller owns the document; NULL with *problem filled. */
-struct document *call_parse(const struct request *request, struct problem *problem);
+struct json *call_parse(const struct request *request, struct problem *problem);
 /* The same for a text that stands for the body. */
-struct document *call_parse_text(const struct request *request, const char *text, size_t bytes,
-                                 struct problem *problem);
+struct json *call_parse_text(const struct request *request, const char *text, size_t bytes,
+                             struct problem *problem);
 /* A seed for a request that names none: uniform in what JavaScript reads exactly, and short enough to copy.
  * */
 int64_t call_random_seed(void);

@@ -53,42 +53,42 @@ static bool refuse_unknown(const char *name, const struct fields *fields, const 
 }
 
 /* A value with which a client asks for nothing. */
-static bool is_nothing(const struct value *value)
+static bool is_nothing(const struct json *value)
 {
-    switch (value_kind(value)) {
+    switch (json_kind(value)) {
     case JSON_ABSENT:
     case JSON_NULL: return true;
-    case JSON_BOOLEAN: return !value_is_true(value);
-    case JSON_STRING: return !value_text(value)[0];
+    case JSON_BOOLEAN: return !json_boolean(value);
+    case JSON_STRING: return !json_string(value)[0];
     case JSON_ARRAY:
-    case JSON_OBJECT: return !value_first(value);
+    case JSON_OBJECT: return !json_first(value);
     case JSON_NUMBER: return false;
     }
     return false;
 }
 
 /* A synonym must be the only member that means the field. */
-static bool check_synonym(const struct value *object, const struct fields *fields,
+static bool check_synonym(const struct json *object, const struct fields *fields,
                           const struct synonym *synonym, struct problem *problem)
 {
-    const char *other = value_get(object, synonym->ours) ? synonym->ours : NULL;
-    if (!value_get(object, synonym->name)) return true;
+    const char *other = json_get(object, synonym->ours) ? synonym->ours : NULL;
+    if (!json_get(object, synonym->name)) return true;
     for (const struct synonym *s = fields->synonyms; s->name && !other; s++)
-        if (s != synonym && !strcmp(s->ours, synonym->ours) && value_get(object, s->name)) other = s->name;
+        if (s != synonym && !strcmp(s->ours, synonym->ours) && json_get(object, s->name)) other = s->name;
     return !other || problem_set(problem, FAULT_INVALID_VALUE, synonym->name,
                                  "'%s' and '%s' mean the same; expected one of them", other, synonym->name);
 }
 
-static bool is_of_kind(const struct value *value, enum json_kind kind)
+static bool is_of_kind(const struct json *value, enum json_kind kind)
 {
-    return kind == JSON_ABSENT || value_kind(value) == kind || value_kind(value) == JSON_NULL;
+    return kind == JSON_ABSENT || json_kind(value) == kind || json_kind(value) == JSON_NULL;
 }
 
-bool fields_check(const struct value *object, const struct fields *fields, const char *const *common,
+bool fields_check(const struct json *object, const struct fields *fields, const char *const *common,
                   bool strict, struct problem *problem)
 {
-    for (const struct value *child = value_first(object); child; child = value_next(child)) {
-        const char *name = value_key(child);
+    for (const struct json *child = json_first(object); child; child = json_next(child)) {
+        const char *name = json_key(child);
         if (is_listed(fields->known, name) || is_listed(common, name)) continue;
         const struct synonym *synonym = find_synonym(fields, name);
         if (synonym && !check_synonym(object, fields, synonym, problem)) return false;
@@ -102,9 +102,9 @@ bool fields_check(const struct value *object, const struct fields *fields, const
     return true;
 }
 
-const char *field_written(const struct value *object, const struct fields *fields, const char *ours)
+const char *field_written(const struct json *object, const struct fields *fields, const char *ours)
 {
     for (const struct synonym *s = fields->synonyms; s && s->name; s++)
-        if (!strcmp(s->ours, ours) && value_get(object, s->name)) return s->name;
+        if (!strcmp(s->ours, ours) && json_get(object, s->name)) return s->name;
     return ours;
 }

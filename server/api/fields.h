@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-#include "server/api/json.h"
+#include "server/api/document.h"
 
 struct synonym {
     const char *name, *ours;
@@ -35,11 +35,11 @@ struct fields {
 /* Check the name of every member of `object`; `common` lists names that all routes share, and may be NULL.
  * Return false with *problem filled (invalid_value) for a name that is refused or unknown, and for two
  * members that mean the same. `strict`: refuse unknown names even if the fields are open. */
-bool fields_check(const struct value *object, const struct fields *fields, const char *const *common,
+bool fields_check(const struct json *object, const struct fields *fields, const char *const *common,
                   bool strict, struct problem *problem);
 
 /* Return the name under which `object` holds the field `ours`: a synonym, or `ours` itself, also if the field
  * is absent. */
-const char *field_written(const struct value *object, const struct fields *fields, const char *ours);
+const char *field_written(const struct json *object, const struct fields *fields, const char *ours);
 
 #endif

@@ -64,15 +64,15 @@ static bool wrong(const struct tensor *tensor, struct problem *problem, const ch
     return problem_set(problem, FAULT_INVALID_VALUE, "inputs", "input '%.64s': %s", tensor->name, what);
 }
 
-static bool read_shape(const struct value *value, size_t most, struct tensor *tensor, struct problem *problem)
+static bool read_shape(const struct json *value, size_t most, struct tensor *tensor, struct problem *problem)
 {
-    const struct value *shape = value_get(value, "shape");
-    if (value_kind(shape) != JSON_ARRAY || value_count(shape) < 1 || value_count(shape) > TENSOR_RANK)
+    const struct json *shape = json_get(value, "shape");
+    if (json_kind(shape) != JSON_ARRAY || json_count(shape) < 1 || json_count(shape) > TENSOR_RANK)
         return wrong(tensor, problem, "expected 'shape' with 1 to 4 sizes");
     tensor->n = 1;
-    for (const struct value *v = value_first(shape); v; v = value_next(v)) {
+    for (const struct json *v = json_first(shape); v; v = json_next(v)) {
         int64_t size;
-        if (!value_is_integer(v, 1, (int64_t)most, &size) || (size_t)size > most / tensor->n)
+        if (!json_is_integer(v, 1, (int64_t)most, &size) || (size_t)size > most / tensor->n)
             return wrong(tensor, problem, "each size of 'shape' is at least 1, and all together are at most "
                                           "limits.json_values");
         tensor->shape[tensor->rank++] = (size_t)size;
@@ -92,20 +92,20 @@ static char *copy_text(const char *bytes, size_t n)
 
 /* The numbers or texts of a JSON array, which may be nested, in their order. false: too many, or of another
  * kind. */
-static bool read_json(const struct value *data, struct tensor *tensor, size_t *at)
+static bool read_json(const struct json *data, struct tensor *tensor, size_t *at)
 {
-    for (const struct value *v = value_first(data); v; v = value_next(v)) {
-        enum json_kind kind = value_kind(v);
+    for (const struct json *v = json_first(data); v; v = json_next(v)) {
+        enum json_kind kind = json_kind(v);
         if (kind == JSON_ARRAY) {
             if (!read_json(v, tensor, at)) return false;
             continue;
         }
         if (*at == tensor->n) return false;
         if (tensor->is_text && kind == JSON_STRING) {
-            tensor->texts[*at] = copy_text(value_text(v), strlen(value_text(v)));
+            tensor->texts[*at] = copy_text(json_string(v), strlen(json_string(v)));
             if (!tensor->texts[*at]) return false;
-        } else if (!tensor->is_text && kind == JSON_NUMBER) tensor->numbers[*at] = value_number(v);
-        else if (!tensor->is_text && kind == JSON_BOOLEAN) tensor->numbers[*at] = value_is_true(v);
+        } else if (!tensor->is_text && kind == JSON_NUMBER) tensor->numbers[*at] = json_number(v);
+        else if (!tensor->is_text && kind == JSON_BOOLEAN) tensor->numbers[*at] = json_boolean(v);
         else if (!tensor->is_text && kind == JSON_NULL) tensor->numbers[*at] = NAN;
         else return false;
         ++*at;
@@ -149,13 +149,13 @@ static bool read_binary(const struct datatype *type, size_t n_bytes, struct tens
     return true;
 }
 
-bool tensor_read(const struct value *value, struct tensor_bytes *rest, size_t most, struct tensor *out,
+bool tensor_read(const struct json *value, struct tensor_bytes *rest, size_t most, struct tensor *out,
                  struct problem *problem)
 {
     const char *datatype = "";
     int64_t n_bytes = -1;
     *out = (struct tensor){.name = ""};
-    if (value_kind(value) != JSON_OBJECT)
+    if (json_kind(value) != JSON_OBJECT)
         return problem_set(problem, FAULT_INVALID_VALUE, "inputs", "'inputs' is not an array of objects");
     if (!field_string(value, "name", 256, &out->name, problem) ||
         !field_string(value, "datatype", 16, &datatype, problem) || !read_shape(value, most, out, problem))
@@ -167,13 +167,13 @@ bool tensor_read(const struct value *value, struct tensor_bytes *rest, size_t mo
     if (out->is_text) out->texts = calloc(out->n, sizeof *out->texts);
     else out->numbers = calloc(out->n, sizeof *out->numbers);
     if (!out->texts && !out->numbers) return problem_set(problem, FAULT_NO_MEMORY, NULL, NULL);
-    const struct value *parameters = value_get(value, "parameters"), *data = value_get(value, "data");
-    if (value_kind(parameters) == JSON_OBJECT &&
+    const struct json *parameters = json_get(value, "parameters"), *data = json_get(value, "data");
+    if (json_kind(parameters) == JSON_OBJECT &&
         !field_integer(parameters, "binary_data_size", 0, INT32_MAX, &n_bytes, problem))
         return false;
     if (n_bytes >= 0 && !data) return read_binary(type, (size_t)n_bytes, rest, out, problem);
     size_t n = 0;
-    if (value_kind(data) == JSON_ARRAY && read_json(data, out, &n) && n == out->n) return true;
+    if (json_kind(data) == JSON_ARRAY && read_json(data, out, &n) && n == out->n) return true;
     return wrong(out, problem, out->is_text ? "expected 'data' with as many texts as 'shape' says"
                                             : "expected 'data' with as many numbers as 'shape' says");
 }

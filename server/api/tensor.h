@@ -6,7 +6,7 @@
 #ifndef CAROUSEL_SERVER_TENSOR_H
 #define CAROUSEL_SERVER_TENSOR_H
 
-#include "server/api/json.h"
+#include "server/api/document.h"
 #include "server/base/json_writer.h"
 
 enum { TENSOR_RANK = 4 };
@@ -27,7 +27,7 @@ struct tensor_bytes {
 
 /* Read an element of "inputs". At most `most` elements. Released by tensor_release in any case. false:
  * *problem. */
-bool tensor_read(const struct value *value, struct tensor_bytes *rest, size_t most, struct tensor *out,
+bool tensor_read(const struct json *value, struct tensor_bytes *rest, size_t most, struct tensor *out,
                  struct problem *problem);
 void tensor_release(struct tensor *tensor);
 

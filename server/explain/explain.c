@@ -58,11 +58,11 @@ static bool no_memory(struct call *call)
  * free. */
 static bool read_numbers(struct call *call, const char *name, bool holes, size_t max, double **out, size_t *n)
 {
-    const struct value *field = value_get(call->root, name);
+    const struct json *field = json_get(call->root, name);
     char at[ERROR_PARAM_BYTES];
-    if (value_kind(field) != JSON_ARRAY || !value_first(field))
+    if (json_kind(field) != JSON_ARRAY || !json_first(field))
         return field_expected(field, name, "an array of numbers", call->problem);
-    *n = value_count(field);
+    *n = json_count(field);
     if (*n > max)
         return problem_set(call->problem, FAULT_INPUT_TOO_LONG, name,
                            "'%s' has %zu elements; expected at most %zu",
@@ -70,9 +70,9 @@ static bool read_numbers(struct call *call, const char *name, bool holes, size_t
     *out = memory_new(*n, sizeof **out);
     if (!*out) return no_memory(call);
     double *to = *out;
-    for (const struct value *cell = value_first(field); cell; cell = value_next(cell)) {
-        bool is_hole = holes && value_kind(cell) == JSON_NULL;
-        double number = value_kind(cell) == JSON_NUMBER ? value_number(cell) : NAN;
+    for (const struct json *cell = json_first(field); cell; cell = json_next(cell)) {
+        bool is_hole = holes && json_kind(cell) == JSON_NULL;
+        double number = json_kind(cell) == JSON_NUMBER ? json_number(cell) : NAN;
         if (!is_hole && !isfinite(number)) {
             snprintf(at, sizeof at, "%s[%zu]", name, (size_t)(to - *out));
             return field_expected(cell, at, holes ? "a finite number or null" : "a finite number",
@@ -110,15 +110,15 @@ static bool read_what(struct call *call, unsigned *what)
         const char *name;
         unsigned bit;
     } parts[] = {{"cells", EXPLAIN_CELLS}, {"gates", EXPLAIN_GATES}, {"gradients", EXPLAIN_GRADIENTS}};
-    const struct value *field = value_get(call->root, "what");
+    const struct json *field = json_get(call->root, "what");
     const size_t n = sizeof parts / sizeof *parts;
     *what = field ? 0 : EXPLAIN_ALL;
-    if (field && (value_kind(field) != JSON_ARRAY || !value_first(field)))
+    if (field && (json_kind(field) != JSON_ARRAY || !json_first(field)))
         return field_expected(field, "what", "an array of \"cells\", \"gates\" and \"gradients\"",
                               call->problem);
-    for (const struct value *part = value_first(field); part; part = value_next(part)) {
+    for (const struct json *part = json_first(field); part; part = json_next(part)) {
         size_t i = 0;
-        while (i < n && !(value_kind(part) == JSON_STRING && !strcmp(value_text(part), parts[i].name))) i++;
+        while (i < n && !(json_kind(part) == JSON_STRING && !strcmp(json_string(part), parts[i].name))) i++;
         if (i == n)
             return field_expected(part, "what", "\"cells\", \"gates\" or \"gradients\"", call->problem);
         *what |= parts[i].bit;
@@ -129,21 +129,21 @@ static bool read_what(struct call *call, unsigned *what)
 /* Read a number of units, or a list of them. */
 static bool read_units(struct call *call, struct asked *asked)
 {
-    const struct value *field = value_get(call->root, "units");
+    const struct json *field = json_get(call->root, "units");
     struct explanation_request *r = &asked->request;
     r->n_units = UNITS;
-    if (value_kind(field) == JSON_NUMBER)
+    if (json_kind(field) == JSON_NUMBER)
         return field_size(call->root, "units", 1, (size_t)1 << 20, &r->n_units, call->problem);
     if (!field) return true;
-    if (value_kind(field) != JSON_ARRAY || !value_first(field))
+    if (json_kind(field) != JSON_ARRAY || !json_first(field))
         return field_expected(field, "units", "a number of units, or an array of their indices",
                               call->problem);
     r->n_units = 0;
-    r->units = asked->units = memory_new(value_count(field), sizeof *asked->units);
+    r->units = asked->units = memory_new(json_count(field), sizeof *asked->units);
     if (!asked->units) return no_memory(call);
-    for (const struct value *unit = value_first(field); unit; unit = value_next(unit)) {
+    for (const struct json *unit = json_first(field); unit; unit = json_next(unit)) {
         int64_t index;
-        if (!value_is_integer(unit, 0, 1 << 20, &index))
+        if (!json_is_integer(unit, 0, 1 << 20, &index))
             return field_expected(unit, "units", "indices of units, from 0", call->problem);
         for (size_t i = 0; i < r->n_units; i++)
             if (asked->units[i] == (size_t)index)
@@ -155,10 +155,10 @@ static bool read_units(struct call *call, struct asked *asked)
 }
 
 /* Find the token that a text is. */
-static bool read_token(struct call *call, const struct value *field, size_t *output)
+static bool read_token(struct call *call, const struct json *field, size_t *output)
 {
     struct error err = {0};
-    const char *text = value_text(field);
+    const char *text = json_string(field);
     int32_t *ids;
     size_t n;
     enum status status = tokenizer_encode(call->model->tokenizer, text, strlen(text), 2, &ids, &n, &err);
@@ -171,15 +171,15 @@ static bool read_token(struct call *call, const struct value *field, size_t *out
                        "'target.token' is not one token; expected the text or the id of one");
 }
 
-static bool read_label(struct call *call, const struct value *field, size_t *output)
+static bool read_label(struct call *call, const struct json *field, size_t *output)
 {
     const struct model *model = call->model;
-    for (size_t i = 0; value_kind(field) == JSON_STRING && i < model->n_labels; i++)
-        if (!strcmp(model->labels[i], value_text(field))) {
+    for (size_t i = 0; json_kind(field) == JSON_STRING && i < model->n_labels; i++)
+        if (!strcmp(model->labels[i], json_string(field))) {
             *output = i;
             return true;
         }
-    if (value_kind(field) != JSON_STRING)
+    if (json_kind(field) != JSON_STRING)
         return field_expected(field, "target.label", "a string", call->problem);
     return problem_set(call->problem, FAULT_INVALID_VALUE, "target.label",
                        "model '%s' has no such label; GET /v1/models/%s lists them", model->name,
@@ -187,20 +187,20 @@ static bool read_label(struct call *call, const struct value *field, size_t *out
 }
 
 /* Read what names an output in a target: one of these, by the task. */
-static bool read_output(struct call *call, const struct value *target, size_t *output)
+static bool read_output(struct call *call, const struct json *target, size_t *output)
 {
     bool completes = task_can(call->model->task, ABILITY_COMPLETE);
     const char *ours = completes ? "token" : call->model->n_labels ? "label" : "output";
     static const char *const names[] = {"token", "label", "output"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (value_get(target, names[i]) && strcmp(names[i], ours))
+        if (json_get(target, names[i]) && strcmp(names[i], ours))
             return problem_set(call->problem, FAULT_INVALID_VALUE, "target",
                                "'target' has '%s'; of model '%s' it takes '%s' and 'step'", names[i],
                                call->model->name, ours);
-    const struct value *field = value_get(target, ours);
+    const struct json *field = json_get(target, ours);
     if (!field) return true;
     if (call->model->n_labels) return read_label(call, field, output);
-    if (completes && value_kind(field) == JSON_STRING) return read_token(call, field, output);
+    if (completes && json_kind(field) == JSON_STRING) return read_token(call, field, output);
     return field_size(target, ours, 0, network_output_size(call->model->network) - 1, output, call->problem);
 }
 
@@ -208,10 +208,10 @@ static bool read_target(struct call *call, struct explanation_request *r)
 {
     static const char *const known[] = {"step", "token", "label", "output", NULL};
     static const struct fields fields = {.known = known};
-    const struct value *target = value_get(call->root, "target");
+    const struct json *target = json_get(call->root, "target");
     r->step = r->output = EXPLAIN_DEFAULT;
     if (!target) return true;
-    if (value_kind(target) != JSON_OBJECT)
+    if (json_kind(target) != JSON_OBJECT)
         return field_expected(target, "target", "an object with 'step', and 'token', 'label' or 'output'",
                               call->problem);
     return fields_check(target, &fields, NULL, call->config->http_strict_json, call->problem) &&
@@ -225,7 +225,7 @@ static bool read_format(struct call *call, bool *safetensors)
     if (!field_string(call->root, "format", 16, &format, call->problem)) return false;
     *safetensors = format && !strcmp(format, "safetensors");
     if (!format || *safetensors || !strcmp(format, "json")) return true;
-    return field_expected(value_get(call->root, "format"), "format", "\"json\" or \"safetensors\"",
+    return field_expected(json_get(call->root, "format"), "format", "\"json\" or \"safetensors\"",
                           call->problem);
 }
 
@@ -238,7 +238,7 @@ static bool read_asked(struct call *call, struct asked *asked)
         !field_size(call->root, "layer", 0, 1 << 20, &r->layer, call->problem) ||
         !read_format(call, &asked->safetensors) || !read_input(call, asked))
         return false;
-    if (!value_get(call->root, "follow")) return true;
+    if (!json_get(call->root, "follow")) return true;
     if (asked->units)
         return problem_set(call->problem, FAULT_INVALID_VALUE, "follow",
                            "'follow' chooses the units, and so does a list of 'units'; expected one");

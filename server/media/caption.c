@@ -72,20 +72,20 @@ static bool fail(const struct call *call, enum status status, struct error *err,
 }
 
 /* Decode the picture in a string. The caller frees *image. */
-static bool decode(const struct call *call, const struct value *value, const char *field, size_t most,
+static bool decode(const struct call *call, const struct json *value, const char *field, size_t most,
                    struct image *image)
 {
     struct error err = {0};
     *image = (struct image){0};
-    if (value_kind(value) != JSON_STRING)
+    if (json_kind(value) != JSON_STRING)
         return field_expected(value, field, "a data URL, a string such as 'data:image/png;base64,iVBORw0...'",
                               call->problem);
-    const char *url = value_text(value);
+    const char *url = json_string(value);
     enum status status = image_decode_url(url, strlen(url), most, image, &err);
     return status == STATUS_OK || fail(call, status, &err, field);
 }
 
-static bool read_image(const struct call *call, const struct value *value, struct source *source)
+static bool read_image(const struct call *call, const struct json *value, struct source *source)
 {
     struct error err = {0};
     struct image image;
@@ -101,13 +101,13 @@ static bool read_image(const struct call *call, const struct value *value, struc
 }
 
 /* One picture a frame, decoded one by one: those that the model looks at. */
-static bool read_frames(const struct call *call, const struct value *value, struct source *source)
+static bool read_frames(const struct call *call, const struct json *value, struct source *source)
 {
     const struct picture_spec *spec = &call->model->picture;
-    const struct value *frame = value_first(value);
+    const struct json *frame = json_first(value);
     source->field = "frames";
     if (!check_front_end(call, "frames")) return false;
-    size_t n = value_kind(value) == JSON_ARRAY ? value_count(value) : 0, at = 0, N = picture_frames(spec);
+    size_t n = json_kind(value) == JSON_ARRAY ? json_count(value) : 0, at = 0, N = picture_frames(spec);
     if (n < 1 || n > MAX_FRAMES)
         return field_expected(value, "frames", "an array of 1 to 4096 data URLs, one a frame", call->problem);
     size_t size = picture_patches(spec) * picture_row_size(spec);
@@ -117,7 +117,7 @@ static bool read_frames(const struct call *call, const struct value *value, stru
     for (size_t i = 0; i < N; i++) {
         char field[ERROR_PARAM_BYTES];
         struct image image;
-        for (; at < picture_sample(i, N, n); at++) frame = value_next(frame);
+        for (; at < picture_sample(i, N, n); at++) frame = json_next(frame);
         snprintf(field, sizeof field, "frames[%zu]", at);
         bool good = decode(call, frame, field, max_pixels(call) / N, &image);
         if (good) picture_put_frame(spec, &image, 0, source->rows + i * size);
@@ -148,11 +148,11 @@ static bool read_features(struct call *call, struct source *source)
 static bool read_source(struct call *call, struct source *source)
 {
     static const char *const names[] = {"image", "frames", "features"};
-    const struct value *values[3];
+    const struct json *values[3];
     size_t n = 0, which = 0;
     *source = (struct source){0};
     for (size_t i = 0; i < 3; i++)
-        if ((values[i] = value_get(call->root, names[i]))) n++, which = i;
+        if ((values[i] = json_get(call->root, names[i]))) n++, which = i;
     if (n != 1)
         return problem_set(call->problem, FAULT_INVALID_VALUE, n ? names[which] : "image",
                            "expected exactly one of 'image', 'frames' and 'features', found %s",

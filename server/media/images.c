@@ -122,16 +122,16 @@ static bool read_size(struct call *call, size_t *scale)
 static bool read_complete(struct call *call, uint8_t **pixels, size_t *n)
 {
     const struct drawing_spec *spec = drawing_spec_of(call->model);
-    const struct value *rows = value_get(call->root, "complete");
+    const struct json *rows = json_get(call->root, "complete");
     if (!rows) return true;
-    bool good = value_kind(rows) == JSON_ARRAY && value_count(rows) <= (size_t)spec->height;
+    bool good = json_kind(rows) == JSON_ARRAY && json_count(rows) <= (size_t)spec->height;
     *pixels = memory_new((size_t)(spec->height * spec->width), sizeof **pixels);
     if (!*pixels) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
-    for (const struct value *row = value_first(rows); good && row; row = value_next(row)) {
-        good = value_kind(row) == JSON_ARRAY && value_count(row) == (size_t)spec->width;
-        for (const struct value *pixel = value_first(row); good && pixel; pixel = value_next(pixel)) {
-            good = value_kind(pixel) == JSON_NUMBER && value_number(pixel) >= 0 && value_number(pixel) <= 1;
-            if (good) (*pixels)[(*n)++] = value_number(pixel) > 0.5;
+    for (const struct json *row = json_first(rows); good && row; row = json_next(row)) {
+        good = json_kind(row) == JSON_ARRAY && json_count(row) == (size_t)spec->width;
+        for (const struct json *pixel = json_first(row); good && pixel; pixel = json_next(pixel)) {
+            good = json_kind(pixel) == JSON_NUMBER && json_number(pixel) >= 0 && json_number(pixel) <= 1;
+            if (good) (*pixels)[(*n)++] = json_number(pixel) > 0.5;
         }
     }
     return good || problem_set(call->problem, FAULT_INVALID_VALUE, "complete",

@@ -122,7 +122,7 @@ static bool read_format(struct call *call, enum format *format)
     if (!name) return true;
     for (*format = 0; *format < N_FORMATS; ++*format)
         if (!strcmp(name, formats[*format].name)) return true;
-    return field_expected(value_get(call->root, "format"), "format", "'notes', 'abc' or 'midi'",
+    return field_expected(json_get(call->root, "format"), "format", "'notes', 'abc' or 'midi'",
                           call->problem);
 }
 
@@ -159,26 +159,26 @@ static bool read_style(struct call *call, struct compose *task)
     tune->beats = tune->unit = 4;
     task->has_key = key != NULL;
     if (key && !tune_read_key(key, &tune->fifths, &tune->minor))
-        return field_expected(value_get(call->root, "key"), "key", "a key such as 'G', 'Bb' or 'F#m'",
+        return field_expected(json_get(call->root, "key"), "key", "a key such as 'G', 'Bb' or 'F#m'",
                               call->problem);
     if (metre && (!tune_read_metre(metre, &tune->beats, &tune->unit) || !tune_bar(tune)))
-        return field_expected(value_get(call->root, "metre"), "metre",
+        return field_expected(json_get(call->root, "metre"), "metre",
                               "a metre such as '3/4', whose bars are whole steps of the model",
                                   call->problem);
     return true;
 }
 
 /* One step of a prime: an array of notes in any order; a note that is there twice counts once. */
-static bool read_step(struct call *call, const struct value *value, size_t i, struct music_step *step)
+static bool read_step(struct call *call, const struct json *value, size_t i, struct music_step *step)
 {
     char param[ERROR_PARAM_BYTES];
     snprintf(param, sizeof param, "prime[%zu]", i);
     const char *expected = "an array of notes, each a MIDI number from 0 to 127, at most the model's voices";
-    if (value_kind(value) != JSON_ARRAY) return field_expected(value, param, expected, call->problem);
-    for (const struct value *item = value_first(value); item; item = value_next(item)) {
+    if (json_kind(value) != JSON_ARRAY) return field_expected(value, param, expected, call->problem);
+    for (const struct json *item = json_first(value); item; item = json_next(item)) {
         int64_t pitch;
-        if (!value_is_integer(item, 0, 127, &pitch)) return field_expected(item, param, expected,
-                                                                           call->problem);
+        if (!json_is_integer(item, 0, 127, &pitch)) return field_expected(item, param, expected,
+                                                                          call->problem);
         size_t at = 0;
         while (at < step->n && step->pitches[at] > pitch) at++;
         if (at < step->n && step->pitches[at] == pitch) continue;
@@ -191,14 +191,14 @@ static bool read_step(struct call *call, const struct value *value, size_t i, st
 }
 
 /* An array of at most `most` items, and its length. */
-static bool read_list(struct call *call, const char *name, const char *expected, const struct value **list,
+static bool read_list(struct call *call, const char *name, const char *expected, const struct json **list,
                       size_t *n)
 {
-    *list = value_get(call->root, name);
-    *n = value_count(*list);
+    *list = json_get(call->root, name);
+    *n = json_count(*list);
     if (!*list) return true;
-    if (value_kind(*list) != JSON_ARRAY || *n < 1) return field_expected(*list, name, expected,
-                                                                         call->problem);
+    if (json_kind(*list) != JSON_ARRAY || *n < 1) return field_expected(*list, name, expected,
+                                                                        call->problem);
     if (*n <= (size_t)call->config->limits_max_tokens && *n <= MUSIC_MAX_STEPS) return true;
     return problem_set(call->problem, FAULT_INPUT_TOO_LONG, name,
                        "'%s' has %zu steps; expected at most %lld", name, *n,
@@ -207,13 +207,13 @@ static bool read_list(struct call *call, const char *name, const char *expected,
 
 static bool read_prime(struct call *call, struct asked *asked)
 {
-    const struct value *list;
+    const struct json *list;
     size_t n, i = 0;
     if (!read_list(call, "prime", "an array of steps, each an array of notes", &list, &n)) return false;
     if (!n) return true;
     asked->request.prime = asked->prime = memory_new(n, sizeof *asked->prime);
     if (!asked->prime) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
-    for (const struct value *item = value_first(list); item; item = value_next(item), i++)
+    for (const struct json *item = json_first(list); item; item = json_next(item), i++)
         if (!read_step(call, item, i, &asked->prime[i])) return false;
     asked->request.n_prime = n;
     return true;
@@ -221,18 +221,18 @@ static bool read_prime(struct call *call, struct asked *asked)
 
 static bool read_melody(struct call *call, struct asked *asked)
 {
-    const struct value *list;
+    const struct json *list;
     size_t n, i = 0;
     const char *expected = "an array of notes, each a MIDI number from 0 to 127, or null for a rest";
     if (!read_list(call, "melody", expected, &list, &n)) return false;
     if (!n) return true;
     asked->request.melody = asked->melody = memory_new(n, sizeof *asked->melody);
     if (!asked->melody) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
-    for (const struct value *item = value_first(list); item; item = value_next(item), i++) {
+    for (const struct json *item = json_first(list); item; item = json_next(item), i++) {
         int64_t pitch = MUSIC_REST;
         char param[ERROR_PARAM_BYTES];
         snprintf(param, sizeof param, "melody[%zu]", i);
-        if (value_kind(item) != JSON_NULL && !value_is_integer(item, 0, 127, &pitch))
+        if (json_kind(item) != JSON_NULL && !json_is_integer(item, 0, 127, &pitch))
             return field_expected(item, param, "a MIDI number from 0 to 127, or null for a rest",
                                   call->problem);
         asked->melody[i] = (int16_t)pitch;

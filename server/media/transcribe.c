@@ -337,9 +337,9 @@ static bool run_front(struct call *call, const struct raw *raw, const char *para
     return problem_from(call->problem, status, &err, param);
 }
 
-static bool read_coordinate(struct call *call, const struct value *value, double *out)
+static bool read_coordinate(struct call *call, const struct json *value, double *out)
 {
-    double number = value_kind(value) == JSON_NUMBER ? value_number(value) : (double)INFINITY;
+    double number = json_kind(value) == JSON_NUMBER ? json_number(value) : (double)INFINITY;
     *out = number;
     return fabs(number) <= 1e9 || field_expected(value, "strokes",
                                                  "points of two numbers between -1e9 and 1e9: "
@@ -347,38 +347,38 @@ static bool read_coordinate(struct call *call, const struct value *value, double
 }
 
 /* Append one point, an object or an array. */
-static bool read_point(struct call *call, const struct value *point, double *out)
+static bool read_point(struct call *call, const struct json *point, double *out)
 {
-    const struct value *x = value_get(point, "x"), *y = value_get(point, "y");
-    if (value_kind(point) == JSON_ARRAY) {
-        x = value_first(point);
-        y = x ? value_next(x) : NULL;
+    const struct json *x = json_get(point, "x"), *y = json_get(point, "y");
+    if (json_kind(point) == JSON_ARRAY) {
+        x = json_first(point);
+        y = x ? json_next(x) : NULL;
     }
     return read_coordinate(call, x, &out[0]) && read_coordinate(call, y, &out[1]);
 }
 
 /* Append a stroke that is {"x": [...], "y": [...]}. */
-static bool read_columns(struct call *call, const struct value *stroke, double *out)
+static bool read_columns(struct call *call, const struct json *stroke, double *out)
 {
-    const struct value *x = value_first(value_get(stroke, "x")), *y = value_first(value_get(stroke, "y"));
-    for (; x && y; x = value_next(x), y = value_next(y), out += 2)
+    const struct json *x = json_first(json_get(stroke, "x")), *y = json_first(json_get(stroke, "y"));
+    for (; x && y; x = json_next(x), y = json_next(y), out += 2)
         if (!read_coordinate(call, x, &out[0]) || !read_coordinate(call, y, &out[1])) return false;
     return (!x && !y) || problem_set(call->problem, FAULT_INVALID_VALUE, "strokes",
                                      "a stroke has more of 'x' than of 'y', or fewer; expected as many");
 }
 
 /* The points of a stroke: its elements, or its columns'. */
-static size_t count_points(const struct value *stroke)
+static size_t count_points(const struct json *stroke)
 {
-    const struct value *x = value_get(stroke, "x");
-    if (value_kind(stroke) == JSON_OBJECT) return value_kind(x) == JSON_ARRAY ? value_count(x) : 0;
-    return value_kind(stroke) == JSON_ARRAY ? value_count(stroke) : 0;
+    const struct json *x = json_get(stroke, "x");
+    if (json_kind(stroke) == JSON_OBJECT) return json_kind(x) == JSON_ARRAY ? json_count(x) : 0;
+    return json_kind(stroke) == JSON_ARRAY ? json_count(stroke) : 0;
 }
 
-static bool read_strokes(struct call *call, const struct value *field, struct raw_owned *out)
+static bool read_strokes(struct call *call, const struct json *field, struct raw_owned *out)
 {
     size_t n = 0, n_strokes = 0, most = (size_t)call->config->limits_sequence_values / 2;
-    for (const struct value *s = value_first(field); s; s = value_next(s), n_strokes++) {
+    for (const struct json *s = json_first(field); s; s = json_next(s), n_strokes++) {
         size_t points = count_points(s);
         if (!points)
             return problem_set(call->problem, FAULT_INVALID_VALUE, "strokes",
@@ -386,7 +386,7 @@ static bool read_strokes(struct call *call, const struct value *field, struct ra
                                "{\"x\": [...], \"y\": [...]}", n_strokes);
         n += points;
     }
-    if (value_kind(field) != JSON_ARRAY || !n)
+    if (json_kind(field) != JSON_ARRAY || !n)
         return field_expected(field, "strokes", "an array of strokes, each an array of points",
                               call->problem);
     if (n > most)
@@ -397,11 +397,11 @@ static bool read_strokes(struct call *call, const struct value *field, struct ra
     if (!out->values || !out->ends) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
     struct raw *raw = &out->raw;
     *raw = (struct raw){.media = MEDIA_INK, .values = out->values, .ends = out->ends};
-    for (const struct value *s = value_first(field); s; s = value_next(s)) {
-        bool is_object = value_kind(s) == JSON_OBJECT;
+    for (const struct json *s = json_first(field); s; s = json_next(s)) {
+        bool is_object = json_kind(s) == JSON_OBJECT;
         if (is_object && !read_columns(call, s, out->values + 2 * raw->n)) return false;
         if (is_object) raw->n += count_points(s);
-        for (const struct value *p = is_object ? NULL : value_first(s); p; p = value_next(p))
+        for (const struct json *p = is_object ? NULL : json_first(s); p; p = json_next(p))
             if (!read_point(call, p, out->values + 2 * raw->n++)) return false;
         out->ends[raw->n_ends++] = raw->n;
     }
@@ -416,7 +416,7 @@ static bool transcribe_strokes(struct call *call, struct transcribe *wanted)
                            "model '%s' reads no strokes; expected %s", call->model->name,
                            call->model->front ? "a WAV file by POST /v1/audio/transcriptions, or 'features'"
                                               : "'features', an array of steps");
-    bool good = read_strokes(call, value_get(call->root, "strokes"), &raw) &&
+    bool good = read_strokes(call, json_get(call->root, "strokes"), &raw) &&
                 run_front(call, &raw.raw, "strokes", &wanted->steps);
     raw_free(&raw);
     return good && submit(call, wanted, "strokes");
@@ -454,7 +454,7 @@ void api_transcribe(struct request *request, struct reply *reply)
     struct transcribe wanted = {.format = FORMAT_OURS};
     struct call call;
     if (!call_open(&call, request, reply, &fields, ABILITY_TRANSCRIBE)) return;
-    bool strokes = value_get(call.root, "strokes") != NULL, steps = value_get(call.root, "features") != NULL;
+    bool strokes = json_get(call.root, "strokes") != NULL, steps = json_get(call.root, "features") != NULL;
     bool good = strokes != steps || problem_set(call.problem, FAULT_INVALID_VALUE, "strokes",
                                                 "expected 'strokes' or 'features'; found %s",
                                                 strokes ? "both" : "neither");
@@ -481,10 +481,10 @@ static bool read_format(struct call *call, struct transcribe *wanted)
 
 static bool read_granularities(struct call *call, struct transcribe *wanted)
 {
-    const struct value *list = value_get(call->root, "timestamp_granularities");
-    wanted->segments = !value_first(list);
-    for (const struct value *v = value_first(list); v; v = value_next(v)) {
-        const char *word = value_kind(v) == JSON_STRING ? value_text(v) : "";
+    const struct json *list = json_get(call->root, "timestamp_granularities");
+    wanted->segments = !json_first(list);
+    for (const struct json *v = json_first(list); v; v = json_next(v)) {
+        const char *word = json_kind(v) == JSON_STRING ? json_string(v) : "";
         if (strcmp(word, "word") && strcmp(word, "segment"))
             return field_expected(v, "timestamp_granularities", "'word' or 'segment'", call->problem);
         wanted->words |= *word == 'w';

@@ -13,17 +13,17 @@ struct generate {
     bool streams;
 };
 
-static void put_text(const struct generate *generate, const struct value *root, struct writer *out)
+static void put_text(const struct generate *generate, const struct json *root, struct writer *out)
 {
-    const struct value *choice = value_first(value_get(root, "choices")), *error = value_get(root, "error");
+    const struct json *choice = json_first(json_get(root, "choices")), *error = json_get(root, "error");
     put_open(out, '{');
-    if (error) put_named_string(out, "error", value_text(value_get(error, "message")));
+    if (error) put_named_string(out, "error", json_string(json_get(error, "message")));
     else {
         put_named_string(out, "model_name", generate->model->name);
         put_named_string(out, "model_version", generate->model->version);
-        put_named_string(out, "text_output", choice ? value_text(value_get(choice, "text")) : "");
-        const struct value *finish = value_get(choice, "finish_reason");
-        if (finish) put_named_string(out, "finish_reason", value_text(finish));
+        put_named_string(out, "text_output", choice ? json_string(json_get(choice, "text")) : "");
+        const struct json *finish = json_get(choice, "finish_reason");
+        if (finish) put_named_string(out, "finish_reason", json_string(finish));
     }
     put_close(out, '}');
 }
@@ -31,21 +31,21 @@ static void put_text(const struct generate *generate, const struct value *root, 
 static void convert(void *context, struct request *request, struct reply *reply)
 {
     struct writer out;
-    struct document *document = bridge_parse(reply->body, reply->body_bytes, &reply->problem);
+    struct json *document = bridge_parse(reply->body, reply->body_bytes, &reply->problem);
     if (!document) return;
     writer_init(&out, (size_t)request->server->config->limits_reply_bytes);
-    put_text(context, document_root(document), &out);
+    put_text(context, document, &out);
     bridge_replace(&out, reply);
-    document_free(document);
+    json_free(document);
 }
 
 static void event(void *context, const char *json, size_t bytes, struct writer *out)
 {
     struct problem problem;
-    struct document *document = bridge_parse(json, bytes, &problem);
-    if (document) put_text(context, document_root(document), out);
+    struct json *document = bridge_parse(json, bytes, &problem);
+    if (document) put_text(context, document, out);
     else writer_fail(out);
-    document_free(document);
+    json_free(document);
 }
 
 static void release(void *context)
@@ -56,10 +56,10 @@ static void release(void *context)
 }
 
 /* Members beside text_input, and those of `parameters`, are fields of /v1/completions. */
-static void put_fields(const struct value *object, struct writer *body)
+static void put_fields(const struct json *object, struct writer *body)
 {
-    for (const struct value *v = value_first(object); v; v = value_next(v)) {
-        const char *name = value_key(v);
+    for (const struct json *v = json_first(object); v; v = json_next(v)) {
+        const char *name = json_key(v);
         if (!strcmp(name, "text_input") || !strcmp(name, "parameters") || !strcmp(name, "stream") ||
             !strcmp(name, "id"))
             continue;
@@ -72,13 +72,13 @@ static bool read(struct request *request, struct generate *generate, struct writ
 {
     char name[MODEL_NAME_BYTES + MODEL_VERSION_BYTES + 2];
     const char *text = NULL;
-    struct document *document = call_parse(request, problem);
+    struct json *document = call_parse(request, problem);
     if (!document) return false;
-    const struct value *root = document_root(document);
-    const struct value *parameters = value_get(root, "parameters");
+    const struct json *root = document;
+    const struct json *parameters = json_get(root, "parameters");
     bool good = field_string(root, "text_input", INT32_MAX, &text, problem) &&
                 (text || field_expected(NULL, "text_input", "a string", problem)) &&
-                (!parameters || value_kind(parameters) == JSON_OBJECT ||
+                (!parameters || json_kind(parameters) == JSON_OBJECT ||
                  field_expected(parameters, "parameters", "an object", problem));
     if (good) {
         snprintf(name, sizeof name, "%s:%s", generate->model->name, generate->model->version);
@@ -90,7 +90,7 @@ static bool read(struct request *request, struct generate *generate, struct writ
         put_fields(parameters, body);
         put_close(body, '}');
     }
-    document_free(document);
+    json_free(document);
     return good;
 }
 

@@ -94,18 +94,18 @@ static void put_list(struct writer *body, const char *text)
 }
 
 /* Parameters of the model are members of the /v1 body, which says what is wrong with them. */
-static void put_parameters(const struct value *parameters, struct writer *body)
+static void put_parameters(const struct json *parameters, struct writer *body)
 {
-    for (const struct value *v = value_first(parameters); v; v = value_next(v)) {
-        const char *name = value_key(v);
+    for (const struct json *v = json_first(parameters); v; v = json_next(v)) {
+        const char *name = json_key(v);
         if (is_of_protocol(name)) continue;
         put_name(body, name);
-        switch (value_kind(v)) {
-        case JSON_NUMBER: put_double(body, value_number(v)); break;
-        case JSON_BOOLEAN: put_boolean(body, value_is_true(v)); break;
+        switch (json_kind(v)) {
+        case JSON_NUMBER: put_double(body, json_number(v)); break;
+        case JSON_BOOLEAN: put_boolean(body, json_boolean(v)); break;
         case JSON_STRING:
-            if (!strcmp(name, "quantiles")) put_list(body, value_text(v));
-            else put_string(body, value_text(v));
+            if (!strcmp(name, "quantiles")) put_list(body, json_string(v));
+            else put_string(body, json_string(v));
             break;
         case JSON_ABSENT:
         case JSON_NULL:
@@ -117,18 +117,18 @@ static void put_parameters(const struct value *parameters, struct writer *body)
 
 /* The sequence's name as a session's: "MODEL:ID"; false if it is none. */
 static bool read_sequence_id(struct request *request, const struct model *model,
-                             const struct value *parameters,
+                             const struct json *parameters,
                              bool *has, struct problem *problem)
 {
-    const struct value *value = value_get(parameters, "sequence_id");
+    const struct json *value = json_get(parameters, "sequence_id");
     int64_t number = 0;
     int n = 0;
     *has = false;
-    if (!value || (value_kind(value) == JSON_NUMBER && value_number(value) == 0)) return true;
-    if (value_kind(value) == JSON_STRING && !value_text(value)[0]) return true;
-    if (value_kind(value) == JSON_STRING)
-        n = snprintf(request->session, sizeof request->session, "%s:%s", model->name, value_text(value));
-    else if (value_is_integer(value, 1, INT64_C(1) << 53, &number))
+    if (!value || (json_kind(value) == JSON_NUMBER && json_number(value) == 0)) return true;
+    if (json_kind(value) == JSON_STRING && !json_string(value)[0]) return true;
+    if (json_kind(value) == JSON_STRING)
+        n = snprintf(request->session, sizeof request->session, "%s:%s", model->name, json_string(value));
+    else if (json_is_integer(value, 1, INT64_C(1) << 53, &number))
         n = snprintf(request->session, sizeof request->session, "%s:%lld", model->name, (long long)number);
     *has = n > 0 && n < (int)sizeof request->session && access_session_is_valid(request->session);
     if (*has) return server_serves(request->server, problem);
@@ -154,13 +154,13 @@ static bool start_sequence(struct request *request, struct model *model, struct 
 }
 
 /* What the protocol's own parameters say. */
-static bool read_parameters(struct request *request, struct inference *inference, const struct value *root,
+static bool read_parameters(struct request *request, struct inference *inference, const struct json *root,
                             struct writer *body, struct problem *problem)
 {
-    const struct value *parameters = value_get(root, "parameters");
+    const struct json *parameters = json_get(root, "parameters");
     bool has = false, starts = false, binary = false, streams = false;
     int64_t timeout_us = 0;
-    if (parameters && value_kind(parameters) != JSON_OBJECT)
+    if (parameters && json_kind(parameters) != JSON_OBJECT)
         return field_expected(parameters, "parameters", "an object", problem);
     if (!parameters) return true;
     if (!field_boolean(parameters, "stream", &streams, problem) ||
@@ -215,7 +215,7 @@ static bool put_features(struct inference *inference, const struct tensor *tenso
 }
 
 static bool put_series(struct inference *inference, const struct tensor *tensor,
-                       const struct value *parameters,
+                       const struct json *parameters,
                        struct writer *body, struct problem *problem)
 {
     if (tensor->rank > 2)
@@ -227,7 +227,7 @@ static bool put_series(struct inference *inference, const struct tensor *tensor,
     put_open(body, '[');
     for (size_t i = 0; i < inference->n; i++) put_row(body, tensor->numbers + i * n, n);
     put_close(body, ']');
-    if (!value_get(parameters, "horizon")) put_named_integer(body, "horizon", 1);
+    if (!json_get(parameters, "horizon")) put_named_integer(body, "horizon", 1);
     return true;
 }
 
@@ -241,7 +241,7 @@ static void put_texts(struct inference *inference, const struct tensor *tensor, 
     put_close(body, ']');
 }
 
-static bool put_input(struct inference *inference, const struct tensor *tensor, const struct value *root,
+static bool put_input(struct inference *inference, const struct tensor *tensor, const struct json *root,
                       struct writer *body, struct problem *problem)
 {
     const char *datatype, *name = signature_input(inference->signature, inference->model, &datatype);
@@ -253,17 +253,17 @@ static bool put_input(struct inference *inference, const struct tensor *tensor, 
         put_texts(inference, tensor,
                   inference->signature->ability == ABILITY_COMPLETE ? "prompt" : "input", body);
     else if (inference->signature->ability == ABILITY_FORECAST)
-        return put_series(inference, tensor, value_get(root, "parameters"), body, problem);
+        return put_series(inference, tensor, json_get(root, "parameters"), body, problem);
     else return put_features(inference, tensor, body, problem);
     return true;
 }
 
-static bool read_outputs(struct inference *inference, const struct value *root, struct problem *problem)
+static bool read_outputs(struct inference *inference, const struct json *root, struct problem *problem)
 {
-    const struct value *outputs = value_get(root, "outputs");
+    const struct json *outputs = json_get(root, "outputs");
     for (size_t i = 0; i < OUTPUTS; i++) inference->wanted[i] = !outputs;
-    for (const struct value *v = value_first(outputs); v; v = value_next(v)) {
-        const struct value *parameters = value_get(v, "parameters");
+    for (const struct json *v = json_first(outputs); v; v = json_next(v)) {
+        const struct json *parameters = json_get(v, "parameters");
         const char *name = "";
         size_t i = 0;
         if (!field_string(v, "name", 256, &name, problem)) return false;
@@ -280,21 +280,21 @@ static bool read_outputs(struct inference *inference, const struct value *root, 
     return true;
 }
 
-static bool read_request(struct request *request, struct inference *inference, const struct value *root,
+static bool read_request(struct request *request, struct inference *inference, const struct json *root,
                          struct tensor_bytes *rest, struct writer *body, struct problem *problem)
 {
-    const struct value *inputs = value_get(root, "inputs");
+    const struct json *inputs = json_get(root, "inputs");
     const char *id = "";
     struct tensor tensor;
     char name[MODEL_NAME_BYTES + MODEL_VERSION_BYTES + 2];
     snprintf(name, sizeof name, "%s:%s", inference->model->name, inference->model->version);
     if (!field_string(root, "id", ID_BYTES - 1, &id, problem)) return false;
     snprintf(inference->id, sizeof inference->id, "%s", id);
-    if (value_kind(inputs) != JSON_ARRAY || value_count(inputs) != 1)
+    if (json_kind(inputs) != JSON_ARRAY || json_count(inputs) != 1)
         return field_expected(inputs, "inputs", "an array of one tensor", problem);
     put_open(body, '{');
     put_named_string(body, "model", name);
-    bool good = tensor_read(value_first(inputs), rest, (size_t)request->server->config->limits_json_values,
+    bool good = tensor_read(json_first(inputs), rest, (size_t)request->server->config->limits_json_values,
                             &tensor, problem) &&
                 read_outputs(inference, root, problem) &&
                 put_input(inference, &tensor, root, body, problem) &&
@@ -323,18 +323,18 @@ static size_t label_index(const struct model *model, const char *label)
     return i;
 }
 
-static bool read_classification(const struct inference *inference, const struct value *root, struct result *r)
+static bool read_classification(const struct inference *inference, const struct json *root, struct result *r)
 {
     const size_t n = inference->n, L = inference->model->n_labels;
     r->numbers = calloc(n * L, sizeof *r->numbers);
     r->texts = calloc(n, sizeof *r->texts);
     if (!r->numbers || !r->texts) return false;
-    const struct value *list = value_first(value_get(root, "results"));
-    for (size_t i = 0; i < n && list; i++, list = value_next(list)) {
-        r->texts[i] = value_text(value_get(value_first(list), "label"));
-        for (const struct value *v = value_first(list); v; v = value_next(v))
-            r->numbers[i * L + label_index(inference->model, value_text(value_get(v, "label")))] =
-                value_number(value_get(v, "score"));
+    const struct json *list = json_first(json_get(root, "results"));
+    for (size_t i = 0; i < n && list; i++, list = json_next(list)) {
+        r->texts[i] = json_string(json_get(json_first(list), "label"));
+        for (const struct json *v = json_first(list); v; v = json_next(v))
+            r->numbers[i * L + label_index(inference->model, json_string(json_get(v, "label")))] =
+                json_number(json_get(v, "score"));
     }
     r->out[0] = (struct tensor_out){.shape = {n, L}, .rank = 2, .n = n * L, .numbers = r->numbers};
     r->out[1] = (struct tensor_out){.shape = {n}, .rank = 1, .n = n, .texts = r->texts};
@@ -342,16 +342,16 @@ static bool read_classification(const struct inference *inference, const struct 
     return true;
 }
 
-static bool read_completion(const struct inference *inference, const struct value *root, struct result *r)
+static bool read_completion(const struct inference *inference, const struct json *root, struct result *r)
 {
-    const struct value *choices = value_get(root, "choices");
-    size_t n = value_count(choices), i = 0;
+    const struct json *choices = json_get(root, "choices");
+    size_t n = json_count(choices), i = 0;
     (void)inference;
     r->texts = calloc(2 * n + 1, sizeof *r->texts);
     if (!r->texts) return false;
-    for (const struct value *v = value_first(choices); v; v = value_next(v), i++) {
-        r->texts[i] = value_text(value_get(v, "text"));
-        r->texts[n + i] = value_text(value_get(v, "finish_reason"));
+    for (const struct json *v = json_first(choices); v; v = json_next(v), i++) {
+        r->texts[i] = json_string(json_get(v, "text"));
+        r->texts[n + i] = json_string(json_get(v, "finish_reason"));
     }
     r->out[0] = (struct tensor_out){.shape = {n}, .rank = 1, .n = n, .texts = r->texts};
     r->out[1] = (struct tensor_out){.shape = {n}, .rank = 1, .n = n, .texts = r->texts + n};
@@ -359,26 +359,26 @@ static bool read_completion(const struct inference *inference, const struct valu
     return true;
 }
 
-static void copy_numbers(const struct value *array, double *to)
+static void copy_numbers(const struct json *array, double *to)
 {
-    for (const struct value *v = value_first(array); v; v = value_next(v))
-        *to++ = value_kind(v) == JSON_NUMBER ? value_number(v) : NAN;
+    for (const struct json *v = json_first(array); v; v = json_next(v))
+        *to++ = json_kind(v) == JSON_NUMBER ? json_number(v) : NAN;
 }
 
-static bool read_forecast(const struct inference *inference, const struct value *root, struct result *r)
+static bool read_forecast(const struct inference *inference, const struct json *root, struct result *r)
 {
-    const struct value *list = value_first(value_get(root, "forecasts"));
-    size_t n = inference->n, h = (size_t)value_number(value_get(root, "horizon"));
-    size_t levels = value_count(value_get(list, "quantiles")), i = 0;
+    const struct json *list = json_first(json_get(root, "forecasts"));
+    size_t n = inference->n, h = (size_t)json_number(json_get(root, "horizon"));
+    size_t levels = json_count(json_get(list, "quantiles")), i = 0;
     r->numbers = calloc(n * h * (1 + levels), sizeof *r->numbers);
     if (!r->numbers) return false;
     double *quantiles = r->numbers + n * h;
-    for (; list && i < n; list = value_next(list), i++) {
+    for (; list && i < n; list = json_next(list), i++) {
         size_t q = 0;
-        if (value_get(list, "error")) r->error = value_text(value_get(list, "error"));
+        if (json_get(list, "error")) r->error = json_string(json_get(list, "error"));
         if (r->error) return true;
-        copy_numbers(value_get(list, "mean"), r->numbers + i * h);
-        for (const struct value *v = value_first(value_get(list, "quantiles")); v; v = value_next(v), q++)
+        copy_numbers(json_get(list, "mean"), r->numbers + i * h);
+        for (const struct json *v = json_first(json_get(list, "quantiles")); v; v = json_next(v), q++)
             copy_numbers(v, quantiles + (i * levels + q) * h);
     }
     r->out[0] = (struct tensor_out){.shape = {n, h}, .rank = 2, .n = n * h, .numbers = r->numbers};
@@ -427,11 +427,11 @@ static void convert(void *context, struct request *request, struct reply *reply)
 {
     struct inference *inference = context;
     const struct config *config = request->server->config;
-    struct document *document = bridge_parse(reply->body, reply->body_bytes, &reply->problem);
+    struct json *document = bridge_parse(reply->body, reply->body_bytes, &reply->problem);
     struct result r = {.n = 0};
     struct writer out, binary;
     if (!document) return;
-    const struct value *root = document_root(document);
+    const struct json *root = document;
     writer_init(&out, (size_t)config->limits_reply_bytes);
     writer_init(&binary, (size_t)config->limits_reply_bytes);
     enum ability ability = inference->signature->ability;
@@ -453,7 +453,7 @@ static void convert(void *context, struct request *request, struct reply *reply)
     free(r.texts);
     writer_release(&binary);
     writer_release(&out);
-    document_free(document);
+    json_free(document);
 }
 
 static void release(void *context)
@@ -495,7 +495,7 @@ void api_infer(struct request *request, struct reply *reply)
     writer_init(&body, (size_t)request->server->config->limits_body_bytes * 8);
     inference->model = inference_model(request, problem);
     inference->signature = inference->model ? signature_of(inference->model, problem) : NULL;
-    struct document *document = NULL;
+    struct json *document = NULL;
     if (inference->signature && read_json_bytes(request, &n, problem)) {
         struct request json = *request;
         json.body_bytes = n;
@@ -504,9 +504,9 @@ void api_infer(struct request *request, struct reply *reply)
     bool good = false;
     if (document) {
         struct tensor_bytes rest = {(const unsigned char *)request->body + n, request->body_bytes - n};
-        good = read_request(request, inference, document_root(document), &rest, &body, problem);
+        good = read_request(request, inference, document, &rest, &body, problem);
     }
-    document_free(document);
+    json_free(document);
     if (good) bridge_ask(request, reply, inference->signature->handler, &body, &calls, inference);
     else {
         release(inference);

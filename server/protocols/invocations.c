@@ -12,14 +12,14 @@
 
 /* What the answer repeats of the request: owned, as the document is gone by then. */
 struct forecasting {
-    struct document *document; /* of the request */
+    struct json *document; /* of the request */
     bool mean, quantiles, samples; /* DeepAR's output_types */
 };
 
 static void release(void *context)
 {
     struct forecasting *forecasting = context;
-    document_free(forecasting->document);
+    json_free(forecasting->document);
     free(forecasting);
 }
 
@@ -35,7 +35,7 @@ static void ask(struct request *request, struct reply *reply, const struct bridg
     }
     writer_init(&body, (size_t)request->server->config->limits_body_bytes * 8);
     forecasting->document = call_parse(request, &reply->problem);
-    bool is_early = forecasting->document && !value_get(document_root(forecasting->document), "model") &&
+    bool is_early = forecasting->document && !json_get(forecasting->document, "model") &&
                     server_is_loading(request->server, &reply->problem,
                                       "models are still being loaded, and 'model' is missing");
     if (forecasting->document && !is_early && write(request, forecasting, &body, &reply->problem))
@@ -49,62 +49,62 @@ static void ask(struct request *request, struct reply *reply, const struct bridg
 /* ---- SageMaker ------------------------------------------------------------------------------ */
 
 /* DeepAR's "NaN" is our null. */
-static void put_target(struct writer *body, const struct value *target)
+static void put_target(struct writer *body, const struct json *target)
 {
     put_open(body, '[');
-    for (const struct value *v = value_first(target); v; v = value_next(v)) {
-        bool missing = value_kind(v) == JSON_STRING && !strcmp(value_text(v), "NaN");
+    for (const struct json *v = json_first(target); v; v = json_next(v)) {
+        bool missing = json_kind(v) == JSON_STRING && !strcmp(json_string(v), "NaN");
         if (missing) put_null(body);
         else bridge_put_value(body, v);
     }
     put_close(body, ']');
 }
 
-static bool put_instances(const struct value *root, struct writer *body, struct problem *problem)
+static bool put_instances(const struct json *root, struct writer *body, struct problem *problem)
 {
-    const struct value *instances = value_get(root, "instances");
-    if (value_kind(instances) != JSON_ARRAY || !value_first(instances))
+    const struct json *instances = json_get(root, "instances");
+    if (json_kind(instances) != JSON_ARRAY || !json_first(instances))
         return field_expected(instances, "instances", "an array of objects with 'target'", problem);
     put_name(body, "series");
     put_open(body, '[');
-    for (const struct value *v = value_first(instances); v; v = value_next(v)) {
-        if (value_kind(value_get(v, "target")) != JSON_ARRAY)
+    for (const struct json *v = json_first(instances); v; v = json_next(v)) {
+        if (json_kind(json_get(v, "target")) != JSON_ARRAY)
             return field_expected(v, "instances", "an array of objects with 'target'", problem);
-        put_target(body, value_get(v, "target"));
+        put_target(body, json_get(v, "target"));
     }
     put_close(body, ']');
     return true;
 }
 
 /* DeepAR writes its quantiles as texts. */
-static void put_levels(const struct value *levels, struct writer *body)
+static void put_levels(const struct json *levels, struct writer *body)
 {
     put_name(body, "quantiles");
     put_open(body, '[');
-    for (const struct value *v = value_first(levels); v; v = value_next(v))
-        put_double(body, value_kind(v) == JSON_STRING ? strtod(value_text(v), NULL) : value_number(v));
+    for (const struct json *v = json_first(levels); v; v = json_next(v))
+        put_double(body, json_kind(v) == JSON_STRING ? strtod(json_string(v), NULL) : json_number(v));
     if (!levels)
         for (int i = 1; i < 10; i++) put_double(body, i / 10.0);
     put_close(body, ']');
 }
 
 /* Those that are not asked for are checked too. */
-static bool check_levels(const struct value *levels, struct problem *problem)
+static bool check_levels(const struct json *levels, struct problem *problem)
 {
-    const struct value *wrong = levels && value_kind(levels) != JSON_ARRAY ? levels : NULL;
-    for (const struct value *v = wrong ? NULL : value_first(levels); v && !wrong; v = value_next(v))
-        if (value_kind(v) != JSON_STRING && value_kind(v) != JSON_NUMBER) wrong = v;
+    const struct json *wrong = levels && json_kind(levels) != JSON_ARRAY ? levels : NULL;
+    for (const struct json *v = wrong ? NULL : json_first(levels); v && !wrong; v = json_next(v))
+        if (json_kind(v) != JSON_STRING && json_kind(v) != JSON_NUMBER) wrong = v;
     return !wrong || field_expected(wrong, "configuration.quantiles", "an array of levels such as \"0.1\"",
                                     problem);
 }
 
-static bool read_types(const struct value *types, struct forecasting *forecasting, struct problem *problem)
+static bool read_types(const struct json *types, struct forecasting *forecasting, struct problem *problem)
 {
     forecasting->mean = forecasting->quantiles = !types;
-    if (types && value_kind(types) != JSON_ARRAY)
+    if (types && json_kind(types) != JSON_ARRAY)
         return field_expected(types, "configuration.output_types", "an array", problem);
-    for (const struct value *v = value_first(types); v; v = value_next(v)) {
-        const char *name = value_kind(v) == JSON_STRING ? value_text(v) : "";
+    for (const struct json *v = json_first(types); v; v = json_next(v)) {
+        const char *name = json_kind(v) == JSON_STRING ? json_string(v) : "";
         bool *type = !strcmp(name, "mean")        ? &forecasting->mean
                      : !strcmp(name, "quantiles") ? &forecasting->quantiles
                      : !strcmp(name, "samples")   ? &forecasting->samples
@@ -118,36 +118,36 @@ static bool read_types(const struct value *types, struct forecasting *forecastin
 }
 
 /* The object with the options of the forecast, under the name by which the client has it. */
-static const struct value *configuration_of(const struct value *root, const char **name)
+static const struct json *configuration_of(const struct json *root, const char **name)
 {
-    *name = value_get(root, "parameters") ? "parameters" : "configuration";
-    return value_get(root, *name);
+    *name = json_get(root, "parameters") ? "parameters" : "configuration";
+    return json_get(root, *name);
 }
 
 static bool write_deepar(struct request *request, struct forecasting *forecasting, struct writer *body,
                          struct problem *problem)
 {
-    const struct value *root = document_root(forecasting->document);
+    const struct json *root = forecasting->document;
     const char *name;
-    const struct value *configuration = configuration_of(root, &name);
-    const struct value *samples = value_get(configuration, "num_samples");
-    const struct value *horizon = value_get(configuration, "prediction_length");
-    const struct value *model = value_get(root, "model") ? value_get(root, "model")
-                                                         : value_get(configuration, "model");
-    if (configuration && value_kind(configuration) != JSON_OBJECT)
+    const struct json *configuration = configuration_of(root, &name);
+    const struct json *samples = json_get(configuration, "num_samples");
+    const struct json *horizon = json_get(configuration, "prediction_length");
+    const struct json *model = json_get(root, "model") ? json_get(root, "model")
+                                                         : json_get(configuration, "model");
+    if (configuration && json_kind(configuration) != JSON_OBJECT)
         return field_expected(configuration, name, "an object", problem);
-    if (value_get(root, "parameters") && value_get(root, "configuration"))
+    if (json_get(root, "parameters") && json_get(root, "configuration"))
         return problem_set(problem, FAULT_INVALID_VALUE, "parameters",
                            "'parameters' and 'configuration' are one thing; send one of them");
     if (!field_integer(configuration, "num_samples", 1, INT_MAX, &(int64_t){0}, problem) ||
-        !read_types(value_get(configuration, "output_types"), forecasting, problem) ||
-        !check_levels(value_get(configuration, "quantiles"), problem))
+        !read_types(json_get(configuration, "output_types"), forecasting, problem) ||
+        !check_levels(json_get(configuration, "quantiles"), problem))
         return false;
     put_open(body, '{');
     if (model) bridge_put_field(body, "model", model);
     if (horizon) bridge_put_field(body, "horizon", horizon);
     else put_named_integer(body, "horizon", request->server->config->http_invocations_horizon);
-    if (forecasting->quantiles) put_levels(value_get(configuration, "quantiles"), body);
+    if (forecasting->quantiles) put_levels(json_get(configuration, "quantiles"), body);
     if (forecasting->samples && !samples) put_named_integer(body, "num_samples", 100);
     if (samples && (forecasting->samples || forecasting->quantiles)) bridge_put_field(body, "num_samples",
                                                                                       samples);
@@ -159,28 +159,28 @@ static bool write_deepar(struct request *request, struct forecasting *forecastin
 static void convert_deepar(void *context, struct request *request, struct reply *reply)
 {
     const struct forecasting *forecasting = context;
-    struct document *document = bridge_parse(reply->body, reply->body_bytes, &reply->problem);
+    struct json *document = bridge_parse(reply->body, reply->body_bytes, &reply->problem);
     struct writer out;
     if (!document) return;
     writer_init(&out, (size_t)request->server->config->limits_reply_bytes);
     put_open(&out, '{');
     put_name(&out, "predictions");
     put_open(&out, '[');
-    for (const struct value *v = value_first(value_get(document_root(document), "forecasts")); v;
-         v = value_next(v)) {
+    for (const struct json *v = json_first(json_get(document, "forecasts")); v;
+         v = json_next(v)) {
         put_open(&out, '{');
-        if (value_get(v, "error")) bridge_put_field(&out, "error", value_get(v, "error"));
+        if (json_get(v, "error")) bridge_put_field(&out, "error", json_get(v, "error"));
         else {
-            if (forecasting->mean) bridge_put_field(&out, "mean", value_get(v, "mean"));
-            if (forecasting->quantiles) bridge_put_field(&out, "quantiles", value_get(v, "quantiles"));
-            if (forecasting->samples) bridge_put_field(&out, "samples", value_get(v, "samples"));
+            if (forecasting->mean) bridge_put_field(&out, "mean", json_get(v, "mean"));
+            if (forecasting->quantiles) bridge_put_field(&out, "quantiles", json_get(v, "quantiles"));
+            if (forecasting->samples) bridge_put_field(&out, "samples", json_get(v, "samples"));
         }
         put_close(&out, '}');
     }
     put_close(&out, ']');
     put_close(&out, '}');
     bridge_replace(&out, reply);
-    document_free(document);
+    json_free(document);
 }
 
 void api_invocations(struct request *request, struct reply *reply)
@@ -206,7 +206,7 @@ static const char *frequency_of(const char *name)
     return name;
 }
 
-static bool put_input(const struct value *input, struct writer *body, struct problem *problem)
+static bool put_input(const struct json *input, struct writer *body, struct problem *problem)
 {
     const char *type = "", *frequency = NULL, *start = NULL;
     if (!field_string(input, "type", 64, &type, problem) ||
@@ -217,8 +217,8 @@ static bool put_input(const struct value *input, struct writer *body, struct pro
         return problem_set(problem, FAULT_UNSUPPORTED_FOR_MODEL, "inputs",
                            "a series of type '%.64s'; these models read univariate_time_series", type);
     put_open(body, '{');
-    if (value_get(input, "name")) bridge_put_field(body, "id", value_get(input, "name"));
-    bridge_put_field(body, "target", value_get(input, "series"));
+    if (json_get(input, "name")) bridge_put_field(body, "id", json_get(input, "name"));
+    bridge_put_field(body, "target", json_get(input, "series"));
     if (start && frequency) {
         put_named_string(body, "start", start);
         put_named_string(body, "freq", frequency_of(frequency));
@@ -230,45 +230,45 @@ static bool put_input(const struct value *input, struct writer *body, struct pro
 static bool write_kserve(struct request *request, struct forecasting *forecasting, struct writer *body,
                          struct problem *problem)
 {
-    const struct value *root = document_root(forecasting->document), *options = value_get(root, "options");
-    const struct value *inputs = value_get(root, "inputs");
+    const struct json *root = forecasting->document, *options = json_get(root, "options");
+    const struct json *inputs = json_get(root, "inputs");
     (void)request;
-    if (value_kind(options) != JSON_OBJECT)
+    if (json_kind(options) != JSON_OBJECT)
         return field_expected(options, "options", "an object with 'horizon'", problem);
-    if (value_kind(inputs) != JSON_ARRAY || !value_first(inputs))
+    if (json_kind(inputs) != JSON_ARRAY || !json_first(inputs))
         return field_expected(inputs, "inputs", "an array of series", problem);
     put_open(body, '{');
-    if (value_get(root, "model")) bridge_put_field(body, "model", value_get(root, "model"));
-    for (const struct value *v = value_first(options); v; v = value_next(v)) bridge_put_field(body,
-                                                                                              value_key(v),
+    if (json_get(root, "model")) bridge_put_field(body, "model", json_get(root, "model"));
+    for (const struct json *v = json_first(options); v; v = json_next(v)) bridge_put_field(body,
+                                                                                           json_key(v),
                                                                                                   v);
     put_name(body, "series");
     put_open(body, '[');
-    for (const struct value *v = value_first(inputs); v; v = value_next(v))
+    for (const struct json *v = json_first(inputs); v; v = json_next(v))
         if (!put_input(v, body, problem)) return false;
     put_close(body, ']');
     put_close(body, '}');
     return true;
 }
 
-static void put_content(struct writer *out, const struct value *input, const struct value *forecast)
+static void put_content(struct writer *out, const struct json *input, const struct json *forecast)
 {
-    const struct value *first = value_first(value_get(forecast, "timestamps"));
+    const struct json *first = json_first(json_get(forecast, "timestamps"));
     put_open(out, '{');
     put_named_string(out, "type", "univariate_time_series");
-    bridge_put_field(out, "name", value_get(forecast, "id"));
-    bridge_put_field(out, "mean_forecast", value_get(forecast, "mean"));
-    bridge_put_field(out, "frequency", value_get(input, "frequency"));
-    put_named_string(out, "start_timestamp", first ? value_text(first) : "");
-    if (value_get(forecast, "quantiles")) bridge_put_field(out, "quantiles", value_get(forecast,
-                                                                                       "quantiles"));
+    bridge_put_field(out, "name", json_get(forecast, "id"));
+    bridge_put_field(out, "mean_forecast", json_get(forecast, "mean"));
+    bridge_put_field(out, "frequency", json_get(input, "frequency"));
+    put_named_string(out, "start_timestamp", first ? json_string(first) : "");
+    if (json_get(forecast, "quantiles")) bridge_put_field(out, "quantiles", json_get(forecast,
+                                                                                     "quantiles"));
     put_close(out, '}');
 }
 
-static void put_output(struct writer *out, const struct value *input, const struct value *forecast,
+static void put_output(struct writer *out, const struct json *input, const struct json *forecast,
                        const char *id)
 {
-    const struct value *error = value_get(forecast, "error");
+    const struct json *error = json_get(forecast, "error");
     put_open(out, '{');
     put_named_string(out, "type", "time_series_forecast");
     put_named_string(out, "id", id);
@@ -290,29 +290,29 @@ static void put_output(struct writer *out, const struct value *input, const stru
 static void convert_kserve(void *context, struct request *request, struct reply *reply)
 {
     const struct forecasting *forecasting = context;
-    struct document *document = bridge_parse(reply->body, reply->body_bytes, &reply->problem);
+    struct json *document = bridge_parse(reply->body, reply->body_bytes, &reply->problem);
     struct writer out;
     if (!document) return;
-    const struct value *root = document_root(document);
-    const struct value *input = value_first(value_get(document_root(forecasting->document), "inputs"));
+    const struct json *root = document;
+    const struct json *input = json_first(json_get(forecasting->document, "inputs"));
     writer_init(&out, (size_t)request->server->config->limits_reply_bytes);
     put_open(&out, '{');
-    bridge_put_field(&out, "id", value_get(root, "id"));
-    bridge_put_field(&out, "created_at", value_get(root, "created"));
+    bridge_put_field(&out, "id", json_get(root, "id"));
+    bridge_put_field(&out, "created_at", json_get(root, "created"));
     put_named_string(&out, "status", "completed");
     put_name(&out, "error");
     put_null(&out);
-    bridge_put_field(&out, "model", value_get(root, "model"));
+    bridge_put_field(&out, "model", json_get(root, "model"));
     put_name(&out, "outputs");
     put_open(&out, '[');
-    for (const struct value *v = value_first(value_get(root, "forecasts")); v; v = value_next(v)) {
-        put_output(&out, input, v, value_text(value_get(root, "id")));
-        input = input ? value_next(input) : NULL;
+    for (const struct json *v = json_first(json_get(root, "forecasts")); v; v = json_next(v)) {
+        put_output(&out, input, v, json_string(json_get(root, "id")));
+        input = input ? json_next(input) : NULL;
     }
     put_close(&out, ']');
     put_close(&out, '}');
     bridge_replace(&out, reply);
-    document_free(document);
+    json_free(document);
 }
 
 void api_timeseries(struct request *request, struct reply *reply)

@@ -136,11 +136,11 @@ void api_libre_languages(struct request *request, struct reply *reply)
 
 /* ---- POST /translate -------------------------------------------------------------------------- */
 
-static void put_texts(struct writer *out, const struct value *list)
+static void put_texts(struct writer *out, const struct json *list)
 {
     put_open(out, '[');
-    for (const struct value *v = value_first(list); v; v = value_next(v))
-        put_string(out, value_text(value_get(v, "text")));
+    for (const struct json *v = json_first(list); v; v = json_next(v))
+        put_string(out, json_string(json_get(v, "text")));
     put_close(out, ']');
 }
 
@@ -149,28 +149,28 @@ static void convert(void *context, struct request *request, struct reply *reply)
 {
     const struct libre *libre = context;
     struct writer out;
-    struct document *document = bridge_parse(reply->body, reply->body_bytes, &reply->problem);
+    struct json *document = bridge_parse(reply->body, reply->body_bytes, &reply->problem);
     if (!document) return;
-    const struct value *list = value_get(document_root(document), "translations"), *first = value_first(list);
+    const struct json *list = json_get(document, "translations"), *first = json_first(list);
     writer_init(&out, (size_t)request->server->config->limits_reply_bytes);
     put_open(&out, '{');
     if (libre->alternatives) {
         put_name(&out, "alternatives");
         if (!libre->single) put_open(&out, '[');
-        for (const struct value *v = first; v; v = value_next(v))
-            put_texts(&out, value_get(v, "alternatives"));
+        for (const struct json *v = first; v; v = json_next(v))
+            put_texts(&out, json_get(v, "alternatives"));
         if (!libre->single) put_close(&out, ']');
     }
     put_name(&out, "translatedText");
-    if (libre->single) put_string(&out, value_text(value_get(first, "text")));
+    if (libre->single) put_string(&out, json_string(json_get(first, "text")));
     else put_texts(&out, list);
     put_close(&out, '}');
     bridge_replace(&out, reply);
-    document_free(document);
+    json_free(document);
 }
 
 /* The body as a document. A form does not begin with a bracket. */
-static struct document *parse(const struct request *request, struct problem *problem)
+static struct json *parse(const struct request *request, struct problem *problem)
 {
     size_t blank = 0, bytes;
     while (blank < request->body_bytes && strchr(" \t\r\n", request->body[blank])) blank++;
@@ -183,26 +183,26 @@ static struct document *parse(const struct request *request, struct problem *pro
         problem_set(problem, FAULT_NO_MEMORY, NULL, NULL);
         return NULL;
     }
-    struct document *document = call_parse_text(request, json, bytes, problem);
+    struct json *document = call_parse_text(request, json, bytes, problem);
     free(json);
     return document;
 }
 
 /* "alternatives" may be a number in digits, as forms have it. */
-static bool read_alternatives(const struct value *root, size_t *n, struct problem *problem)
+static bool read_alternatives(const struct json *root, size_t *n, struct problem *problem)
 {
-    const struct value *field = value_get(root, "alternatives");
-    if (value_kind(field) != JSON_STRING)
+    const struct json *field = json_get(root, "alternatives");
+    if (json_kind(field) != JSON_STRING)
         return field_size(root, "alternatives", 0, TRANSLATION_MAX_BEAMS - 1, n, problem);
     char *end;
-    unsigned long value = strtoul(value_text(field), &end, 10);
-    if (end == value_text(field) || *end || *value_text(field) == '-' || value >= TRANSLATION_MAX_BEAMS)
+    unsigned long value = strtoul(json_string(field), &end, 10);
+    if (end == json_string(field) || *end || *json_string(field) == '-' || value >= TRANSLATION_MAX_BEAMS)
         return field_expected(field, "alternatives", "a number from 0 to 15", problem);
     *n = value;
     return true;
 }
 
-static bool read_language(const struct value *root, const char *name, const char **code,
+static bool read_language(const struct json *root, const char *name, const char **code,
                           struct problem *problem)
 {
     *code = NULL;
@@ -210,13 +210,13 @@ static bool read_language(const struct value *root, const char *name, const char
     return *code || field_expected(NULL, name, "the code of a language, such as \"en\"", problem);
 }
 
-static bool write_body(const struct request *request, const struct value *root, struct libre *libre,
+static bool write_body(const struct request *request, const struct json *root, struct libre *libre,
                        struct writer *body, struct problem *problem)
 {
     const char *source, *target, *format = "text";
     char pairs[LIST_BYTES];
     size_t n, alternatives = 0;
-    const struct value *q = value_get(root, "q");
+    const struct json *q = json_get(root, "q");
     if (!read_language(root, "source", &source, problem) ||
         !read_language(root, "target", &target, problem) ||
         !read_alternatives(root, &alternatives, problem) ||
@@ -225,12 +225,12 @@ static bool write_body(const struct request *request, const struct value *root, 
     if (format && strcmp(format, "text"))
         return problem_set(problem, FAULT_INVALID_VALUE, "format",
                            "'format' is not 'text', which is all that this server translates");
-    if (value_kind(q) != JSON_STRING && value_kind(q) != JSON_ARRAY)
+    if (json_kind(q) != JSON_STRING && json_kind(q) != JSON_ARRAY)
         return field_expected(q, "q", "a string or an array of strings", problem);
     struct model **models = list_models(request->server, &n);
     const struct model *model = find_model(models, n, source, target);
     if (model) {
-        libre->single = value_kind(q) == JSON_STRING;
+        libre->single = json_kind(q) == JSON_STRING;
         libre->alternatives = alternatives > 0;
         put_open(body, '{');
         put_named_string(body, "model", model->name);
@@ -250,15 +250,15 @@ void api_libre_translate(struct request *request, struct reply *reply)
 {
     static const struct bridge_calls calls = {.convert = convert, .release = free};
     struct writer body;
-    struct document *document = parse(request, &reply->problem);
+    struct json *document = parse(request, &reply->problem);
     struct libre *libre = document ? calloc(1, sizeof *libre) : NULL;
     writer_init(&body, (size_t)request->server->config->limits_body_bytes * 8);
     if (document && !libre) problem_set(&reply->problem, FAULT_NO_MEMORY, NULL, NULL);
-    if (libre && write_body(request, document_root(document), libre, &body, &reply->problem))
+    if (libre && write_body(request, document, libre, &body, &reply->problem))
         bridge_ask(request, reply, api_translate, &body, &calls, libre);
     else {
         writer_release(&body);
         free(libre);
     }
-    document_free(document);
+    json_free(document);
 }

@@ -184,8 +184,8 @@ static struct context *context_new(const struct tokenizer *tokenizer, const char
 /* Read the context and the questions, neither of which may be empty. */
 static bool read_texts(struct call *call, struct asked *asked)
 {
-    const struct value *context = value_get(call->root, "context");
-    if (value_kind(context) != JSON_STRING)
+    const struct json *context = json_get(call->root, "context");
+    if (json_kind(context) != JSON_STRING)
         return field_expected(context, "context", "a string", call->problem);
     if (!spans_read(call, "context", TEXTS_ONE, &asked->context) ||
         !spans_read(call, "question", TEXTS_ONE, &asked->questions))

@@ -48,23 +48,23 @@ static void add(struct writer *out, const char *text)
 }
 
 /* The text of a message: a string, or parts of type "text". */
-static bool add_content(const struct value *message, struct writer *out, struct problem *problem)
+static bool add_content(const struct json *message, struct writer *out, struct problem *problem)
 {
-    const struct value *content = value_get(message, "content");
-    if (value_kind(content) == JSON_STRING) {
-        add(out, value_text(content));
+    const struct json *content = json_get(message, "content");
+    if (json_kind(content) == JSON_STRING) {
+        add(out, json_string(content));
         return true;
     }
-    for (const struct value *v = value_first(content); v &&
-         value_kind(content) == JSON_ARRAY; v = value_next(v)) {
+    for (const struct json *v = json_first(content); v &&
+         json_kind(content) == JSON_ARRAY; v = json_next(v)) {
         const char *text = NULL;
-        if (value_kind(v) != JSON_OBJECT || !field_string(v, "text", INT32_MAX, &text, problem) || !text)
+        if (json_kind(v) != JSON_OBJECT || !field_string(v, "text", INT32_MAX, &text, problem) || !text)
             return problem_set(problem, FAULT_INVALID_VALUE, "messages",
                                "a part of a message's content is not of type 'text'; these models read text "
                                "only");
         add(out, text);
     }
-    return value_kind(content) == JSON_ARRAY || !content ||
+    return json_kind(content) == JSON_ARRAY || !content ||
            field_expected(content, "messages", "contents that are strings, or arrays of texts", problem);
 }
 
@@ -75,16 +75,16 @@ static const char *title_of(const char *role)
 
 /* plain: the contents, one under the other. roles: each after the name of who says it, and the assistant's
  * last. */
-static bool write_prompt(const struct chat *chat, const struct value *messages, struct writer *prompt,
+static bool write_prompt(const struct chat *chat, const struct json *messages, struct writer *prompt,
                          struct problem *problem)
 {
     bool roles = generation_defaults_of(chat->model)->chat_template == CHAT_ROLES, first = true;
-    if (value_kind(messages) != JSON_ARRAY || !value_first(messages))
+    if (json_kind(messages) != JSON_ARRAY || !json_first(messages))
         return field_expected(messages, "messages", "an array of messages with 'role' and 'content'",
                               problem);
-    for (const struct value *v = value_first(messages); v; v = value_next(v), first = false) {
+    for (const struct json *v = json_first(messages); v; v = json_next(v), first = false) {
         const char *role = NULL;
-        if (value_kind(v) != JSON_OBJECT)
+        if (json_kind(v) != JSON_OBJECT)
             return field_expected(v, "messages", "objects with 'role' and 'content'", problem);
         if (!field_string(v, "role", 32, &role, problem)) return false;
         if (!role)
@@ -98,23 +98,23 @@ static bool write_prompt(const struct chat *chat, const struct value *messages, 
     return true;
 }
 
-static bool write_body(const struct chat *chat, const struct value *root, struct writer *body,
+static bool write_body(const struct chat *chat, const struct json *root, struct writer *body,
                        struct problem *problem)
 {
     char name[MODEL_NAME_BYTES + MODEL_VERSION_BYTES + 2];
     struct writer prompt;
     writer_init(&prompt, (size_t)1 << 28);
-    bool good = write_prompt(chat, value_get(root, "messages"), &prompt, problem);
+    bool good = write_prompt(chat, json_get(root, "messages"), &prompt, problem);
     snprintf(name, sizeof name, "%s:%s", chat->model->name, chat->model->version);
     put_open(body, '{');
     put_named_string(body, "model", name);
     put_name(body, "prompt");
     put_string_n(body, prompt.text ? prompt.text : "", prompt.n);
     for (size_t i = 0; same[i]; i++)
-        if (value_get(root, same[i])) bridge_put_field(body, same[i], value_get(root, same[i]));
-    if (value_get(root, "max_completion_tokens") && !value_get(root, "max_tokens"))
-        bridge_put_field(body, "max_tokens", value_get(root, "max_completion_tokens"));
-    if (!value_get(root, "stop") && generation_defaults_of(chat->model)->chat_template == CHAT_ROLES)
+        if (json_get(root, same[i])) bridge_put_field(body, same[i], json_get(root, same[i]));
+    if (json_get(root, "max_completion_tokens") && !json_get(root, "max_tokens"))
+        bridge_put_field(body, "max_tokens", json_get(root, "max_completion_tokens"));
+    if (!json_get(root, "stop") && generation_defaults_of(chat->model)->chat_template == CHAT_ROLES)
         put_named_string(body, "stop", "\nUser:");
     put_close(body, '}');
     writer_release(&prompt);
@@ -123,9 +123,9 @@ static bool write_body(const struct chat *chat, const struct value *root, struct
 
 /* ---- the answer ----------------------------------------------------------------------------- */
 
-static void put_choice(struct chat *chat, const struct value *choice, bool is_event, struct writer *out)
+static void put_choice(struct chat *chat, const struct json *choice, bool is_event, struct writer *out)
 {
-    size_t index = (size_t)value_number(value_get(choice, "index"));
+    size_t index = (size_t)json_number(json_get(choice, "index"));
     bool first = !is_event || index >= 64 || !(chat->begun >> index & 1);
     if (index < 64) chat->begun |= UINT64_C(1) << index;
     put_open(out, '{');
@@ -133,27 +133,27 @@ static void put_choice(struct chat *chat, const struct value *choice, bool is_ev
     put_name(out, is_event ? "delta" : "message");
     put_open(out, '{');
     if (first) put_named_string(out, "role", "assistant");
-    bridge_put_field(out, "content", value_get(choice, "text"));
+    bridge_put_field(out, "content", json_get(choice, "text"));
     put_close(out, '}');
     put_name(out, "logprobs");
     put_null(out);
-    bridge_put_field(out, "finish_reason", value_get(choice, "finish_reason"));
+    bridge_put_field(out, "finish_reason", json_get(choice, "finish_reason"));
     put_close(out, '}');
 }
 
 /* All members of the completion, except that the choices and the object have other names. */
-static void put_answer(struct chat *chat, const struct value *root, bool is_event, struct writer *out)
+static void put_answer(struct chat *chat, const struct json *root, bool is_event, struct writer *out)
 {
     put_open(out, '{');
-    for (const struct value *v = value_first(root); v; v = value_next(v)) {
-        const char *name = value_key(v);
+    for (const struct json *v = json_first(root); v; v = json_next(v)) {
+        const char *name = json_key(v);
         if (!strcmp(name, "object"))
             put_named_string(out, name, is_event ? "chat.completion.chunk" : "chat.completion");
-        else if (strcmp(name, "choices") || value_kind(v) != JSON_ARRAY) bridge_put_field(out, name, v);
+        else if (strcmp(name, "choices") || json_kind(v) != JSON_ARRAY) bridge_put_field(out, name, v);
         else {
             put_name(out, name);
             put_open(out, '[');
-            for (const struct value *choice = value_first(v); choice; choice = value_next(choice))
+            for (const struct json *choice = json_first(v); choice; choice = json_next(choice))
                 put_choice(chat, choice, is_event, out);
             put_close(out, ']');
         }
@@ -164,21 +164,21 @@ static void put_answer(struct chat *chat, const struct value *root, bool is_even
 static void convert(void *context, struct request *request, struct reply *reply)
 {
     struct writer out;
-    struct document *document = bridge_parse(reply->body, reply->body_bytes, &reply->problem);
+    struct json *document = bridge_parse(reply->body, reply->body_bytes, &reply->problem);
     if (!document) return;
     writer_init(&out, (size_t)request->server->config->limits_reply_bytes);
-    put_answer(context, document_root(document), false, &out);
+    put_answer(context, document, false, &out);
     bridge_replace(&out, reply);
-    document_free(document);
+    json_free(document);
 }
 
 static void event(void *context, const char *json, size_t bytes, struct writer *out)
 {
     struct problem problem;
-    struct document *document = bridge_parse(json, bytes, &problem);
-    if (document) put_answer(context, document_root(document), true, out);
+    struct json *document = bridge_parse(json, bytes, &problem);
+    if (document) put_answer(context, document, true, out);
     else writer_fail(out);
-    document_free(document);
+    json_free(document);
 }
 
 static void release(void *context)
@@ -192,7 +192,7 @@ static void release(void *context)
 
 /* The model that is asked: the one named, or the only one that chats. Models that do not are told apart from
  * routes that are not there by the sentence alone: most clients show no more. */
-static struct model *find_model(struct request *request, const struct value *root, struct problem *problem)
+static struct model *find_model(struct request *request, const struct json *root, struct problem *problem)
 {
     const char *name = NULL;
     size_t n = 0;
@@ -216,17 +216,17 @@ void api_chat(struct request *request, struct reply *reply)
     static const struct bridge_calls calls = {
         .convert = convert, .event = event, .release = release, .keeps_done = true};
     struct chat *chat = calloc(1, sizeof *chat);
-    struct document *document = call_parse(request, &reply->problem);
+    struct json *document = call_parse(request, &reply->problem);
     struct writer body;
     writer_init(&body, (size_t)request->server->config->limits_body_bytes * 8);
     if (!chat) problem_set(&reply->problem, FAULT_NO_MEMORY, NULL, NULL);
     bool good = chat && document;
-    if (good) chat->model = find_model(request, document_root(document), &reply->problem);
+    if (good) chat->model = find_model(request, document, &reply->problem);
     good = good && chat->model &&
-           fields_check(document_root(document), &fields, same, request->server->config->http_strict_json,
+           fields_check(document, &fields, same, request->server->config->http_strict_json,
                         &reply->problem) &&
-           write_body(chat, document_root(document), &body, &reply->problem);
-    document_free(document);
+           write_body(chat, document, &body, &reply->problem);
+    json_free(document);
     if (good) bridge_ask(request, reply, api_completions, &body, &calls, chat);
     else {
         if (chat) release(chat);

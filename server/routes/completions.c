@@ -230,28 +230,28 @@ static void release(struct work *work)
 /* An empty string alone asks for no stop, as an empty list does; in a list it is a mistake. */
 static bool read_stop(struct call *call, struct generation_request *r)
 {
-    const struct value *stop = value_get(call->root, "stop");
+    const struct json *stop = json_get(call->root, "stop");
     size_t max = (size_t)call->config->limits_stop_bytes;
-    bool list = value_kind(stop) == JSON_ARRAY;
+    bool list = json_kind(stop) == JSON_ARRAY;
     char param[ERROR_PARAM_BYTES] = "stop";
-    if (!stop || (value_kind(stop) == JSON_STRING && !value_text(stop)[0])) return true;
-    if (list && value_count(stop) > GENERATION_MAX_STOPS)
+    if (!stop || (json_kind(stop) == JSON_STRING && !json_string(stop)[0])) return true;
+    if (list && json_count(stop) > GENERATION_MAX_STOPS)
         return problem_set(call->problem, FAULT_INVALID_VALUE, "stop",
-                           "'stop' has %zu strings; expected at most %d", value_count(stop),
+                           "'stop' has %zu strings; expected at most %d", json_count(stop),
                            GENERATION_MAX_STOPS);
-    for (const struct value *item = list ? value_first(stop) : stop; item;
-         item = list ? value_next(item) : NULL) {
+    for (const struct json *item = list ? json_first(stop) : stop; item;
+         item = list ? json_next(item) : NULL) {
         if (list) snprintf(param, sizeof param, "stop[%zu]", r->n_stops);
-        if (value_kind(item) != JSON_STRING || !value_text(item)[0])
+        if (json_kind(item) != JSON_STRING || !json_string(item)[0])
             return field_expected(item, param,
                                   list ? "a string that is not empty"
                                        : "a string, or an array of strings that are not empty",
                                   call->problem);
-        size_t bytes = strlen(value_text(item));
+        size_t bytes = strlen(json_string(item));
         if (bytes > max)
             return problem_set(call->problem, FAULT_INVALID_VALUE, param,
                                "'%s' is %zu bytes long; expected at most %zu", param, bytes, max);
-        r->stops[r->n_stops] = value_text(item);
+        r->stops[r->n_stops] = json_string(item);
         r->stop_bytes[r->n_stops++] = bytes;
     }
     return true;
@@ -271,10 +271,10 @@ static bool parse_id(const char *key, size_t vocabulary, int32_t *id)
 /* *biases is the caller's to memory_free. */
 static bool read_biases(struct call *call, struct generation_request *r, struct logit_bias **biases)
 {
-    const struct value *field = value_get(call->root, "logit_bias");
-    size_t vocabulary = tokenizer_size(call->model->tokenizer), n = value_count(field);
+    const struct json *field = json_get(call->root, "logit_bias");
+    size_t vocabulary = tokenizer_size(call->model->tokenizer), n = json_count(field);
     if (!field) return true;
-    if (value_kind(field) != JSON_OBJECT)
+    if (json_kind(field) != JSON_OBJECT)
         return field_expected(field, "logit_bias", "an object of token ids and biases", call->problem);
     if (n > (size_t)call->config->limits_logit_biases)
         return problem_set(call->problem, FAULT_INVALID_VALUE, "logit_bias",
@@ -282,17 +282,17 @@ static bool read_biases(struct call *call, struct generation_request *r, struct 
                            (long long)call->config->limits_logit_biases);
     *biases = memory_new(n, sizeof **biases);
     if (!*biases) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
-    for (const struct value *item = value_first(field); item; item = value_next(item)) {
+    for (const struct json *item = json_first(field); item; item = json_next(item)) {
         struct logit_bias *bias = &(*biases)[r->n_biases];
         char shown[QUOTE_BYTES];
         double number = 0;
-        if (!parse_id(value_key(item), vocabulary, &bias->id))
+        if (!parse_id(json_key(item), vocabulary, &bias->id))
             return problem_set(call->problem, FAULT_INVALID_VALUE, "logit_bias",
                                "the key %s of 'logit_bias' is no token id from 0 to %zu",
-                               sentence_quote(shown, value_key(item), strlen(value_key(item))),
+                               sentence_quote(shown, json_key(item), strlen(json_key(item))),
                                vocabulary - 1);
-        if (value_kind(item) == JSON_NUMBER) number = value_number(item);
-        if (value_kind(item) != JSON_NUMBER || !(fabs(number) <= 100))
+        if (json_kind(item) == JSON_NUMBER) number = json_number(item);
+        if (json_kind(item) != JSON_NUMBER || !(fabs(number) <= 100))
             return field_expected(item, "logit_bias", "numbers from -100 to 100", call->problem);
         bias->bias = (float)number;
         r->n_biases++;
@@ -353,9 +353,9 @@ static bool read_amounts(struct call *call, struct generation_request *r, struct
 static bool read_stream(struct call *call, struct generation_request *r, struct completion *completion,
                         bool *stream)
 {
-    const struct value *options = value_get(call->root, "stream_options");
+    const struct json *options = json_get(call->root, "stream_options");
     if (!field_boolean(call->root, "stream", stream, call->problem)) return false;
-    if (options && value_kind(options) != JSON_OBJECT)
+    if (options && json_kind(options) != JSON_OBJECT)
         return field_expected(options, "stream_options", "an object", call->problem);
     if (options && !*stream)
         return problem_set(call->problem, FAULT_INVALID_VALUE, "stream_options",
@@ -382,7 +382,7 @@ static bool read_request(struct call *call, struct generation_request *r, struct
         !read_stream(call, r, completion, stream) || !read_stop(call, r) ||
         !read_biases(call, r, biases))
         return false;
-    if (!value_get(call->root, "prompt") &&
+    if (!json_get(call->root, "prompt") &&
         (call->options.from || tokenizer_bos(call->model->tokenizer) != TOKEN_NONE)) {
         r->prompts = &nothing;
         r->n_prompts = 1;

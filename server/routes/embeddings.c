@@ -85,10 +85,10 @@ static bool check_dimensions(struct call *call)
  * texts to this model: ids are accepted only if the bundle says that its clients know better. */
 static bool check_input(struct call *call)
 {
-    const struct value *leaf = value_get(call->root, "input");
+    const struct json *leaf = json_get(call->root, "input");
     if (!call->model->tokenizer || call->model->accepts_token_ids) return true;
-    while (value_kind(leaf) == JSON_ARRAY) leaf = value_first(leaf);
-    return value_kind(leaf) != JSON_NUMBER ||
+    while (json_kind(leaf) == JSON_ARRAY) leaf = json_first(leaf);
+    return json_kind(leaf) != JSON_NUMBER ||
            problem_set(call->problem, FAULT_UNSUPPORTED_FOR_MODEL, "input",
                        "'input' holds token ids; model '%s' expects text, because ids of another tokenizer "
                        "would mean another text: send strings (LangChain: check_embedding_ctx_length=False)",

@@ -198,10 +198,10 @@ static bool no_memory(struct reading *reading)
 }
 
 /* The numbers of series i, null for missing. `param` names the array. */
-static bool read_values(struct reading *reading, size_t i, const struct value *array, const char *param)
+static bool read_values(struct reading *reading, size_t i, const struct json *array, const char *param)
 {
     struct call *call = reading->call;
-    size_t n = value_count(array), max = (size_t)call->config->limits_series_values, t = 0;
+    size_t n = json_count(array), max = (size_t)call->config->limits_series_values, t = 0;
     char at[ERROR_PARAM_BYTES + 24];
     if (n > max)
         return problem_set(call->problem, FAULT_INPUT_TOO_LONG, param,
@@ -210,9 +210,9 @@ static bool read_values(struct reading *reading, size_t i, const struct value *a
     if (!values) return no_memory(reading);
     reading->values[i] = values;
     reading->series[i] = (struct forecast_series){.values = values, .n = n};
-    for (const struct value *cell = value_first(array); cell; cell = value_next(cell), t++) {
-        values[t] = value_kind(cell) == JSON_NUMBER ? value_number(cell) : NAN;
-        if (isfinite(values[t]) || value_kind(cell) == JSON_NULL) continue;
+    for (const struct json *cell = json_first(array); cell; cell = json_next(cell), t++) {
+        values[t] = json_kind(cell) == JSON_NUMBER ? json_number(cell) : NAN;
+        if (isfinite(values[t]) || json_kind(cell) == JSON_NULL) continue;
         snprintf(at, sizeof at, "%s[%zu]", param, t);
         return field_expected(cell, at, "a finite number, or null for a missing value", call->problem);
     }
@@ -227,7 +227,7 @@ static bool blame(struct reading *reading, size_t i, const char *name)
     return false;
 }
 
-static bool read_dates(struct reading *reading, size_t i, const struct value *object)
+static bool read_dates(struct reading *reading, size_t i, const struct json *object)
 {
     struct problem *problem = reading->call->problem;
     struct label *label = &reading->task->labels[i];
@@ -266,12 +266,12 @@ static bool read_dates(struct reading *reading, size_t i, const struct value *ob
 
 /* Read the field `season` of the request or of one series, if it is there. Only a model that looks for a
  * season has a use for it. */
-static bool read_told_season(struct reading *reading, const struct value *object, const struct fields *names,
+static bool read_told_season(struct reading *reading, const struct json *object, const struct fields *names,
                              int64_t *season)
 {
     struct call *call = reading->call;
     const char *name = field_written(object, names, "season");
-    if (!value_get(object, name)) return true;
+    if (!json_get(object, name)) return true;
     if (forecast_spec_of(call->model)->output != OUTPUT_CANDIDATES)
         return problem_set(call->problem, FAULT_INVALID_VALUE, name,
                            "model '%s' does not look for a season; leave '%s' out", call->model->name, name);
@@ -280,7 +280,7 @@ static bool read_told_season(struct reading *reading, const struct value *object
 
 /* Set the steps in a cycle: what the series says, or what follows from its frequency, or what the request
  * says. */
-static bool read_season(struct reading *reading, size_t i, const struct value *object)
+static bool read_season(struct reading *reading, size_t i, const struct json *object)
 {
     const struct label *label = &reading->task->labels[i];
     int64_t season = label->has_dates ? frequency_season(&label->frequency) : 0;
@@ -292,10 +292,10 @@ static bool read_season(struct reading *reading, size_t i, const struct value *o
 }
 
 /* {"id", "target", "start", "freq", "season"} */
-static bool read_object(struct reading *reading, size_t i, const struct value *object)
+static bool read_object(struct reading *reading, size_t i, const struct json *object)
 {
     struct call *call = reading->call;
-    const struct value *target = value_get(object, "target");
+    const struct json *target = json_get(object, "target");
     const char *id = NULL;
     char param[ERROR_PARAM_BYTES];
     if (!fields_check(object, &series_fields, NULL, true, call->problem) ||
@@ -303,17 +303,17 @@ static bool read_object(struct reading *reading, size_t i, const struct value *o
         return blame(reading, i, "id");
     if (id) snprintf(reading->task->labels[i].id, sizeof reading->task->labels[i].id, "%s", id);
     snprintf(param, sizeof param, "series[%zu].target", i);
-    if (value_kind(target) != JSON_ARRAY)
+    if (json_kind(target) != JSON_ARRAY)
         return field_expected(target, param, "an array of numbers", call->problem);
     return read_values(reading, i, target, param) && read_dates(reading, i, object) &&
            read_season(reading, i, object);
 }
 
-static bool read_element(struct reading *reading, size_t i, const struct value *element, enum json_kind kind)
+static bool read_element(struct reading *reading, size_t i, const struct json *element, enum json_kind kind)
 {
     char param[ERROR_PARAM_BYTES];
     snprintf(param, sizeof param, "series[%zu]", i);
-    if (value_kind(element) != kind)
+    if (json_kind(element) != kind)
         return field_expected(element, param,
                               kind == JSON_ARRAY ? "an array of numbers, as before it"
                                                  : "an object, as before it",
@@ -327,9 +327,9 @@ static bool read_series(struct reading *reading)
 {
     struct call *call = reading->call;
     struct predict *task = reading->task;
-    const struct value *field = value_get(call->root, "series");
-    const struct value *first = value_kind(field) == JSON_ARRAY ? value_first(field) : NULL;
-    enum json_kind inner = value_kind(first);
+    const struct json *field = json_get(call->root, "series");
+    const struct json *first = json_kind(field) == JSON_ARRAY ? json_first(field) : NULL;
+    enum json_kind inner = json_kind(first);
     bool single = inner == JSON_NUMBER || inner == JSON_NULL;
     if (!single && inner != JSON_ARRAY && inner != JSON_OBJECT)
         return field_expected(
@@ -337,7 +337,7 @@ static bool read_series(struct reading *reading)
             "an array of numbers, an array of such arrays, or an array of objects with 'target'",
             call->problem);
     size_t max = (size_t)call->config->limits_series, i = 0;
-    task->n = single ? 1 : value_count(field);
+    task->n = single ? 1 : json_count(field);
     if (task->n > max)
         return problem_set(call->problem, FAULT_INPUT_TOO_LONG, "series",
                            "'series' has %zu series; expected at most %zu", task->n, max);
@@ -348,7 +348,7 @@ static bool read_series(struct reading *reading)
     for (; i < task->n; i++) snprintf(task->labels[i].id, sizeof task->labels[i].id, "%zu", i);
     if (single) return read_values(reading, 0, field, "series") && read_season(reading, 0, NULL);
     i = 0;
-    for (const struct value *child = first; child; child = value_next(child), i++)
+    for (const struct json *child = first; child; child = json_next(child), i++)
         if (!read_element(reading, i, child, inner)) return false;
     return true;
 }
@@ -358,19 +358,19 @@ static bool read_quantiles(struct reading *reading)
     struct call *call = reading->call;
     struct predict *task = reading->task;
     const char *name = field_written(call->root, &fields, "quantiles");
-    const struct value *field = value_get(call->root, name);
-    size_t max = (size_t)call->config->limits_quantiles, n = value_count(field);
+    const struct json *field = json_get(call->root, name);
+    size_t max = (size_t)call->config->limits_quantiles, n = json_count(field);
     if (!field) return true;
-    if (value_kind(field) != JSON_ARRAY)
+    if (json_kind(field) != JSON_ARRAY)
         return field_expected(field, name, "an array of numbers between 0 and 1", call->problem);
     if (n > max)
         return problem_set(call->problem, FAULT_INVALID_VALUE, name,
                            "'%s' has %zu levels; expected at most %zu", name, n, max);
     task->quantiles = memory_new(n + 1, sizeof *task->quantiles);
     if (!task->quantiles) return no_memory(reading);
-    for (const struct value *level = value_first(field); level; level = value_next(level)) {
+    for (const struct json *level = json_first(field); level; level = json_next(level)) {
         char param[ERROR_PARAM_BYTES];
-        double number = value_kind(level) == JSON_NUMBER ? value_number(level) : NAN;
+        double number = json_kind(level) == JSON_NUMBER ? json_number(level) : NAN;
         snprintf(param, sizeof param, "%s[%zu]", name, task->n_quantiles);
         if (!(number > 0 && number < 1))
             return field_expected(level, param, "a number between 0 and 1, without these", call->problem);
@@ -389,7 +389,7 @@ static bool read_horizon(struct reading *reading)
     const char *name = field_written(call->root, &fields, "horizon");
     size_t max = (size_t)call->config->limits_horizon;
     char expected[64];
-    if (value_get(call->root, name))
+    if (json_get(call->root, name))
         return field_size(call->root, name, 1, max, &reading->task->horizon, call->problem);
     snprintf(expected, sizeof expected, "an integer from 1 to %zu", max);
     return field_expected(NULL, name, expected, call->problem);

@@ -9,7 +9,7 @@
 #include "models/text/sentence.h"
 #include "server/api/answer.h"
 #include "server/api/fields.h"
-#include "server/api/json.h"
+#include "server/api/document.h"
 #include "server/request/metrics.h"
 #include "server/request/request.h"
 #include "server/request/server.h"
@@ -21,22 +21,22 @@ static const char *const state_names[] = {
 
 /* ---- bodies: none, or an object ------------------------------------------------------------- */
 
-static bool read_index(const struct value *root, bool *ready, struct problem *problem)
+static bool read_index(const struct json *root, bool *ready, struct problem *problem)
 {
     return field_boolean(root, "ready", ready, problem);
 }
 
 /* Parameters would say something else than the bundle does; the one that clients send unasked says nothing
  * here. */
-static bool check_parameters(const struct value *root, struct problem *problem)
+static bool check_parameters(const struct json *root, struct problem *problem)
 {
-    const struct value *parameters = value_get(root, "parameters");
+    const struct json *parameters = json_get(root, "parameters");
     if (!parameters) return true;
-    if (value_kind(parameters) != JSON_OBJECT)
+    if (json_kind(parameters) != JSON_OBJECT)
         return problem_set(problem, FAULT_INVALID_VALUE, "parameters", "'parameters' is not an object");
-    for (const struct value *v = value_first(parameters); v; v = value_next(v)) {
+    for (const struct json *v = json_first(parameters); v; v = json_next(v)) {
         char shown[QUOTE_BYTES];
-        const char *key = value_key(v);
+        const char *key = json_key(v);
         if (strcmp(key, "unload_dependents") != 0)
             return problem_set(problem, FAULT_NOT_IMPLEMENTED, "parameters",
                                "parameter %s is not built into this version: a bundle is loaded as it stands",
@@ -52,17 +52,17 @@ static bool read_body(const struct request *request, bool *ready, struct problem
     const struct fields fields = {.known = ready ? of_index : of_load,
                                   .is_open = request->route != ROUTE_RELOAD};
     const struct config *config = request->server->config;
-    const struct document_limits limits = {.depth = (size_t)config->limits_json_depth,
-                                           .values = (size_t)config->limits_json_values};
+    const struct json_limits limits = {.depth = (size_t)config->limits_json_depth,
+                                       .values = (size_t)config->limits_json_values};
     if (request->body_bytes == 0) return true;
-    struct document *document = document_parse(request->body, request->body_bytes, &limits, problem);
+    struct json *document = document_parse(request->body, request->body_bytes, &limits, problem);
     if (!document) return false;
-    const struct value *root = document_root(document);
-    bool good = value_kind(root) == JSON_OBJECT ||
+    const struct json *root = document;
+    bool good = json_kind(root) == JSON_OBJECT ||
                 problem_set(problem, FAULT_INVALID_JSON, NULL, "the body is not a JSON object");
     if (good) good = fields_check(root, &fields, NULL, config->http_strict_json, problem);
     if (good) good = ready ? read_index(root, ready, problem) : check_parameters(root, problem);
-    document_free(document);
+    json_free(document);
     return good;
 }
 

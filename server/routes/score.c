@@ -192,7 +192,7 @@ void api_score(struct request *request, struct reply *reply)
     struct spans inputs = {0}, choices = {0};
     if (!call_open(&call, request, reply, &fields, ABILITY_SCORE)) return;
     bool good = spans_read(&call, "input", TEXTS_ONE | TEXTS_IDS, &inputs);
-    if (good && value_get(call.root, "choices")) good = spans_read(&call, "choices", TEXTS_LIST, &choices);
+    if (good && json_get(call.root, "choices")) good = spans_read(&call, "choices", TEXTS_LIST, &choices);
     if (good) submit_all(&call, &inputs, &choices);
     spans_free(&inputs);
     spans_free(&choices);

@@ -39,7 +39,7 @@ static void print(struct request *request, const struct store_view *view, struct
 /* What a new session is made of; owned by the handler. */
 struct making {
     struct request *request;
-    const struct value *root;
+    const struct json *root;
     struct problem *problem;
     struct store_view view;
 };
@@ -135,12 +135,12 @@ void api_sessions(struct request *request, struct reply *reply)
     static const struct fields fields = {.known = known};
     struct making making = {.request = request, .problem = &reply->problem};
     if (!server_serves(request->server, &reply->problem)) return;
-    struct document *document = call_parse(request, &reply->problem);
+    struct json *document = call_parse(request, &reply->problem);
     if (!document) return;
-    making.root = document_root(document);
+    making.root = document;
     if (fields_check(making.root, &fields, NULL, false, &reply->problem)) make(&making, reply);
     store_view_release(&making.view);
-    document_free(document);
+    json_free(document);
 }
 
 /* ---- GET, DELETE ---------------------------------------------------------------------------- */

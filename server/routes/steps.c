@@ -164,8 +164,8 @@ static void answer(void *work, struct request *request, struct reply *reply)
 static bool read_bodies(const struct request *request, struct writer *out, struct problem *problem)
 {
     const struct config *config = request->server->config;
-    const struct document_limits limits = {.depth = (size_t)config->limits_json_depth,
-                                           .values = (size_t)config->limits_json_values};
+    const struct json_limits limits = {.depth = (size_t)config->limits_json_depth,
+                                       .values = (size_t)config->limits_json_values};
     size_t skip = 0;
     while (skip < request->body_bytes && isspace((unsigned char)request->body[skip])) skip++;
     if (skip == request->body_bytes)
@@ -181,12 +181,12 @@ static bool read_bodies(const struct request *request, struct writer *out, struc
         put_raw(out, request->body + skip, end - skip);
         return true;
     }
-    struct document *document = document_parse(request->body, request->body_bytes, &limits, problem);
+    struct json *document = document_parse(request->body, request->body_bytes, &limits, problem);
     if (!document) return false;
     bool good = true;
     size_t n = 0;
-    for (const struct value *v = value_first(document_root(document)); good && v; v = value_next(v), n++) {
-        if (value_kind(v) != JSON_OBJECT)
+    for (const struct json *v = json_first(document); good && v; v = json_next(v), n++) {
+        if (json_kind(v) != JSON_OBJECT)
             good = problem_set(problem, FAULT_INVALID_VALUE, NULL,
                                "element %zu of the array is no object; expected the body of a step", n);
         out->need_comma = false;
@@ -194,7 +194,7 @@ static bool read_bodies(const struct request *request, struct writer *out, struc
         out->need_comma = false;
         put_raw(out, "\n", 1);
     }
-    document_free(document);
+    json_free(document);
     return good;
 }
 

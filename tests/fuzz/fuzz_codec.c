@@ -1,7 +1,7 @@
 /* Any bytes as a request body: the JSON reader and its getters. Whatever is taken must be walkable and
  * bounded; what is refused must say why, in a message that can be put into an answer. */
 #include "server/api/urlencoded.h"
-#include "server/api/json.h"
+#include "server/api/document.h"
 #include "server/base/json_writer.h"
 
 #include <assert.h>
@@ -11,35 +11,35 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* The value as text again, by the writer. */
-static void put_value(struct writer *out, const struct value *value, size_t depth)
+static void put_value(struct writer *out, const struct json *value, size_t depth)
 {
     assert(depth <= 32);
-    switch (value_kind(value)) {
+    switch (json_kind(value)) {
     case JSON_ABSENT:
     case JSON_NULL: put_null(out); return;
     case JSON_BOOLEAN: put_boolean(out, true); return;
-    case JSON_NUMBER: put_double(out, value_number(value)); return;
-    case JSON_STRING: put_string(out, value_text(value)); return;
+    case JSON_NUMBER: put_double(out, json_number(value)); return;
+    case JSON_STRING: put_string(out, json_string(value)); return;
     case JSON_ARRAY:
     case JSON_OBJECT: break;
     }
-    bool object = value_kind(value) == JSON_OBJECT;
+    bool object = json_kind(value) == JSON_OBJECT;
     put_open(out, object ? '{' : '[');
-    for (const struct value *child = value_first(value); child; child = value_next(child)) {
-        if (object) put_name(out, value_key(child));
+    for (const struct json *child = json_first(value); child; child = json_next(child)) {
+        if (object) put_name(out, json_key(child));
         put_value(out, child, depth + 1);
     }
     put_close(out, object ? '}' : ']');
 }
 
-static void read_fields(const struct value *root, struct problem *problem)
+static void read_fields(const struct json *root, struct problem *problem)
 {
     int64_t integer = 0;
     double number = 0;
     bool boolean = false;
     const char *text = NULL;
     size_t count = 0;
-    if (value_kind(root) != JSON_OBJECT) return;
+    if (json_kind(root) != JSON_OBJECT) return;
     static const char *const names[] = {"prompt", "max_tokens", "temperature", "stream", "stop", "seed"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (field_integer(root, names[i], -5, 5, &integer, problem)) assert(integer >= -5 && integer <= 5);
@@ -53,7 +53,7 @@ static void read_fields(const struct value *root, struct problem *problem)
 /* A form becomes one object, whatever its bytes; the parser may refuse them, but not its structure. */
 static void read_form(const char *body, size_t size)
 {
-    const struct document_limits limits = {.depth = 2, .values = 10000};
+    const struct json_limits limits = {.depth = 2, .values = 10000};
     struct problem problem = {0};
     struct writer form;
     size_t bytes;
@@ -61,21 +61,21 @@ static void read_form(const char *body, size_t size)
     urlencoded_put(body, size, &form);
     char *json = writer_take(&form, &bytes);
     assert(json && json[0] == '{' && json[bytes - 1] == '}');
-    struct document *document = document_parse(json, bytes, &limits, &problem);
+    struct json *document = document_parse(json, bytes, &limits, &problem);
     assert(document || problem.message[0]);
-    document_free(document);
+    json_free(document);
     free(json);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct document_limits limits = {.depth = 32, .values = 10000};
+    const struct json_limits limits = {.depth = 32, .values = 10000};
     struct problem problem = {0};
     char *body = malloc(size ? size : 1);
     if (!body) return 0;
     if (size) memcpy(body, data, size);
     read_form(body, size);
-    struct document *document = document_parse(body, size, &limits, &problem);
+    struct json *document = document_parse(body, size, &limits, &problem);
     free(body);
     if (!document) {
         assert(problem.fault == FAULT_INVALID_JSON && problem.message[0]);
@@ -84,15 +84,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct writer out;
     size_t bytes;
     writer_init(&out, 1 << 26);
-    put_value(&out, document_root(document), 0);
+    put_value(&out, document, 0);
     char *text = writer_take(&out, &bytes);
     assert(text);
-    read_fields(document_root(document), &problem);
-    document_free(document);
+    read_fields(document, &problem);
+    json_free(document);
     /* what was written is JSON too, unless a number was infinite and became null, which is JSON as well */
     document = document_parse(text, bytes, &limits, &problem);
     assert(document);
-    document_free(document);
+    json_free(document);
     free(text);
     return 0;
 }

@@ -9,7 +9,7 @@
 
 #include "server/request/access.h"
 #include "server/request/cors.h"
-#include "server/api/json.h"
+#include "server/api/document.h"
 #include "server/request/router.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -19,16 +19,16 @@ enum { METHOD, PATH, TYPE, CODING, ID, TRACE, ORIGIN, ORIGINS, N_LINES };
 /* The body must be JSON that names the id, or, for the routes of /v2, a sentence. */
 static void check_body(const char *body, size_t bytes, const char *id, bool plain)
 {
-    const struct document_limits limits = {.depth = 2, .values = 20};
+    const struct json_limits limits = {.depth = 2, .values = 20};
     struct problem problem = {0};
     const char *text = NULL;
-    struct document *document = document_parse(body, bytes, &limits, &problem);
+    struct json *document = document_parse(body, bytes, &limits, &problem);
     assert(document);
-    const struct value *error = value_get(document_root(document), "error");
-    assert(error && value_kind(error) == (plain ? JSON_STRING : JSON_OBJECT));
+    const struct json *error = json_get(document, "error");
+    assert(error && json_kind(error) == (plain ? JSON_STRING : JSON_OBJECT));
     if (!plain)
         assert(field_string(error, "request_id", REQUEST_ID_BYTES, &text, &problem) && !strcmp(text, id));
-    document_free(document);
+    json_free(document);
 }
 
 static void check_refusal(const struct problem *problem, const char *id, bool plain)

@@ -20,7 +20,7 @@
 #include "models/jobs/job.h"
 #include "server/request/exchange.h"
 #include "server/serve.h"
-#include "server/api/json.h"
+#include "server/api/document.h"
 #include "server/request/keys.h"
 #include "server/base/log.h"
 #include "server/http/watcher.h"
@@ -124,14 +124,14 @@ void WIRE(send_raw)(struct connection *connection, const char *bytes, size_t n)
 static void check_json(char *body, size_t bytes)
 {
     static const char zero[] = "\\u0000";
-    const struct document_limits limits = {.depth = 64, .values = 1000000};
+    const struct json_limits limits = {.depth = 64, .values = 1000000};
     struct problem problem = {0};
     for (size_t i = 0; i + sizeof zero - 1 <= bytes; i++)
         if (!memcmp(body + i, zero, sizeof zero - 1)) body[i + sizeof zero - 2] = '1';
-    struct document *document = document_parse(body, bytes, &limits, &problem);
+    struct json *document = document_parse(body, bytes, &limits, &problem);
     if (!document) fprintf(stderr, "%s: %.*s\n", problem.message, (int)bytes, body);
     assert(document);
-    document_free(document);
+    json_free(document);
 }
 
 /* Nothing in a header may end it. */

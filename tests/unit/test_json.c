@@ -1,6 +1,6 @@
 /* Request bodies and answers: what is JSON, what a field may be, and that numbers come back as they went. */
 #include "server/api/fields.h"
-#include "server/api/json.h"
+#include "server/api/document.h"
 #include "server/base/json_writer.h"
 
 #include <check.h>
@@ -10,21 +10,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct document_limits limits = {.depth = 8, .values = 100};
+static const struct json_limits limits = {.depth = 8, .values = 100};
 
-static struct document *parse_n(const char *text, size_t bytes, struct problem *problem)
+static struct json *parse_n(const char *text, size_t bytes, struct problem *problem)
 {
     memset(problem, 0, sizeof *problem);
     /* An exact copy, so that a sanitizer sees a read past the end. */
     char *copy = malloc(bytes ? bytes : 1);
     ck_assert_ptr_nonnull(copy);
     memcpy(copy, text, bytes);
-    struct document *document = document_parse(copy, bytes, &limits, problem);
+    struct json *document = document_parse(copy, bytes, &limits, problem);
     free(copy);
     return document;
 }
 
-static struct document *parse(const char *text, struct problem *problem)
+static struct json *parse(const char *text, struct problem *problem)
 {
     return parse_n(text, strlen(text), problem);
 }
@@ -38,9 +38,9 @@ static const char *const good[] = {
 START_TEST(json_is_taken)
 {
     struct problem problem;
-    struct document *document = parse(good[_i], &problem);
+    struct json *document = parse(good[_i], &problem);
     ck_assert_msg(document != NULL, "%s: %s", good[_i], problem.message);
-    document_free(document);
+    json_free(document);
 }
 END_TEST
 
@@ -69,7 +69,7 @@ static const struct {
 START_TEST(what_is_no_json_is_refused_with_its_place)
 {
     struct problem problem;
-    struct document *document = parse(bad[_i].text, &problem);
+    struct json *document = parse(bad[_i].text, &problem);
     ck_assert_msg(document == NULL, "taken: %s", bad[_i].text);
     ck_assert_int_eq(problem.fault, FAULT_INVALID_JSON);
     ck_assert_str_eq(problem.param, "");
@@ -97,13 +97,13 @@ START_TEST(long_numbers_are_rounded_exactly)
         struct problem problem;
         snprintf(text, sizeof text, "{\"a\\\"1\":\"1%.70s\",\"b\":[%s%s%s,7]}", zeros, numbers[i].begin,
                  zeros, numbers[i].end);
-        struct document *document = parse(text, &problem);
+        struct json *document = parse(text, &problem);
         ck_assert_msg(document != NULL, "%s", problem.message);
-        const struct value *root = document_root(document), *list = value_get(root, "b");
-        ck_assert_uint_eq(strlen(value_text(value_get(root, "a\"1"))), 71);
-        ck_assert(value_number(value_first(list)) == numbers[i].value);
-        ck_assert(value_number(value_next(value_first(list))) == 7);
-        document_free(document);
+        const struct json *root = document, *list = json_get(root, "b");
+        ck_assert_uint_eq(strlen(json_string(json_get(root, "a\"1"))), 71);
+        ck_assert(json_number(json_first(list)) == numbers[i].value);
+        ck_assert(json_number(json_next(json_first(list))) == 7);
+        json_free(document);
     }
 }
 END_TEST
@@ -122,9 +122,9 @@ START_TEST(values_are_counted)
     struct problem problem;
     for (int i = 0; i < 99; i++) strcat(text, i ? ",1" : "1");
     strcat(text, "]");
-    struct document *document = parse(text, &problem); /* 99 and the array */
+    struct json *document = parse(text, &problem); /* 99 and the array */
     ck_assert_ptr_nonnull(document);
-    document_free(document);
+    json_free(document);
     strcpy(text + strlen(text) - 1, ",1]");
     ck_assert_ptr_null(parse(text, &problem));
     ck_assert_ptr_nonnull(strstr(problem.message, "more than 100 values"));
@@ -138,9 +138,9 @@ START_TEST(many_keys_are_compared_too)
     for (int i = 0; i < 20; i++) sprintf(text + strlen(text), "\"k%d\":%d,", i, i);
     size_t n = strlen(text);
     strcpy(text + n, "\"k20\":1}");
-    struct document *document = parse(text, &problem);
+    struct json *document = parse(text, &problem);
     ck_assert_ptr_nonnull(document);
-    document_free(document);
+    json_free(document);
     strcpy(text + n, "\"k7\":1}");
     ck_assert_ptr_null(parse(text, &problem));
     ck_assert_ptr_nonnull(strstr(problem.message, "'k7' stands twice"));
@@ -155,8 +155,8 @@ static const char fields[] = "{\"i\":7,\"big\":9007199254740993,\"half\":0.5,\"h
 START_TEST(fields_are_read_or_left)
 {
     struct problem problem;
-    struct document *document = parse(fields, &problem);
-    const struct value *root = document_root(document);
+    struct json *document = parse(fields, &problem);
+    const struct json *root = document;
     int64_t integer = 42;
     double number = 42;
     bool boolean = false;
@@ -177,9 +177,9 @@ START_TEST(fields_are_read_or_left)
     ck_assert(boolean);
     ck_assert(field_string(root, "s", 4, &text, &problem));
     ck_assert_str_eq(text, "text");
-    ck_assert_uint_eq(value_count(value_get(root, "a")), 2);
-    ck_assert_ptr_null(value_get(root, "S"));
-    document_free(document);
+    ck_assert_uint_eq(json_count(json_get(root, "a")), 2);
+    ck_assert_ptr_null(json_get(root, "S"));
+    json_free(document);
 }
 END_TEST
 
@@ -200,8 +200,8 @@ static const struct {
 START_TEST(wrong_fields_are_named)
 {
     struct problem problem;
-    struct document *document = parse(fields, &problem);
-    const struct value *root = document_root(document);
+    struct json *document = parse(fields, &problem);
+    const struct json *root = document;
     int64_t integer = 42;
     double number = 42;
     bool boolean = true, taken = true;
@@ -216,7 +216,7 @@ START_TEST(wrong_fields_are_named)
     ck_assert_str_eq(problem.param, name);
     ck_assert_msg(strstr(problem.message, wrong[_i].says) != NULL, "%s", problem.message);
     ck_assert_uint_eq(fault_http_status(problem.fault), 400);
-    document_free(document);
+    json_free(document);
 }
 END_TEST
 
@@ -263,14 +263,14 @@ START_TEST(fields_are_known_by_their_names)
     snprintf(text, sizeof text, "%s", row->text);
     for (char *c = text; *c; c++)
         if (*c == '\'') *c = '"';
-    struct document *document = parse(text, &problem);
-    bool passed = fields_check(document_root(document), &table, common, row->strict, &problem);
+    struct json *document = parse(text, &problem);
+    bool passed = fields_check(document, &table, common, row->strict, &problem);
     ck_assert_msg(passed == !row->param, "%s: %s", row->text, problem.message);
     if (row->param) {
         ck_assert_str_eq(problem.param, row->param);
         ck_assert_msg(strstr(problem.message, row->says) != NULL, "%s: %s", row->text, problem.message);
     }
-    document_free(document);
+    json_free(document);
 }
 END_TEST
 
@@ -285,9 +285,9 @@ START_TEST(a_field_is_read_under_the_name_it_was_given)
                                            {"{\"a\":null,\"alpha\":1}", "alpha"}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct problem problem;
-        struct document *document = parse(texts[i][0], &problem);
-        ck_assert_str_eq(field_written(document_root(document), &table, "alpha"), texts[i][1]);
-        document_free(document);
+        struct json *document = parse(texts[i][0], &problem);
+        ck_assert_str_eq(field_written(document, &table, "alpha"), texts[i][1]);
+        json_free(document);
     }
 }
 END_TEST

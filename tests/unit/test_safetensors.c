@@ -197,10 +197,10 @@ static const struct {
     {"{", 0, STATUS_BAD_FORMAT, "model.safetensors: header: line 1: not JSON"},
     {"{\"a\":NaN}", 0, STATUS_BAD_FORMAT, "header: line 1: not JSON"},
     {"{} {}", 0, STATUS_BAD_FORMAT, "header: line 1: not JSON"},
-    {"{\"\xff\":1}", 0, STATUS_BAD_FORMAT, "header: line 1: not UTF-8"},
-    {"{\"a\\u0000b\":1}", 0, STATUS_BAD_FORMAT, "the escape \\u0000 is not accepted"},
+    {"{\"\xff\":1}", 0, STATUS_BAD_FORMAT, "header: line 1: not JSON: found '\\xff'; expected UTF-8"},
+    {"{\"a\\u0000b\":1}", 0, STATUS_BAD_FORMAT, "expected no \\u0000"},
     {"{\"a\":[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]}", 0, STATUS_BAD_FORMAT,
-     "header: line 1: nested too deeply"},
+     "header: line 1: nested deeper than 16 levels"},
     {"{\"a\\u001b[2J\":7}", 0, STATUS_BAD_FORMAT, "tensor 'a\\x1b[2J': expected an object"},
 };
 

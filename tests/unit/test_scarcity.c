@@ -18,7 +18,7 @@
 #include "allocations.h"
 #include "models/jobs/job.h"
 #include "server/http/http.h"
-#include "server/api/json.h"
+#include "server/api/document.h"
 #include "server/request/exchange.h"
 #include "server/request/keys.h"
 #include "server/base/log.h"
@@ -191,17 +191,17 @@ static int ask(size_t i)
 /* An error in its form: JSON whose `error` is an object with a code, or, on the routes of /v2, a sentence. */
 static void check_error(size_t i, uint64_t nth, int status)
 {
-    const struct document_limits limits = {.depth = 4, .values = 100};
+    const struct json_limits limits = {.depth = 4, .values = 100};
     struct problem problem;
     const char *body = strstr(answer, "\r\n\r\n");
     ck_assert_msg(status == 503, "%s, allocation %d: %s", requests[i].what, (int)nth, answer);
     ck_assert_ptr_nonnull(strstr(answer, "Retry-After: "));
-    struct document *document = body ? document_parse(body + 4, strlen(body + 4), &limits, &problem) : NULL;
+    struct json *document = body ? document_parse(body + 4, strlen(body + 4), &limits, &problem) : NULL;
     ck_assert_msg(document != NULL, "%s, allocation %d: %s", requests[i].what, (int)nth, answer);
-    const struct value *error = value_get(document_root(document), "error");
-    if (value_kind(error) == JSON_OBJECT) ck_assert_str_eq(value_text(value_get(error, "code")), "no_memory");
-    else ck_assert(value_kind(error) == JSON_STRING && !strncmp(requests[i].path, "/v2/", 4));
-    document_free(document);
+    const struct json *error = json_get(document, "error");
+    if (json_kind(error) == JSON_OBJECT) ck_assert_str_eq(json_string(json_get(error, "code")), "no_memory");
+    else ck_assert(json_kind(error) == JSON_STRING && !strncmp(requests[i].path, "/v2/", 4));
+    json_free(document);
 }
 
 /* A stream that has begun tells its error as an event, and does not end as if all were well. */
