@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/memory.h"
@@ -14,12 +15,43 @@ struct tag {
     size_t begins;    /* of "I-x": the label "B-x", or its own index if there is none */
 };
 
+/* A label that another may come after, and the score of that. */
+struct arrival {
+    float score;
+    uint8_t from;
+};
+
 struct tags {
     size_t n;
+    bool is_learned;
+    struct transitions learned;
+    struct arrival *arrivals; /* [n, n] of each label, the largest score first; NULL if nothing was learned */
     struct tag tags[];
 };
 
-enum status tags_new(const char *const *labels, size_t n, struct tags **out)
+static int by_score(const void *a, const void *b)
+{
+    const struct arrival *x = a, *y = b;
+    if (x->score != y->score) return x->score < y->score ? 1 : -1;
+    return (int)x->from - (int)y->from;
+}
+
+static enum status sort_arrivals(struct tags *tags)
+{
+    size_t n = tags->n;
+    tags->arrivals = memory_new(n * n, sizeof *tags->arrivals);
+    if (!tags->arrivals) return STATUS_NO_MEMORY;
+    for (size_t j = 0; j < n; j++) {
+        struct arrival *arrivals = tags->arrivals + j * n;
+        for (size_t i = 0; i < n; i++)
+            arrivals[i] = (struct arrival){tags->learned.between[i * n + j], (uint8_t)i};
+        qsort(arrivals, n, sizeof *arrivals, by_score);
+    }
+    return STATUS_OK;
+}
+
+enum status tags_new(const char *const *labels, size_t n, const struct transitions *learned,
+                     struct tags **out)
 {
     struct tags *tags = memory_new(1, sizeof *tags + n * sizeof *tags->tags);
     if (!tags) return STATUS_NO_MEMORY;
@@ -35,12 +67,21 @@ enum status tags_new(const char *const *labels, size_t n, struct tags **out)
         for (size_t j = 0; j < n && tags->tags[i].place == GOES_ON && labels[i][0] == 'I'; j++)
             if (tags->tags[j].place == BEGINS && !strcmp(tags->tags[j].kind, labels[i] + 2))
                 tags->tags[i].begins = j;
+    if (learned) {
+        tags->is_learned = true;
+        tags->learned = *learned;
+        if (sort_arrivals(tags) != STATUS_OK) {
+            memory_free(tags);
+            return STATUS_NO_MEMORY;
+        }
+    }
     *out = tags;
     return STATUS_OK;
 }
 
 void tags_free(struct tags *tags)
 {
+    if (tags) memory_free(tags->arrivals);
     memory_free(tags);
 }
 
@@ -86,54 +127,59 @@ static void advance(const struct tags *tags, struct search *s, size_t t, const f
     s->best[t] = best_of(s->now, tags->n);
 }
 
-/* The same by what was learned. */
-static void advance_learned(const struct transitions *by, size_t n, struct search *s, size_t t,
-                            const float *scores)
+/* The same by what was learned. No label before is better than the best one: an arrival whose score, after
+ * that one, would not do ends the search, because those that follow it have smaller scores still. So most of
+ * the n * n pairs are not looked at, and a long text takes a fraction of their time. */
+static void advance_learned(const struct tags *tags, struct search *s, size_t t, const float *scores)
 {
     double *swap = s->before;
+    size_t n = tags->n, best = t > 0 ? s->best[t - 1] : 0;
     s->before = s->now;
     s->now = swap;
-    uint8_t *from = s->from + t * n;
-    for (size_t j = 0; j < n; j++) s->now[j] = t > 0 ? -(double)INFINITY : (double)by->start[j];
-    for (size_t i = 0; t > 0 && i < n; i++)
-        for (size_t j = 0; j < n; j++) {
-            double path = s->before[i] + (double)by->between[i * n + j];
-            if (path <= s->now[j]) continue;
-            s->now[j] = path;
-            from[j] = (uint8_t)i;
+    for (size_t j = 0; j < n; j++) {
+        const struct arrival *arrival = tags->arrivals + j * n, *last = arrival + n;
+        size_t from = best;
+        double path = (double)tags->learned.start[j];
+        if (t > 0) path = s->before[best] + (double)tags->learned.between[best * n + j];
+        for (; t > 0 && arrival < last && s->before[best] + (double)arrival->score >= path; arrival++) {
+            double other = s->before[arrival->from] + (double)arrival->score;
+            if (other < path || (other == path && arrival->from > from)) continue;
+            path = other;
+            from = arrival->from;
         }
-    for (size_t j = 0; j < n; j++) s->now[j] += log(fmax((double)scores[j], LEAST));
+        s->from[t * n + j] = (uint8_t)from;
+        s->now[j] = path + log(fmax((double)scores[j], LEAST));
+    }
+    s->best[t] = best_of(s->now, n);
 }
 
 /* The label of step t - 1 on the best path to `label` at step t. */
-static size_t label_before(const struct tags *tags, const struct search *s, size_t t, size_t label,
-                           bool is_learned)
+static size_t label_before(const struct tags *tags, const struct search *s, size_t t, size_t label)
 {
     uint8_t from = s->from[t * tags->n + label];
-    if (is_learned) return from;
+    if (tags->is_learned) return from;
     if (from == FROM_BEST) return s->best[t - 1];
     return from == FROM_BEGIN ? tags->tags[label].begins : label;
 }
 
 /* The label at which the best of all paths ends. */
-static size_t last_label(const struct tags *tags, const struct transitions *by, const struct search *s)
+static size_t last_label(const struct tags *tags, const struct search *s)
 {
-    for (size_t j = 0; by && j < tags->n; j++) s->now[j] += (double)by->end[j];
+    for (size_t j = 0; tags->is_learned && j < tags->n; j++) s->now[j] += (double)tags->learned.end[j];
     return best_of(s->now, tags->n);
 }
 
-enum status tags_path(const struct tags *tags, const struct transitions *transitions, const float *scores,
-                      size_t width, size_t n, size_t *path)
+enum status tags_path(const struct tags *tags, const float *scores, size_t width, size_t n, size_t *path)
 {
     struct search s = {.now = memory_new(tags->n, sizeof *s.now), .before = memory_new(tags->n,
                                                                                        sizeof *s.now),
                        .from = memory_new(n, tags->n), .best = memory_new(n, sizeof *s.best)};
     bool there = s.now && s.before && s.from && s.best;
     for (size_t t = 0; there && t < n; t++)
-        if (transitions) advance_learned(transitions, tags->n, &s, t, scores + t * width);
+        if (tags->is_learned) advance_learned(tags, &s, t, scores + t * width);
         else advance(tags, &s, t, scores + t * width);
-    if (there && n > 0) path[n - 1] = last_label(tags, transitions, &s);
-    for (size_t t = n; there && t-- > 1;) path[t - 1] = label_before(tags, &s, t, path[t], transitions);
+    if (there && n > 0) path[n - 1] = last_label(tags, &s);
+    for (size_t t = n; there && t-- > 1;) path[t - 1] = label_before(tags, &s, t, path[t]);
     memory_free(s.now);
     memory_free(s.before);
     memory_free(s.from);

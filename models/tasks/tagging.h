@@ -16,25 +16,26 @@ enum {
     TAGS_MAX_LEARNED = 256  /* of a model with transitions: each step takes time by their square */
 };
 
-/* The kinds of n labels. */
-struct tags;
-enum status tags_new(const char *const *labels, size_t n,
-                     struct tags **out) MUST_CHECK; /* STATUS_NO_MEMORY */
-void tags_free(struct tags *tags); /* takes NULL */
-
-/* What a conditional random field (Lafferty, McCallum and Pereira, 2001) has learned of n labels; borrowed.
- * Each adds to the logarithm of a path's probability. */
+/* What a conditional random field (Lafferty, McCallum and Pereira, 2001) has learned of n labels. Each adds
+ * to the logarithm of a path's probability. */
 struct transitions {
     const float *between;     /* [n, n]: of label j after label i at i * n + j */
     const float *start, *end; /* [n] of a first label, of a last one */
 };
 
-/* Find the likeliest labels of n steps (Viterbi, 1967): by `transitions`, or, if it is NULL, those that keep
- * the rule that "I-x" follows "B-x" or "I-x", if "B-x" is a label. If the best labels of all steps keep it,
- * they are then the result. `scores` are probabilities, a row of `width` floats a step, of which the first
- * belong to the labels. Of equal ones the first label wins. path[n]. STATUS_NO_MEMORY. */
-enum status tags_path(const struct tags *tags, const struct transitions *transitions, const float *scores,
-                      size_t width, size_t n, size_t *path) MUST_CHECK;
+/* The kinds of n labels, and what was learned of them: at most TAGS_MAX_LEARNED then; NULL: nothing. Both are
+ * borrowed until tags_free. STATUS_NO_MEMORY. */
+struct tags;
+enum status tags_new(const char *const *labels, size_t n, const struct transitions *learned,
+                     struct tags **out) MUST_CHECK;
+void tags_free(struct tags *tags); /* takes NULL */
+
+/* Find the likeliest labels of n steps (Viterbi, 1967): by what was learned, or, if nothing was, those that
+ * keep the rule that "I-x" follows "B-x" or "I-x", if "B-x" is a label. If the best labels of all steps keep
+ * it, they are then the result. `scores` are probabilities, a row of `width` floats a step, of which the
+ * first belong to the labels. Of equal ones the first label wins. path[n]. STATUS_NO_MEMORY. */
+enum status tags_path(const struct tags *tags, const float *scores, size_t width, size_t n,
+                      size_t *path) MUST_CHECK;
 
 struct entity {
     const char *kind;  /* borrowed from the labels */

@@ -61,9 +61,7 @@ static bool put_entities(struct writer *out, const struct tags *tags, const stru
     n_rows -= task->n_before + input_puts_eos(model);
     if (!texts_places(&task->texts, model->tokenizer, i, n_rows, &places, &n)) return false;
     size_t *path = memory_new(n + 1, sizeof *path);
-    struct transitions learned;
-    const struct transitions *transitions = prediction_transitions(model, &learned) ? &learned : NULL;
-    bool good = path && tags_path(tags, transitions, rows, width, n, path) == STATUS_OK;
+    bool good = path && tags_path(tags, rows, width, n, path) == STATUS_OK;
     put_name(out, "entities");
     put_open(out, '[');
     while (good && tags_next(tags, path, rows, width, n, &at, &entity))
@@ -80,7 +78,9 @@ static void print(struct work *work, struct request *request, struct reply *repl
     const struct model *model = work->job->model;
     const struct usage usage = {"steps_in", request->record.steps_in};
     struct tags *tags = NULL;
-    bool good = tags_new((const char *const *)model->labels, prediction_n_labels(model), &tags) == STATUS_OK;
+    struct transitions learned;
+    bool good = tags_new((const char *const *)model->labels, prediction_n_labels(model),
+                         prediction_transitions(model, &learned) ? &learned : NULL, &tags) == STATUS_OK;
     struct writer out;
     answer_open(&out, request, "cls-", "classification", model);
     put_name(&out, "results");

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/base/memory.h"
 #include "models/tasks/tagging.h"
 
 enum { N = 5, STEPS = 6 };
@@ -23,8 +24,8 @@ START_TEST(a_path_that_keeps_the_rule_is_the_best_label_of_each_step)
     struct tags *tags;
     struct entity entity;
     clear_scores(best, scores);
-    ck_assert_int_eq(tags_new(labels, N, &tags), STATUS_OK);
-    ck_assert_int_eq(tags_path(tags, NULL, scores, N, STEPS, path), STATUS_OK);
+    ck_assert_int_eq(tags_new(labels, N, NULL, &tags), STATUS_OK);
+    ck_assert_int_eq(tags_path(tags, scores, N, STEPS, path), STATUS_OK);
     ck_assert_mem_eq(path, best, sizeof best);
     static const struct {
         const char *kind;
@@ -71,8 +72,8 @@ START_TEST(the_path_is_the_likeliest_that_keeps_the_rule)
         memcpy(expected, step, sizeof step);
     }
     struct tags *tags;
-    ck_assert_int_eq(tags_new(labels, N, &tags), STATUS_OK);
-    ck_assert_int_eq(tags_path(tags, NULL, scores, N, T, path), STATUS_OK);
+    ck_assert_int_eq(tags_new(labels, N, NULL, &tags), STATUS_OK);
+    ck_assert_int_eq(tags_path(tags, scores, N, T, path), STATUS_OK);
     ck_assert_mem_eq(path, expected, sizeof expected);
     tags_free(tags);
 }
@@ -103,8 +104,8 @@ START_TEST(the_path_is_the_likeliest_by_what_was_learned)
         memcpy(expected, step, sizeof step);
     }
     struct tags *tags;
-    ck_assert_int_eq(tags_new(labels, N, &tags), STATUS_OK);
-    ck_assert_int_eq(tags_path(tags, &by, scores, WIDTH, n_steps, path), STATUS_OK);
+    ck_assert_int_eq(tags_new(labels, N, &by, &tags), STATUS_OK);
+    ck_assert_int_eq(tags_path(tags, scores, WIDTH, n_steps, path), STATUS_OK);
     ck_assert_mem_eq(path, expected, n_steps * sizeof *path);
     tags_free(tags);
 }
@@ -120,8 +121,8 @@ START_TEST(labels_of_another_form_are_joined_if_they_are_equal)
     struct entity entity;
     for (size_t i = 0; i < 24; i++) scores[i] = 0.1f;
     for (size_t t = 0; t < 6; t++) scores[t * 4 + path[t]] = 0.7f;
-    ck_assert_int_eq(tags_new(parts, 4, &tags), STATUS_OK);
-    ck_assert_int_eq(tags_path(tags, NULL, scores, 4, 6, found), STATUS_OK);
+    ck_assert_int_eq(tags_new(parts, 4, NULL, &tags), STATUS_OK);
+    ck_assert_int_eq(tags_path(tags, scores, 4, 6, found), STATUS_OK);
     ck_assert_mem_eq(found, path, sizeof path);
     for (size_t i = 0; i < 3; i++) {
         ck_assert(tags_next(tags, path, scores, 4, 6, &at, &entity));
@@ -138,11 +139,31 @@ START_TEST(scores_of_zero_leave_a_path)
     size_t path[STEPS];
     struct tags *tags;
     for (size_t t = 0; t < STEPS; t++) scores[t * N + 2] = 1; /* what may not begin */
-    ck_assert_int_eq(tags_new(labels, N, &tags), STATUS_OK);
-    ck_assert_int_eq(tags_path(tags, NULL, scores, N, STEPS, path), STATUS_OK);
+    ck_assert_int_eq(tags_new(labels, N, NULL, &tags), STATUS_OK);
+    ck_assert_int_eq(tags_path(tags, scores, N, STEPS, path), STATUS_OK);
     ck_assert_uint_eq(path[0], 1);
     for (size_t t = 1; t < STEPS; t++) ck_assert_uint_eq(path[t], 2);
     tags_free(tags);
+}
+END_TEST
+
+START_TEST(no_memory_is_survived_everywhere)
+{
+    float scores[STEPS * N], learned[N * N + 2 * N] = {0};
+    const struct transitions by = {learned, learned + N * N, learned + N * N + N};
+    size_t path[STEPS];
+    for (size_t i = 0; i < STEPS * N; i++) scores[i] = 0.2f;
+    for (uint64_t nth = 1;; nth++) {
+        struct tags *tags = NULL;
+        memory_fail_at(nth);
+        enum status status = tags_new(labels, N, _i ? &by : NULL, &tags);
+        if (status == STATUS_OK) status = tags_path(tags, scores, N, STEPS, path);
+        memory_fail_at(0);
+        tags_free(tags);
+        if (status == STATUS_OK) break;
+        ck_assert_int_eq(status, STATUS_NO_MEMORY);
+    }
+    for (size_t t = 0; t < STEPS; t++) ck_assert_uint_eq(path[t], 0); /* of equal ones the first */
 }
 END_TEST
 
@@ -155,6 +176,7 @@ Suite *tagging_suite(void)
     tcase_add_test(cases, a_path_that_keeps_the_rule_is_the_best_label_of_each_step);
     tcase_add_loop_test(cases, the_path_is_the_likeliest_that_keeps_the_rule, 0, 40);
     tcase_add_loop_test(cases, the_path_is_the_likeliest_by_what_was_learned, 0, 60);
+    tcase_add_loop_test(cases, no_memory_is_survived_everywhere, 0, 2);
     tcase_add_test(cases, labels_of_another_form_are_joined_if_they_are_equal);
     tcase_add_test(cases, scores_of_zero_leave_a_path);
     suite_add_tcase(suite, cases);
