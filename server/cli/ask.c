@@ -16,6 +16,8 @@ struct asking {
     pthread_mutex_t mu;     /* guards the rest */
     pthread_cond_t changed;
     bool progressed, finished;
+    ask_reader *read;       /* what becomes of the answer */
+    void *context;
 };
 
 static void signal_news(struct asking *asking, bool *what)
@@ -62,7 +64,7 @@ static void wait_news(struct asking *asking, bool progress_counts, int64_t ms)
     pthread_mutex_unlock(&asking->mu);
 }
 
-static void print_stream(struct asking *asking)
+static void read_stream(struct asking *asking)
 {
     struct request *request = &asking->request;
     char bytes[STREAM_BYTES];
@@ -71,8 +73,7 @@ static void print_stream(struct asking *asking)
         int64_t due_us = 0;
         switch (request->operation->read(request->work, request, bytes, sizeof bytes, &n, &due_us)) {
         case STREAM_DATA:
-            fwrite(bytes, 1, n, stdout);
-            fflush(stdout);
+            asking->read(asking->context, bytes, n);
             break;
         case STREAM_WAIT: wait_news(asking, true, REREAD_MS); break;
         case STREAM_END: return;
@@ -80,19 +81,17 @@ static void print_stream(struct asking *asking)
     }
 }
 
-static int print_reply(struct asking *asking, struct reply *reply)
+static int read_reply(struct asking *asking, struct reply *reply)
 {
     if (reply->problem.fault != FAULT_NONE) {
         fprintf(stderr, "carousel: %s\n", reply->problem.message);
         return 1;
     }
     if (reply->stream) {
-        print_stream(asking);
+        read_stream(asking);
         return asking->request.closes ? 1 : 0;
     }
-    if (reply->body) fwrite(reply->body, 1, reply->body_bytes, stdout);
-    bool is_line = reply->body_bytes && reply->body[reply->body_bytes - 1] == '\n';
-    if (reply->body && !is_line) putchar('\n');
+    if (reply->body) asking->read(asking->context, reply->body, reply->body_bytes);
     return reply->status >= 400 ? 1 : 0;
 }
 
@@ -105,11 +104,13 @@ static void run_operation(struct asking *asking, struct reply *reply)
     request->operation->answer(request->work, request, reply);
 }
 
-int ask(struct server *server, const char *path, const char *body, size_t bytes)
+int ask_reading(struct server *server, const char *path, const char *body, size_t bytes, ask_reader *read,
+                void *context)
 {
     struct match match;
     struct reply reply = {0};
-    struct asking asking = {.request = {.server = server, .carrier = &carrier, .id = "", .owner = "",
+    struct asking asking = {.read = read, .context = context,
+                            .request = {.server = server, .carrier = &carrier, .id = "", .owner = "",
                                         .body = body ? body : "", .body_bytes = bytes,
                                         .began_us = clock_us(), .caller = {.weight = 1}, .session_step = -1}};
     const char *method = body ? "POST" : "GET";
@@ -121,8 +122,25 @@ int ask(struct server *server, const char *path, const char *body, size_t bytes)
     if (route_check(&match, &(struct arrival){.method = method, .path = path}, &reply.problem))
         route_handler(match.route)(&asking.request, &reply);
     if (asking.request.operation && reply.problem.fault == FAULT_NONE) run_operation(&asking, &reply);
-    int code = print_reply(&asking, &reply);
+    int code = read_reply(&asking, &reply);
     if (asking.request.operation) asking.request.operation->free(asking.request.work);
     free(reply.body);
+    return code;
+}
+
+/* *context is the last byte. */
+static void print_bytes(void *context, const char *bytes, size_t n)
+{
+    char *last = context;
+    fwrite(bytes, 1, n, stdout);
+    fflush(stdout);
+    if (n) *last = bytes[n - 1];
+}
+
+int ask(struct server *server, const char *path, const char *body, size_t bytes)
+{
+    char last = '\n';
+    int code = ask_reading(server, path, body, bytes, print_bytes, &last);
+    if (last != '\n') putchar('\n');
     return code;
 }

@@ -1,9 +1,9 @@
-/* cli: models, generate, forecast and classify without HTTP.
+/* cli: the commands that load models: generate, forecast, classify and the others.
  *
- * They open the same server (kernels, scheduler, models) and run the same jobs as the routes do, so that the
- * same seed gives the same answer here and there. Results go to stdout, plain and easy to cut: text as it
- * comes, one forecast step a line with tabs between, one input's labels a line. Everything else goes to
- * stderr. Exit codes: 0 done, 1 it failed, 2 it was asked wrongly. main only. */
+ * They open the same server (kernels, scheduler, models) and run its handlers without a socket, so that the
+ * same seed gives the same answer here and there, within the same limits. Results go to stdout: of generate,
+ * forecast and classify plain and easy to cut (server/cli/plain.h), of the others as JSON. Everything else
+ * goes to stderr. Exit codes: 0 done, 1 it failed, 2 it was asked wrongly. main only. */
 #ifndef CAROUSEL_SERVER_CLI_H
 #define CAROUSEL_SERVER_CLI_H
 

@@ -402,10 +402,16 @@ m="--models $bundles"
     complains 'cannot forecast; name a folder that holds one by --models'
     run 1 generate $m --model tiny-characters HELLO
     complains 'H'
+    run 1 generate $m --model tiny-characters $'hello \xff'
+    complains 'not UTF-8'
     run 2 generate $m --model tiny-characters --max-tokens lots hello
     complains '--max-tokens lots'
     run 2 generate $m --model tiny-characters --temperature -1 hello
     run 1 generate $m --model tiny-characters --n 0 hello
+    run 1 generate $m --model tiny-characters --max-tokens 99999 hello # the limits are the route's
+    complains "'max_tokens' is 99999; expected an integer from 1 to 16384"
+    run 0 ask $m /v1/completions '{"model":"tiny-characters","prompt":"hello","seed":1,"max_tokens":20}'
+    checks=$((checks + 1)); grep -qF "\"text\":\"$(cat "$scratch/hello")\"" "$out" || bad "writes another text"
     run 1 generate --models "$scratch/nowhere" --model tiny-characters hello
     complains 'nowhere'
 
@@ -446,6 +452,8 @@ m="--models $bundles"
     checks=$((checks + 1)); [ "$(wc -l <"$out")" = 2 ] || bad "not two lines"
     says '^(positive|neutral|negative).[01]\.[0-9]+$'
     run 2 classify $m --model tiny-labels
+    run 1 classify $m --model tiny-labels good $'bad \xff'
+    complains 'text 1 is not UTF-8 at byte 4'
     # Weights of zero and a bias for the last of 1,100 labels: all are shown, the last one first.
     rm -rf "$scratch/many" && mkdir -p "$scratch/many"
     labels=$(seq -s, -f '"l%.0f"' 0 1099)
@@ -473,8 +481,10 @@ m="--models $bundles"
     says '(left|right|up|down)'
     printf '1 0\n' >"$scratch/rows"
     input=$scratch/rows run 2 classify $m --model tiny-gestures
-    complains 'steps of 3 numbers'
+    complains 'steps of 3 finite numbers'
     printf '1 0 x\n' >"$scratch/rows"
+    input=$scratch/rows run 2 classify $m --model tiny-gestures
+    printf '1 0 nan\n' >"$scratch/rows"
     input=$scratch/rows run 2 classify $m --model tiny-gestures
 }
 
