@@ -30,6 +30,7 @@
 #include "server/sessions/prefixes.h"
 #include "server/sessions/seal.h"
 #include "server/sessions/store.h"
+#include "server/stream/streams.h"
 
 /* Weights are blocks of many MiB; what jobs and bodies take again and again is mostly below this. */
 enum { POLL_MS = 10, ENDING_MS = 5000, RETURNED_BYTES = 1 << 20 };
@@ -121,6 +122,7 @@ enum status server_open(struct server *server, const struct config *config,
 
 void server_close(struct server *server)
 {
+    streams_free(server->streams);
     scheduler_free(server->scheduler);
     explainer_free(server->explainer);
     loader_free(server->loader);
@@ -133,6 +135,7 @@ void server_close(struct server *server)
     keys_close(server->keys);
     body_total_close(&server->bodies);
     body_total_close(&server->replies);
+    server->streams = NULL;
     server->store = NULL;
     server->seals = NULL;
     server->prefixes = NULL;
@@ -353,12 +356,15 @@ static bool drain(struct server *server, struct http *http)
 {
     int64_t timeout_us = server->config->server_drain_timeout_s * 1000000;
     atomic_store(&server->phase, SERVER_DRAINING);
-    log_line(LOG_INFO, "draining: %ld requests in flight", atomic_load(&server->working));
+    log_line(LOG_INFO, "draining: %ld requests in flight, %ld WebSockets open",
+             atomic_load(&server->working), atomic_load(&server->sockets));
+    streams_drain(server->streams);
     if (!wait_idle(server, clock_us() + timeout_us)) {
         log_line(LOG_WARNING, "drain time is over: ending %ld requests", atomic_load(&server->working));
         atomic_store(&server->phase, SERVER_ENDING);
         scheduler_drain(server->scheduler);
         http_cancel_all(http);
+        streams_cancel(server->streams);
     }
     loader_stop(server->loader); /* a request that waits for a load is answered before HTTP stops */
     wait_idle(server, clock_us() + ENDING_MS * 1000);
@@ -507,6 +513,7 @@ static enum status start(struct server *server, const struct config *config, str
     if (status == STATUS_OK && keys_are_needed(server->keys)) log_keys(n_keys, config->auth_keys_file);
     if (status == STATUS_OK)
         status = explainer_new((size_t)config->limits_explain_queue, &server->explainer, err);
+    if (status == STATUS_OK) status = streams_new(server, &server->streams, err);
     if (status == STATUS_OK) status = listen_and_serve(service, server, http, err);
     if (status == STATUS_OK) atomic_store(&server->has_page, wants_page(server, *http));
     if (status != STATUS_OK) server_close(server);
@@ -557,6 +564,7 @@ int server_run(const struct config *config)
         log_line(LOG_ERROR, "work did not end; exiting");
         _exit(1);
     }
+    streams_stop(server.streams);
     http_stop(http);
     service_close(&service);
     server_close(&server);

@@ -17,7 +17,7 @@ folders=(core/base core/kernels core/network core/layers core/recurrent core/sch
     models/text models/media models/features models/bundle models/jobs models/forecast models/generation models/translation models/tasks models/repository
     models/formats models/import
     server/base server/playground server/http server/sessions server/request server/api server/routes server/media server/explain
-    server/protocols server server/cli)
+    server/protocols server/stream server server/cli)
 
 declare -A rank
 for i in "${!folders[@]}"; do rank[${folders[i]}]=$i; done

@@ -1,6 +1,7 @@
 #include "models/text/hash.h"
 
 #include <nettle/memops.h>
+#include <nettle/sha1.h>
 #include <nettle/sha2.h>
 #include <stdio.h>
 
@@ -9,7 +10,8 @@
 
 enum { CHUNK_BYTES = 64 * 1024 };
 
-_Static_assert(HASH_BYTES == SHA256_DIGEST_SIZE, "the header does not know nettle's");
+_Static_assert(HASH_BYTES == SHA256_DIGEST_SIZE && HASH_SHA1_BYTES == SHA1_DIGEST_SIZE,
+               "the header does not know nettle's");
 
 void hash_bytes(const void *bytes, size_t n, uint8_t hash[HASH_BYTES])
 {
@@ -17,6 +19,14 @@ void hash_bytes(const void *bytes, size_t n, uint8_t hash[HASH_BYTES])
     sha256_init(&sha);
     sha256_update(&sha, n, bytes);
     sha256_digest(&sha, HASH_BYTES, hash);
+}
+
+void hash_sha1(const void *bytes, size_t n, uint8_t hash[HASH_SHA1_BYTES])
+{
+    struct sha1_ctx sha;
+    sha1_init(&sha);
+    sha1_update(&sha, n, bytes);
+    sha1_digest(&sha, HASH_SHA1_BYTES, hash);
 }
 
 void hash_print(const uint8_t hash[HASH_BYTES], char hex[HASH_HEX_BYTES])

@@ -9,10 +9,13 @@
 
 #include "core/base/status.h"
 
-enum { HASH_BYTES = 32, HASH_HEX_BYTES = 65 }; /* 64 digits and a zero byte */
+enum { HASH_BYTES = 32, HASH_HEX_BYTES = 65, /* 64 digits and a zero byte */
+       HASH_SHA1_BYTES = 20 };
 
 /* Hash bytes[0..n). */
 void hash_bytes(const void *bytes, size_t n, uint8_t hash[HASH_BYTES]);
+/* The SHA-1 of bytes[0..n), for the handshake of a WebSocket (RFC 6455, 4.2.2); it proves nothing. */
+void hash_sha1(const void *bytes, size_t n, uint8_t hash[HASH_SHA1_BYTES]);
 /* In lower-case hexadecimal. */
 void hash_print(const uint8_t hash[HASH_BYTES], char hex[HASH_HEX_BYTES]);
 /* Compare in a time that tells nothing of where they differ. */

@@ -5,6 +5,7 @@
 
 #include "server/api/answer.h"
 #include "server/request/server.h"
+#include "server/request/sse.h"
 
 enum { EVENT_BYTES = 8 << 20, PIECE_BYTES = 16384 };
 
@@ -114,12 +115,9 @@ static void rewrite(struct bridge *bridge, const char *event, size_t n)
 /* Take the whole events out of `in`. */
 static void take_events(struct bridge *bridge)
 {
-    size_t at = 0;
-    for (size_t end = 0; end + 1 < bridge->in.n; end++) {
-        if (bridge->in.text[end] != '\n' || bridge->in.text[end + 1] != '\n') continue;
-        rewrite(bridge, bridge->in.text + at, end - at);
-        at = ++end + 1;
-    }
+    size_t at = 0, n;
+    for (; (n = sse_event_bytes(bridge->in.text + at, bridge->in.n - at)) > 0; at += n)
+        rewrite(bridge, bridge->in.text + at, n - 2);
     if (at) memmove(bridge->in.text, bridge->in.text + at, bridge->in.n - at);
     bridge->in.n -= at;
 }

@@ -29,6 +29,9 @@ int connection_slot(const struct connection *connection);
 /* Whether it speaks TLS: bytes may then not be put on the socket directly. Any thread. */
 bool connection_is_secure(const struct connection *connection);
 
+/* Whether the request is of HTTP/1.0, which knows no upgrade. */
+bool connection_is_old(const struct connection *connection);
+
 /* Suspended, a connection is neither read nor written nor timed. Resuming one that is not suspended is
  * undefined. Resume: any thread. */
 void connection_suspend(struct connection *connection);
@@ -56,5 +59,18 @@ bool connection_answer(struct connection *connection, const struct head *head, c
 typedef ssize_t connection_reader(void *context, char *out, size_t room);
 bool connection_stream(struct connection *connection, const struct head *head, connection_reader *read,
                        void *context);
+
+/* Answer with the head of a 101, after which the connection carries no HTTP (RFC 9110, 7.8). `begin` is
+ * called once the head has been sent: from then on the descriptor is its context's to read and write, with
+ * flags, until it calls connection_leave. is_early: the client has sent bytes that belong behind the answer
+ * before it could have it; they are lost. If the client leaves before, the request ends without the call. Not
+ * under TLS: libmicrohttpd 0.9.75 then passes the bytes on in records of 4 bytes. false: the connection must
+ * be closed. */
+typedef void connection_upgraded(void *context, bool is_early);
+bool connection_upgrade(struct connection *connection, const struct head *head, connection_upgraded *begin,
+                        void *context);
+/* Close a connection that was upgraded. The request ends then, perhaps before the call returns. Any thread.
+ * */
+void connection_leave(struct connection *connection);
 
 #endif

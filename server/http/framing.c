@@ -460,6 +460,11 @@ bool framing_is_in_head(const struct framing *framing)
     return framing->state == FRAMING_HEAD && framing->raw < framing->n;
 }
 
+bool framing_is_early(const struct framing *framing)
+{
+    return framing->bytes || framing->state == FRAMING_DEAD;
+}
+
 bool framing_fault(const struct framing *framing, unsigned request, struct problem *problem)
 {
     if (framing->state != FRAMING_DEAD || request != framing->n_heads) return false;

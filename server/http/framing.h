@@ -70,6 +70,8 @@ void framing_pass(struct framing *framing, size_t n);
 
 /* Whether part of a head has come. */
 bool framing_is_in_head(const struct framing *framing);
+/* Whether bytes have come that did not go on, or a fault was found. */
+bool framing_is_early(const struct framing *framing);
 /* Whether request number `request` of the connection, from 1, is the one in doubt; then *problem says why. */
 bool framing_fault(const struct framing *framing, unsigned request, struct problem *problem);
 

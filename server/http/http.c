@@ -48,11 +48,15 @@ struct connection {
     struct wire wire;
     unsigned n_requests;     /* that have begun */
     bool is_busy;            /* a request is under way */
+    bool is_old;             /* of HTTP/1.0 is the one under way */
     bool head_is_timed;      /* the time for the head that is coming in is running */
     struct http *http;
     void *session;           /* GnuTLS's; NULL: no TLS */
     connection_reader *read; /* of the stream under way */
     void *read_context;
+    connection_upgraded *begin; /* of the connection that gives up HTTP */
+    void *begin_context;
+    struct MHD_UpgradeResponseHandle *upgrade;
 };
 
 /* ---- connections ---------------------------------------------------------------------------- */
@@ -88,6 +92,11 @@ int connection_slot(const struct connection *connection)
 bool connection_is_secure(const struct connection *connection)
 {
     return connection->session != NULL;
+}
+
+bool connection_is_old(const struct connection *connection)
+{
+    return connection->is_old;
 }
 
 void connection_suspend(struct connection *connection)
@@ -155,6 +164,29 @@ bool connection_stream(struct connection *connection, const struct head *head, c
     struct MHD_Response *response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, on_stream, connection, NULL);
     return response && queue(connection, head, response);
+}
+
+static void on_upgrade(void *context, struct MHD_Connection *mhd, void *state, const char *early,
+                       size_t n_early, MHD_socket descriptor, struct MHD_UpgradeResponseHandle *upgrade)
+{
+    struct connection *connection = context;
+    (void)mhd, (void)state, (void)early, (void)descriptor;
+    connection->upgrade = upgrade;
+    connection->begin(connection->begin_context, n_early || framing_is_early(&connection->wire.framing));
+}
+
+bool connection_upgrade(struct connection *connection, const struct head *head, connection_upgraded *begin,
+                        void *context)
+{
+    connection->begin = begin;
+    connection->begin_context = context;
+    struct MHD_Response *response = MHD_create_response_for_upgrade(on_upgrade, connection);
+    return response && queue(connection, head, response);
+}
+
+void connection_leave(struct connection *connection)
+{
+    MHD_upgrade_action(connection->upgrade, MHD_UPGRADE_ACTION_CLOSE);
 }
 
 static void *session_of(struct MHD_Connection *mhd)
@@ -249,10 +281,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
 {
     const struct http_options *options = &((struct http *)context)->options;
     struct exchange *exchange = *state;
-    (void)version;
     if (!exchange) {
         struct connection *connection = connection_of(mhd);
         bool good = false;
+        if (connection) connection->is_old = strcmp(version, MHD_HTTP_VERSION_1_1) != 0;
         if (connection && begin_request(connection))
             *state = options->calls->begin(options->service, connection, method, path_of(path), &good);
         return good ? MHD_YES : MHD_NO;
@@ -326,8 +358,9 @@ static struct MHD_Daemon *start_daemon(struct http *http)
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(size_t)tls_priorities(config->tls_minimum_version)},
         {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, tls_retriever()},
         {MHD_OPTION_END, 0, NULL}};
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-    return MHD_start_daemon(flags | (http->is_secure ? MHD_USE_TLS : 0), 0, NULL, NULL, on_request, http,
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+                     (http->is_secure ? MHD_USE_TLS : MHD_ALLOW_UPGRADE);
+    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, http,
                             MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
                             MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
                             MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,

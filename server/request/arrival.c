@@ -26,11 +26,11 @@ bool exchange_check_headers(struct exchange *exchange, const char *path)
                                                        connection_header(exchange->connection, "Origin"));
     if (!route_check(&exchange->match, &arrival, &exchange->early)) return false;
     if (!keys_admit(exchange->service->server->keys, route_scopes(exchange->match.route),
-                    connection_header(exchange->connection, "Authorization"), &exchange->client,
+                    connection_header(exchange->connection, "Authorization"), &exchange->account.client,
                     &exchange->early))
         return false;
-    if (exchange->client) exchange->request.caller = client_caller(exchange->client);
-    exchange->request.owner = client_name(exchange->client);
+    if (exchange->account.client) exchange->request.caller = client_caller(exchange->account.client);
+    exchange->request.owner = client_name(exchange->account.client);
     bool administers = route_scopes(exchange->match.route) == SCOPES_ADMIN;
     return !route_is_post(exchange->match.route) ||
            server_accepts(exchange->service->server, administers, &exchange->early);
@@ -54,6 +54,7 @@ struct exchange *exchange_make(struct service *service, struct connection *conne
     exchange->request = (struct request){.server = service->server, .route = exchange->match.route,
                                          .id = exchange->id, .tail = exchange->match.tail,
                                          .began_us = clock_us(), .owner = "", .session_step = -1,
+                                         .method = exchange->method, .connection = connection,
                                          .if_match = connection_header(connection, "If-Match"),
                                          .if_none_match = connection_header(connection, "If-None-Match"),
                                          .accept = connection_header(connection, "Accept"),

@@ -28,6 +28,7 @@
 
 #include "core/base/clock.h"
 #include "server/request/access.h"
+#include "server/request/account.h"
 #include "server/request/cors.h"
 #include "server/request/gzip.h"
 #include "server/request/refusal.h"
@@ -114,23 +115,17 @@ static void cancel_locked(struct exchange *exchange)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-/* Give back what was charged and has not been computed, once the operation has finished: if possible before
- * the client has its answer, so that it finds its quota restored. */
-static void settle_steps(struct exchange *exchange)
+static void settle(struct exchange *exchange)
 {
-    struct request *request = &exchange->request;
-    if (!exchange->charged_steps || (exchange->started && !request_is_finished(request))) return;
-    uint64_t used = exchange->started ? request->operation->cost_steps(request->work, true) : 0;
-    if (used < exchange->charged_steps) client_refund(exchange->client, exchange->charged_steps - used);
-    exchange->charged_steps = 0;
+    account_settle(&exchange->account, &exchange->request, exchange->started);
 }
 
 static void exchange_free(struct exchange *exchange)
 {
     pthread_mutex_lock(&exchange->mu); /* the last waker may still be leaving */
     pthread_mutex_unlock(&exchange->mu);
-    settle_steps(exchange);
-    client_drop(exchange->client);
+    settle(exchange);
+    client_drop(exchange->account.client);
     if (exchange->request.operation) exchange->request.operation->free(exchange->request.work);
     body_release(&exchange->body, &exchange->service->server->bodies);
     pthread_mutex_destroy(&exchange->mu);
@@ -143,20 +138,11 @@ static void free_detached(struct free_later *item)
     exchange_free((void *)((char *)item - offsetof(struct exchange, free_later)));
 }
 
-/* Count the answer, once: when it is queued, or when the request ends without one or after a stream. */
+/* Count the answer: when it is queued, or when the request ends without one or after a stream. */
 static void count(struct exchange *exchange)
 {
-    struct metrics *metrics = exchange->service->server->metrics;
-    const struct record *record = &exchange->request.record;
-    if (exchange->counted) return;
-    exchange->counted = true;
-    metrics_count_request(metrics, exchange->request.route, record->task ? record->model : "",
-                          exchange->status, clock_ms_since(exchange->request.began_us) * 1e-3);
-    metrics_add(metrics, COUNTER_BYTES_IN, exchange->bytes_in);
-    metrics_add(metrics, COUNTER_BYTES_OUT, exchange->bytes_out);
-    if (exchange->started) metrics_count_end(metrics, (enum end)record->end);
-    if (record->task) metrics_count_model(metrics, record, exchange->status, exchange->request.began_us);
-    if (record->first_ms > 0) metrics_observe(metrics, HISTOGRAM_FIRST_TOKEN, record->first_ms * 1e-3);
+    const struct account_bytes bytes = {exchange->bytes_in, exchange->bytes_out};
+    account_count(&exchange->account, &exchange->request, exchange->status, exchange->started, bytes);
 }
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -211,7 +197,7 @@ static ssize_t read_stream(void *context, char *out, size_t room)
         case STREAM_DATA:
             exchange->bytes_out += n;
             return (ssize_t)n;
-        case STREAM_END: settle_steps(exchange); return -1;
+        case STREAM_END: settle(exchange); return -1;
         case STREAM_WAIT:
             watcher_due(exchange->service->watcher, connection_slot(exchange->connection), due_us);
             if (park(exchange)) return 0; /* else look again */
@@ -237,6 +223,28 @@ static void take_error_body(struct exchange *exchange, struct reply *reply)
         metrics_count_fault(exchange->service->server->metrics, reply->problem.fault);
 }
 
+static void begin_takeover(void *context, bool is_early)
+{
+    struct exchange *exchange = context;
+    exchange->takeover->begin(exchange->owner, exchange->connection, is_early);
+}
+
+/* The watcher minds the connection no more; its new owner does. */
+static bool hand_over(struct exchange *exchange, const struct reply *reply)
+{
+    struct head head = {.status = 101};
+    exchange->takeover = reply->takeover;
+    exchange->owner = reply->owner;
+    exchange->status = head.status;
+    head_add(&head, "X-Request-Id", exchange->id);
+    if (*exchange->request.session) head_add(&head, "X-Session-Id", exchange->request.session);
+    for (size_t i = 0; reply->headers[i]; i += 2) head_add(&head, reply->headers[i], reply->headers[i + 1]);
+    connection_time_out(exchange->connection, exchange->service->server->config->timeouts_write_s);
+    watcher_due(exchange->service->watcher, connection_slot(exchange->connection), 0);
+    count(exchange);
+    return connection_upgrade(exchange->connection, &head, begin_takeover, exchange);
+}
+
 /* Send the reply, which is taken. */
 static bool respond(struct exchange *exchange, struct reply *reply)
 {
@@ -244,12 +252,13 @@ static bool respond(struct exchange *exchange, struct reply *reply)
     struct server *server = exchange->service->server;
     struct head head;
     struct texts texts;
+    if (reply->takeover) return hand_over(exchange, reply);
     gzip_pack_reply(reply, connection);
     if (reply->body && reply->problem.fault == FAULT_NONE)
         body_total_hold(&server->replies, &exchange->held, reply->body_bytes, &reply->problem);
     if (reply->problem.fault != FAULT_NONE) take_error_body(exchange, reply);
     exchange->status = reply->status ? reply->status : 200;
-    settle_steps(exchange);
+    settle(exchange);
     write_head(exchange, reply, false, &texts, &head);
     pthread_mutex_lock(&exchange->mu);
     exchange->phase = reply->stream ? PHASE_STREAMING : PHASE_HANDLING;
@@ -419,30 +428,13 @@ static bool defer(struct exchange *exchange)
     return true;
 }
 
-static bool charge_steps(struct exchange *exchange, struct problem *problem)
-{
-    struct request *request = &exchange->request;
-    if (!exchange->client) return true;
-    uint64_t steps = request->operation->cost_steps(request->work, false);
-    if (!client_charge(exchange->client, steps, problem)) return false;
-    exchange->charged_steps = steps;
-    return true;
-}
-
-/* An operation may have answers of others before it, which went well. */
-static void let_refuse(struct request *request, struct reply *reply)
-{
-    if (request->operation && request->operation->refuse && reply->problem.fault != FAULT_NONE)
-        request->operation->refuse(request->work, request, reply);
-}
-
 /* What a handler left: a reply, or an operation that begins. */
 static bool carry_on(struct exchange *exchange, struct reply *reply)
 {
     if (exchange->request.operation && reply->problem.fault == FAULT_NONE &&
-        charge_steps(exchange, &reply->problem))
+        account_charge(&exchange->account, &exchange->request, &reply->problem))
         return defer(exchange);
-    let_refuse(&exchange->request, reply);
+    account_refuse(&exchange->request, reply);
     return respond(exchange, reply);
 }
 
@@ -479,12 +471,12 @@ static bool resume(struct exchange *exchange)
     const void *before = request->work;
     if (exchange->early.fault != FAULT_NONE) {
         reply.problem = exchange->early;
-        let_refuse(request, &reply);
+        account_refuse(request, &reply);
     } else if (!request->operation->read && !request_is_finished(request)) {
         if (park(exchange)) return true;
         return resume(exchange);
     } else {
-        if (!request->operation->read) settle_steps(exchange); /* it may leave another operation */
+        if (!request->operation->read) settle(exchange); /* it may leave another operation */
         request->operation->answer(request->work, request, &reply);
     }
     if (request->work == before) return respond(exchange, &reply);
@@ -512,7 +504,9 @@ void exchange_end(struct exchange *exchange, bool well)
     watcher_release(service->watcher, connection_slot(exchange->connection),
                     clock_us() + config->timeouts_idle_s * 1000000);
     if (exchange->request.closes) shutdown(connection_descriptor(exchange->connection), SHUT_RDWR);
-    if (well) connection_time_out(exchange->connection, 0); /* the watcher minds that */
+    if (exchange->takeover)
+        exchange->takeover->end(exchange->owner, &exchange->bytes_in, &exchange->bytes_out);
+    else if (well) connection_time_out(exchange->connection, 0); /* the watcher minds that */
     if (!exchange->status)
         exchange->status = fault_http_status(exchange->phase == PHASE_EXPIRED && !exchange->cancelled
                                                  ? FAULT_REQUEST_TIMEOUT
@@ -521,7 +515,7 @@ void exchange_end(struct exchange *exchange, bool well)
         exchange->request.record.finish = metrics_end_name(END_CANCELLED);
     count(exchange);
     const struct access access = {&exchange->request, exchange->trace_id, exchange->method,
-                                  client_name(exchange->client), exchange->status, exchange->bytes_in,
+                                  client_name(exchange->account.client), exchange->status, exchange->bytes_in,
                                   exchange->bytes_out, clock_ms_since(exchange->request.began_us)};
     if (config->log_access) access_write(&access);
     body_total_give(&service->server->replies, &exchange->held);

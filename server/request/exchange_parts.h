@@ -7,8 +7,8 @@
 
 #include "server/http/watcher.h"
 #include "server/request/access.h"
+#include "server/request/account.h"
 #include "server/request/exchange.h"
-#include "server/request/keys.h"
 #include "server/request/router.h"
 #include "server/request/server.h"
 
@@ -29,12 +29,13 @@ struct exchange {
     const char *allowed_origin; /* whose pages may read the answer, or "*"; NULL: none, or it may not */
     bool preflight;       /* a browser asks whether a page may ask */
     bool in_doubt;        /* it is refused, and the connection closed */
-    struct client *client; /* whose key it came with, acquired; NULL: no key is needed */
-    uint64_t charged_steps;
+    struct account account;
+    const struct takeover *takeover; /* of the connection, which carries HTTP no more; NULL: it does */
+    void *owner;
     struct holding held;  /* the answer's part of the total of answers */
     unsigned status;      /* of the answer; 0: none yet */
     uint64_t bytes_in, bytes_out;
-    bool working, counted;
+    bool working;
     pthread_mutex_t mu;   /* guards the rest, and phase's way out of BODY */
     enum phase phase;
     bool parked, wake_pending, started, finished, cancelled, detached;

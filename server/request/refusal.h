@@ -1,5 +1,5 @@
 /* refusal: the headers that the status of a refusal asks for (RFC 9110): Allow with 405, Retry-After with 429
- * and 503, WWW-Authenticate with 401. Pure; any thread. */
+ * and 503, WWW-Authenticate with 401, Upgrade with 426 (and what RFC 6455, 4.4 adds). Pure; any thread. */
 #ifndef CAROUSEL_SERVER_REFUSAL_H
 #define CAROUSEL_SERVER_REFUSAL_H
 

@@ -23,10 +23,11 @@
 #include "models/bundle/model.h"
 #include "server/base/errors.h"
 
-struct server;
-struct request;
-struct reply;
 struct branch;
+struct connection;
+struct reply;
+struct request;
+struct server;
 
 enum { SESSION_ID_BYTES = 129 };
 
@@ -104,6 +105,9 @@ struct request {
     int64_t began_us;
     struct caller caller;
     const char *owner;     /* the name of its API key; "" if no key is needed */
+    const char *method;    /* "GET" */
+    const struct connection *connection; /* for the headers that one route reads; NULL: it came without one
+                                          * */
     const char *if_match, *if_none_match; /* the headers, or NULL */
     const char *accept;      /* the header, or NULL */
     const char *content_type; /* the header, or NULL */
@@ -129,6 +133,16 @@ enum packing {
     PACKING_GZIP
 };
 
+/* A reply that ends HTTP on its connection (RFC 9110, 7.8): the head of a 101, and then the connection is the
+ * owner's, which reads and writes it on a thread of its own (connection_upgrade in server/http/connection.h).
+ * Both calls come on the connection's HTTP thread. */
+struct takeover {
+    /* The head has been sent. is_early: the client has sent bytes before it could have it; they are lost. */
+    void (*begin)(void *owner, struct connection *connection, bool is_early);
+    /* The last call, whether it began or not: tell the bytes that were received and sent, and free. */
+    void (*end)(void *owner, uint64_t *bytes_in, uint64_t *bytes_out);
+};
+
 /* Zeroed by the caller; filled by a handler or an operation. A problem wins over a body. */
 struct reply {
     unsigned status;          /* 0: 200 */
@@ -140,6 +154,8 @@ struct reply {
     size_t json_bytes;        /* of a body that is JSON and then bytes; 0: it is one thing */
     bool stream;              /* text/event-stream, by the operation's read */
     enum packing packing;     /* the exchange's */
+    const struct takeover *takeover; /* with `headers`, and nothing else; NULL: it is an answer of HTTP */
+    void *owner;
     struct problem problem;
 };
 

@@ -22,6 +22,7 @@ struct prefixes;
 struct problem;
 struct seal_ring;
 struct store;
+struct streams;
 
 /* LEAVING: not ready any more, but new work is served until balancers have noticed (server.drain_delay_s). */
 enum server_phase { SERVER_LOADING, SERVER_READY, SERVER_LEAVING, SERVER_DRAINING, SERVER_ENDING };
@@ -40,11 +41,13 @@ struct server {
     struct seal_ring *seals;   /* the keys of states that clients carry; locks itself */
     struct prefixes *prefixes; /* states after the beginnings of prompts, locks itself; NULL on the command
                                 * line */
+    struct streams *streams;   /* the WebSockets; locks itself; NULL on the command line */
     size_t n_workers;
     int64_t started_s;         /* Unix seconds */
     _Atomic int phase;         /* enum server_phase */
     _Atomic bool has_page;     /* GET / gives the page: server.playground */
     struct body_total bodies, replies; /* being received, being sent */
+    _Atomic long sockets;      /* WebSockets, from the answer to the handshake to the end of the connection */
     _Atomic long working;      /* requests on routes that compute, from headers to answer sent */
 };
 

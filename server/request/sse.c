@@ -58,6 +58,13 @@ void sse_error(struct sse *sse, const struct problem *problem, const char *reque
     free(body);
 }
 
+size_t sse_event_bytes(const char *text, size_t n)
+{
+    for (size_t end = 0; end + 1 < n; end++)
+        if (text[end] == '\n' && text[end + 1] == '\n') return end + 2;
+    return 0;
+}
+
 bool sse_is_empty(const struct sse *sse)
 {
     return sse->sent == sse->out.n;

@@ -31,6 +31,9 @@ void sse_ping(struct sse *sse);   /* a comment */
 void sse_done(struct sse *sse);   /* "data: [DONE]" */
 void sse_error(struct sse *sse, const struct problem *problem, const char *request_id);
 
+/* The length of the first whole event of text[0..n), with the empty line that ends it; 0 if there is none. */
+size_t sse_event_bytes(const char *text, size_t n);
+
 bool sse_is_empty(const struct sse *sse);
 /* Move up to `room` bytes to `to`; returns how many. */
 size_t sse_drain(struct sse *sse, char *to, size_t room);

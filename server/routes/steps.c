@@ -3,6 +3,8 @@
  * The body is a JSON array of bodies of the model's /v1 route, or one body a line. The answer is one line a
  * step. The first step that fails is the last: its error stands in its line, and the session has moved by
  * those before it. Each step is an operation of its own, which the one before it leaves behind. */
+#include "server/routes/steps.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,7 @@
 #include "server/api/bridge.h"
 #include "server/api/codec.h"
 #include "server/request/access.h"
+#include "server/request/router.h"
 #include "server/request/server.h"
 
 struct procession {
@@ -198,17 +201,23 @@ static bool read_bodies(const struct request *request, struct writer *out, struc
     return good;
 }
 
-/* The /v1 route of a model: that of the first ability it has. */
-static request_handler *route_of(const struct model *model, struct problem *problem)
+enum route_id steps_route(const struct model *model, const char *task, struct problem *problem)
 {
-    static const struct { enum ability ability; request_handler *handler; } routes[] = {
-        {ABILITY_COMPLETE, api_completions}, {ABILITY_CLASSIFY, api_classify},
-        {ABILITY_FORECAST, api_forecast}, {ABILITY_PREDICT, api_predict}};
+    static const struct { enum ability ability; const char *name; enum route_id route; } routes[] = {
+        {ABILITY_COMPLETE, "complete", ROUTE_COMPLETIONS}, {ABILITY_CLASSIFY, "classify", ROUTE_CLASSIFY},
+        {ABILITY_FORECAST, "forecast", ROUTE_FORECAST}, {ABILITY_PREDICT, "predict", ROUTE_PREDICT}};
+    bool is_any = !*task || !strcmp(task, model->task->name);
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
-        if (task_can(model->task, routes[i].ability)) return routes[i].handler;
-    problem_set(problem, FAULT_UNSUPPORTED_FOR_MODEL, NULL, "model '%s' (%s) takes no steps of a session",
-                model->name, model->task->name);
-    return NULL;
+        if (task_can(model->task, routes[i].ability) && (is_any || !strcmp(task, routes[i].name)))
+            return routes[i].route;
+    if (is_any)
+        problem_set(problem, FAULT_UNSUPPORTED_FOR_MODEL, NULL, "model '%s' (%s) takes no steps of a session",
+                    model->name, model->task->name);
+    else
+        problem_set(problem, FAULT_UNSUPPORTED_FOR_MODEL, "task",
+                    "model '%s' (%s) takes no steps of the task '%.40s'; expected complete, classify, "
+                    "forecast or predict, as the model can, or none", model->name, model->task->name, task);
+    return ROUTE_NONE;
 }
 
 static request_handler *find_handler(struct request *request, struct problem *problem)
@@ -220,10 +229,10 @@ static request_handler *find_handler(struct request *request, struct problem *pr
                                                                             "and perhaps that of this "
                                                                             "session"))
         return NULL;
-    request_handler *handler = NULL;
-    if (branch_missing(found, NULL, key.id, problem)) handler = route_of(view.model, problem);
+    enum route_id route = ROUTE_NONE;
+    if (branch_missing(found, NULL, key.id, problem)) route = steps_route(view.model, "", problem);
     store_view_release(&view);
-    return handler;
+    return route == ROUTE_NONE ? NULL : route_handler(route);
 }
 
 void api_session_steps(struct request *request, struct reply *reply)
