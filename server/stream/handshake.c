@@ -139,9 +139,13 @@ void api_stream(struct request *request, struct reply *reply)
     struct streams *streams = request->server->streams;
     struct problem *problem = &reply->problem;
     char accept[WEBSOCKET_ACCEPT_BYTES];
-    if (!server_serves(request->server, problem) || !check_headers(request, accept, problem)) return;
-    if (!streams) problem_set(problem, FAULT_NOT_IMPLEMENTED, NULL, NULL);
-    if (!streams || !server_accepts(request->server, false, problem) ||
+    if (!streams) {
+        problem_set(problem, FAULT_NOT_IMPLEMENTED, NULL,
+                    "there is no connection that could become a WebSocket; ask a server that runs (carousel "
+                    "serve)");
+        return;
+    }
+    if (!check_headers(request, accept, problem) || !server_accepts(request->server, false, problem) ||
         !branch_header_is_good(request, problem))
         return;
     struct channel *channel = make(request, streams);
