@@ -35,7 +35,7 @@ struct channel {
     struct streams *streams;
     struct connection *connection;
     int descriptor;
-    uint32_t share;       /* the client's number */
+    uint32_t client;      /* its number */
     struct visit visit;   /* among the client's sockets */
     char id[REQUEST_ID_BYTES]; /* of the handshake; a message's is this, a slash and its number */
     char accept[WEBSOCKET_ACCEPT_BYTES];

@@ -96,7 +96,7 @@ static bool find_room(struct streams *streams, struct channel *channel, struct p
         problem_set(problem, FAULT_NO_MEMORY, NULL,
                     "%lld WebSockets are open, as many as may be (stream.sockets); come back later",
                     (long long)config->stream_sockets);
-    else if (!visit_begin(&streams->visits, &channel->visit, channel->share))
+    else if (!visit_begin(&streams->visits, &channel->visit, channel->client))
         problem_set(problem, FAULT_RATE_LIMITED, NULL,
                     "this client has %lld WebSockets open, as many as it may (stream.sockets_per_client)",
                     (long long)config->stream_sockets_per_client);
@@ -110,7 +110,7 @@ static struct channel *make(const struct request *request, struct streams *strea
     const char *authorization = connection_header(request->connection, "Authorization");
     struct channel *channel = channel_new(streams, (uint64_t)request->server->config->stream_message_bytes);
     if (!channel) return NULL;
-    channel->share = channel->message.room.client = channel->out.room.client = request->caller.client;
+    channel->client = channel->message.room.client = channel->out.room.client = request->caller.client;
     strcpy(channel->id, request->id);
     strcpy(channel->talk.session, request->session);
     channel->authorization = authorization ? strdup(authorization) : NULL;

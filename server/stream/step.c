@@ -35,7 +35,8 @@ static void mark(struct channel *channel, bool *what)
 static void progressed(void *request)
 {
     struct channel *channel = channel_of(request);
-    if (atomic_exchange(&channel->step.request.wakes_on_progress, false)) mark(channel, &channel->step.has_progressed);
+    struct step *step = &channel->step;
+    if (atomic_exchange(&step->request.wakes_on_progress, false)) mark(channel, &step->has_progressed);
 }
 
 static void finished(void *request)
@@ -242,7 +243,7 @@ void step_begin(struct channel *channel, enum route_id route, const char *tail, 
     step->request = (struct request){
         .server = server, .carrier = &carrier, .route = route, .id = step->id, .tail = tail,
         .body = body, .body_bytes = n, .began_us = clock_us(), .owner = "", .session_step = -1,
-        .method = is_post ? "POST" : "GET", .caller = {.client = channel->share, .weight = 1}};
+        .method = is_post ? "POST" : "GET", .caller = {.client = channel->client, .weight = 1}};
     writer_init(&step->events, EVENT_BYTES);
     snprintf(step->id, sizeof step->id, "%.100s/%llu", channel->id, (unsigned long long)number);
     snprintf(step->request.session, sizeof step->request.session, "%s", session);
