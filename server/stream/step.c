@@ -1,5 +1,5 @@
-/* A request whose carrier is a channel. The life of its operation is that of server/request/exchange.c, without
- * the connection that is suspended and resumed. */
+/* A request whose carrier is a channel. The life of its operation is that of server/request/exchange.c,
+ * without the connection that is suspended and resumed. */
 #include "server/stream/step.h"
 
 #include <stdio.h>
