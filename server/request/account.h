@@ -16,9 +16,9 @@ struct account {
 
 /* Charge the client the steps that the request's operation may take. false: *problem is a 429. */
 bool account_charge(struct account *account, struct request *request, struct problem *problem);
-/* Give back what was charged and has not been computed, once the operation has finished: if possible before the
- * client has its answer, so that it finds it given back. `started`: the operation has been. Any number of
- * times. */
+/* Give back what was charged and has not been computed, once the operation has finished: if possible before
+ * the client has its answer, so that it finds its quota restored. `started`: the operation has been. Any
+ * number of times. */
 void account_settle(struct account *account, struct request *request, bool started);
 /* Count the answer, the first time. */
 struct account_bytes { uint64_t in, out; };
