@@ -71,13 +71,13 @@ struct opening {
     bool has_seed;
 };
 
-static bool read_opening(struct channel *channel, const struct value *root, struct opening *opening,
+static bool read_opening(struct channel *channel, const struct json *root, struct opening *opening,
                          struct problem *problem)
 {
     const struct config *config = config_of(channel);
-    const struct value *options = value_get(root, "options");
+    const struct json *options = json_get(root, "options");
     *opening = (struct opening){.every = 1, .ttl_s = config->sessions_ttl_s};
-    opening->has_seed = value_get(root, "seed") != NULL;
+    opening->has_seed = json_get(root, "seed") != NULL;
     if (!field_string(root, "task", sizeof channel->talk.task - 1, &opening->task, problem) ||
         !field_string(root, "model", sizeof channel->talk.model - 1, &opening->model, problem) ||
         !field_string(root, "session", STORE_ID_BYTES - 1, &opening->session, problem) ||
@@ -88,7 +88,7 @@ static bool read_opening(struct channel *channel, const struct value *root, stru
         !field_integer(root, "ttl_s", 1, config->sessions_ttl_max_s, &opening->ttl_s, problem) ||
         !field_integer(root, "seed", -MAX_INTEGER, MAX_INTEGER, &opening->seed, problem))
         return false;
-    if (options && value_kind(options) != JSON_OBJECT)
+    if (options && json_kind(options) != JSON_OBJECT)
         return field_expected(options, "options", "an object", problem);
     if ((opening->session != NULL) + (opening->previous != NULL) + (opening->state != NULL) > 1)
         return problem_set(problem, FAULT_INVALID_VALUE, opening->previous ? "previous_response_id" : "state",
@@ -106,14 +106,14 @@ static bool read_opening(struct channel *channel, const struct value *root, stru
 }
 
 /* The members of an object, without its brackets. */
-static bool keep_options(struct talk *talk, const struct value *options)
+static bool keep_options(struct talk *talk, const struct json *options)
 {
     struct writer out;
     size_t n = 0;
-    if (!options || !value_count(options)) return true;
+    if (!options || !json_count(options)) return true;
     writer_init(&out, LAST_BYTES);
-    for (const struct value *v = value_first(options); v; v = value_next(v))
-        bridge_put_field(&out, value_key(v), v);
+    for (const struct json *v = json_first(options); v; v = json_next(v))
+        bridge_put_field(&out, json_key(v), v);
     talk->options = writer_take(&out, &n);
     return talk->options != NULL;
 }
@@ -153,19 +153,19 @@ static void hear_first(struct channel *channel, const char *bytes, size_t n)
                                         "options", "id", "ttl_s", "seed", NULL};
     static const struct fields fields = {.known = known};
     const struct config *config = config_of(channel);
-    const struct document_limits limits = {.depth = (size_t)config->limits_json_depth,
+    const struct json_limits limits = {.depth = (size_t)config->limits_json_depth,
                                            .values = (size_t)config->limits_json_values};
     struct talk *talk = &channel->talk;
     struct opening opening;
     struct problem problem = {0};
-    struct document *document = document_parse(bytes, n, &limits, &problem);
-    const struct value *root = document ? document_root(document) : NULL;
-    bool good = document && (value_kind(root) == JSON_OBJECT ||
+    struct json *document = document_parse(bytes, n, &limits, &problem);
+    const struct json *root = document;
+    bool good = root && (json_kind(root) == JSON_OBJECT ||
                              problem_set(&problem, FAULT_INVALID_JSON, NULL,
                                          "the first message is not a JSON object"));
     good = good && fields_check(root, &fields, NULL, false, &problem) &&
            read_opening(channel, root, &opening, &problem);
-    if (good && !keep_options(talk, value_get(root, "options")))
+    if (good && !keep_options(talk, json_get(root, "options")))
         good = problem_set(&problem, FAULT_NO_MEMORY, "options", NULL);
     if (good) {
         talk->is_named = opening.session || opening.id || *talk->session;
@@ -175,7 +175,7 @@ static void hear_first(struct channel *channel, const char *bytes, size_t n)
         strcpy(talk->model, opening.session && opening.model ? opening.model : "");
         ask_session(channel, &opening);
     } else say_problem(channel, &problem, channel->id);
-    document_free(document);
+    json_free(document);
 }
 
 /* Whether a name means this model. */
@@ -231,15 +231,15 @@ static size_t open_stream(struct channel *channel, const struct reply *reply)
 /* Whether a message is {"end":true}, which is never long. */
 static bool is_end(const char *bytes, size_t n)
 {
-    static const struct document_limits limits = {.depth = 2, .values = 4};
+    static const struct json_limits limits = {.depth = 2, .values = 8};
     struct problem problem;
     if (n > END_BYTES) return false;
-    struct document *document = document_parse(bytes, n, &limits, &problem);
+    struct json *document = document_parse(bytes, n, &limits, &problem);
     if (!document) return false;
-    const struct value *root = document_root(document), *end = value_get(root, "end");
-    bool is = value_kind(root) == JSON_OBJECT && value_kind(end) == JSON_BOOLEAN && value_is_true(end) &&
-              value_count(root) == 1;
-    document_free(document);
+    const struct json *end = json_get(document, "end");
+    bool is = json_kind(document) == JSON_OBJECT && json_kind(end) == JSON_BOOLEAN && json_boolean(end) &&
+              json_count(document) == 1;
+    json_free(document);
     return is;
 }
 
