@@ -67,11 +67,20 @@ static enum status read_torch(read_source *read, const uint8_t *file, size_t n, 
     return status;
 }
 
-static bool is_keras(const uint8_t *file, size_t n, struct pool *pool)
+/* Read a zip, by what is in it. */
+static enum status read_zip(const uint8_t *file, size_t n, const struct options *options, struct plan *plan,
+                            const char **origin, struct error *err)
 {
     struct zip zip;
-    struct error err;
-    return zip_open(file, n, pool, &zip, &err) == STATUS_OK && zip_find_exactly(&zip, "model.weights.h5");
+    enum status status = zip_open(file, n, plan->pool, &zip, err);
+    *origin = "a zip";
+    if (status != STATUS_OK) return status;
+    if (zip_find_exactly(&zip, "model.weights.h5")) {
+        *origin = "Keras' zip";
+        return keras_read_zip(file, n, plan, err);
+    }
+    *origin = is_numpy(&zip) ? "NumPy's zip" : "PyTorch's zip";
+    return read_torch(is_numpy(&zip) ? numpy_read : torch_read_zip, file, n, options, plan, err);
 }
 
 /* A ModelProto begins with ir_version, a small number; then come texts, or the graph. */
@@ -109,14 +118,7 @@ enum status import_read(const uint8_t *file, size_t n, const char *path, const s
         *origin = "Keras' HDF5";
         return keras_read_h5(file, n, plan, err);
     }
-    if (begins(file, n, 0, "PK\3\4", 4) && is_keras(file, n, plan->pool)) {
-        *origin = "Keras' zip";
-        return keras_read_zip(file, n, plan, err);
-    }
-    if (begins(file, n, 0, "PK\3\4", 4)) {
-        *origin = "PyTorch's zip";
-        return read_torch(torch_read_zip, file, n, options, plan, err);
-    }
+    if (begins(file, n, 0, "PK\3\4", 4)) return read_zip(file, n, options, plan, origin, err);
     if (begins(file, n, 2, LEGACY_MAGIC, sizeof LEGACY_MAGIC)) {
         *origin = "PyTorch's format before 1.6";
         return read_torch(torch_read_legacy, file, n, options, plan, err);
@@ -135,7 +137,7 @@ enum status import_read(const uint8_t *file, size_t n, const char *path, const s
                          "torch.save(model.state_dict(), 'model.pt')");
     return error_set(err, STATUS_BAD_FORMAT,
                      "the format is not known; expected a checkpoint of PyTorch (.pt), "
-                     "safetensors, Keras' .h5 or .keras, or ONNX");
+                     "safetensors, NumPy's .npz, Keras' .h5 or .keras, or ONNX");
 }
 
 /* ------------------------------------------------------------------------------------------

@@ -45,8 +45,8 @@ enum { N_FLAGS = sizeof flags / sizeof *flags };
 static void print_help(FILE *out)
 {
     fputs("usage: carousel import FILE|FOLDER [OPTION...]\n\n"
-          "Make a bundle of a model of PyTorch (.pt, .pth, .bin, .ckpt, .safetensors), Keras (.h5, .keras) "
-          "or ONNX.\n\n",
+          "Make a bundle of a model of PyTorch (.pt, .pt2, .bin, .ckpt, .safetensors), NumPy (.npz), Keras "
+          "(.h5, .keras) or ONNX.\n\n",
           out);
     for (size_t i = 0; i < N_FLAGS; i++)
         fprintf(out, "  %-13s %-12s %s\n", flags[i].name, flags[i].value, flags[i].text);

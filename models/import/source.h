@@ -6,6 +6,7 @@
 #include "models/formats/pickle.h"
 #include "models/import/report.h"
 #include "models/formats/tensor.h"
+#include "models/formats/zip.h"
 
 enum { SOURCE_MAX_TENSORS = 4096, SOURCE_MAX_MODULES = 1024 };
 
@@ -34,11 +35,17 @@ const struct tensor *source_find(const struct source *source, const char *name);
 /* The module of that prefix; NULL. */
 const struct module *source_module(const struct source *source, const char *prefix);
 
-/* A checkpoint of torch.save: a zip, or before PyTorch 1.6 five pickles in a row. */
+/* A zip: a checkpoint of torch.save, TorchScript, or a program of torch.export; or what torch.save wrote
+ * before PyTorch 1.6, five pickles in a row. */
 MUST_CHECK enum status torch_read_zip(const uint8_t *file, size_t n, struct source *source,
                                       struct error *err);
 MUST_CHECK enum status torch_read_legacy(const uint8_t *file, size_t n, struct source *source,
                                          struct error *err);
+/* A program of torch.export, of its weights alone. */
+MUST_CHECK enum status export_read(const struct zip *zip, struct source *source, struct error *err);
+/* Archives of numpy.savez: each array is a tensor of that name. */
+bool is_numpy(const struct zip *zip);
+MUST_CHECK enum status numpy_read(const uint8_t *file, size_t n, struct source *source, struct error *err);
 /* A safetensors file under any names. */
 MUST_CHECK enum status foreign_read(const uint8_t *file, size_t n, struct source *source, struct error *err);
 

@@ -1,6 +1,7 @@
-/* Checkpoints of torch.save. A pickle describes the objects; tensors in it are calls of
- * torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...), and a storage is a name of bytes that
- * lie elsewhere in the file (torch/serialization.py, torch/_utils.py). */
+/* Checkpoints of torch.save, and TorchScript's archives, whose code is not read. A pickle describes the
+ * objects; tensors in it are calls of torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...),
+ * and a storage is a name of bytes that lie elsewhere in the file (torch/serialization.py,
+ * torch/_utils.py). */
 #include <string.h>
 
 #include "models/import/source.h"
@@ -170,6 +171,13 @@ static bool is_module(const struct node *node)
            node_get(node, "_parameters");
 }
 
+/* An object of TorchScript: its tensors and the modules below are its attributes. */
+static bool is_script(const struct node *node)
+{
+    return node_is(node, NODE_CALL) && !strncmp(node_class(node), "__torch__.", 10) &&
+           node_is(node->state, NODE_DICTIONARY);
+}
+
 /* A mapping from names to tensors. What an optimizer keeps of each weight has no such names. */
 static bool is_state_dict(const struct node *node)
 {
@@ -210,6 +218,26 @@ static enum status read_module(struct torch *torch, const struct node *module, c
     return status;
 }
 
+static enum status read_script(struct torch *torch, const struct node *module, const char *prefix,
+                               size_t depth, struct error *err)
+{
+    const struct node *attributes = module->state;
+    enum status status = STATUS_OK;
+    if (depth > MODULE_DEPTH) return error_set(err, STATUS_TOO_LONG, "the module is nested too deep");
+    for (size_t i = 0; i + 1 < attributes->n_items && status == STATUS_OK; i += 2) {
+        const struct node *key = attributes->items[i], *value = attributes->items[i + 1];
+        const struct node *call = tensor_call(value);
+        if (!node_is(key, NODE_TEXT)) continue;
+        if (call) status = add_tensor(torch, prefix, key, call, err);
+        if (call || !is_script(value)) continue;
+        if (torch->visits == 0) return error_set(err, STATUS_TOO_LONG, "too many modules");
+        torch->visits--;
+        char *name = pool_print(torch->source->pool, "%s%s%s", prefix, *prefix ? "." : "", key->text);
+        status = name ? read_script(torch, value, name, depth + 1, err) : pool_spent(err);
+    }
+    return status;
+}
+
 static enum status read_state_dict(struct torch *torch, const struct node *node, struct error *err)
 {
     enum status status = STATUS_OK;
@@ -238,7 +266,7 @@ static void search(struct torch *torch, const struct node *node, const char *nam
 {
     if (!node || depth == 0 || torch->visits == 0) return;
     torch->visits--;
-    if (is_module(node) || is_state_dict(node)) {
+    if (is_module(node) || is_script(node) || is_state_dict(node)) {
         if (out->found) out->other = name;
         else *out = (struct search){node, name, NULL};
         return;
@@ -281,28 +309,26 @@ static enum status read_root(struct torch *torch, const struct node *root, struc
                          sentence_quote(b, result.other, strlen(result.other)), a);
     if (result.found != root) tell_ignored(torch, root, result.found);
     report_fact(torch->source->report, "tensors", result.name,
-                is_module(result.found) ? "a pickled module, read as data" : "a state_dict");
+                is_module(result.found)   ? "a pickled module, read as data"
+                : is_script(result.found) ? "TorchScript, whose code is not read"
+                                          : "a state_dict");
     if (is_module(result.found)) return read_module(torch, result.found, "", 0, err);
+    if (is_script(result.found)) return read_script(torch, result.found, "", 0, err);
     return read_state_dict(torch, result.found, err);
 }
 
 /* ------------------------------------------------------------------------------------------
  * The two formats */
 
-static enum status check_archive(const struct zip *zip, struct error *err)
+/* An archive that torch.save did not write. */
+static enum status read_other(const struct zip *zip, struct source *source, struct error *err)
 {
-    if (zip_find(zip, "code/__torch__.py") || zip_find(zip, "constants.pkl"))
-        return error_set(err, STATUS_UNSUPPORTED,
-                         "this is TorchScript, whose code is not read; save its weights: "
-                         "torch.save(torch.jit.load(path).state_dict(), 'weights.pt')");
     if (zip_find(zip, "archive_format") || zip_find(zip, "models/model.json") ||
         zip_find(zip, "serialized_exported_program.json"))
-        return error_set(err, STATUS_UNSUPPORTED,
-                         "this is a program of torch.export; save its weights: "
-                         "torch.save(torch.export.load(path).state_dict, 'weights.pt')");
+        return export_read(zip, source, err);
     return error_set(err, STATUS_BAD_FORMAT,
                      "this zip archive is neither PyTorch's (it has no data.pkl) nor Keras' "
-                     "(no model.weights.h5)");
+                     "(no model.weights.h5) nor NumPy's (not all in it is .npy)");
 }
 
 enum status torch_read_zip(const uint8_t *file, size_t n, struct source *source, struct error *err)
@@ -313,7 +339,7 @@ enum status torch_read_zip(const uint8_t *file, size_t n, struct source *source,
     enum status status = zip_open(file, n, source->pool, &zip, err);
     if (status != STATUS_OK) return status;
     struct zip_entry *entry = zip_find(&zip, "data.pkl"), *order = zip_find(&zip, "byteorder");
-    if (!entry || zip_find(&zip, "constants.pkl")) return check_archive(&zip, err);
+    if (!entry) return read_other(&zip, source, err);
     status = zip_read(&zip, entry, source->pool, err);
     if (status == STATUS_OK && order) status = zip_read(&zip, order, source->pool, err);
     if (status != STATUS_OK) return status;

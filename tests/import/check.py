@@ -3,7 +3,7 @@
 check.py FOLDER IMPORT compare URL: what the server answers against what the frameworks gave.
 
 The matrix: modules of PyTorch as state_dict, module, Lightning's checkpoint, the format before 1.6, half precision,
-safetensors and ONNX by both exporters; models of Keras as .h5 and .keras. Every answer must be within 1e-5 of the
+TorchScript, a program of torch.export, NumPy's arrays, safetensors and ONNX by both exporters; models of Keras as .h5 and .keras. Every answer must be within 1e-5 of the
 framework's own: scores of classes, log-likelihoods of a token, forecasts. What an exporter writes wrongly must be
 refused. Ends with a line like the one that check prints.
 """
@@ -93,6 +93,7 @@ class Matrix:
 
 
 def make_torch(matrix):
+    import numpy
     import torch
     from safetensors.torch import save_file
     from torch import nn
@@ -139,7 +140,11 @@ def make_torch(matrix):
         torch.save({"state_dict": {"model." + k: v for k, v in state.items()}, "epoch": 1,
                     "optimizer_states": [torch.optim.Adam(model.parameters()).state_dict()]}, made / f"{name}.ckpt")
         save_file(state, made / f"{name}.safetensors")
-        for form in (".pt", "-old.pt", "-module.pt", ".safetensors"):
+        numpy.savez(made / f"{name}.npz", **{key: value.numpy() for key, value in state.items()})
+        sample = torch.tensor([[1, 2, 3]]) if ids else torch.zeros(1, 3, 1 if kind == "forecast" else 2)
+        torch.jit.trace(model, sample).save(str(made / f"{name}-trace.pt"))
+        torch.export.save(torch.export.export(model, (sample,)), made / f"{name}.pt2")
+        for form in (".pt", "-old.pt", "-module.pt", "-trace.pt", ".pt2", ".npz", ".safetensors"):
             matrix.add(f"torch-{name}{form.replace('.', '-')}", made / f"{name}{form}", kind, run, *flags)
         if name not in network:
             matrix.add(f"torch-{name}-ckpt", made / f"{name}.ckpt", kind, run, *flags)

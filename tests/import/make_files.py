@@ -67,6 +67,33 @@ def make_tokenizers():
     pickle.dump({i: c for i, c in enumerate(LETTERS)}, open(FILES / "letters.pkl", "wb"))
 
 
+def make_archives():
+    """The second writer of make_torch() as TorchScript, as programs of torch.export, and as NumPy's arrays."""
+    import io
+    import zipfile
+
+    import numpy
+    import torch
+
+    from modules import Writer
+
+    writer = Writer().eval()
+    writer.load_state_dict(torch.load(FILES / "writer2_checkpoint.pt")["model_state_dict"])
+    tokens = torch.tensor([[1, 2, 3]])
+    torch.jit.script(writer).save(str(FILES / "writer2_script.pt"))
+    torch.jit.trace(writer, tokens).save(str(FILES / "writer2_trace.pt"))
+    torch.export.save(torch.export.export(writer, (tokens,)), FILES / "writer2.pt2")
+    weights = io.BytesIO()
+    torch.save(writer.state_dict(), weights)
+    with zipfile.ZipFile(FILES / "writer2_before_2_8.pt2", "w") as archive:  # as PyTorch 2.1 to 2.7 wrote it
+        archive.writestr("serialized_exported_program.json", "{}")
+        archive.writestr("serialized_state_dict.pt", weights.getvalue())
+    arrays = {name: tensor.numpy() for name, tensor in writer.state_dict().items()}
+    numpy.savez(FILES / "writer2.npz", **arrays)
+    numpy.savez_compressed(FILES / "writer2_columns.npz", **{k: numpy.asfortranarray(v) for k, v in arrays.items()})
+    numpy.savez(FILES / "big_endian.npz", **{k: v.astype(">f4") for k, v in arrays.items()})
+
+
 def make_torch():
     import numpy
     import torch
