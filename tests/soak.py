@@ -528,6 +528,12 @@ def by_labels(metrics, name, key):
     return sums
 
 
+def most_unseen(left):
+    """A client that resets its connection before the server has read of it has sent no request. On a busy machine that is
+    one in some hundreds."""
+    return 1 + left // 100
+
+
 def check_requests(metrics, tally, fail):
     counted = by_labels(metrics, "requests_total", lambda route, code, model: (route, int(code)))
     left = tally.left
@@ -537,8 +543,8 @@ def check_requests(metrics, tally, fail):
         if counted[route, code] != tally.requests[route, code]:
             fail(f"requests_total {route} {code}: {counted[route, code]}, the clients had {tally.requests[route, code]}")
     for route in left:
-        theirs = tally.requests[route, 200] + left[route]
-        if counted[route, 200] + counted[route, 499] != theirs or counted[route, 200] < tally.requests[route, 200]:
+        unseen = tally.requests[route, 200] + left[route] - counted[route, 200] - counted[route, 499]
+        if not 0 <= unseen <= most_unseen(left[route]) or counted[route, 200] < tally.requests[route, 200]:
             fail(f"requests_total {route}: {counted[route, 200]} with 200 and {counted[route, 499]} with 499; the clients had "
                  f"{tally.requests[route, 200]} and {left[route]} left")
     # requests_total and the histogram of durations are two counters of one thing
@@ -558,7 +564,8 @@ def check_ends(metrics, tally, in_body, fail):
     for reason in ("stop", "length", "complete", "cancelled"):
         if extra[reason] < 0:
             fail(f"requests_finished_total {reason}: {ends[reason]}, the clients had {tally.ends[reason]}")
-    if sum(extra[reason] for reason in ("stop", "length", "complete", "cancelled")) != left:
+    unseen = left - sum(extra[reason] for reason in ("stop", "length", "complete", "cancelled"))
+    if not 0 <= unseen <= most_unseen(left):
         fail(f"requests_finished_total: {extra} more than the clients had, of whom {left} left")
     if extra["error"]:
         fail(f"requests_finished_total error: {ends['error']}, the clients had {tally.ends['error']}")
