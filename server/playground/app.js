@@ -6,6 +6,7 @@ import * as series from "./series.js";
 import * as labels from "./labels.js";
 import * as translate from "./translate.js";
 import * as pronounce from "./pronounce.js";
+import * as answer from "./answer.js";
 import * as captions from "./captions.js";
 import * as pen from "./pen.js";
 import * as voice from "./voice.js";
@@ -19,7 +20,8 @@ const parts = [
   { name: "series", title: "Series", module: series, route: "/v1/forecast", models: () => ofTask("forecasting") },
   { name: "labels", title: "Labels", module: labels, route: "/v1/classify", models: () => ofTask(...labels.tasks) },
   { name: "translate", title: "Translation", module: translate, route: "/v1/translate", models: () => ofTask("translation") },
-  { name: "pronounce", title: "Pronunciation", module: pronounce, route: "/v1/pronounce", models: () => ofTask("pronunciation") },
+  { name: "pronounce", title: "Phonemes", module: pronounce, route: "/v1/pronounce", models: () => ofTask("pronunciation") },
+  { name: "answer", title: "Questions", module: answer, route: "/v1/answer", models: () => ofTask("question-answering") },
   { name: "captions", title: "Captions", module: captions, route: "/v1/caption", models: () => ofTask("image-to-text") },
   { name: "pen", title: "Pen", module: pen, route: "/v1/transcribe", models: () => reading("ink") },
   { name: "voice", title: "Voice", module: voice, route: "/v1/audio/transcriptions", models: () => reading("sound") },

@@ -11,6 +11,7 @@ const texts = {
   shakespeare: "KING HENRY:\nWhat news, my lord?\n\nGLOUCESTER:\nThe king is come; deal mildly with his youth;\nFor young hot colts being raged do rage the more.\n\nQUEEN:\nHow fares our noble uncle?\n",
   sentiment: "it starts slowly , but the last half hour is a film to fall in love with .",
   slots: "Book a table for two at a sushi bar in San Francisco tomorrow evening",
+  splice: "CCAGCTGCATCACAGGAGGCCAGCGAGCAGGTCTGTTCCAAGGGCCTTCGAGCCAGTCTG",
   intents: "could you play some jazz by miles davis from the sixties please",
 };
 const kinds = [
@@ -92,7 +93,7 @@ export function open(main, wanted) {
 
   function drawHeat() {
     const answer = state.answer, cell = cells(), n = cell.units.length, T = answer.n_steps, left = 40;
-    const right = 46, room = Math.max(180, heat.parentElement.clientWidth - 34 - left - right), w = Math.max(3.2, Math.min(34, room / T)), rowHeight = n > 32 ? 9 : 13;
+    const right = cell.half_life ? 66 : 4, room = Math.max(180, heat.parentElement.clientWidth - 34 - left - right), w = Math.max(3.2, Math.min(34, room / T)), rowHeight = n > 32 ? 9 : 13;
     const letters = answer.steps && w >= 7.5, top = 20, edge = left + w * T;
     const context = fit(heat, edge + right + 2, top + n * rowHeight + 4);
     context.font = `11px ${ink("mono")}`;

@@ -8,11 +8,13 @@ const examples = {
   sentiment: ["A film to fall in love with.", "Two hours of my life are gone.", "not bad at all", "it tries hard, and it is dull"],
   slots: ["Will it rain in Lisbon tomorrow?", "add Blue in Green to my Late Night Jazz playlist", "book a table for four at a sushi bar in Oslo", "rate The Left Hand of Darkness five out of 6"],
   splice: ["CCAGCTGCATCACAGGAGGCCAGCGAGCAGGTCTGTTCCAAGGGCCTTCGAGCCAGTCTG", "catctttgttgtctctttccatctcaacagctcctgggaaatgtgctggtgaccgttttg"],
+  splice: ["CCAGCTGCATCACAGGAGGCCAGCGAGCAGGTCTGTTCCAAGGGCCTTCGAGCCAGTCTG", "GCACCCATGACCTGGCTCTCCCCCTTCCAGGAGGCTGTGAAGAGCGGCATTCACCGTACT", "ATTCAGGATTATGAAGTTTTTCGATGCGAAGATTCACTGGACGAAAGAAAGATAAAAGGG"],
   intents: ["play some jazz by miles davis", "will it rain in Paris tomorrow", "book a table for four at eight", "rate this book five stars"],
 };
 const SIZE = 28;
 
-function bars(list) {
+// Labels and their scores; `show` takes others.
+export function bars(list) {
   const element = h("div", { class: "labels" });
   element.show = (results) => element.replaceChildren(...results.map(({ label, score }) => {
     const bar = h("i");

@@ -23,7 +23,7 @@ function check(good, what) {
 
 // No model of the zoo is of these tasks, or has a gru: random ones stand for them.
 const random = ["translation", "ink", "speech", "music", "drawing"].flatMap((name) => ["--model", `tiny-${name}=tests/unit/bundles/tiny-${name}`])
-  .concat("--model", "gates=tests/http/predict/gates");
+  .concat("--model", "gates=tests/http/predict/gates", "--model", "places=tests/http/answering/places");
 const server = await serve(program, ...random);
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
   args: ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"] }); // a microphone that beeps
@@ -118,6 +118,10 @@ const parts = {
     await page.waitForFunction(() => document.querySelector(".labels > div")?.textContent.startsWith("negative"));
     await page.waitForFunction(() => document.querySelectorAll(".why span").length >= 9);
   },
+  async "labels/splice"(page) {
+    await page.waitForFunction(() => document.querySelector(".labels > div")?.textContent.startsWith("EI"));
+    await page.waitForFunction(() => document.querySelectorAll(".why span").length === 60);
+  },
   async "labels/digits"(page) {
     for (const digit of ["8", "3"]) {
       await page.locator(".pad").press(digit);
@@ -149,6 +153,15 @@ const parts = {
     await page.getByRole("button", { name: "ARPAbet" }).click();
     await page.getByText("N AY1 T", { exact: true }).waitFor();
     await code(page, /"input":\["thoughtful","knight"\].*"alphabet":"arpabet"/);
+  },
+  async "answer/places"(page) {
+    await page.locator("#context").fill("Ann went to the garden. Bob went to the office. Ann went to the kitchen.");
+    await page.locator("#question").fill("Where is Ann?");
+    await page.waitForFunction(() => document.querySelector(".labels > div")?.textContent.startsWith("kitchen"));
+    check((await page.locator("mark").allTextContents()).join() === "Ann went to the kitchen.", "the sentence is marked that the answer rests on");
+    await page.locator("#question").fill("Where is Bob?");
+    await page.waitForFunction(() => document.querySelector(".labels > div")?.textContent.startsWith("office"));
+    await code(page, /"question":"Where is Bob\?"/);
   },
   async captions(page) {
     await page.locator(".sentence", { hasText: "a large red circle above a small blue seven" }).waitFor();
