@@ -122,6 +122,11 @@ const parts = {
     await page.waitForFunction(() => document.querySelector(".labels > div")?.textContent.startsWith("EI"));
     await page.waitForFunction(() => document.querySelectorAll(".why span").length === 60);
   },
+  async "labels/slots"(page) {
+    await page.locator("#text").fill("book a table for four in Oslo tomorrow");
+    await page.locator(".entity", { hasText: "Oslo" }).waitFor();
+    check((await page.locator(".entity").allTextContents()).length >= 3, "entities are marked in the text");
+  },
   async "labels/digits"(page) {
     for (const digit of ["8", "3"]) {
       await page.locator(".pad").press(digit);
