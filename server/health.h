@@ -2,7 +2,7 @@
  * does.
  *
  * By the same settings as the server's own: over server.unix_socket, else server.host and server.port, by TLS
- * where tls.certificate is set. The certificate is not looked at: the caller stands on the same machine, and
+ * if tls.certificate is set. The certificate is not looked at: the caller stands on the same machine, and
  * wants to know whether the server answers, not which server it is. */
 #ifndef CAROUSEL_SERVER_HEALTH_H
 #define CAROUSEL_SERVER_HEALTH_H

@@ -12,7 +12,7 @@
 static atomic_uint_fast64_t allocations;
 static atomic_uint_fast64_t failing; /* the value of `allocations` that fails; 0: none */
 
-/* A page of 2 MiB where Linux has them. Weights are streamed: in pages of 4 KiB every fourth page of a large
+/* A page of 2 MiB, if Linux has them. Weights are streamed: in pages of 4 KiB every fourth page of a large
  * network is one that the processor has to look up again. */
 enum { LARGE_PAGE = 2 << 20, CLEARED_BYTES = 256 << 10 };
 

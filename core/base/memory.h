@@ -19,7 +19,7 @@ enum { MEMORY_ALIGNMENT = 64 }; /* bytes: one cache line, one AVX-512 register *
 void *memory_new(size_t count, size_t size);
 /* The same for a few bytes that are written at once: not zeroed, aligned as malloc aligns. */
 void *memory_raw(size_t bytes);
-void memory_free(void *block); /* takes NULL */
+void memory_free(void *block); /* accepts NULL */
 
 /* From now on, blocks of at least so many bytes go back to the system as soon as they are freed, by whichever
  * thread, so that a model that has been unloaded no longer counts. Before other threads start. */

@@ -1,8 +1,8 @@
 /* status: how calls fail, on every floor.
  *
- * Whatever can fail returns enum status and writes its outputs only on success. Where a
- * human must act, the last parameter is a struct error: the status and one sentence that
- * names the thing, what was found and what was expected. */
+ * A function that can fail returns enum status and writes its outputs only on success. If a human must act,
+ * the last parameter is a struct error: the status and one sentence that names the thing, what was found and
+ * what was expected. */
 #ifndef CAROUSEL_CORE_STATUS_H
 #define CAROUSEL_CORE_STATUS_H
 

@@ -1,6 +1,6 @@
 /* throttle: how much of a processor a thread may use for work that can wait, and whether it should go on.
  *
- * A thread of low priority still takes caches, memory bandwidth and turns of the kernel from those beside it.
+ * A thread of low priority still costs those beside it caches, memory bandwidth and turns of the kernel.
  * So the loader works in short bursts: long loops under it call throttle_rest() again and again, which sleeps
  * once a burst has used some of the processor's time, and long enough to keep to the share. A load of minutes
  * must also end when the server is told to stop: the same calls say so. Share and end are the thread's own; a

@@ -15,7 +15,7 @@
  *       ...                                                   held in registers for all k
  *
  * int8 is the same tile with four k a step: a quad is four codes of a row, broadcast, and a 32-bit
- * lane of the panel holds four weights of one output. bfloat16 takes two k a step in the same way.
+ * lane of the panel holds four weights of one output. bfloat16 computes two k a step in the same way.
  *
  * REGISTERS. AVX-512: 6 x 4 accumulators + 4 weights + 1 activation = 29 of 32, or 14 x 2 + 2 + 1.
  * AVX2: 6 x 2 + 2 + 1 = 15 of 16; with fewer rows a tile is wider, so that at least 8 chains of fma
@@ -34,7 +34,7 @@
  *              once, and arithmetic overlaps with streaming from wherever the weights are.
  *
  * Loops over constant bounds (foreach) are unrolled by the compiler, so that acc[][] lives in registers;
- * what takes ROWS, VECTORS or FORM must be inlined into a call with constants. */
+ * a function with the parameter ROWS, VECTORS or FORM must be inlined into a call with constants. */
 #include "core/kernels/kernels.h"
 
 #define INLINE            static inline __attribute__((always_inline))
@@ -42,7 +42,7 @@
 #define foreach(i, COUNT) _Pragma("GCC unroll 16") for (size_t i = 0; i < (COUNT); i++)
 
 enum {
-    TILE_ROWS = 6, /* where several tiles share the rows */
+    TILE_ROWS = 6, /* if several tiles share the rows */
     TILE_ROWS_MAX = 14,
     PANEL_VECTORS = PANEL_COLUMNS / LANES,
     ROW_BLOCK_BYTES = 352 << 10, /* of A: a third of the smallest L2 in use */
@@ -256,7 +256,7 @@ INLINE void tile_multiply_float(const struct product *p, struct tile *t, const s
 
 /* ---- int8 tiles ----
  *
- * Codes are 127 a + 128, so the sum carries 128 * sum_k w too much; `correction` takes that away
+ * Codes are 127 a + 128, so the sum carries 128 * sum_k w too much; `correction` subtracts that
  * before the one rounding to float. */
 
 /* One step: `bytes` codes of each row against a row of the panel. */

@@ -9,7 +9,7 @@
  * It grows with x, and does no harm: sigmoid and tanh flatten faster. The derivative of sigmoid times
  * x is 0.23 at most, so of |x| 2^-24 at most 0.23 * 2^-24 arrives in a sigmoid.
  *
- * y is clamped to +-EXP_LIMIT / ln 2 first. Where s x is 29, sigmoid is within 3e-13 of its limit and tanh
+ * y is clamped to +-EXP_LIMIT / ln 2 first. At s x = 29 sigmoid is within 3e-13 of its limit and tanh
  * rounds to it, while three denominators of a gate multiply to less than 1e38. */
 #define EXP_LIMIT 29.0f
 #define LOG2_E    1.44269504088896341f

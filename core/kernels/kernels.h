@@ -25,7 +25,7 @@
  *    even, after each of the two additions, whatever the rounding mode. A product of two codes
  *    has 16 bits and is exact in float32, so sets without that instruction, and without a fused
  *    multiply-add, give the same bits. The bound is that of 3, without fma too. The instruction
- *    takes numbers below 2^-126 for zero, which other sets add: 1 and 2 hold for sums without such
+ *    reads numbers below 2^-126 as zero, which other sets add: 1 and 2 hold for sums without such
  *    numbers, and the bound grows by (K + 2) * 2^-126. */
 #ifndef CAROUSEL_CORE_KERNELS_H
 #define CAROUSEL_CORE_KERNELS_H

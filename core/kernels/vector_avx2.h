@@ -8,7 +8,7 @@
 
 enum { LANES = 8 };
 
-/* Vectors side by side in a tile of 1..6 rows: at least 8 chains of fma where rows allow, and no
+/* Vectors side by side in a tile of 1..6 rows: at least 8 chains of fma if the rows allow it, and no
  * more than 12 accumulators, so that weights and activations fit beside them. */
 #define TILE_ROWS_ALONE 6
 #define TILE_VECTORS \

@@ -77,7 +77,7 @@ static void softplus(size_t n, const float *x, float *y)
     for (size_t i = 0; i < n; i++) y[i] = fmaxf(x[i], 0.0f) + log1pf(expf(-fabsf(x[i])));
 }
 
-/* Derivatives at x, where the function is y: for the slow path (core/recurrent/trace.h). */
+/* Derivatives at x, whose function value is y: for the slow path (core/recurrent/trace.h). */
 
 static double relu_slope(double x, double y)
 {

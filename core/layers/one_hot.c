@@ -1,6 +1,6 @@
 /* one_hot: a token as a vector with a single 1.
  *
- * If a recurrent layer follows, it takes the columns of its input weights instead
+ * If a recurrent layer follows, it gathers the columns of its input weights instead
  * (core/recurrent/recurrent_build.c), and this layer is dropped. */
 #include "core/network/layer.h"
 

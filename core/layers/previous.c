@@ -2,7 +2,7 @@
  * Manning, "Effective Approaches to Attention-based Neural Machine Translation", 2015, 3.3) is a concat of
  * this and the embedding.
  *
- * The network writes the later layer's output into this layer's state after each step, and takes the steps
+ * The network writes the later layer's output into this layer's state after each step, and runs the steps
  * of a turn one by one. */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* hold: whether a thread keeps the core it runs on, and how long it should rest if it does not.
  *
- * A member of a team (core/network/team.h) helps only while it runs without interruption. If another
- * process takes its core in the middle of a part, the leader waits for a whole time slice, which is as long
+ * A member of a team (core/network/team.h) helps only while it runs without interruption. If it loses its
+ * core to another process in the middle of a part, the leader waits for a whole time slice, which is as long
  * as a hundred steps. The time that a spinning thread did not run is its time by the clock less its
  * processor time. A thread that lost its core leaves, rests, and tries again later. The rest doubles each
  * time, unless the thread kept its core for long in between.

@@ -1,7 +1,7 @@
 /* layer: one entry of a network, and the contract a layer type fulfils.
  *
  * A layer type is one file and one row of layer.def: its keys (as config.json spells them), how
- * it takes its tensors, and how it runs over one turn's packed batch. A built layer is
+ * it loads its tensors, and how it runs over one turn's packed batch. A built layer is
  * immutable and shared by all workers; what changes between turns is in each sequence's state.
  *
  * The packed batch (torch.nn.utils.rnn.pack_padded_sequence). B sequences, sorted by number of
@@ -136,8 +136,8 @@ struct layer {
 };
 
 /* What build() is told of its surroundings. `before` is the layer whose rows this one reads, NULL
- * for the first; it is lent until build() returns. A type without sizes of its own takes them
- * from there. If `before` reads tokens, a layer may take its place: compute at load what
+ * for the first; it is lent until build() returns. A type without sizes of its own copies
+ * them from there. If `before` reads tokens, a layer may take its place: compute at load what
  * every token leads to, set input_size = 0 and vocabulary_size to before's, and read turn->tokens
  * itself; the network then drops `before`. `before` is shown without its tokens if other layers read it
  * too. A layer whose only source is the network's input finds NULL if it is the first to read it. */
@@ -165,7 +165,7 @@ struct layer_type {
     /* Build a layer, or fail with a sentence. The caller owns *out and frees it with free(). */
     enum status (*build)(const struct layer_spec *spec, const struct layer_context *context,
                          struct layer **out, struct error *err);
-    void (*free)(struct layer *layer); /* takes NULL */
+    void (*free)(struct layer *layer); /* accepts NULL */
     /* Floats of scratch that run() needs for R rows of B sequences. May be NULL: none. */
     size_t (*scratch_floats)(const struct layer *layer, size_t R, size_t B);
     /* in [R, input_size] (NULL if input_size is 0), out [R, output_size] or, if the layer

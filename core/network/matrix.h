@@ -42,7 +42,7 @@ struct matrix_source {
 /* The same from a source, whose failures it passes on. */
 MUST_CHECK enum status matrix_new_from(const struct matrix_source *source, const float *bias, size_t N,
                                        size_t K, enum precision precision, struct matrix **out);
-void matrix_free(struct matrix *matrix); /* takes NULL */
+void matrix_free(struct matrix *matrix); /* accepts NULL */
 /* Bytes that a matrix of that shape will hold; UINT64_MAX if that does not fit. */
 uint64_t matrix_planned_bytes(size_t N, size_t K, enum precision precision);
 

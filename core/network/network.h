@@ -5,11 +5,11 @@
  * sequence was cut into rides.
  *
  * A network is cut at its head: the layers from the first one after which nothing remembers
- * (no lstm, no pooling, no attention) and that reads nothing from further back, run only on rows that
- * somebody looks at. What enters the head is the hidden vector, which embeddings tap.
+ * (no lstm, no pooling, no attention) and that reads nothing from further back, run only on rows whose output
+ * a ride wants. What enters the head is the hidden vector, which embeddings tap.
  *
  * Layers form a chain unless they name their sources (struct layer_spec). If a layer recalls the output of a
- * later one ("previous"), a step cannot begin before the step before it has ended: a turn then takes its
+ * later one ("previous"), a step cannot begin before the step before it has ended: a turn then runs its
  * steps one by one through all layers of the body. */
 #ifndef CAROUSEL_CORE_NETWORK_H
 #define CAROUSEL_CORE_NETWORK_H
@@ -29,7 +29,7 @@ enum status network_new(const struct layer_spec *specs, size_t n, struct tensors
 enum status network_plan(const struct layer_spec *specs, size_t n, struct tensors *tensors,
                          enum precision precision, struct network **out, uint64_t *bytes,
                          struct error *err) MUST_CHECK;
-void network_free(struct network *network); /* takes NULL */
+void network_free(struct network *network); /* accepts NULL */
 
 size_t network_input_size(const struct network *network);      /* 0: reads tokens */
 size_t network_vocabulary_size(const struct network *network); /* 0: reads features */
@@ -79,7 +79,7 @@ struct workspace;
  * workspace_fit is called (allocates); one worker uses it at a time. */
 enum status workspace_new(size_t rows, size_t sequences, struct workspace **out) MUST_CHECK;
 enum status workspace_fit(struct workspace *workspace, const struct network *network) MUST_CHECK;
-void workspace_free(struct workspace *workspace); /* takes NULL */
+void workspace_free(struct workspace *workspace); /* accepts NULL */
 /* Turns from now on share their products with this team's members; NULL: with none. Borrowed. */
 void workspace_lend(struct workspace *workspace, struct team *team);
 size_t workspace_rows(const struct workspace *workspace);

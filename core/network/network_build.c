@@ -6,7 +6,7 @@
  * Slots. An output must lie in a buffer of its own from when it is written until its last reader has run.
  * Each layer in turn gets the first buffer that is free: two for a chain, one more for each output that is
  * still to be read. Body and head are laid out one after the other, because nothing but the hidden vector
- * crosses. If a turn takes its steps one by one, what enters and what leaves the body are kept for all steps,
+ * crosses. If a turn runs its steps one by one, what enters and what leaves the body are kept for all steps,
  * and no other output lies with them. */
 #include <string.h>
 

@@ -6,7 +6,7 @@
  * as a group: since panel k of a product begins at column 64 k whatever the rows' stride, each group lies
  * further along the buffer by its panels.
  *
- * Long turns. Only U waits for the step before. Where several steps together are still few rows,
+ * Long turns. Only U waits for the step before. If several steps together are still few rows,
  * W x + b is made for a block of them in one product, and W streams once for all.
  *
  * Two cores. Blocks are independent within a step, so the members of a team claim some of them
@@ -52,7 +52,7 @@ struct scratch {
     float *gates;    /* rows of all gates of a run of steps, or a step's rows of a group's blocks */
     float *hidden;   /* a step's rows of U h, if the kind is separate */
     float *h;        /* [B,O] h as the turn begins */
-    float *c;        /* [B,units] of the block at hand, more for a team; [B,H] where there is no state */
+    float *c;        /* [B,units] of the block at hand, more for a team; [B,H] if there is no state */
     float *wide;     /* [B,H] o * tanh(c), before the projection; r * h */
     float *between;  /* [R,row] outputs of every other layer, the last one's being `out` */
     float *mirror;         /* [R,row] inputs of the reverse direction */
@@ -125,7 +125,7 @@ static size_t gates_floats(const struct recurrent *net, size_t R, size_t B)
     return whole > step ? whole : step;
 }
 
-/* Room for U h of one step: as wide as its gates, also where a team shares them. */
+/* Room for U h of one step: as wide as its gates, also if a team shares them. */
 static size_t hidden_floats(const struct recurrent *net, size_t B)
 {
     size_t rows = run_rows(net), shared = (B < rows ? B : rows) * row_width(net);
@@ -400,7 +400,7 @@ static void step_reset(const struct step *s)
     net->kind->step(net, &u);
 }
 
-/* Step t into h. `gates` holds W x + b already; where it is NULL that is made group by group. A team's
+/* Step t into h. `gates` holds W x + b already; if it is NULL, that is made group by group. A team's
  * members need rows as wide as all blocks, so as not to write over each other's groups. */
 static void step_units(const struct pass *p, size_t t, float *gates, const struct operand *before,
                        float *h, size_t ldh)
@@ -459,7 +459,7 @@ static void begin_states(const struct recurrent *net, const struct turn *turn)
     }
 }
 
-/* c as the sequences begin, where no state holds it. */
+/* c as the sequences begin, if no state holds it. */
 static void initial_c(const struct pass *p)
 {
     size_t H = p->net->H, B = p->turn->B;

@@ -1,10 +1,10 @@
 /* Loading a recurrent layer: tensors into blocks, biases added, and the table of a token network.
  *
- * The table. Where embedding or one_hot comes before, W x + b takes as many values as there are
+ * The table. If embedding or one_hot comes before, W x + b has as many values as there are
  * tokens. That layer and the product make them all at load, the layer is dropped, and a turn only
  * gathers rows. Bits are those of the float32 product.
  *
- * int8 and bfloat16. Where the activation is tanh, h lies in [-1,1] by construction, so codes stand for it,
+ * int8 and bfloat16. If the activation is tanh, h lies in [-1,1] by construction, so codes stand for it,
  * in U and in W of the layer above. With a projection h is a sum of H products, and with relu it grows; what
  * reads it stays float16, while P itself, which reads o * tanh(c), is coded. The same goes for W of the first
  * layer, unless what comes before is bounded. */
@@ -136,7 +136,7 @@ static enum status take_bias(const struct builder *b, const char *stem, float **
     return *out ? STATUS_OK : no_memory(b, N);
 }
 
-/* bias_ih and bias_hh, or NULL if the layer has none or is only planned. Where one sum takes both they are
+/* bias_ih and bias_hh, or NULL if the layer has none or is only planned. If one sum holds both they are
  * added, and *hh is NULL. */
 static enum status take_biases(const struct builder *b, float **ih, float **hh)
 {

@@ -1,5 +1,5 @@
-/* One step of an rnn on the slow path, there and back: dh of the step before is transpose(U) of dh f', where
- * f' is 1 - h^2 of tanh, and of relu 1 if h > 0, else 0. */
+/* One step of an rnn on the slow path, there and back: dh of the step before is transpose(U) of dh f', with
+ * f' = 1 - h^2 of tanh, and of relu 1 if h > 0, else 0. */
 #include <string.h>
 
 #include "core/recurrent/way.h"

@@ -34,7 +34,7 @@ const struct layer *trace_unknown(const struct network *network);
  * STATUS_CANCELLED if `stop` said so. The caller owns *out. */
 enum status trace_new(const struct network *network, const struct trace_input *input,
                       struct trace **out) MUST_CHECK;
-void trace_free(struct trace *trace); /* takes NULL */
+void trace_free(struct trace *trace); /* accepts NULL */
 
 /* Return the outputs [*rows, network_output_size]: a row a step, or one if the network pools. */
 const float *trace_output(const struct trace *trace, size_t *rows);

@@ -7,7 +7,7 @@
 #include "core/recurrent/recurrent.h"
 #include "core/recurrent/trace.h"
 
-/* The weights of a cell in float32, gates in PyTorch's order; or their transposes. NULL where it has none. */
+/* The weights of a cell in float32, gates in PyTorch's order; or their transposes. NULL if it has none. */
 struct weights {
     struct matrix *W, *U, *N, *P;
 };

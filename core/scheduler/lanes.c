@@ -118,7 +118,7 @@ static struct lane_client *lane_next_client(struct lane *lane, int64_t *before)
     }
 }
 
-/* Deficit round robin (Shreedhar, Varghese, SIGCOMM 1995), where a rider is as large as its seats. */
+/* Deficit round robin (Shreedhar, Varghese, SIGCOMM 1995): a rider is as large as its seats. */
 struct sequence *lane_pop(struct lane *lane)
 {
     if (!lane->n) return NULL;

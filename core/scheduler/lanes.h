@@ -2,10 +2,10 @@
  *
  * A lane keeps the riders of each client apart, and clients take turns at giving the next rider: one each, or
  * as many as the client's weight says. So a client's seats are its part of the turn, however many riders it
- * has: a request that forks into sixteen takes its own client's seats with them, and no other's. A rider that
- * takes several seats counts as so many riders.
+ * has: a request that forks into sixteen fills its own client's seats with them, and no other's. A rider with
+ * several seats counts as so many riders.
  *
- * A lane exists while it has riders: the caller that takes the last one out closes it. Opening may move the
+ * A lane exists while it has riders: the caller that removes the last one closes it. Opening may move the
  * others, so pointers to lanes last until the next lanes_open or lanes_close. */
 #ifndef CAROUSEL_CORE_LANES_H
 #define CAROUSEL_CORE_LANES_H

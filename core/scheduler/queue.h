@@ -11,7 +11,7 @@
  *   the line's clock, which is the tag last served. So each client with work to do gets steps in
  *   proportion to its weight, and a new client is next.
  * - Within a flow: by arrival. A level of priority counts as an arrival priority_us earlier. So a
- *   low priority waits longer, but not for ever, and one client's priority takes nothing from another client.
+ *   low priority waits longer, but not for ever, and one client's priority costs another client nothing.
  *
  * `sequences` and `steps` bound the whole queue. A flow is bounded by eight times what is still free (dynamic
  * thresholds: Choudhury, Hahne, IEEE/ACM Transactions on Networking 6(2), 1998): one client alone gets eight

@@ -3,10 +3,10 @@
  * One bounded queue, fair between clients (core/scheduler/queue.h); each worker thread owns its riders. One
  * turn = up to chunk_steps steps of up to max_batch riders of one network, in one packed batch. Riders of
  * several networks take turns. There is no padding, no equal-length rule and no waiting window. A prompt of
- * at most a chunk takes one step a turn if many others generate, because there its steps come almost for
+ * at most a chunk runs one step a turn if many others generate, because there its steps come almost for
  * nothing.
  *
- * A worker takes aboard as many riders of a network as one turn serves. A client that has no rider aboard of
+ * A worker boards as many riders of a network as one turn serves. A client that has no rider aboard of
  * that network may board one although they are there, until two turns' worth of clients are aboard. The
  * clients of a lane contribute to each turn one after the other (core/scheduler/lanes.h), and forks take
  * their client's seats. So a thousand long sequences of one client, or a thousand forks of one sequence,
@@ -82,7 +82,7 @@ void scheduler_stats(struct scheduler *scheduler, struct scheduler_stats *out);
 void scheduler_drain(struct scheduler *scheduler);
 /* Wait until nothing is inside, at most timeout_ms; true if empty. */
 bool scheduler_wait_idle(struct scheduler *scheduler, int64_t timeout_ms);
-/* Drain, finish whatever is still inside with STATUS_CLOSING, join the workers, free. Takes NULL. */
+/* Drain, finish whatever is still inside with STATUS_CLOSING, join the workers, free. Accepts NULL. */
 void scheduler_free(struct scheduler *scheduler);
 
 #endif

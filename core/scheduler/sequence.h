@@ -5,7 +5,7 @@
  * outputs back (receive). At the end it says why the sequence ended (finish). A prompt, a score, a
  * generation and a forecast are the same thing to it.
  *
- * A sequence lives in its job's memory. The creator owns it until scheduler_submit takes it in;
+ * A sequence lives in its job's memory. The creator owns it until scheduler_submit accepts it;
  * from then on the scheduler has it until finish() is called, exactly once, which gives it back. */
 #ifndef CAROUSEL_CORE_SEQUENCE_H
 #define CAROUSEL_CORE_SEQUENCE_H

@@ -91,7 +91,7 @@ struct sequence *aboard_give(struct aboard *aboard)
 
 /* ---- a turn --------------------------------------------------------------------------------- */
 
-/* Ask the driver of `sequence` for its rides; returns their number. 0: it takes no part in this turn. */
+/* Ask the driver of `sequence` for its rides; returns their number. 0: it is not in this turn. */
 static size_t aboard_ask(struct aboard *aboard, struct sequence *sequence, size_t room, struct ride *rides,
                          int64_t now)
 {

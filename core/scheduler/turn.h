@@ -2,7 +2,7 @@
  *
  * A turn asks the driver of each rider for steps, runs them through the network as one packed batch, and
  * hands the outputs back (core/scheduler/sequence.h says what drivers promise). It touches what belongs to
- * the worker's thread alone, and takes no lock. A sequence that leaves or parks is put on a list, and the
+ * the worker's thread alone, and locks nothing. A sequence that leaves or parks is put on a list, and the
  * worker sees to it after the turn (core/scheduler/worker.h). One thread at a time. */
 #ifndef CAROUSEL_CORE_TURN_H
 #define CAROUSEL_CORE_TURN_H

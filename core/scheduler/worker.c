@@ -4,9 +4,9 @@
 #include "core/base/clock.h"
 
 enum {
-    /* Clients of a lane, in turns' worth, up to which it takes in clients that have no rider aboard. */
+    /* Clients of a lane, in turns' worth, up to which it boards clients that have no rider aboard. */
     NEWCOMER_TURNS = 2,
-    /* Bytes of weights from which a team pays: a turn then takes long enough to share. */
+    /* Bytes of weights from which a team pays: a turn is then long enough to share. */
     TEAM_BYTES = 1 << 20
 };
 

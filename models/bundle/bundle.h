@@ -76,7 +76,7 @@ struct bundle {
  * root as models/text/folder.h says. The caller
  * owns *out. */
 MUST_CHECK enum status bundle_open(const char *path, struct bundle **out, struct error *err);
-void bundle_close(struct bundle *bundle); /* takes NULL */
+void bundle_close(struct bundle *bundle); /* accepts NULL */
 
 /* The same from the text of a config.json, which a zero byte follows; a vocabulary file is
  * looked for in `folder`, which the bundle then owns (NULL: there is none). For tests. */

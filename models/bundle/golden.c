@@ -234,7 +234,7 @@ static void run_close(struct run *run)
     memory_free(run->memory.derived);
 }
 
-/* Feed the steps in turns as a server does, with rests between; a bidirectional network takes all in one
+/* Feed the steps in turns as a server does, with rests between; a bidirectional network reads all in one
  * turn. Compare what comes with the expectation, or keep all of it in `rows` if that is not NULL. */
 static enum status feed(struct run *run, const struct steps *steps, float *rows,
                         struct expectation *expectation, struct error *err)

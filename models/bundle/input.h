@@ -7,7 +7,7 @@
 
 /* What a network is fed for one input: tokens or features, the other is NULL. */
 struct steps {
-    int32_t *tokens; /* [n] with bos and eos where the model puts them */
+    int32_t *tokens; /* [n] with bos and eos, if the model adds them */
     float *features; /* [n, input_size] scaled */
     size_t n;
 };

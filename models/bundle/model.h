@@ -53,7 +53,7 @@ struct model {
     struct tokenizer *tokenizer;  /* NULL unless the task reads the section "tokenizer" */
     struct tokenizer *target;     /* of what the decoder reads and writes; the same one, unless the bundle
                                      has a "target_tokenizer" */
-    bool accepts_token_ids;       /* /v1/embeddings takes ids: clients are known to use this tokenizer */
+    bool accepts_token_ids;       /* /v1/embeddings accepts ids: clients are known to use this tokenizer */
     char **labels;                /* [n_labels]; NULL unless the task reads the section "labels" */
     size_t n_labels;              /* the network's outputs, or 2 of one output by sigmoid */
     enum activation activation;   /* the task's own default if it is left out */
@@ -70,7 +70,7 @@ struct model {
     _Atomic size_t _references;
 };
 
-/* Load the bundle in folder `path` under `name`. PRECISION_AUTO takes the precision that its config.json
+/* Load the bundle in folder `path` under `name`. PRECISION_AUTO is the precision that its config.json
  * recommends, or float32 if it recommends none. The golden vectors must be met in float32 in any case, and
  * then in the precision that serves. If a precision that was only recommended fails, the model is served in
  * float32 and precision_refused says why. Refuses with one sentence in `err`; by STATUS_CLOSING or
@@ -79,7 +79,7 @@ struct model {
 enum status model_load(const char *path, const char *name, const char *version,
                        enum precision precision, struct model **out, struct error *err) MUST_CHECK;
 struct model *model_acquire(struct model *model); /* one more reference; returns model */
-void model_drop(struct model *model);             /* takes NULL; the last one frees */
+void model_drop(struct model *model);             /* accepts NULL; the last one frees */
 
 size_t model_bytes(const struct model *model);    /* of weights in memory, of all its networks */
 

@@ -32,7 +32,7 @@ MUST_CHECK enum status safetensors_open(const void *content, uint64_t bytes, str
  * can be taken (STATUS_INTERNAL), but each can be checked. */
 MUST_CHECK enum status safetensors_open_header(int fd, uint64_t bytes, struct safetensors **out,
                                                struct error *err);
-void safetensors_free(struct safetensors *file); /* takes NULL */
+void safetensors_free(struct safetensors *file); /* accepts NULL */
 
 /* The tensors as core sees them: F32, F16 and BF16 become float32. Borrowed until
  * safetensors_free. A tensor may be taken more than once. STATUS_CLOSING if that is given up

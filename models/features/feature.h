@@ -59,7 +59,7 @@ struct front_type {
 /* Make the front end that `object` ("features" of config.json) describes. The caller owns *out.
  * STATUS_BAD_VALUE with a sentence about the key, STATUS_NO_MEMORY. */
 MUST_CHECK enum status front_new(const struct json *object, struct front **out, struct error *err);
-void front_free(struct front *front); /* takes NULL */
+void front_free(struct front *front); /* accepts NULL */
 
 const char *front_type_name(const struct front *front);
 enum media front_media(const struct front *front);

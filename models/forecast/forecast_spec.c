@@ -52,7 +52,7 @@ static const struct field fields[] = {
 
 struct scaling_keys {
     long type;
-    double mean, scale, minimum, level; /* NAN where left out */
+    double mean, scale, minimum, level; /* NAN if left out */
 };
 
 static const struct field scaling_fields[] = {
@@ -110,10 +110,10 @@ static enum status read_scaling(const struct json *value, struct forecast_spec *
 enum { WRITTEN_LAG = -1, WRITTEN_ERROR = -2 };
 
 struct written_keys {
-    long lag, error; /* -1 where left out */
+    long lag, error; /* -1 if left out */
 };
 
-/* {"lag": k} or, where `errors`, {"error": k}. */
+/* {"lag": k} or, if `errors`, {"error": k}. */
 static enum status read_written(const struct json *value, long least_lag, bool errors,
                                 long *choice, size_t *lag, struct error *err)
 {

@@ -42,7 +42,7 @@ struct forecast_spec {
     bool rules;     /* a series that follows a rule exactly goes on by it (rules.h) */
     struct { enum forecast_basis kind; size_t lag; } basis[FORECAST_MAX_BASIS];
     size_t num_samples;
-    long seasonality; /* for people who use the model; 0 if left out */
+    long seasonality; /* for the people that use the model; 0 if left out */
 };
 
 /* Of a model whose task is forecasting. */

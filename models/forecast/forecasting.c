@@ -44,7 +44,7 @@ struct forecasted {
     float *features;   /* [n, n_inputs] */
     bool has_rule;     /* that the series has followed so far, if the model goes by rules */
     struct rule rule;
-    /* of a direct model, where z holds the values themselves, NaN if missing */
+    /* of a direct model, whose z holds the values themselves, NaN if missing */
     size_t season, n_past;        /* n_past: steps before those whose outputs are read */
     size_t n_ahead;               /* steps whose outputs are read */
     struct candidates candidates; /* made in `memory` by the first feed() */

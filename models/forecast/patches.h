@@ -1,9 +1,9 @@
 /* patches: a series in pieces of patch_length values, for a network that reads and foretells a piece a step
  * (output type "patches" of docs/bundle-format.md). Pure; any thread.
  *
- * A step is [2 patch_length]: the scaled values, 0 where one is missing, then 1 where a value is there and 0
- * where none is. The output of a step tells of the patch that comes after it, so a horizon of k patches is
- * the context and k - 1 patches with nothing there. */
+ * A step is [2 patch_length]: the scaled values, 0 for one that is missing, then 1 for each value that is
+ * there and 0 for one that is missing. The output of a step tells of the patch that comes after it, so a
+ * horizon of k patches is the context and k - 1 patches with nothing there. */
 #ifndef CAROUSEL_MODELS_PATCHES_H
 #define CAROUSEL_MODELS_PATCHES_H
 

@@ -1,6 +1,6 @@
 /* series: values to steps, outputs to distributions: docs/bundle-format.md, "forecast". Pure; any thread.
  *
- * Values x are a series' own, z = (x - mean) / scale what the network sees; a missing value (NaN) takes
+ * Values x are a series' own, z = (x - mean) / scale what the network sees; a missing value (NaN) becomes
  * the z before it, or 0 at the start. All in double up to the float that enters the network. */
 #ifndef CAROUSEL_MODELS_SERIES_H
 #define CAROUSEL_MODELS_SERIES_H

@@ -2,7 +2,7 @@
  *
  * From Keras 1 to 3, h5py writes: superblock version 0 (2 and 3 for files of libver='latest' are refused),
  * groups of symbol tables (a B-tree of version 1, nodes and a local heap), object headers of version 1,
- * attributes in the header, contiguous or compact data, and chunked data where a user asked for compression
+ * attributes in the header, contiguous or compact data, and chunked data if a user asked for compression
  * (one level of B-tree, deflate and shuffle). Anything else is refused by name.
  *
  * Nothing is trusted: every place is checked against the file, every walk has a limit, and a circle of groups

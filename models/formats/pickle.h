@@ -45,14 +45,14 @@ struct pickle {
     struct node *root;
     struct node **persistent; /* [n_persistent] each place where one was named, in order */
     size_t n_persistent, room;
-    size_t bytes; /* that the pickle takes of the file */
+    size_t bytes; /* of the file that the pickle fills */
 };
 
 /* Read one pickle at the front of bytes[0..n). STATUS_BAD_FORMAT, STATUS_TOO_LONG, STATUS_NO_MEMORY. */
 MUST_CHECK enum status pickle_read(const uint8_t *bytes, size_t n, struct pool *pool, struct pickle *out,
                                    struct error *err);
 
-/* For callers; each takes NULL and gives NULL or false. */
+/* For callers; each accepts NULL and gives NULL or false. */
 bool node_is(const struct node *node, enum node_kind kind);
 bool node_is_text(const struct node *node, const char *text);
 /* true for a call of a global of that name, or the global itself. */

@@ -15,7 +15,7 @@ struct pool;
 
 /* A pool of at most `limit` bytes; NULL if there is no memory. */
 struct pool *pool_new(uint64_t limit);
-void pool_free(struct pool *pool); /* takes NULL */
+void pool_free(struct pool *pool); /* accepts NULL */
 
 /* count * size zeroed bytes, borrowed from the pool; NULL if memory or the limit is used up. */
 void *pool_take(struct pool *pool, size_t count, size_t size);

@@ -21,7 +21,7 @@ struct protobuf_field {
     size_t n;
 };
 
-/* The next field; false at the end or where the message is damaged. */
+/* The next field; false at the end, or if the message is damaged. */
 bool protobuf_next(struct protobuf *message, struct protobuf_field *out);
 /* A varint at the front of a packed field; false if there is none left. */
 bool protobuf_varint(struct protobuf *packed, uint64_t *out);

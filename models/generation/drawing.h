@@ -1,6 +1,6 @@
 /* drawing: the job that draws pictures of a class, a pixel at a time, and the windows that the network reads.
  *
- * A model of task image-generation takes a step for each pixel, row by row from the top, and gives the logit
+ * A model of task image-generation makes a step for each pixel, row by row from the top, and gives the logit
  * of ink. The input of a step are the pixels near it that are drawn already, 1 for ink and 0 for paper:
  * `above` rows of the columns from x - beside to x + beside, the highest row first, then the `left` pixels
  * before it in its own row; 0 outside the picture. Then y / (height - 1) and x / (width - 1), and a 1 at the

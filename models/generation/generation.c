@@ -10,7 +10,7 @@
  *
  * Pausing: feed() writes is_parked, then reads consumed; generation_consumed() writes consumed, then reads
  * is_parked (all seq_cst), so that one of the two sees the other. At worst the scheduler gets a wake
- * that nobody needs, and feed() parks again. */
+ * too many, and feed() parks again. */
 #include "models/generation/generation.h"
 
 #include <math.h>
@@ -35,7 +35,7 @@ struct candidate {
     float *logprobs;           /* [token_capacity] or NULL */
     struct token_logprob *top; /* [token_capacity, n_top] or NULL */
     struct random random;
-    uint32_t *counts;          /* [V], where there are penalties or the state is kept */
+    uint32_t *counts;          /* [V], if there are penalties or the state is kept */
     struct ngrams ngrams;
     int32_t last;              /* drawn, not yet fed */
     double sum_logprob;
@@ -58,7 +58,7 @@ struct generation {
     struct kept_text *kept;       /* what `from` keeps, and later what this one does */
     size_t marks[GENERATION_MARKS], n_marks; /* lengths of the prompt after which the state is noted */
     float *marked;                /* [n_marks, state_floats] */
-    float *snapshot;              /* [state_floats] before the prompt's last token, where that is kept */
+    float *snapshot;              /* [state_floats] before the prompt's last token, if that is kept */
     uint64_t step;                /* of `from` */
     uint64_t seed;
     struct prompt *prompts;       /* [n_prompts] */
@@ -69,7 +69,7 @@ struct generation {
 
 /* ---- memory ---- */
 
-/* What the text of a prompt takes at most: words may get a space each. */
+/* The most bytes of a prompt's text: words may get a space each. */
 static size_t echo_bytes(const struct tokenizer *tokenizer, const struct token_span *prompt)
 {
     size_t sum = 0;

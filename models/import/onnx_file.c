@@ -155,7 +155,7 @@ static enum status read_external(struct onnx_file *file, const struct tensor_par
     return tensor_make(out, file->data + parts->offset, length, 0, err);
 }
 
-/* A typed list: packed, or one value a field, which is only seen where there are few. */
+/* A typed list: packed, or one value a field, which exporters write for few values only. */
 static enum status read_list(struct onnx_file *file, const struct tensor_parts *parts, struct tensor *out,
                              struct error *err)
 {
@@ -168,7 +168,7 @@ static enum status read_list(struct onnx_file *file, const struct tensor_parts *
     struct protobuf packed = protobuf_open(&parts->packed);
     uint64_t x;
     size_t n = 0;
-    uint8_t *bytes = pool_take(file->pool, parts->packed.n + 1, 8); /* a value takes a byte at least */
+    uint8_t *bytes = pool_take(file->pool, parts->packed.n + 1, 8); /* a value has a byte at least */
     if (!bytes) return pool_spent(err);
     while (protobuf_varint(&packed, &x)) {
         for (size_t b = 0; b < number_bytes(out->type); b++)

@@ -92,7 +92,7 @@ void job_timings(const struct job *job, struct job_timings *out);
 /* The state after a job that keeps, once it has finished well. The caller owns one reference.
  * STATUS_NO_MEMORY if there is none. */
 enum status job_keep(struct job *job, struct state **out) MUST_CHECK;
-/* Takes NULL, a new job or a finished one; never a running one. */
+/* Accepts NULL, a new job or a finished one; never a running one. */
 void job_free(struct job *job);
 
 #endif

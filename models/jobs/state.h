@@ -25,11 +25,11 @@ struct state {
 /* Make a state whose floats and rest the caller fills in before sharing it. The caller owns one reference.
  * STATUS_NO_MEMORY if there is none. */
 enum status state_new(uint64_t step, size_t n_floats, size_t n_rest, struct state **out) MUST_CHECK;
-/* Return `state` with one more reference. Takes NULL. */
+/* Return `state` with one more reference. Accepts NULL. */
 struct state *state_acquire(struct state *state);
-/* Give one reference back; the last one frees. Takes NULL. */
+/* Give one reference back; the last one frees. Accepts NULL. */
 void state_drop(struct state *state);
-/* The memory that it takes. */
+/* The bytes of memory that it fills. */
 size_t state_bytes(const struct state *state);
 
 #endif

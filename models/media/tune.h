@@ -48,7 +48,7 @@ int tune_tonic(int fifths, bool minor);
  * lowest voice ends on its tonic. */
 void tune_guess_key(const struct tune *tune, int *fifths, bool *minor);
 
-/* Return the bytes that the file takes at most. */
+/* Return the most bytes that the file has. */
 size_t midi_room(const struct tune *tune);
 /* Write a Standard MIDI File (RP-001, format 1: a track of tempo, metre and key, then a track a voice, each
  * on a channel of its own) to out[midi_room]; return its bytes. */

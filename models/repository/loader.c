@@ -86,7 +86,7 @@ static void look(struct loader *loader, bool sync)
     }
 }
 
-/* A worker that wakes takes the processor from a SCHED_IDLE thread at once, and a processor that runs nothing
+/* A worker that wakes gets the processor of a SCHED_IDLE thread at once, and a processor that runs nothing
  * else counts as free for it. Niceness 19 is not enough: at the same pace, p99 of a model of half a
  * millisecond rose by half with it, and by a tenth with this (tests/bench/reload.py). The priority is only
  * given up, never taken, so this cannot fail. On Linux 0 is the calling thread. */

@@ -1,6 +1,6 @@
 /* loader: the thread that loads models while others are served.
  *
- * It runs at the lowest priority, so that it takes what the workers leave, and it alone changes the
+ * It runs at the lowest priority, so that it runs on what the workers leave, and it alone changes the
  * repository once it has been started. What it is asked for waits in a short queue and is done one after the
  * other:
  *
@@ -51,7 +51,7 @@ MUST_CHECK enum status loader_start(const struct loader_options *options, struct
 MUST_CHECK enum status loader_submit(struct loader *loader, struct loader_task *task);
 /* A LOADER_SYNC that no caller waits for (SIGHUP); several that wait are one. */
 void loader_sync(struct loader *loader);
-void loader_stop(struct loader *loader); /* takes NULL; may be called twice */
-void loader_free(struct loader *loader); /* takes NULL; stops it */
+void loader_stop(struct loader *loader); /* accepts NULL; may be called twice */
+void loader_free(struct loader *loader); /* accepts NULL; stops it */
 
 #endif

@@ -10,10 +10,10 @@
 struct registry;
 
 enum status registry_new(struct registry **out) MUST_CHECK;
-void registry_free(struct registry *registry); /* drops its references; takes NULL */
+void registry_free(struct registry *registry); /* drops its references; accepts NULL */
 
-/* Takes the caller's reference, on success. A model of the same name and version is replaced in one step, and
- * lives on with those who hold it. STATUS_NO_MEMORY, which replacing never gives. */
+/* On success the caller's reference is the registry's. A model of the same name and version is replaced in
+ * one step, and lives on while other threads hold it. STATUS_NO_MEMORY, which replacing never gives. */
 enum status registry_put(struct registry *registry, struct model *model) MUST_CHECK;
 /* Take a model out; its reference is the caller's to model_drop. NULL if it is not there. */
 struct model *registry_take(struct registry *registry, const char *name, const char *version);

@@ -1,8 +1,8 @@
 /* repository: what should be served, what is, and how the one becomes the other.
  *
- * It compares the catalogue of bundles on disk with the registry and loads, replaces and takes out models
- * until they agree. A bundle that fails leaves what was served before it in its place. Who holds a model
- * keeps it: the registry's reference goes, the model with the last one.
+ * It compares the catalogue of bundles on disk with the registry and loads, replaces and removes models
+ * until they agree. A bundle that fails leaves what was served before it in its place. A thread that holds a
+ * model keeps it: the registry's reference goes, the model with the last one.
  *
  * With versions "all" every version of a name is served; with "latest" the highest that loads, and the lower
  * ones go when it has come. A name that was unloaded by request stays out until it is loaded by request.
@@ -11,9 +11,9 @@
  * (models/repository/loader.h). repository_start has threads that help it: repository.changing guards all but
  * the reading of a bundle, and the listener is called under it. repository_list and repository_find may be
  * called by any thread: repository.mu guards the states they show; it may be taken under repository.changing,
- * and no other lock under it. Reads files and computes golden vectors: milliseconds to seconds a model; where
- * the thread's work is given up (core/base/throttle.h) it ends within one of them with STATUS_CLOSING, tells
- * nobody, and what has been loaded so far is served. */
+ * and no other lock under it. Reads files and computes golden vectors: milliseconds to seconds a model. If
+ * the thread's work is given up (core/base/throttle.h), it ends within one of them with STATUS_CLOSING and
+ * without a call of the listener; what has been loaded so far is served. */
 #ifndef CAROUSEL_MODELS_REPOSITORY_H
 #define CAROUSEL_MODELS_REPOSITORY_H
 
@@ -47,7 +47,7 @@ struct repository_options {
 };
 
 enum status repository_new(const struct repository_options *options, struct repository **out) MUST_CHECK;
-void repository_free(struct repository *repository); /* takes NULL; the registry keeps its models */
+void repository_free(struct repository *repository); /* accepts NULL; the registry keeps its models */
 
 /* repository_sync at the start, by so many threads together: each bundle is served as soon as it has been
  * loaded. */

@@ -78,6 +78,6 @@ enum status explanation_new(struct model *model, const struct explanation_reques
  * STATUS_NO_MEMORY. */
 enum status explanation_run(struct explanation *explanation, bool (*stop)(void *context),
                             void *context) MUST_CHECK;
-void explanation_free(struct explanation *explanation); /* takes NULL */
+void explanation_free(struct explanation *explanation); /* accepts NULL */
 
 #endif

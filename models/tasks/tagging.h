@@ -28,7 +28,7 @@ struct transitions {
 struct tags;
 enum status tags_new(const char *const *labels, size_t n, const struct transitions *learned,
                      struct tags **out) MUST_CHECK;
-void tags_free(struct tags *tags); /* takes NULL */
+void tags_free(struct tags *tags); /* accepts NULL */
 
 /* Find the likeliest labels of n steps (Viterbi, 1967): by what was learned, or, if nothing was, those that
  * keep the rule that "I-x" follows "B-x" or "I-x", if "B-x" is a label. If the best labels of all steps keep

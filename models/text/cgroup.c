@@ -1,4 +1,4 @@
-/* A line of /proc/self/cgroup is "0::PATH" in version 2 and "N:CONTROLLERS:PATH" in version 1, where the
+/* A line of /proc/self/cgroup is "0::PATH" in version 2 and "N:CONTROLLERS:PATH" in version 1, whose
  * hierarchy is mounted under the names of its controllers ("cpu,cpuacct"), and often under each one's too. */
 #include "models/text/cgroup.h"
 

@@ -5,8 +5,8 @@
  * is its own root. Symbolic links are followed if every step stays below the root: mounts of a ConfigMap
  * or a Secret, git-sync and Hugging Face's cache are made of such links. A link that leads out of the root is
  * refused, and so is one whose target is an absolute path. The kernel decides it in one call (openat2 with
- * RESOLVE_BENEATH, Linux 5.6), so that no exchange of a link can come in between. Where that call is not to
- * be had, all links are refused.
+ * RESOLVE_BENEATH, Linux 5.6), so that no exchange of a link can come in between. If that call is not to be
+ * had, all links are refused.
  *
  * A file's name is one plain component: no slash, no leading dot. A folder, a device, a socket or a FIFO
  * under that name is refused before anything could block or act on it. Sizes are bounded by the caller.
@@ -27,7 +27,7 @@ struct folder;
 /* Open the folder `path`. Its root may be a link to anywhere, because the operator named it. The caller owns
  * *folder. STATUS_NOT_FOUND, STATUS_BAD_VALUE (a link that is refused), STATUS_IO, STATUS_NO_MEMORY. */
 MUST_CHECK enum status folder_open(const char *path, struct folder **folder, struct error *err);
-void folder_close(struct folder *folder); /* takes NULL */
+void folder_close(struct folder *folder); /* accepts NULL */
 
 /* true if the folder has an entry of that name, of whatever kind. */
 bool folder_has(const struct folder *folder, const char *name);

@@ -58,9 +58,9 @@ struct json *json_parse_within(const char *text, size_t bytes, const struct json
  * STATUS_BAD_FORMAT with the line at which reading stopped, STATUS_TOO_LONG, STATUS_NO_MEMORY. */
 MUST_CHECK enum status json_parse(const char *text, size_t bytes, struct json **out,
                                   struct error *err);
-void json_free(struct json *root); /* takes NULL */
+void json_free(struct json *root); /* accepts NULL */
 
-enum json_kind json_kind(const struct json *value); /* takes NULL, which is JSON_ABSENT */
+enum json_kind json_kind(const struct json *value); /* accepts NULL, which is JSON_ABSENT */
 double json_number(const struct json *value);      /* of a JSON_NUMBER; may be infinite */
 bool json_boolean(const struct json *value);       /* whether it is true */
 const char *json_string(const struct json *value); /* of a JSON_STRING, valid UTF-8; else NULL */
@@ -70,7 +70,7 @@ bool json_is_integer(const struct json *value, int64_t minimum, int64_t maximum,
 const struct json *json_get(const struct json *object, const char *name);
 
 /* Members of an object or elements of an array, in order: NULL after the last. */
-const struct json *json_first(const struct json *value); /* takes NULL */
+const struct json *json_first(const struct json *value); /* accepts NULL */
 const struct json *json_next(const struct json *value);
 size_t json_count(const struct json *value); /* walks the list: keep it */
 const char *json_key(const struct json *member);

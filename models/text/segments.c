@@ -28,7 +28,7 @@ static bool is_blank(uint32_t code)
     return code == ' ' || (code >= '\t' && code <= '\r') || code == 0x3000;
 }
 
-/* What ends a sentence where white space follows. */
+/* What ends a sentence if white space follows. */
 static bool is_stop(uint32_t code)
 {
     return code == '.' || code == '!' || code == '?' || code == 0x2026 || code == 0x203D;

@@ -32,7 +32,7 @@ struct tokenizer_spec {
 
 enum status tokenizer_new(const struct tokenizer_spec *spec, struct tokenizer **out,
                           struct error *err) MUST_CHECK;
-void tokenizer_free(struct tokenizer *tokenizer); /* takes NULL */
+void tokenizer_free(struct tokenizer *tokenizer); /* accepts NULL */
 
 const char *tokenizer_type(const struct tokenizer *tokenizer);
 size_t tokenizer_size(const struct tokenizer *tokenizer); /* ids are in [0, size) */

@@ -29,7 +29,7 @@ enum unknown { UNKNOWN_REFUSE, UNKNOWN_SKIP, UNKNOWN_FOLD, UNKNOWN_SHAPE };
 
 /* What is read at one place of a text. */
 struct reading {
-    size_t bytes; /* that it takes; 0: the text is not UTF-8 */
+    size_t bytes; /* of the text; 0: it is not UTF-8 */
     size_t n;
     int32_t ids[READING_TOKENS]; /* TOKEN_NONE alone: places[0] is not in the vocabulary, and refused */
     struct text_span places[READING_TOKENS];
@@ -48,7 +48,7 @@ struct tokenizer_type {
     bool may_merge;   /* has a use for `merges` */
     /* If the vocabulary is the type's own. Called instead of reading spec->vocabulary. */
     enum status (*fill)(struct tokenizer *tokenizer, struct error *err);
-    /* How many bytes the next token takes of text[0..bytes), bytes >= 1, and its id or
+    /* How many bytes of text[0..bytes) the next token has, bytes >= 1, and its id or
      * TOKEN_NONE if it is not in the vocabulary; *id = TOKEN_SKIP if the bytes are no token at
      * all. 0 if the text is not UTF-8. */
     size_t (*next)(const struct tokenizer *tokenizer, const char *text, size_t bytes, int32_t *id);

@@ -169,8 +169,7 @@ static bool is_better(const struct candidate *a, const struct candidate *b)
     return a->score > b->score;
 }
 
-/* Keep the `most` best of all continuations, best first, in the order in which they come where they are
- * equal. */
+/* Keep the `most` best of all continuations, best first; equal ones in the order in which they come. */
 static size_t collect(struct beam *b, const struct ride *rides, size_t V, size_t most)
 {
     struct candidate *kept = b->candidates;
@@ -210,7 +209,7 @@ static void finish(const struct translation *t, struct beam *b, size_t n, size_t
     b->results[at] = result;
 }
 
-/* Hypothesis k goes on from the state of its parent. The first child takes its parent's block, and the
+/* Hypothesis k goes on from the state of its parent. The first child gets its parent's block, and the
  * others get a copy in a block that no hypothesis needs any more. */
 static void move_states(struct beam *b, const size_t *parents, size_t n, size_t B, size_t n_floats)
 {

@@ -4,7 +4,7 @@
  * A beam of B hypotheses is one sequence with B seats: its rides are in the same turn, and hypotheses change
  * places by pointers to their states. Of all continuations of a step the 2 B likeliest count. Those among
  * the first B that end in eos are finished; of the others the first B go on. The search ends when B
- * hypotheses are finished, or at max_tokens, where those that go on are taken as they are ("early stopping"
+ * hypotheses are finished, or at max_tokens, and then those that go on count as they are ("early stopping"
  * in Hugging Face's generate). Finished ones are ranked by ln p / n^length_penalty, where n counts their
  * tokens and eos. One beam is greedy decoding. Equal scores: the earlier hypothesis first, then the lower
  * token. */
@@ -80,7 +80,7 @@ const struct translation_result *translation_results(const struct translation *t
 
 const struct model *translation_model(const struct translation *translation);
 
-/* The source steps of input i: its tokens, with bos and eos where the model puts them; NULL if they are
+/* The source steps of input i: its tokens, with bos and eos, if the model adds them; NULL if they are
  * rows of numbers. *n: how many. */
 const int32_t *translation_source(const struct translation *translation, size_t i, size_t *n);
 

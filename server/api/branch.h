@@ -53,25 +53,25 @@ bool branch_header_is_good(const struct request *request, struct problem *proble
 /* Read the fields of `root` and the request's headers. */
 enum branch_reading branch_read(struct request *request, const struct json *root, struct reply *reply,
                                 struct branch **out);
-/* Takes NULL. A session that was not moved is free for its next step. */
+/* Accepts NULL. A session that was not moved is free for its next step. */
 void branch_free(struct branch *branch);
 
-/* The state that it goes on from; NULL: from the beginning. Takes NULL. */
+/* The state that it goes on from; NULL: from the beginning. Accepts NULL. */
 const struct state *branch_from(const struct branch *branch);
-/* Whether the job's state must be kept. Takes NULL. */
+/* Whether the job's state must be kept. Accepts NULL. */
 bool branch_keeps(const struct branch *branch);
-/* The seed of a request that names none. false: no seed is bound to the branch. Takes NULL. */
+/* The seed of a request that names none. false: no seed is bound to the branch. Accepts NULL. */
 bool branch_seed(const struct branch *branch, int64_t *seed);
 
-/* The job has ended well: take its state, and seal it if that was asked for. Nothing has moved yet. Takes
+/* The job has ended well: take its state, and seal it if that was asked for. Nothing has moved yet. Accepts
  * NULL. false: *problem. */
 bool branch_keep(struct branch *branch, struct job *job, struct problem *problem);
-/* The answer's id. Takes NULL. */
+/* The answer's id. Accepts NULL. */
 void branch_name(struct branch *branch, const char *id);
-/* The members of the answer that tell of what was kept: session, step, state, expires_at. Takes NULL. */
+/* The members of the answer that tell of what was kept: session, step, state, expires_at. Accepts NULL. */
 void branch_put(const struct branch *branch, struct writer *out);
 /* The answer is there, and has its name: store the state, and move the session. reply: what is sent, kept for
- * the same step asked again; NULL: a stream. Takes NULL. false: *problem, if there is no room, or if the
+ * the same step asked again; NULL: a stream. Accepts NULL. false: *problem, if there is no room, or if the
  * session has gone meanwhile. */
 bool branch_finish(struct branch *branch, const char *reply, size_t bytes, struct problem *problem);
 

@@ -27,7 +27,7 @@ void bridge_ask(struct request *request, struct reply *reply, request_handler *h
 
 /* An inner answer or event; NULL with *problem without memory. The caller owns it. */
 struct json *bridge_parse(const char *json, size_t bytes, struct problem *problem);
-/* What was written takes the place of the reply's body; the writer is released. */
+/* What was written replaces the reply's body; the writer is released. */
 void bridge_replace(struct writer *out, struct reply *reply);
 /* A value as it stands; NULL is null. The same with its name. */
 void bridge_put_value(struct writer *out, const struct json *value);

@@ -115,8 +115,9 @@ static bool read_branch(struct call *call, struct reply *reply, bool goes_on)
     return true;
 }
 
-/* Who has no ceiling of his own finds limits.max_priority the end of the field's range; a key's own ceiling
- * is a matter of what the key may do. Who names no priority has 0, or what he may have where that is less. */
+/* For a client without a ceiling of its own the field's range ends at limits.max_priority; a key's own
+ * ceiling is a matter of what the key may do. Without the field the priority is 0, or the ceiling if that is
+ * less. */
 static bool read_priority(struct call *call)
 {
     const struct caller *caller = &call->request->caller;

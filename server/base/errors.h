@@ -41,8 +41,8 @@ _Bool problem_set(struct problem *problem, enum fault fault, const char *param, 
                   ...) __attribute__((format(printf, 4, 5)));
 
 /* What a lower floor's failure means for the client, by the one switch over enum status. The
- * sentence of `err` (which may be NULL) is passed on if the input is to blame and kept from the
- * client where we are; `param` is used if err names none, and may be NULL. Returns false. */
+ * sentence of `err` (which may be NULL) is passed on if the input is to blame, and kept from the
+ * client if the server is; `param` is used if err names none, and may be NULL. Returns false. */
 _Bool problem_from(struct problem *problem, enum status status, const struct error *err,
                    const char *param);
 

@@ -2,7 +2,7 @@
  *
  * Their reader may stop: a journal that hangs, a pipe that is not emptied. A write would then hold up
  * every thread that has something to say, which are those that answer. So a line is written only if poll
- * says that there is room: a pipe or socket for which it does takes a page without waiting, and no line is
+ * says that there is room: a pipe or socket for which it does accepts a page without waiting, and no line is
  * longer. */
 #include "server/base/log.h"
 
@@ -25,7 +25,7 @@ enum { FULL_MS = 1000, AGAIN_US = 60000000, LINE_BYTES = 1024 };
 static const char *const names[] = {
     [LOG_ERROR] = "error", [LOG_WARNING] = "warning", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
 
-/* What the journal calls them (sd-daemon(3)); it takes the mark off the line. */
+/* What the journal calls them (sd-daemon(3)); it removes the mark from the line. */
 static const char *const marks[] = {
     [LOG_ERROR] = "<3>", [LOG_WARNING] = "<4>", [LOG_INFO] = "<6>", [LOG_DEBUG] = "<7>"};
 

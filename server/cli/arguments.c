@@ -191,7 +191,7 @@ static bool is_value(const char *argument)
            argument[1] == '.';
 }
 
-/* argv[*i] is an option; *i moves to the last argument it takes. */
+/* argv[*i] is an option; *i moves to the last argument that belongs to it. */
 static enum status take_option(int argc, char **argv, int *i, struct arguments *out, struct error *err)
 {
     const char *name = argv[*i], *equals = strchr(name, '=');

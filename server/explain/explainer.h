@@ -23,7 +23,7 @@ struct explainer_task {
 enum status explainer_new(size_t queue, struct explainer **out, struct error *err) MUST_CHECK;
 /* Put a task at the end. STATUS_QUEUE_FULL; otherwise run() is called once, perhaps before this returns. */
 enum status explainer_submit(struct explainer *explainer, struct explainer_task *task) MUST_CHECK;
-/* Run what still waits, and end the thread. Takes NULL. */
+/* Run what still waits, and end the thread. Accepts NULL. */
 void explainer_free(struct explainer *explainer);
 
 #endif

@@ -40,7 +40,7 @@ void connection_resume(struct connection *connection);
 void connection_time_out(struct connection *connection, int64_t seconds);
 
 /* If libmicrohttpd cannot answer, because the body has not ended: send these bytes at once, as far as the
- * buffer takes them. Under TLS on the connection's own thread only, else on any. */
+ * buffer has room. Under TLS on the connection's own thread only, else on any. */
 void connection_send_raw(struct connection *connection, const char *bytes, size_t n);
 
 /* An answer's head. Names and values are borrowed for the call that sends it. */

@@ -1,7 +1,7 @@
 /* framing: where each request on a connection ends, decided before libmicrohttpd sees a byte of it.
  *
- * If a proxy in front reads a request otherwise than this server, it takes part of one request for another.
- * libmicrohttpd 0.9.75 leaves room for that: it takes a bare LF for the end of a line, appends a folded line
+ * If a proxy in front reads a request otherwise than this server, it reads part of one request as another.
+ * libmicrohttpd 0.9.75 leaves room for that: it reads a bare LF as the end of a line, appends a folded line
  * to the header's name, measures values up to their first zero byte, and reads many spellings of a chunk.
  * So the bytes of a connection pass through here first (server/http/wire.h). What goes on is one canonical
  * form of HTTP/1.1 (RFC 9112):
@@ -13,8 +13,8 @@
  * - Cookie does not go on, because nothing here reads it and libmicrohttpd would copy it; nor does an Expect
  *   that no body follows, because libmicrohttpd would wait for the body.
  *
- * A request in doubt is the last one of its connection. A short head, or the end of its chunks, takes the
- * place of what is in doubt, so that it becomes a request that can be answered: framing_fault then says how.
+ * A request in doubt is the last one of its connection. A short head, or the end of its chunks, replaces
+ * what is in doubt, so that it becomes a request that can be answered: framing_fault then says how.
  * No byte after it goes on.
  *
  * Caller's storage; one thread at a time. Nothing here reads or writes a socket. */

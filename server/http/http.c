@@ -121,7 +121,7 @@ void connection_send_raw(struct connection *connection, const char *bytes, size_
         return;
     }
     ssize_t sent = send(connection->descriptor, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL);
-    (void)sent; /* a client that takes nothing is not told */
+    (void)sent; /* a client that reads nothing gets no answer */
 }
 
 void head_add(struct head *head, const char *name, const char *value)
@@ -334,7 +334,7 @@ static size_t connections_per_address(const struct http *http)
     return http->listener.is_public ? (size_t)(config->limits_connections + 3) / 4 : 0;
 }
 
-/* libmicrohttpd takes half of it for what it has received. The headers' entries and the answer's head must
+/* libmicrohttpd uses half of it for what it has received. The headers' entries and the answer's head must
  * find room beside a whole request head. */
 static intptr_t connection_memory(const struct config *config)
 {

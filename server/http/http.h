@@ -53,7 +53,7 @@ MUST_CHECK enum status http_reload(struct http *http, struct error *err);
 bool http_is_public(const struct http *http);
 /* Call the watcher's hangup for every request under way, as if all clients had left. */
 void http_cancel_all(struct http *http);
-/* Accept no more connections, close all, free. Takes NULL. */
+/* Accept no more connections, close all, free. Accepts NULL. */
 void http_stop(struct http *http);
 
 #endif

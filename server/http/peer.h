@@ -1,5 +1,5 @@
 /* peer: a number for the client at the other end of a connection, so that the queue can serve clients without
- * a key alike (core/scheduler/queue.h), and none of them takes all connections.
+ * a key alike (core/scheduler/queue.h), and none of them can fill all connections.
  *
  * Clients with one IPv4 address, or in one /64 of IPv6, which is what one subscriber is given, have one
  * number. So have all clients that come through one proxy, and all of a Unix socket. Numbers are never those

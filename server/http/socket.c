@@ -166,7 +166,7 @@ static int connect_to(int family, const struct sockaddr *address, socklen_t n, u
     return -1;
 }
 
-/* Linux takes the address of no interface (0.0.0.0, ::), where one connects to it, for the loopback one. */
+/* On Linux a connection to the address of no interface (0.0.0.0, ::) goes to the loopback one. */
 enum status socket_connect(const char *text, int64_t port, unsigned timeout_s, int *descriptor,
                            struct error *err)
 {

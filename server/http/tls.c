@@ -94,7 +94,7 @@ const char *tls_priorities(const char *minimum_version)
 void tls_send(void *session, const char *bytes, size_t n)
 {
     ssize_t sent = gnutls_record_send(session, bytes, n);
-    (void)sent; /* a client that takes nothing is not told */
+    (void)sent; /* a client that reads nothing gets no answer */
 }
 
 /* ---- what libmicrohttpd receives ------------------------------------------------------------ */

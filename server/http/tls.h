@@ -3,7 +3,7 @@
  *
  * libmicrohttpd does the handshakes and asks at each one which certificate to show (tls_retriever). So a
  * certificate can be replaced while connections are open: they go on with the old one, new ones get the new.
- * Each handshake takes copies of its own, which GnuTLS frees.
+ * Each handshake makes copies of its own, which GnuTLS frees.
  *
  * The question comes without a context, so there is one certificate a process. It is guarded by a lock of its
  * own, never held together with another. tls_load and tls_unload are main's; the rest any thread's. */
@@ -26,7 +26,7 @@ void tls_unload(void);
 void *tls_retriever(void);
 /* GnuTLS's priorities for a value of tls.minimum_version. */
 const char *tls_priorities(const char *minimum_version);
-/* Send at once, as far as the socket takes it, on a session of libmicrohttpd's, on its own thread. */
+/* Send at once, as far as the socket has room, on a session of libmicrohttpd's, on its own thread. */
 void tls_send(void *session, const char *bytes, size_t n);
 
 /* As a client on a connected descriptor whose calls have time limits: shake hands with the peer, send

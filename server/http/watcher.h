@@ -38,7 +38,7 @@ struct watcher_calls {
 /* Room for `connections` slots; starts the thread. */
 MUST_CHECK enum status watcher_start(size_t connections, const struct watcher_calls *calls,
                                      struct watcher **out, struct error *err);
-/* Stops the thread, frees what waits to be freed. All slots must be closed. Takes NULL. */
+/* Stops the thread, frees what waits to be freed. All slots must be closed. Accepts NULL. */
 void watcher_stop(struct watcher *watcher);
 
 /* A slot, or WATCHER_NONE if all are taken. due_us: monotonic microseconds, 0 for never. */
@@ -51,7 +51,7 @@ void watcher_close(struct watcher *watcher, int slot);
 /* Call hangup(owner) for every slot with an owner: for the end of a drain. */
 void watcher_cancel_all(struct watcher *watcher);
 
-/* What is to be freed: embedded in the thing; watcher_free_later takes it. */
+/* What is to be freed: embedded in the thing; watcher_free_later is given it. */
 struct free_later {
     void (*free)(struct free_later *item);
     struct free_later *next;

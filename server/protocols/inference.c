@@ -1,7 +1,7 @@
 /* POST /v2/models/{id}/infer: tensors of the Open Inference Protocol, by the /v1 route of the model's
  * ability.
  *
- * A table says which tensors an ability takes and gives (server/protocols/inference.h). Parameters that are
+ * A table says which tensors an ability reads and gives (server/protocols/inference.h). Parameters that are
  * not the protocol's are fields of the /v1 route, such as max_tokens or horizon. sequence_id is a session's
  * name: sequence_start makes the session anew, sequence_end ends it. */
 #include "server/protocols/inference.h"

@@ -1,4 +1,4 @@
-/* inference: which tensors of the Open Inference Protocol a model takes and gives, for the routes of /v2. */
+/* inference: which tensors of the Open Inference Protocol a model reads and gives, for the routes of /v2. */
 #ifndef CAROUSEL_SERVER_INFERENCE_H
 #define CAROUSEL_SERVER_INFERENCE_H
 

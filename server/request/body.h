@@ -1,7 +1,7 @@
 /* body: the bytes of one request while they arrive, and the limits on the memory of all bodies together, and
  * of all answers while they are sent.
  *
- * A body whose length was announced takes its memory at once and never more; another one grows as it comes.
+ * A body whose length was announced gets its memory at once and never more; another one grows as it comes.
  * Such a total is shared by all threads and locks itself. It is fair to clients: besides its first holding a
  * client may hold as much as is still free. So one client alone gets half of the total, and the first of
  * another one finds room. What is small always finds room, so that a server whose memory is held can still be
@@ -59,7 +59,7 @@ void body_move(struct body *to, struct body *from, struct body_total *total);
 void body_release(struct body *body, struct body_total *total);
 
 /* The most bytes of a body that are read. A body that is not wanted, because its request is refused or its
- * route takes none, is read away if it is small, so that the connection can go on. */
+ * route reads none, is read away if it is small, so that the connection can go on. */
 uint64_t body_most(int64_t limit, bool wanted);
 
 /* The 413 of a body over so many bytes. Returns false. */

@@ -12,10 +12,10 @@
  * - It may not notice that a client leaves in the middle of a body. The watcher does (on_hangup).
  * - Resuming a connection that is not suspended is undefined. `parked` says whether it is, under mu, and a
  *   wake that comes too early is remembered in wake_pending.
- * - After the resume the HTTP thread may end the request at once: exchange_free takes mu once more, until the
+ * - After the resume the HTTP thread may end the request at once: exchange_free locks mu once more, until the
  *   waker has let go of it.
  *
- * mu is held while an operation is cancelled, which takes the scheduler's lock inside: the one place where
+ * mu is held while an operation is cancelled, which locks the scheduler's mutex inside: the one place where
  * two are held, always in this order (finish() is called without the scheduler's). */
 #include "server/request/exchange_parts.h"
 

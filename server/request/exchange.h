@@ -25,7 +25,7 @@ struct service {
 /* Check the settings that exchanges read, and start the watcher. `server` must outlive *service, which is the
  * caller's storage. */
 MUST_CHECK enum status service_open(struct service *service, struct server *server, struct error *err);
-/* Once http_stop has returned. Takes one that is zeroed. */
+/* Once http_stop has returned. A zeroed one is accepted. */
 void service_close(struct service *service);
 
 /* The headers are complete. `path` is unescaped and without its query. NULL without memory. *good is false
@@ -35,8 +35,8 @@ struct exchange *exchange_begin(struct service *service, struct connection *conn
 /* A part of the body, and its end or a resumed connection. false: the connection must be closed. */
 bool exchange_body(struct exchange *exchange, const char *bytes, size_t n);
 bool exchange_continue(struct exchange *exchange);
-/* The request is over; `well` if its answer has been sent. Takes the exchange: an operation that still runs
- * is cancelled, and the exchange freed when it has ended. */
+/* The request is over; `well` if its answer has been sent. The exchange is given away: an operation that
+ * still runs is cancelled, and the exchange freed when it has ended. */
 void exchange_end(struct exchange *exchange, bool well);
 
 /* The four calls, for http_start. */

@@ -63,14 +63,14 @@ MUST_CHECK enum status keys_reread(struct keys *keys, size_t *n, struct error *e
 /* Return true if the file was written, replaced or removed since keys_reread read it, or if it is there and
  * could not be read for want of a right or of memory. Only the thread that rereads calls this. */
 _Bool keys_have_changed(const struct keys *keys);
-/* Takes NULL. */
+/* Accepts NULL. */
 void keys_close(struct keys *keys);
 /* Whether a key is needed at all. */
 _Bool keys_are_needed(const struct keys *keys);
 
 /* Whether a client that sends this Authorization header (NULL: none) may use a route of these scopes and has
- * a request left in its quota. *client is then acquired for the caller, or NULL if no key is needed. Takes
- * the same time for every key. */
+ * a request left in its quota. *client is then acquired for the caller, or NULL if no key is needed. The
+ * time is the same for every key. */
 _Bool keys_admit(struct keys *keys, enum scopes scopes, const char *authorization, struct client **client,
                  struct problem *problem);
 
@@ -80,7 +80,7 @@ struct caller client_caller(const struct client *client); /* not of NULL */
 /* Charge steps, or fail with a 429; and refund what was not used. NULL is never charged. */
 _Bool client_charge(struct client *client, uint64_t steps, struct problem *problem);
 void client_refund(struct client *client, uint64_t steps);
-/* Takes NULL. */
+/* Accepts NULL. */
 void client_drop(struct client *client);
 
 #endif

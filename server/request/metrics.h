@@ -42,7 +42,7 @@ enum histogram {
 enum end { END_STOP, END_LENGTH, END_COMPLETE, END_CANCELLED, END_DEADLINE, END_ERROR, N_ENDS };
 const char *metrics_end_name(enum end end);
 
-/* NULL without memory. The caller owns it; metrics_free takes NULL. */
+/* NULL without memory. The caller owns it; metrics_free accepts NULL. */
 struct metrics *metrics_new(void);
 void metrics_free(struct metrics *metrics);
 

@@ -38,7 +38,7 @@ extern const char route_no_chat[];
 
 /* The row's path, as a label; "none" for ROUTE_NONE. */
 const char *route_path(enum route_id route);
-/* Whether it takes a body: the POST routes, which are those that compute. */
+/* Whether it reads a body: the POST routes, which are those that compute. */
 bool route_is_post(enum route_id route);
 /* An API key with one of these may; SCOPES_OPEN for ROUTE_NONE. */
 enum scopes route_scopes(enum route_id route);

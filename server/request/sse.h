@@ -1,7 +1,7 @@
 /* sse: server-sent events (WHATWG HTML, 9.2), framed into a writer that a stream empties.
  *
  * Each event is exactly "data: {json}\n\n". The buffer is filled with whole events and drained in
- * whatever pieces the socket takes. Caller's storage, one thread. */
+ * whatever pieces the socket has room for. Caller's storage, one thread. */
 #ifndef CAROUSEL_SERVER_SSE_H
 #define CAROUSEL_SERVER_SSE_H
 

@@ -73,7 +73,7 @@ static const char *title_of(const char *role)
     return !strcmp(role, "assistant") ? "Assistant: " : !strcmp(role, "user") ? "User: " : "";
 }
 
-/* plain: the contents, one under the other. roles: each after the name of who says it, and the assistant's
+/* plain: the contents, one under the other. roles: each after the name of its speaker, and the assistant's
  * last. */
 static bool write_prompt(const struct chat *chat, const struct json *messages, struct writer *prompt,
                          struct problem *problem)

@@ -2,7 +2,7 @@
  *
  * Each time libmicrohttpd has room, read() gathers what every choice has new, one event a choice. After a
  * send it waits chunk_ms before the next, so that a fast model does not spend its time in system calls; the
- * first text and the end never wait. Nothing is gathered while the socket takes nothing: the job sees that
+ * first text and the end never wait. Nothing is gathered while the socket accepts nothing: the job sees that
  * its reader is behind (generation_consumed is not called) and pauses.
  *
  * A stream begins with the first text, so that a job which fails before it still gets a plain HTTP error. */

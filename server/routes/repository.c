@@ -130,7 +130,7 @@ static void change_cancel(void *work)
     (void)work;
 }
 
-/* A load takes no step of a model. */
+/* A load costs no step of a model. */
 static uint64_t change_cost(void *work, bool finished)
 {
     (void)work, (void)finished;

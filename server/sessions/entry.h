@@ -63,7 +63,7 @@ struct store {
     struct owner *owners;
     struct held_model *models;
     struct entry *newest, *oldest;
-    struct gone *gone;   /* [GONE_ROWS], by hash; a newer one takes the place */
+    struct gone *gone;   /* [GONE_ROWS], by hash; a newer one replaces it */
     size_t n_entries, n_sessions, bytes;
     bool is_closing; /* entries go, their records stay */
     int64_t swept_s;
@@ -74,7 +74,7 @@ struct store {
 struct entry *entry_find(struct store *store, const struct store_key *key, enum store_found *found);
 /* Make an entry, not yet filled: it has a model and counts in its owner's number. NULL without memory. */
 struct entry *entry_new(struct store *store, const struct store_key *key, struct model *model, int64_t ttl_s);
-/* Note the bytes that the entry takes now, and make room for them at the cost of others; false if that cannot
+/* Note the bytes that the entry has now, and make room for them at the cost of others; false if that cannot
  * be: the caller then removes the entry. */
 bool entry_weigh(struct store *store, struct entry *entry);
 /* It was used: it expires later, and gives way later. */

@@ -14,7 +14,7 @@ struct prefixes;
 
 /* At most so many bytes; 0 keeps nothing. NULL without memory. */
 struct prefixes *prefixes_new(size_t bytes);
-void prefixes_free(struct prefixes *prefixes); /* takes NULL */
+void prefixes_free(struct prefixes *prefixes); /* accepts NULL */
 
 /* The number that stands for a network and an owner. */
 uint64_t prefixes_salt(uint64_t network_serial, const char *owner);

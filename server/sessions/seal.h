@@ -37,7 +37,7 @@ struct seal_ring;
 enum status seal_ring_open(const char *path, struct seal_ring **out, struct error *err) MUST_CHECK;
 /* Read them again; on failure all stays as it was. */
 enum status seal_ring_reread(struct seal_ring *ring, struct error *err) MUST_CHECK;
-void seal_ring_close(struct seal_ring *ring); /* takes NULL */
+void seal_ring_close(struct seal_ring *ring); /* accepts NULL */
 /* The keys of a file's text; `name` stands before the line number in errors: "NAME:7: ...". */
 enum status seal_ring_read(struct seal_ring *ring, const char *text, size_t bytes, const char *name,
                            struct error *err) MUST_CHECK;

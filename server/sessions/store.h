@@ -2,7 +2,7 @@
  *
  * Two kinds of names stand here. An answer's own id names the state after it, which never changes. A session
  * is a name that moves: it names a state, the number of its steps, and what its last step answered. A name
- * belongs to its owner, who is the name of an API key, or "" where no key is needed; another owner does not
+ * belongs to its owner, which is the name of an API key, or "" if no key is needed; another owner does not
  * find it.
  *
  * The store is bounded in number and in bytes, of all owners together and of each owner with a key. The entry
@@ -41,8 +41,7 @@ struct store_options {
     size_t reply_bytes;      /* longest reply that a session keeps; a longer one is computed again */
     int64_t drain_s;         /* how long entries outlive their model */
     int64_t (*now_s)(void);  /* Unix seconds */
-    struct vault *vault;       /* where entries outlive the process, the store's from then on; NULL: nowhere
-                                * */
+    struct vault *vault;       /* entries in it outlive the process; the store's from then on; NULL: none */
     struct registry *registry; /* that says which models are served */
 };
 
@@ -56,7 +55,7 @@ struct store_key {
 /* Whether an entry was found, or what became of it. */
 enum store_found {
     STORE_FOUND, STORE_NEVER, STORE_EXPIRED, STORE_REPLACED,
-    STORE_AWAY /* the vault, where it may be, does not answer */
+    STORE_AWAY /* the vault, which may have it, does not answer */
 };
 
 /* An entry, as it was when it was found. The references are the caller's (store_view_release). */
@@ -69,7 +68,7 @@ struct store_view {
 };
 
 enum status store_new(const struct store_options *options, struct store **out) MUST_CHECK;
-void store_free(struct store *store); /* takes NULL */
+void store_free(struct store *store); /* accepts NULL */
 
 /* Keep `state`, of `model`, under the key; both are acquired. *expires_s says until when. Fails with
  * STATUS_NO_MEMORY if it does not fit, even alone. An entry of that key is replaced. */

@@ -1,4 +1,4 @@
-/* vault: where entries of the store outlive the process. One file a kind of vault.
+/* vault: keeps entries of the store longer than the process. One file a kind of vault.
  *
  * A record is bytes under a name of 64 hexadecimal digits. Its first RECORD_HEAD bytes are a magic number,
  * the format's version, the step (little-endian, 8 bytes) and the SHA-256 of what follows, so that a record
@@ -47,7 +47,7 @@ struct vault {
 };
 
 /* Files in a folder, which must be there. Records that have expired or are broken are removed first, and so
- * are those beyond `most`. A rename takes the place of the old record, so a process that is killed leaves the
+ * are those beyond `most`. A rename replaces the old record, so a process that is killed leaves the
  * old or the new one whole. */
 enum status vault_open_folder(const char *path, size_t most, struct vault **out,
                               struct error *err) MUST_CHECK;
