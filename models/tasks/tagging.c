@@ -63,10 +63,12 @@ enum status tags_new(const char *const *labels, size_t n, const struct transitio
         if (!strcmp(label, "O")) tags->tags[i].place = OUTSIDE;
         if (has_prefix && label[0] == 'B') tags->tags[i].place = BEGINS;
     }
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < n && tags->tags[i].place == GOES_ON && labels[i][0] == 'I'; j++)
-            if (tags->tags[j].place == BEGINS && !strcmp(tags->tags[j].kind, labels[i] + 2))
+    for (size_t i = 0; i < n; i++) {
+        bool is_inside = tags->tags[i].place == GOES_ON && tags->tags[i].kind != labels[i]; /* "I-x" */
+        for (size_t j = 0; is_inside && j < n; j++)
+            if (tags->tags[j].place == BEGINS && !strcmp(tags->tags[j].kind, tags->tags[i].kind))
                 tags->tags[i].begins = j;
+    }
     if (learned) {
         tags->is_learned = true;
         tags->learned = *learned;

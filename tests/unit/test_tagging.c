@@ -133,6 +133,21 @@ START_TEST(labels_of_another_form_are_joined_if_they_are_equal)
 }
 END_TEST
 
+/* "I" and "INTJ" are whole names: no "B-TJ" has to come before. */
+START_TEST(a_label_that_only_begins_with_i_is_free)
+{
+    static const char *const names[] = {"B-TJ", "INTJ", "I"};
+    static const float scores[] = {0.1f, 0.8f, 0.1f, 0.1f, 0.1f, 0.8f};
+    size_t path[2];
+    struct tags *tags;
+    ck_assert_int_eq(tags_new(names, 3, NULL, &tags), STATUS_OK);
+    ck_assert_int_eq(tags_path(tags, scores, 3, 2, path), STATUS_OK);
+    ck_assert_uint_eq(path[0], 1);
+    ck_assert_uint_eq(path[1], 2);
+    tags_free(tags);
+}
+END_TEST
+
 START_TEST(scores_of_zero_leave_a_path)
 {
     float scores[STEPS * N] = {0};
@@ -178,6 +193,7 @@ Suite *tagging_suite(void)
     tcase_add_loop_test(cases, the_path_is_the_likeliest_by_what_was_learned, 0, 60);
     tcase_add_loop_test(cases, no_memory_is_survived_everywhere, 0, 2);
     tcase_add_test(cases, labels_of_another_form_are_joined_if_they_are_equal);
+    tcase_add_test(cases, a_label_that_only_begins_with_i_is_free);
     tcase_add_test(cases, scores_of_zero_leave_a_path);
     suite_add_tcase(suite, cases);
     return suite;
