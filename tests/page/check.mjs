@@ -24,7 +24,7 @@ function check(good, what) {
 // No model of the zoo is of these tasks, or has a gru: random ones stand for them.
 const random = ["translation", "ink", "speech", "music", "drawing"].flatMap((name) => ["--model", `tiny-${name}=tests/unit/bundles/tiny-${name}`])
   .concat("--model", "gates=tests/http/predict/gates", "--model", "places=tests/http/answering/places");
-const server = await serve(program, ...random);
+const server = await serve(program, ...(mode === "--pictures" ? [] : random));
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
   args: ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"] }); // a microphone that beeps
 
@@ -425,6 +425,10 @@ async function pictures() {
   await page.evaluate(() => document.activeElement.blur());
   await page.locator(".heat").screenshot({ path: to("cells.png") });
   await page.locator(".coloured").first().screenshot({ path: to("unit.png") });
+  await open(page, "captions");
+  await page.locator(".sentence button").nth(8).click();
+  await page.mouse.move(0, 0);
+  await page.locator(".captions").screenshot({ path: to("caption.png") });
   await open(page, "text");
   await page.locator("input[type=number]").fill("7");
   await page.getByRole("button", { name: "Write", exact: true }).click();
