@@ -58,6 +58,8 @@ def read_json(path):
 
 def read_lines(path):
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
         intent, tab, text = line.partition("\t")
         if not tab:
             sys.exit(f"{path}: line {number} has no tab; expected an intent, a tab and a text")
@@ -344,6 +346,8 @@ def main():
     args = recipe.arguments(__doc__, "data/intents", epochs=14)
     rows = read(args.data)
     held, rest = [row for row in rows if is_held(row[0])], [row for row in rows if not is_held(row[0])]
+    if not held or not rest:
+        sys.exit(f"{args.data}: {len(rows)} texts are too few; expected some hundred, of which a tenth is held out")
     kinds, intents = sorted({e[2] for row in rows for e in row[2]}), sorted({row[1] for row in rows})
     labels = ["O"] + [place + kind for kind in kinds for place in ("B-", "I-")]
     out = recipe.folder(args, __file__)

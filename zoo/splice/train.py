@@ -142,6 +142,8 @@ def main():
         return
     out = recipe.folder(args, __file__)
     held = [row for row in rows if tenth(row[0]) == 0]
+    if not held or len(held) == len(rows):
+        sys.exit(f"{args.data}: {len(rows)} sequences are too few; expected some hundred, of which a tenth is held out")
     if args.evaluate:
         model = recipe.load_bundle(Model(len(labels)), out)
     else:
