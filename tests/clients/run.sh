@@ -1,6 +1,6 @@
 #!/bin/bash
-# run.sh FOLDER: install OpenAI's, Triton's and KServe's clients under FOLDER where they are missing, and run their tests against the
-# server on the small bundles. Each ends with a line like the one that check prints.
+# run.sh FOLDER: install OpenAI's, Triton's and KServe's clients and websockets under FOLDER where they are missing, and run
+# their tests against the server on the small bundles. Each ends with a line like the one that check prints.
 set -u
 cd "$(dirname "$0")/../.."
 folder=$1 here=tests/clients
@@ -21,6 +21,7 @@ server_start --models tests/http/bundles --model tiny-speech=tests/unit/bundles/
 failed=0
 "$folder/venv/bin/python" $here/test_openai.py "$url/v1" || failed=1
 "$folder/venv/bin/python" $here/test_inference.py "$url" || failed=1
+"$folder/venv/bin/python" $here/test_websockets.py "$url" || failed=1
 test=$PWD/$here/test_openai.mjs
 (cd "$folder" && node "$test" "$url/v1") || failed=1
 

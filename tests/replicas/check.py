@@ -2,10 +2,8 @@
 """check.py FOLDER ENVOY: two replicas behind HAProxy, nginx and Envoy, with the configurations of docker/.
 
 Both replicas are rolled under load: every answer must be a 200. Sessions go to one replica each, and stay there when
-the other one dies. Streams and upgraded connections pass. Two more replicas share a Redis (shared.py). Ends with a line like the one that check prints."""
+the other one dies. Streams and WebSockets pass. Two more replicas share a Redis (shared.py). Ends with a line like the one that check prints."""
 import asyncio
-import base64
-import hashlib
 import json
 import os
 import pathlib
@@ -21,9 +19,7 @@ FOLDER, ENVOY = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2]
 NAMES = ["haproxy", "nginx", "envoy"]
 DELAY_S = 5  # two checks, a second apart, and patience
 SETTINGS = [f"server.drain_delay_s={DELAY_S}"]
-KEY = b"AAAAAAAAAAAAAAAAAAAAAA=="  # RFC 6455, section 1.3
-ACCEPT = base64.b64encode(hashlib.sha1(KEY + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
-CLIENTS, SESSIONS, ROUNDS = 6, 40, 3
+CLIENTS, SESSIONS, ROUNDS, SOCKETS = 6, 40, 3, 4
 
 
 def roll(replicas):
@@ -93,52 +89,39 @@ def check_stream(name, port):
     return asyncio.run(run())
 
 
-async def echo(reader, writer):
-    """A server of an upgraded connection: it says 101 and sends back what comes. And it is ready."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    if b"upgrade: websocket" not in head.lower():
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-    else:
-        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                     b"Sec-WebSocket-Accept: " + ACCEPT + b"\r\n\r\n")
-        writer.write(await reader.readexactly(7))
-        await reader.read()
-    writer.close()
+async def converse(name, port, i):
+    """A socket through the proxy whose session has taken three steps: two on it, one by HTTP beside it."""
+    session = f"{name}-socket-{i}"
+    socket = await fleet.Socket.open(port, session)
+    opened = await socket.ask({"model": "tiny-characters", "id": session, "seed": 1})
+    first = await socket.ask({"prompt": "ab", "max_tokens": 4, "step": 0})
+    _, _, beside = await fleet.ask(port, "POST", "/v1/completions", {"max_tokens": 4, "step": 1}, {"X-Session-Id": session})
+    await socket.say({"max_tokens": 300, "stream": True, "step": 2})
+    text, event = "", {}
+    while "step" not in event:
+        event = await socket.hear()
+        text += event["choices"][0]["text"]
+    expect(f"{name}: socket {i} and HTTP move one session",
+           [opened["step"], first["step"], json.loads(beside)["step"], event["step"], len(text)] == [0, 1, 2, 3, 300], event)
+    return socket
 
 
-async def upgraded(port):
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /v1/stream HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                 b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + KEY + b"\r\nX-Session-Id: s\r\n\r\n")
-    status, _ = await fleet.read_head(reader)
-    writer.write(b"\x81\x85four!")
-    got = await asyncio.wait_for(reader.readexactly(7), 20)
-    writer.close()
-    return status, got
-
-
-def check_upgrade(name):
-    front, back = fleet.free_ports(2)
-
-    async def run():
-        server = await asyncio.start_server(echo, "127.0.0.1", back)
-        folder = FOLDER / "upgrade"
-        folder.mkdir(exist_ok=True)
-        proxy = await asyncio.to_thread(fleet.start_proxy, name, front, [back, back], folder, ENVOY)
-        status, got = await upgraded(front)
-        proxy.end()
-        server.close()
-        await asyncio.sleep(0.1)  # its last connections see the end
-        return status, got
-    try:
-        found = asyncio.run(run())
-    except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError) as fault:
-        found = fault
-    expect(f"{name}: an upgraded connection passes both ways", found == (101, b"\x81\x85four!"), found)
+async def converse_with_all(fronts):
+    return [(name, await converse(name, front, i)) for name, front in zip(NAMES, fronts) for i in range(SOCKETS)]
 
 
 def check_roll(replicas, fronts):
-    loads = asyncio.run(fleet.under_load(fronts, CLIENTS, lambda: roll(replicas)))
+    """Open sockets hear that their replica leaves, whichever it is."""
+    async def run():
+        sockets = await converse_with_all(fronts)
+        closed = [asyncio.create_task(socket.until_close()) for _, socket in sockets]
+        loads = await fleet.under_load(fronts, CLIENTS, lambda: roll(replicas))
+        done, _ = await asyncio.wait(closed, timeout=20)
+        return loads, [(name, task.result() if task in done else None) for (name, _), task in zip(sockets, closed)]
+    loads, codes = asyncio.run(run())
+    for name in NAMES:
+        expect(f"{name}: the rolled replicas close their sockets with 1001",
+               [code for of, code in codes if of == name] == [1001] * SOCKETS, codes)
     for name, load in zip(NAMES, loads):
         expect(f"{name}: both replicas rolled under load, {load.good()} answers, {load.bad()} not 200",
                load.bad() == 0 and load.good() > 100, (dict(load.statuses), load.faults.most_common(3)))
@@ -165,8 +148,6 @@ def main():
         go_on(sessions, homes, name)
     for proxy in proxies:
         proxy.end()
-    for name in NAMES:
-        check_upgrade(name)
     shared.check_shared(FOLDER, ENVOY)
     return fleet.sum_up("replicas")
 

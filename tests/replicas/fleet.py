@@ -115,6 +115,65 @@ async def read_answer(reader):
     return status, headers, text
 
 
+class Socket:
+    """A WebSocket of GET /v1/stream, whose session's name is the header that proxies hash."""
+    KEY, ACCEPT = "dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455, section 1.3
+    TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+
+    @classmethod
+    async def open(cls, port, session):
+        self = cls()
+        self.reader, self.writer = await asyncio.open_connection(*address(port))
+        lines = ["GET /v1/stream HTTP/1.1", "Host: carousel", "Connection: Upgrade", "Upgrade: websocket",
+                 "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {cls.KEY}", f"X-Session-Id: {session}"]
+        self.writer.write("\r\n".join(lines).encode() + b"\r\n\r\n")
+        status, headers = await read_head(self.reader)
+        assert (status, headers.get("sec-websocket-accept")) == (101, cls.ACCEPT), (status, headers)
+        return self
+
+    def send(self, opcode, payload):
+        assert len(payload) < 65536
+        length = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
+        mask = os.urandom(4)
+        self.writer.write(bytes([0x80 | opcode]) + length + mask + bytes(c ^ mask[i & 3] for i, c in enumerate(payload)))
+
+    async def read(self):
+        """Opcode and payload of the next frame that is no ping, which is answered."""
+        while True:
+            first, n = await self.reader.readexactly(2)
+            if n > 125:
+                n = int.from_bytes(await self.reader.readexactly(2 if n == 126 else 8), "big")
+            payload = await self.reader.readexactly(n)
+            if first & 15 != self.PING:
+                return first & 15, payload
+            self.send(self.PONG, payload)
+
+    async def say(self, message):
+        self.send(self.TEXT, json.dumps(message).encode())
+        await self.writer.drain()
+
+    async def hear(self):
+        opcode, payload = await asyncio.wait_for(self.read(), 60)
+        assert opcode == self.TEXT, (opcode, payload)
+        return json.loads(payload)
+
+    async def ask(self, message):
+        await self.say(message)
+        return await self.hear()
+
+    async def until_close(self):
+        """The code with which the server closes; 0 if the connection ends without one."""
+        try:
+            opcode, payload = await self.read()
+            while opcode != self.CLOSE:
+                opcode, payload = await self.read()
+            self.send(self.CLOSE, payload[:2])
+            self.writer.close()
+            return int.from_bytes(payload[:2], "big")
+        except (OSError, asyncio.IncompleteReadError):
+            return 0
+
+
 def status_of(port, path="/readyz"):
     try:
         return asyncio.run(asyncio.wait_for(ask(port, path=path), 10))[0]
