@@ -141,7 +141,7 @@ static void ask_session(struct channel *channel, const struct opening *opening)
     char *text = writer_take(&body, &n);
     if (text) step_begin(channel, ROUTE_SESSIONS, "", opening->id ? "" : talk->session, text, n);
     else {
-        talk->stage = TALK_CLOSED;
+        close_stream(talk);
         say(channel, NULL, 0);
     }
     free(text);
@@ -154,15 +154,15 @@ static void hear_first(struct channel *channel, const char *bytes, size_t n)
     static const struct fields fields = {.known = known};
     const struct config *config = config_of(channel);
     const struct json_limits limits = {.depth = (size_t)config->limits_json_depth,
-                                           .values = (size_t)config->limits_json_values};
+                                       .values = (size_t)config->limits_json_values};
     struct talk *talk = &channel->talk;
     struct opening opening;
     struct problem problem = {0};
     struct json *document = document_parse(bytes, n, &limits, &problem);
     const struct json *root = document;
     bool good = root && (json_kind(root) == JSON_OBJECT ||
-                             problem_set(&problem, FAULT_INVALID_JSON, NULL,
-                                         "the first message is not a JSON object"));
+                         problem_set(&problem, FAULT_INVALID_JSON, NULL,
+                                     "the first message is not a JSON object"));
     good = good && fields_check(root, &fields, NULL, false, &problem) &&
            read_opening(channel, root, &opening, &problem);
     if (good && !keep_options(talk, json_get(root, "options")))
