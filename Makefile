@@ -412,7 +412,7 @@ check-valgrind: deps-check deps-valgrind
 	@SUITE="$(if $(SUITE),$(SUITE),$(filter-out $(SWEEPS) $(NEW_CALLS),$(unit_SUITES)))" \
 	  tests/suites.sh unit "tests/valgrind.sh $O/tests/test_unit" $O/tests/valgrind
 
-## check-clients: clients of OpenAI, Triton and KServe (from PyPI and npm) against the server
+## check-clients: clients of OpenAI, Triton, KServe and WebSocket (from PyPI and npm) against the server
 check-clients: deps-build deps-clients
 	@$(MAKE) all
 	@tests/clients/run.sh $(BUILD)/clients

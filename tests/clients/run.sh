@@ -1,6 +1,6 @@
 #!/bin/bash
-# run.sh FOLDER: install OpenAI's, Triton's and KServe's clients and websockets under FOLDER where they are missing, and run
-# their tests against the server on the small bundles. Each ends with a line like the one that check prints.
+# run.sh FOLDER: install OpenAI's, Triton's and KServe's clients and websockets under FOLDER where they are missing,
+# and run their tests against the server on the small bundles. Each ends with a line like the one that check prints.
 set -u
 cd "$(dirname "$0")/../.."
 folder=$1 here=tests/clients

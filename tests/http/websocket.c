@@ -94,10 +94,10 @@ static bool read_frame(struct client *client, struct frame *frame)
 
 bool ws_read(struct client *client, struct frame *frame)
 {
-    do {
-        if (!read_frame(client, frame))
-            return false;
-    } while (frame->opcode == FRAME_PING);
+    while (read_frame(client, frame) && frame->opcode == FRAME_PING)
+        ws_frame(client, FINAL | FRAME_PONG, frame->text, frame->n);
+    if (frame->text == NULL)
+        return false;
     if (frame->opcode == FRAME_CLOSE && frame->n >= 2)
         frame->code = (unsigned char)frame->text[0] << 8 | (unsigned char)frame->text[1];
     if (frame->opcode == FRAME_TEXT) {

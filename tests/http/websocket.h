@@ -26,7 +26,7 @@ void ws_open(struct client *client, const struct server *server, const char *hea
 bool ws_frame(struct client *client, int first, const void *payload, size_t n);
 /* Send a text, written with single quotes for double ones. */
 bool ws_say(struct client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Read a frame, pings left out; false where the server closed the connection. */
+/* Read a frame, pings left out, which are answered; false where the server closed the connection. */
 bool ws_read(struct client *client, struct frame *frame);
 /* Read a text that is JSON and no error. */
 void ws_hear(struct client *client, struct frame *frame);
