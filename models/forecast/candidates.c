@@ -8,7 +8,8 @@ enum { N_BUCKETS = 13, N_ORIGINS = 32, N_FIT = 10 }; /* leads 1, 2-3, 4-7, ... s
 
 static const double EXACT = 1e-7;  /* errors below this share of the unit count as this share */
 static const double GROWTH = 1.4;  /* of an error from a bucket to the next if none was measured */
-static const double SHRINK = 3;    /* an error is at least that of the bucket before divided by this */
+static const double SHRINK = 3;    /* an error of FEW tests falls at most to this part of the one before */
+static const double FEW = 8;       /* tests */
 static const double ALONE = 4;     /* sharpness with which an exact method is followed */
 
 /* The line that a method draws from one origin: level + slope * (phi + phi^2 + ... + phi^lead). */
@@ -270,7 +271,8 @@ static void test_method(const struct workspace *w, size_t v, size_t method, doub
     for (size_t lead = 1, bucket = 0; lead <= w->horizon; lead++) {
         size_t now = bucket_of(lead);
         if (now != bucket && counts[now] == 0) error *= GROWTH;
-        if (now != bucket && counts[now] > 0) error = fmax(sums[now] / counts[now], error / SHRINK);
+        if (now != bucket && counts[now] > 0)
+            error = fmax(sums[now] / counts[now], counts[now] < FEW ? error / SHRINK : 0);
         bucket = now;
         errors[lead - 1] = fmin(fmax(error, floor), 1e300);
     }

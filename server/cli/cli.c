@@ -373,6 +373,7 @@ int cli_run(const struct arguments *arguments, const struct config *config)
         server_close(&cli.server);
         return complain(&err);
     }
+    atomic_store(&cli.server.phase, SERVER_READY); /* no other model comes */
     cli.arguments = arguments;
     int code = arguments->command == COMMAND_MODELS ? list_models(&cli)
                : arguments->command == COMMAND_ASK  ? ask_route(&cli)

@@ -12,7 +12,7 @@ static void start(void)
 {
     static const char bundles[] =
         "CAROUSEL_MODELS_BUNDLES=numbers=zoo/numbers:sentiment=zoo/sentiment:g2p=zoo/g2p:"
-        "splice=zoo/splice:slots=zoo/slots";
+        "splice=zoo/splice:slots=zoo/slots:chorales=zoo/chorales";
     server_start(&server, (const char *const[]){bundles, NULL});
 }
 
@@ -152,6 +152,36 @@ START_TEST(words_are_pronounced)
 }
 END_TEST
 
+/* God Save the King: the melody is the highest voice of each step, three voices lie below it, and most steps
+ * hold a triad. */
+START_TEST(a_melody_is_harmonised)
+{
+    static const int melody[] = {67, 67, 69, 66, 67, 69, 71, 71, 72, 71, 69, 67, 69, 67, 66, 67};
+    enum { STEPS = sizeof melody / sizeof *melody };
+    struct reply *reply = post(&server, "/v1/music",
+                               "{'model':'chorales','key':'G','seed':1,'temperature':0.5,"
+                               "'melody':[67,67,69,66,67,69,71,71,72,71,69,67,69,67,66,67]}");
+    bool sounds[STEPS][12] = {{false}};
+    int n_notes = 0, good = 0;
+    expect_ok(reply);
+    for (cJSON *note = reply_at(reply, "notes")->child; note; note = note->next, n_notes++) {
+        int pitch = cJSON_GetObjectItem(note, "pitch")->valueint;
+        int at = (int)cJSON_GetObjectItem(note, "start")->valuedouble;
+        ck_assert(at >= 0 && at < STEPS);
+        if (cJSON_GetObjectItem(note, "voice")->valueint == 0) ck_assert_int_eq(pitch, melody[at]);
+        else ck_assert_int_le(pitch, melody[at]);
+        sounds[at][pitch % 12] = true;
+    }
+    ck_assert_int_eq(n_notes, 4 * STEPS);
+    for (int at = 0; at < STEPS; at++)
+        for (int root = 0; root < 12; root++) {
+            bool third = sounds[at][(root + 4) % 12] || sounds[at][(root + 3) % 12];
+            good += sounds[at][root] && third && sounds[at][(root + 7) % 12];
+        }
+    ck_assert_int_ge(good, STEPS / 2);
+}
+END_TEST
+
 /* Windows of the data set; the last has small letters, and letters that mean one of several bases. */
 static const struct {
     const char *bases, *label;
@@ -225,6 +255,7 @@ Suite *zoo_suite(void)
     tcase_add_loop_test(cases, everyday_praise_and_blame_are_told_apart, 0,
                         (int)(sizeof sentences / sizeof *sentences));
     tcase_add_test(cases, words_are_pronounced);
+    tcase_add_test(cases, a_melody_is_harmonised);
     tcase_add_loop_test(cases, a_wish_has_an_intent_and_entities, 0, (int)(sizeof wishes / sizeof *wishes));
     tcase_add_loop_test(cases, splice_junctions_are_found, 0, (int)(sizeof windows / sizeof *windows));
     tcase_add_test(cases, a_letter_that_is_no_base_is_refused);

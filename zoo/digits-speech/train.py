@@ -30,7 +30,7 @@ import ctc
 import recipe
 
 RATE, FFT, WINDOW, HOP, BANDS, OFFSET, STACK = 8000, 256, 200, 80, 32, 1e-6, 2
-HIDDEN, BATCH, STEPS, LEARNING_RATE, JOIN = 96, 48, 60, 4e-3, 0.67
+HIDDEN, BATCH, AT_ONCE, STEPS, LEARNING_RATE, JOIN = 96, 48, 4, 60, 4e-3, 0.67
 WORDS = "zero one two three four five six seven eight nine".split()
 ACCENTS = ["en-us", "en-gb", "en-gb-scotland", "en-029", "en-gb-x-rp", "en-gb-x-gbclan"]
 VARIANTS = ["m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "f5"]
@@ -178,7 +178,7 @@ def change(samples, choose):
     noise = numpy.random.randn(len(samples))
     if choose.random() < 0.3:  # darker noise
         noise = numpy.convolve(noise, numpy.ones(8) / 2.8, "same")
-    return samples + noise * loud * 10 ** choose.uniform(-3, -0.5)
+    return samples + noise * loud * 10 ** choose.uniform(-3, -1 if choose.random() < 0.7 else -0.5)
 
 
 def mask(steps, choose):
@@ -193,18 +193,20 @@ def mask(steps, choose):
 
 
 def draw(speakers, voices, strings, choose):
-    """One batch of about equally many digits each: steps and digits."""
+    """AT_ONCE batches of steps and digits. All have equally many digits, those of a batch nearly equal lengths too, so that
+    padding is rare."""
     length = 1 if choose.random() < 0.45 else choose.randint(2, 7)
-    batch = []
-    for _ in range(BATCH if length < 4 else BATCH // 2):
+    size, drawn = BATCH if length < 4 else BATCH // 2, []
+    for _ in range(AT_ONCE * size):
         if length > 2 and choose.random() < 0.15:
             samples, digits = choose.choice(strings)
         else:
             takes = choose.choice(list((speakers if choose.random() < 0.65 else voices).values()))
             digits = choose.choices(range(10), k=length)
             samples = join(takes, digits, choose)
-        batch.append((mask(log_mel(change(samples, choose)), choose), [d + 1 for d in digits]))
-    return batch
+        drawn.append((mask(log_mel(change(samples, choose)), choose), [d + 1 for d in digits]))
+    drawn.sort(key=lambda one: len(one[0]))
+    return [drawn[at:at + size] for at in range(0, len(drawn), size)]
 
 
 def train(model, recordings, args):
@@ -221,8 +223,12 @@ def train(model, recordings, args):
         choose = random.Random(args.seed * 1000 + epoch)
         heard = some if epoch < JOIN * args.epochs else all_speakers
         model.train()
+        batches = []
         for step in range(STEPS):
-            loss = ctc.loss(model, draw(heard, voices, strings, choose))
+            if not batches:
+                batches = draw(heard, voices, strings, choose)
+                choose.shuffle(batches)
+            loss = ctc.loss(model, batches.pop())
             recipe.descend(loss, model, optimizer, schedule)
             average.update(model)
             progress.step(epoch, step, loss.item())
@@ -263,7 +269,7 @@ def evaluate(model, recordings):
 
 
 def main():
-    args = recipe.arguments(__doc__, "free-spoken-digit-dataset/recordings", epochs=35, spoken="espeak-digits",
+    args = recipe.arguments(__doc__, "free-spoken-digit-dataset/recordings", epochs=60, spoken="espeak-digits",
                             unheard="yweweler")
     recordings = read(args.data)
     model, out = Model(), recipe.folder(args, __file__)
