@@ -14,6 +14,9 @@ MODELS = {
     "/v1/embeddings": ["sentiment", "shakespeare", "digits"],
     "/v1/forecast": ["numbers", "series"],
     "/v1/classify": ["sentiment", "intents", "digits", "slots"],
+    "/v1/pronounce": ["g2p"],
+    "/v1/caption": ["scenes"],
+    "/v1/music": ["chorales"],
     "/v1/explain": ["sentiment", "shakespeare", "digits", "numbers"],
 }
 TIMEOUT_MS = 2000
