@@ -1,5 +1,5 @@
 /* Bytes in, messages, bytes out, and time. */
-#define _GNU_SOURCE /* EPOLLRDHUP */
+#define _GNU_SOURCE /* EPOLLRDHUP, explicit_bzero */
 #include "server/stream/channel.h"
 
 #include <errno.h>
@@ -31,7 +31,7 @@ void channel_free(struct channel *channel)
     body_release(&channel->message, &server->bodies);
     body_release(&channel->out, &server->replies);
     talk_release(&channel->talk);
-    if (channel->authorization) memset(channel->authorization, 0, strlen(channel->authorization));
+    if (channel->authorization) explicit_bzero(channel->authorization, strlen(channel->authorization));
     free(channel->authorization);
     free(channel->rest);
     free(channel);

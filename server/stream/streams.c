@@ -3,9 +3,12 @@
 #include "server/stream/streams.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -64,6 +67,8 @@ static void take_new(struct streams *streams, struct channel *channel)
     streams->first = channel;
     channel->events = event.events;
     channel->heard_us = channel->pinged_us = channel->asked_us = clock_us();
+    /* a message is never held back for a larger packet; a Unix socket does not know that */
+    (void)setsockopt(channel->descriptor, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     if (epoll_ctl(streams->epoll, EPOLL_CTL_ADD, channel->descriptor, &event)) channel_drop(channel);
 }
 
