@@ -147,6 +147,69 @@ START_TEST(a_session_goes_on_by_its_name)
 }
 END_TEST
 
+/* A client that loses its socket sends the step again on another one, not knowing whether it was taken. */
+START_TEST(a_step_is_tried_again_on_another_socket)
+{
+    enum { STEPS = 40 };
+    char whole[TEXT] = "", parts[TEXT] = "";
+    post(&server, "/v1/sessions", "{'model':'tiny-characters','id':'calm','seed':5}");
+    post(&server, "/v1/sessions", "{'model':'tiny-characters','id':'rough','seed':5}");
+    for (int i = 0; i < STEPS; i++)
+        strcat(whole, text_at(postf(&server, "/v1/completions",
+                                    "{'session':'calm','prompt':'a','max_tokens':3,'step':%d}", i),
+                              "choices.0.text"));
+    ws_open(&client, &server, "");
+    ws_say(&client, "{'session':'rough'}");
+    ws_hear(&client, &frame);
+    for (int i = 0; i < STEPS; i++) {
+        for (int again = 0; again < i % 3; again++) {
+            ws_say(&client, "{'prompt':'a','max_tokens':3,'step':%d}", i);
+            if (i & 1)
+                sleep_ms(i % 5); /* the answer may be there already, or on its way */
+            if (i & 2)
+                client_abort(&client);
+            else
+                client_close(&client);
+            ws_open(&client, &server, "");
+            ws_say(&client, "{'session':'rough'}");
+            ws_hear(&client, &frame);
+        }
+        ws_say(&client, "{'prompt':'a','max_tokens':3,'step':%d}", i);
+        ws_hear(&client, &frame);
+        ck_assert_int_eq((int)frame_number(&frame, "step"), i + 1);
+        strcat(parts, frame_text(&frame, "choices.0.text"));
+    }
+    ck_assert_str_eq(parts, whole);
+    ws_close(&client);
+}
+END_TEST
+
+START_TEST(two_sockets_take_steps_of_one_session_in_turn)
+{
+    struct client other = {0};
+    bool seen[21] = {false};
+    post(&server, "/v1/sessions", "{'model':'tiny-characters','id':'shared'}");
+    ws_open(&client, &server, "");
+    ws_open(&other, &server, "");
+    ws_say(&client, "{'session':'shared'}");
+    ws_say(&other, "{'session':'shared'}");
+    ws_hear(&client, &frame);
+    ws_hear(&other, &frame);
+    for (int i = 0; i < 10; i++) {
+        ws_say(&client, "{'prompt':'a','max_tokens':30}");
+        ws_say(&other, "{'prompt':'a','max_tokens':30}");
+    }
+    for (int i = 0; i < 20; i++) {
+        ws_hear(i & 1 ? &other : &client, &frame);
+        int step = (int)frame_number(&frame, "step");
+        ck_assert(step >= 1 && step <= 20 && !seen[step]);
+        seen[step] = true;
+    }
+    ws_close(&client);
+    ws_close(&other);
+}
+END_TEST
+
 START_TEST(first_messages_that_are_refused)
 {
     static const struct { const char *message, *code, *param; } cases[] = {
@@ -472,6 +535,8 @@ Suite *websocket_suite(void)
     tcase_add_test(said, a_stream_says_what_steps_of_a_session_say);
     tcase_add_test(said, the_end_gives_the_state_an_id);
     tcase_add_test(said, a_session_goes_on_by_its_name);
+    tcase_add_test(said, a_step_is_tried_again_on_another_socket);
+    tcase_add_test(said, two_sockets_take_steps_of_one_session_in_turn);
     tcase_add_test(said, first_messages_that_are_refused);
     tcase_add_test(said, rows_of_floats_are_steps);
     tcase_add_test(said, values_of_a_series_are_steps);
