@@ -16,7 +16,8 @@ fi
 
 rm -f "$folder/server.log"
 . tests/server.sh
-server_start --models tests/http/bundles --model tiny-speech=tests/unit/bundles/tiny-speech
+server_start --models tests/http/bundles --model tiny-speech=tests/unit/bundles/tiny-speech \
+    --model tiny-drawing=tests/unit/bundles/tiny-drawing
 
 failed=0
 "$folder/venv/bin/python" $here/test_openai.py "$url/v1" || failed=1

@@ -14,7 +14,7 @@ const tests = {
   async "lists models"() {
     const ids = [];
     for await (const found of client.models.list()) ids.push(found.id);
-    assert.equal(ids.length, 7);
+    assert.equal(ids.length, 8);
     assert.ok(ids.includes(model));
   },
   async "retrieves a model"() {
@@ -70,6 +70,32 @@ const tests = {
     const texts = await Promise.all(Array.from({ length: 16 }, (_, i) => one(i % 4)));
     assert.ok(texts.every((text, i) => [...text].length === 200 && text === texts[i % 4]));
     assert.equal(new Set(texts).size, 4);
+  },
+  async "transcribes sound"() {
+    const samples = Int16Array.from({ length: 5000 }, (_, i) => ((i * i) % 251) * 100);
+    const head = Buffer.alloc(44);
+    head.write("RIFF", 0);
+    head.writeUInt32LE(36 + samples.byteLength, 4);
+    head.write("WAVEfmt ", 8);
+    [[16, 16], [20, 1 | (1 << 16)], [24, 16000], [28, 32000], [32, 2 | (16 << 16)]].forEach(([at, n]) => head.writeUInt32LE(n, at));
+    head.write("data", 36);
+    head.writeUInt32LE(samples.byteLength, 40);
+    const bytes = Buffer.concat([head, Buffer.from(samples.buffer)]);
+    const ask = async (more) => client.audio.transcriptions.create({
+      model: "tiny-speech", file: await OpenAI.toFile(bytes, "sound.wav"), ...more });
+    const { text } = await ask({});
+    assert.ok(text.length > 0);
+    assert.equal((await ask({ response_format: "text" })).trimEnd(), text);
+    assert.ok((await ask({ response_format: "vtt" })).startsWith("WEBVTT"));
+    const answer = await ask({ response_format: "verbose_json", timestamp_granularities: ["word"] });
+    assert.ok(Math.abs(answer.duration - 0.3125) < 0.01 && answer.words.length > 0);
+    await assert.rejects(ask({ prompt: "digits" }), (error) => error.param === "prompt");
+  },
+  async "draws pictures"() {
+    const [prompt] = (await client.models.retrieve("tiny-drawing")).labels;
+    const answer = await client.images.generate({ model: "tiny-drawing", prompt, n: 2, response_format: "b64_json" });
+    assert.equal(answer.data.length, 2);
+    assert.ok(answer.data.every((one) => Buffer.from(one.b64_json, "base64").subarray(1, 4).toString() === "PNG"));
   },
   async "embeds"() {
     const answer = await client.embeddings.create({ model, input: ["ab", "hello"] });

@@ -1,6 +1,7 @@
 """OpenAI's own Python client against the server: python test_openai.py BASE_URL"""
 
 import asyncio
+import base64
 import io
 import sys
 import traceback
@@ -29,7 +30,7 @@ def refused(kind, **fields):
 @test
 def lists_models():
     models = client.models.list().data
-    assert [m.id for m in models] == sorted(m.id for m in models) and len(models) == 7, models
+    assert [m.id for m in models] == sorted(m.id for m in models) and len(models) == 8, models
     assert all(m.object == "model" and m.created > 0 and m.owned_by for m in models)
 
 
@@ -60,6 +61,20 @@ def transcribes_sound():
         assert error.param == "prompt", error
     else:
         raise AssertionError("a prompt was accepted")
+
+
+@test
+def draws_pictures():
+    labels = client.models.retrieve("tiny-drawing").labels
+    answer = client.images.generate(model="tiny-drawing", prompt=labels[0], n=2, size="auto", response_format="b64_json")
+    pictures = [base64.b64decode(one.b64_json) for one in answer.data]
+    assert len(pictures) == 2 and all(p.startswith(b"\x89PNG\r\n") for p in pictures), answer
+    try:
+        client.images.generate(model="tiny-drawing", prompt="a cat")
+    except openai.BadRequestError as error:
+        assert error.param == "prompt", error
+    else:
+        raise AssertionError("a class that is none was accepted")
 
 
 @test
