@@ -58,7 +58,7 @@ export function open(main, wanted) {
       state.mean = found.mean;
       state.bands = found.quantiles ? [OUTER, INNER].map((pair) => pair.map((level) => found.quantiles[level])) : [];
       told.textContent = `The next value: ${Number(found.mean[0].toPrecision(5))}${state.bands.length ? `, with 80 % between ${Number(state.bands[1][0][0].toPrecision(4))} and ${Number(state.bands[1][1][0].toPrecision(4))}` : ""}. Computed in ${answer.timings.compute_ms.toFixed(1)} ms.`;
-      if (hasAnomalies && history.length > 3) await mark(history, turn);
+      if (hasAnomalies && history.length > 8) await mark(history, turn);
     } catch (error) {
       if (turn !== latest) return;
       wrong.textContent = error.message;
@@ -69,8 +69,7 @@ export function open(main, wanted) {
   async function mark(history, turn) {
     const answer = await ask("/v1/anomalies", { model: state.model, series: history }).catch(() => null);
     if (turn !== latest) return;
-    const found = answer?.anomalies?.[0]?.is_anomaly || answer?.is_anomaly || [];
-    state.odd = new Set(found.flatMap((odd, t) => (odd && history[t] !== null ? [t] : [])));
+    state.odd = new Set((answer?.is_anomaly || []).flatMap((odd, i) => (odd ? [answer.first + i] : [])));
   }
   const later = debounce(180, forecast);
 

@@ -14,6 +14,7 @@
 #include "server/api/branch.h"
 #include "server/api/calendar.h"
 #include "server/api/codec.h"
+#include "server/api/series.h"
 #include "server/request/server.h"
 #include "server/api/work.h"
 
@@ -200,22 +201,9 @@ static bool no_memory(struct reading *reading)
 /* The numbers of series i, null for missing. `param` names the array. */
 static bool read_values(struct reading *reading, size_t i, const struct json *array, const char *param)
 {
-    struct call *call = reading->call;
-    size_t n = json_count(array), max = (size_t)call->config->limits_series_values, t = 0;
-    char at[ERROR_PARAM_BYTES + 24];
-    if (n > max)
-        return problem_set(call->problem, FAULT_INPUT_TOO_LONG, param,
-                           "'%s' has %zu values; expected at most %zu", param, n, max);
-    double *values = memory_new(n + 1, sizeof *values);
-    if (!values) return no_memory(reading);
-    reading->values[i] = values;
-    reading->series[i] = (struct forecast_series){.values = values, .n = n};
-    for (const struct json *cell = json_first(array); cell; cell = json_next(cell), t++) {
-        values[t] = json_kind(cell) == JSON_NUMBER ? json_number(cell) : NAN;
-        if (isfinite(values[t]) || json_kind(cell) == JSON_NULL) continue;
-        snprintf(at, sizeof at, "%s[%zu]", param, t);
-        return field_expected(cell, at, "a finite number, or null for a missing value", call->problem);
-    }
+    size_t n;
+    if (!series_values(reading->call, array, param, &reading->values[i], &n)) return false;
+    reading->series[i] = (struct forecast_series){.values = reading->values[i], .n = n};
     return true;
 }
 

@@ -1,0 +1,212 @@
+/* POST /v1/anomalies: which values of a series its own past did not let expect.
+ *
+ * Each value that is judged is foretold from all values before it, by the model's forecast of one step. Its
+ * score is how far it lies from the median, in halves of the interval that 80 % of ordinary values fall into.
+ * A value is marked if it lies outside of an interval that leaves out the share `sensitivity` of ordinary
+ * values: half of the 80 % interval, widened as for a normal distribution. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/memory.h"
+#include "models/forecast/forecasting.h"
+#include "models/forecast/season.h"
+#include "server/api/answer.h"
+#include "server/api/codec.h"
+#include "server/api/series.h"
+#include "server/api/work.h"
+#include "server/request/server.h"
+
+enum { LEAST_PAST = 8, LOW = 0, HIGH, N_LEVELS }; /* values that must lie before one that is judged */
+
+static const double levels[N_LEVELS] = {0.1, 0.9};
+static const double MOST_SCORE = 1e9, LEAST_WIDTH = 1e-9; /* of the median, so that scores are finite */
+
+struct judging {
+    struct work work;
+    struct forecast *job;
+    double *values;  /* [first + n] */
+    size_t first, n; /* the first value that is judged, and how many */
+    double reach;    /* of the interval, in halves of the 80 % interval */
+};
+
+/* ---- printing ------------------------------------------------------------------------------- */
+
+struct judgement {
+    double expected, lower, upper, score;
+    bool has_score; /* false: the value is missing */
+};
+
+static struct judgement judge(const struct judging *task, size_t i)
+{
+    struct forecast_result result;
+    double value = task->values[task->first + i];
+    forecast_read(task->job, i, &result);
+    if (result.error) return (struct judgement){.expected = NAN};
+    double median = *result.mean, least = fmax(LEAST_WIDTH * fabs(median), 1e-300);
+    double below = fmax(median - result.quantiles[LOW], least);
+    double above = fmax(result.quantiles[HIGH] - median, least);
+    struct judgement made = {.expected = median, .lower = median - task->reach * below,
+                             .upper = median + task->reach * above, .has_score = !isnan(value)};
+    if (made.has_score)
+        made.score = fmin(value < median ? (median - value) / below : (value - median) / above, MOST_SCORE);
+    return made;
+}
+
+enum column { EXPECTED, LOWER, UPPER, SCORE, N_COLUMNS };
+static const char *const column_names[N_COLUMNS] = {"expected", "lower", "upper", "score"};
+
+static void put_column(struct writer *out, const struct judging *task, enum column column)
+{
+    put_name(out, column_names[column]);
+    put_open(out, '[');
+    for (size_t i = 0; i < task->n; i++) {
+        struct judgement made = judge(task, i);
+        const double cells[N_COLUMNS] = {made.expected, made.lower, made.upper, made.score};
+        if (isnan(made.expected) || (column == SCORE && !made.has_score)) put_null(out);
+        else put_double(out, cells[column]);
+    }
+    put_close(out, ']');
+}
+
+static void put_marks(struct writer *out, const struct judging *task)
+{
+    put_name(out, "is_anomaly");
+    put_open(out, '[');
+    for (size_t i = 0; i < task->n; i++) {
+        struct judgement made = judge(task, i);
+        put_boolean(out, made.has_score && made.score > task->reach);
+    }
+    put_close(out, ']');
+}
+
+static void print(struct work *work, struct request *request, struct reply *reply)
+{
+    const struct judging *task = (struct judging *)work;
+    struct writer out;
+    request->record.steps_in = forecast_steps_in(task->job);
+    request->record.steps_out = forecast_steps_out(task->job);
+    const struct usage usage[] = {{"steps_in", request->record.steps_in},
+                                  {"steps_out", request->record.steps_out}};
+    answer_open(&out, request, "an-", "anomalies", work->job->model);
+    put_named_integer(&out, "first", (int64_t)task->first);
+    put_marks(&out, task);
+    for (enum column column = 0; column < N_COLUMNS; column++) put_column(&out, task, column);
+    put_name(&out, "threshold");
+    put_double(&out, task->reach);
+    answer_close(&out, usage, 2, work, reply);
+}
+
+static void release(struct work *work)
+{
+    struct judging *task = (struct judging *)work;
+    job_free(work->job);
+    memory_free(task->values);
+    free(task);
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+static const char *const known[] = {"series", "season", "mode", "sensitivity", NULL};
+static const struct synonym synonyms[] = {
+    {"season_length", "season"}, {"seasonality", "season"}, {NULL, NULL}};
+static const struct refusal refusals[] = {
+    {"horizon", "each value is foretold from those before it, one step ahead", JSON_ABSENT},
+    {"target", "send it as 'series'", JSON_ABSENT},
+    {NULL, NULL, JSON_ABSENT}};
+static const struct fields fields = {.known = known, .synonyms = synonyms, .refusals = refusals};
+
+/* How many standard deviations around the mean leave out the share of a normal distribution: bisection of the
+ * complementary error function, in units of those that leave out a fifth. */
+static double reach_of(double share)
+{
+    double low = 0, high = 40;
+    for (int i = 0; i < 80; i++) {
+        double middle = (low + high) / 2;
+        if (erfc(middle / sqrt(2)) > share) low = middle;
+        else high = middle;
+    }
+    return low / 1.2815515655446004; /* the 90 % quantile */
+}
+
+static bool read_sensitivity(const struct call *call, struct judging *task)
+{
+    double share = 0.01;
+    if (!field_number(call->root, "sensitivity", 1e-12, 0.5, &share, call->problem)) return false;
+    task->reach = reach_of(share);
+    return true;
+}
+
+/* Which values are judged: the last one, or as many of the last ones as limits.series allows. */
+static bool read_mode(const struct call *call, size_t n, struct judging *task)
+{
+    const char *mode = "series";
+    size_t most = (size_t)call->config->limits_series;
+    if (!field_string(call->root, "mode", 16, &mode, call->problem)) return false;
+    bool last = !strcmp(mode, "last");
+    if (!last && strcmp(mode, "series"))
+        return field_expected(json_get(call->root, "mode"), "mode", "'series' or 'last'", call->problem);
+    if (n <= LEAST_PAST)
+        return problem_set(call->problem, FAULT_INVALID_VALUE, "series",
+                           "'series' has %zu values; expected %d or more, of which the first %d are only "
+                           "learned from", n, LEAST_PAST + 1, (int)LEAST_PAST);
+    task->n = last ? 1 : n - LEAST_PAST < most ? n - LEAST_PAST : most;
+    task->first = n - task->n;
+    return true;
+}
+
+static bool read_season(const struct call *call, int64_t *season)
+{
+    const char *name = field_written(call->root, &fields, "season");
+    return field_integer(call->root, name, 1, SEASON_LONGEST, season, call->problem);
+}
+
+/* One forecast of one step for each value that is judged, all of the same numbers. */
+static bool submit(struct call *call, struct judging *task, const struct forecast_series *series)
+{
+    struct error err = {0};
+    const struct forecast_request request = {.series = series, .n_series = task->n, .horizon = 1,
+                                             .quantiles = levels, .n_quantiles = N_LEVELS};
+    enum status status = forecast_new(call->model, &request, &call->options, &task->job, &err);
+    if (status != STATUS_OK) return problem_from(call->problem, status, &err, "series");
+    task->work.job = forecast_job(task->job);
+    task->work.print = print;
+    task->work.release = release;
+    call_record(call, task->first + task->n);
+    work_defer(&task->work, call->request);
+    return true;
+}
+
+static bool read_all(struct call *call, struct judging *task)
+{
+    const struct json *field = json_get(call->root, "series");
+    const struct forecast_spec *spec = forecast_spec_of(call->model);
+    int64_t season = 0;
+    size_t n;
+    if (!forecast_is_direct(spec))
+        return problem_set(call->problem, FAULT_UNSUPPORTED_FOR_MODEL, "model",
+                           "model '%s' gives no intervals in one pass; expected a model of output type "
+                           "candidates or patches", call->model->name);
+    if (json_kind(field) != JSON_ARRAY || (json_first(field) && json_kind(json_first(field)) == JSON_ARRAY))
+        return field_expected(field, "series", "one array of numbers", call->problem);
+    if (!series_values(call, field, "series", &task->values, &n) || !read_mode(call, n, task) ||
+        !read_sensitivity(call, task) || !read_season(call, &season))
+        return false;
+    struct forecast_series *series = memory_new(task->n, sizeof *series);
+    if (!series) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
+    for (size_t i = 0; i < task->n; i++)
+        series[i] = (struct forecast_series){task->values, task->first + i, (size_t)season};
+    bool good = submit(call, task, series);
+    memory_free(series);
+    return good;
+}
+
+void api_anomalies(struct request *request, struct reply *reply)
+{
+    struct call call;
+    if (!call_open(&call, request, reply, &fields, ABILITY_FORECAST)) return;
+    struct judging *task = calloc(1, sizeof *task);
+    if (!task) problem_set(call.problem, FAULT_NO_MEMORY, NULL, NULL);
+    if (task && !read_all(&call, task)) release(&task->work);
+    call_close(&call);
+}
