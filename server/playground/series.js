@@ -8,6 +8,7 @@ const seasonal = Array.from({ length: 72 }, (_, t) => Math.round(200 + 1.6 * t +
 const examples = {
   numbers: { doubling: [2, 4, 8, 16, 32], squares: [1, 4, 9, 16, 25, 36], alternating: [3, 8, 5, 10, 7, 12], Fibonacci: [1, 1, 2, 3, 5, 8, 13] },
   series: { "a season and a trend": seasonal, "with a gap": seasonal.map((v, t) => (t > 30 && t < 36 ? null : v)),
+    "an odd value": seasonal.map((v, t) => (t === 59 ? v + 70 : v)),
     "a jump": Array.from({ length: 60 }, (_, t) => Math.round((t < 40 ? 40 : 75) + 6 * Math.sin(t * 2.1) + 3 * Math.cos(t * 5.3))),
     intermittent: Array.from({ length: 48 }, (_, t) => ((t * 7) % 5 === 0 ? 4 + (t % 3) : 0)) },
 };
@@ -37,7 +38,7 @@ export function open(main, wanted) {
 
   function draw() {
     state.map = plot(canvas, { history: state.history, mean: state.mean, bands: state.bands, odd: state.odd, range: state.range });
-    canvas.setAttribute("aria-label", `${state.history.length} values, and ${state.mean.length} more as they are forecast`);
+    canvas.setAttribute("aria-label", `${state.history.length} values${state.odd.size ? `, ${state.odd.size} of them unusual` : ""}, and ${state.mean.length} more as they are forecast`);
   }
 
   async function forecast() {

@@ -101,6 +101,8 @@ const parts = {
     await page.getByText(/The next value: 3\d\d/).waitFor();
     await page.getByRole("button", { name: "with a gap" }).click();
     await page.getByText(/with 80 % between/).waitFor();
+    await page.getByRole("button", { name: "an odd value" }).click();
+    await page.getByRole("img", { name: /72 values, [1-4] of them unusual/ }).waitFor();
     await page.locator("#values").fill("1\n2\n3\n4\n5\n6\n7\n8");
     await page.getByText(/The next value: [89]/).waitFor();
     await page.getByRole("button", { name: "Draw" }).click();
