@@ -105,6 +105,11 @@ class Server:
                         for result in results]
         return answers
 
+    def answers(self, model, context, questions):
+        """The answer to each question, and the sentences on which it rests."""
+        answers = self.ask("/v1/answer", model=model, context=context, question=questions)["answers"]
+        return [(answer["answer"], answer["supporting"]) for answer in answers]
+
     def forecasts(self, model, contexts, horizon, **more):
         """The forecast of each context; NaN is a missing value."""
         forecasts = []
@@ -156,6 +161,19 @@ def measure_slots(recipe, data, server):
     return len(held), recipe.figures(held, server.tags("slots", [text for text, _, _ in held]))[:2]
 
 
+def measure_babi(recipe, data, server):
+    """Shares of right answers of each task, then of answers with exactly the right sentences in all."""
+    right, found, counts = [], 0, []
+    for stories in recipe.read_data(data)["final"].values():
+        asked = [(" ".join(sentences[:n]), question, answer, support) for sentences, questions in stories
+                 for question, answer, support, n in questions]
+        answers = [server.answers("babi", context, [question])[0] for context, question, _, _ in asked]
+        right.append(sum(a == row[2] for (a, _), row in zip(answers, asked)) / len(asked))
+        found += sum(s == row[3] for (_, s), row in zip(answers, asked))
+        counts.append(len(asked))
+    return sum(counts), [*right, found / sum(counts)]
+
+
 def measure_digits(recipe, data, server):
     images, labels = recipe.read(data)
     answers = server.classes("digits", images[:recipe.HELD].tolist())
@@ -195,6 +213,8 @@ MODELS = {
     "intents": ("intents", measure_texts("intents"), ACCURACY),
     "digits": ("package/src/digits", measure_digits, ACCURACY),
     "splice": ("genome/splice.csv", measure_splice, ACCURACY),
+    "babi": ("babi", measure_babi, [Metric(f"task {task}", f"task {task}", 0.3) for task in (1, 2, 6)] +
+             [Metric("sentences", "sentences", 0.3)]),
     "slots": ("intents", measure_slots, [Metric("slot F1", "slot F1", 0.3), Metric("intent", "intent", 0.3)]),
 }
 

@@ -12,7 +12,7 @@ static void start(void)
 {
     static const char bundles[] =
         "CAROUSEL_MODELS_BUNDLES=numbers=zoo/numbers:sentiment=zoo/sentiment:g2p=zoo/g2p:"
-        "splice=zoo/splice:slots=zoo/slots:chorales=zoo/chorales";
+        "splice=zoo/splice:slots=zoo/slots:chorales=zoo/chorales:babi=zoo/babi";
     server_start(&server, (const char *const[]){bundles, NULL});
 }
 
@@ -182,6 +182,49 @@ START_TEST(a_melody_is_harmonised)
 }
 END_TEST
 
+/* Stories as bAbI tells them: where persons and things are, and which sentences say so. */
+static const struct {
+    const char *context, *question, *answer;
+    int n, supporting[2];
+} stories[] = {
+    {"Mary moved to the bathroom. John went to the hallway. Mary travelled to the office.", "Where is Mary?",
+     "office", 1, {2}},
+    {"John went to the garden. Mary went to the kitchen.", "Is John in the garden?", "yes", 1, {0}},
+    {"John went to the garden. Mary went to the kitchen.", "is mary in the office ?", "no", 1, {1}},
+    {"Mary took the football. John went to the office. Mary went to the garden.", "Where is the football?",
+     "garden", 2, {0, 2}},
+    {"Sandra went to the kitchen. Sandra got the milk there. Sandra moved to the bedroom. "
+     "Sandra put down the milk. Sandra journeyed to the hallway.",
+     "Where is the milk?", "bedroom", 2, {2, 3}},
+    {"John went to the garden. Mary got the apple there. Mary moved to the office.",
+     "Where is the milk?", NULL, 0, {0}}, /* the story does not tell */
+};
+
+START_TEST(questions_about_stories_are_answered)
+{
+    struct reply *reply = postf(&server, "/v1/answer", "{'model':'babi','context':'%s','question':'%s'}",
+                                stories[_i].context, stories[_i].question);
+    expect_ok(reply);
+    if (stories[_i].answer) {
+        ck_assert_str_eq(text_at(reply, "answers.0.answer"), stories[_i].answer);
+        ck_assert_double_gt(number_at(reply, "answers.0.score"), 0.8);
+    }
+    ck_assert_int_eq(length_at(reply, "answers.0.supporting"), stories[_i].n);
+    for (int k = 0; k < stories[_i].n; k++) {
+        char path[64];
+        snprintf(path, sizeof path, "answers.0.supporting.%d", k);
+        ck_assert_double_eq(number_at(reply, path), stories[_i].supporting[k]);
+    }
+}
+END_TEST
+
+START_TEST(a_word_of_no_story_is_refused)
+{
+    expect_error(post(&server, "/v1/answer", "{'model':'babi','context':'Mary went home.','question':"
+                      "'Where is Mary?'}"), 400, "invalid_value", "context");
+}
+END_TEST
+
 /* Windows of the data set; the last has small letters, and letters that mean one of several bases. */
 static const struct {
     const char *bases, *label;
@@ -257,6 +300,8 @@ Suite *zoo_suite(void)
     tcase_add_test(cases, words_are_pronounced);
     tcase_add_test(cases, a_melody_is_harmonised);
     tcase_add_loop_test(cases, a_wish_has_an_intent_and_entities, 0, (int)(sizeof wishes / sizeof *wishes));
+    tcase_add_loop_test(cases, questions_about_stories_are_answered, 0, 6);
+    tcase_add_test(cases, a_word_of_no_story_is_refused);
     tcase_add_loop_test(cases, splice_junctions_are_found, 0, (int)(sizeof windows / sizeof *windows));
     tcase_add_test(cases, a_letter_that_is_no_base_is_refused);
     suite_add_tcase(suite, cases);

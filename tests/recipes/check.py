@@ -37,6 +37,9 @@ def write_data(folder):
               f"rain\twill it rain in [{draw.choice(PLACES)}](city) {draw.choice(SEASIDE)}" for i in range(600)]
     (folder / "marked.tsv").write_text("\n".join(marked) + "\n")
     (folder / "letters.csv").write_text("".join(f"{'gt' if i % 2 else 'other'},{i},{dna(draw, i % 2)}\n" for i in range(500)))
+    asked = [f"The {draw.choice(SEASIDE)} is {colour}. It {draw.choice(SEASIDE)} {i}.\tWhat colour is it?\t{colour}"
+             for i in range(200) for colour in ("green", "red", "white")]
+    (folder / "answers.tsv").write_text("\n".join(asked) + "\n")
     rows = [f"{100 + t + 10 * (t % 7)},{50 - 3 * (t % 4)}" for t in range(120)]
     (folder / "series.csv").write_text("\n".join(["a,b", *rows]) + "\n")
 
@@ -47,6 +50,7 @@ RECIPES = [
     ("my-labels", "sentiment", "labels.tsv", ["--epochs", "12"], r"held out: accuracy ([\d.]+)", lambda x: x > 0.9),
     ("my-slots", "slots", "marked.tsv", ["--epochs", "10"], r"held out: slot F1 ([\d.]+)", lambda x: x > 0.9),
     ("my-sites", "splice", "letters.csv", ["--epochs", "15"], r"held out: accuracy ([\d.]+)", lambda x: x > 0.9),
+    ("my-answers", "babi", "answers.tsv", ["--epochs", "6"], r"held out: .*\(([\d.]+) %\)", lambda x: x > 90),
     ("my-series", "series", "series.csv", ["--start", ROOT / "zoo/series", "--epochs", "1"],
      r"your .*: 1, ([\d.]+), [\d.]+,", lambda x: x < 1),
 ]
@@ -58,6 +62,8 @@ REQUESTS = [
     ("classify", {"model": "my-slots", "input": "fly to rio de janeiro on sunday 1"},
      lambda a: [e["value"] for e in a["results"][0]["entities"]] == ["rio de janeiro", "sunday"]),
     ("classify", {"model": "my-sites", "input": "aacraGTcnac"}, lambda a: a["results"][0][0]["label"] == "gt"),
+    ("answer", {"context": "The ship is red. It sails.", "question": "What colour is it?"},
+     lambda a: a["answers"][0]["answer"] == "red"),
     ("forecast", {"model": "my-series", "series": [1, 2, 3, 4, 5, 6], "horizon": 3},
      lambda a: len(a["forecasts"][0]["mean"]) == 3),
 ]
