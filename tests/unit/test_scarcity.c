@@ -24,6 +24,7 @@
 #include "server/base/log.h"
 #include "server/serve.h"
 #include "server/sessions/store.h"
+#include "server/stream/streams.h"
 #include "tests/support/tmp.h"
 
 enum { ANSWER_BYTES = 1 << 20, PATIENCE_S = 60, TRIES_MAX = 3000 };
@@ -131,6 +132,7 @@ static void start(void)
     ck_assert_int_eq(keys_open(config.auth_keys_file, &server.keys, &n_keys, &err), STATUS_OK);
     ck_assert_int_eq(loader_start(&options, &server.loader, &err), STATUS_OK);
     ck_assert_msg(service_open(&service, &server, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_msg(streams_new(&server, &server.streams, &err) == STATUS_OK, "%s", err.message);
     const struct http_options wire = {
         .config = server.config, .calls = &exchange_calls, .service = &service, .watcher = service.watcher};
     ck_assert_msg(http_start(&wire, &http, &err) == STATUS_OK, "%s", err.message);
@@ -143,6 +145,7 @@ static void stop(void)
     scheduler_drain(server.scheduler);
     ck_assert(scheduler_wait_idle(server.scheduler, PATIENCE_S * 1000));
     loader_stop(server.loader);
+    streams_stop(server.streams);
     http_stop(http);
     service_close(&service);
     server_close(&server);
@@ -184,6 +187,59 @@ static int ask(size_t i)
     close(fd);
     answer[n] = '\0';
     return n ? atoi(answer + strlen("HTTP/1.1 ")) : 0;
+}
+
+/* Read into the answer from byte n on, until the text has come or, without one, to the end; returns its
+ * length. */
+static size_t read_until(int fd, size_t n, const char *text)
+{
+    ssize_t got = 1;
+    answer[n] = '\0';
+    while (!(text && strstr(answer, text)) && (got = recv(fd, answer + n, ANSWER_BYTES - 1 - n, 0)) > 0) {
+        n += (size_t)got;
+        answer[n] = '\0';
+    }
+    return n;
+}
+
+/* Send a frame, whose mask of zeros changes nothing. */
+static void send_frame(int fd, int first, const char *payload)
+{
+    char frame[6 + 125] = {(char)first, (char)(0x80 | strlen(payload))};
+    memcpy(frame + 6, payload, strlen(payload));
+    send(fd, frame, 6 + strlen(payload), MSG_NOSIGNAL);
+}
+
+/* Open a WebSocket, say all that one can say, and close it: the status of the handshake, or 0. What was said
+ * after it begins at *frames, and *bytes there are. */
+static int converse(const char **frames, size_t *bytes)
+{
+    static const char handshake[] =
+        "GET /v1/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " KEY "\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    int fd = dial();
+    send(fd, handshake, sizeof handshake - 1, MSG_NOSIGNAL);
+    size_t n = read_until(fd, 0, "\r\n\r\n"), head = n;
+    int status = n ? atoi(answer + strlen("HTTP/1.1 ")) : 0;
+    if (status == 101) {
+        head = (size_t)(strstr(answer, "\r\n\r\n") + 4 - answer);
+        send_frame(fd, 0x81, "{\"model\":\"tiny-gestures\",\"options\":{\"top_k\":1}}");
+        send_frame(fd, 0x02, "abcdefgh");
+        send_frame(fd, 0x89, "ping");
+        send_frame(fd, 0x80, "ijkl");
+        send_frame(fd, 0x81, "{\"end\":true}");
+        send_frame(fd, 0x81, "{\"model\":\"tiny-characters\",\"every\":2}");
+        send_frame(fd, 0x81, "{\"prompt\":\"a\",\"max_tokens\":3,\"stream\":true}");
+        send_frame(fd, 0x81, "{\"prompt\":\"a\",\"max_tokens\":3}");
+        send_frame(fd, 0x81, "{\"end\":true}");
+        send_frame(fd, 0x88, "\x03\xe8");
+    }
+    n = read_until(fd, n, status == 101 ? NULL : "}}");
+    close(fd);
+    *frames = answer + head;
+    *bytes = n - head;
+    return status;
 }
 
 /* ---- what must hold ------------------------------------------------------------------------- */
@@ -288,6 +344,56 @@ static void starve_everywhere(size_t i, bool for_good)
     stop();
 }
 
+/* Whether a conversation went as it should: both streams were ended, and the socket was closed. */
+static bool is_whole(int status, const char *frames, size_t bytes)
+{
+    size_t ends = 0;
+    for (size_t i = 0; i + 10 < bytes; i++) ends += !memcmp(frames + i, "stream.end", 10);
+    return status == 101 && ends == 2 && bytes > 4 && !memcmp(frames + bytes - 4, "\x88\x02\x03\xe8", 4);
+}
+
+static void starve_sockets(bool for_good)
+{
+    const char *frames;
+    size_t bytes;
+    int n_refused = 0, n_hurt = 0, status;
+    bool fails = true;
+    start();
+    for (uint64_t nth = 1; fails; nth++) {
+        ck_assert_int_lt((int)nth, TRIES_MAX);
+        allocations_fail_at(nth, for_good);
+        status = converse(&frames, &bytes);
+        for (int ms = 0; atomic_load(&server.sockets); ms += 10) {
+            ck_assert_msg(ms < PATIENCE_S * 1000, "a socket stays open after allocation %d", (int)nth);
+            pause_ms(10);
+        }
+        check_idle("a conversation");
+        fails = allocations_have_failed();
+        ck_assert_msg(!status || status == 101 || status == 503, "allocation %d: %s", (int)nth, answer);
+        n_refused += status == 503;
+        n_hurt += status == 101 && !is_whole(status, frames, bytes);
+        status = converse(&frames, &bytes);
+        ck_assert_msg(is_whole(status, frames, bytes), "after allocation %d failed: %d %.*s", (int)nth,
+                      status,
+                      (int)bytes, frames);
+    }
+    ck_assert_int_gt(n_refused, 0);
+    ck_assert_int_gt(n_hurt, 0);
+    stop();
+}
+
+START_TEST(one_failed_allocation_costs_one_socket)
+{
+    starve_sockets(false);
+}
+END_TEST
+
+START_TEST(no_memory_at_all_costs_one_socket)
+{
+    starve_sockets(true);
+}
+END_TEST
+
 START_TEST(one_failed_allocation_costs_one_request)
 {
     starve_everywhere((size_t)_i, false);
@@ -309,6 +415,8 @@ Suite *scarcity_suite(void)
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, one_failed_allocation_costs_one_request, 0, N_REQUESTS);
     tcase_add_loop_test(tests, no_memory_at_all_costs_one_request, 0, N_REQUESTS);
+    tcase_add_test(tests, one_failed_allocation_costs_one_socket);
+    tcase_add_test(tests, no_memory_at_all_costs_one_socket);
     suite_add_tcase(suite, tests);
     return suite;
 }
