@@ -87,6 +87,16 @@ static void end(struct channel *channel)
     step->is_busy = false;
 }
 
+/* All has been said. An operation that still runs, as a stream may that could not be told, is cancelled and
+ * awaited. */
+static void conclude(struct channel *channel)
+{
+    struct step *step = &channel->step;
+    step->is_told = true;
+    step_cancel(channel);
+    if (!step->has_started || is_finished(&step->request)) end(channel);
+}
+
 /* Answer with a reply, which is taken, and end. */
 static void respond(struct channel *channel, struct reply *reply)
 {
@@ -97,7 +107,7 @@ static void respond(struct channel *channel, struct reply *reply)
         if (!step->has_started) metrics_count_fault(channel->streams->server->metrics, reply->problem.fault);
     } else step->status = reply->status ? reply->status : 200;
     step->bytes_out += talk_answer(channel, reply);
-    end(channel);
+    conclude(channel);
 }
 
 /* ---- operations -------------------------------------------------------------------------------- */
@@ -165,14 +175,11 @@ static bool read_stream(struct channel *channel)
         put_raw(&step->events, piece, n);
         if (!writer_failed(&step->events)) send_events(channel);
         else {
-            step_cancel(channel);
             put_problem(channel, FAULT_NO_MEMORY);
-            writer_clear(&step->events);
+            conclude(channel);
         }
         return true;
-    case STREAM_END:
-        end(channel);
-        return true;
+    case STREAM_END: conclude(channel); return true;
     case STREAM_WAIT: return false;
     }
     return false;
@@ -206,7 +213,7 @@ bool step_go_on(struct channel *channel, int64_t now_us)
     bool has_finished = step->has_finished, has_progressed = step->has_progressed;
     step->has_progressed = false;
     pthread_mutex_unlock(&channel->streams->mu);
-    if (channel->state != CHANNEL_OPEN) { /* nothing hears the answer, so nothing moves */
+    if (step->is_told || channel->state != CHANNEL_OPEN) { /* nothing hears an answer, so nothing moves */
         if (has_finished) end(channel);
         return has_finished;
     }

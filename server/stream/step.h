@@ -26,6 +26,7 @@ struct step {
     unsigned status;
     bool is_busy;           /* begun and not over */
     bool is_streaming;      /* its events are being read */
+    bool is_told;           /* it has been answered, and waits for its operation to end */
     struct writer events;   /* bytes that are no whole event yet */
     int64_t due_us;         /* of a stream: when to read again; 0: at progress */
     /* guarded by the streams' mutex */
