@@ -161,6 +161,12 @@ const parts = {
     await page.getByText("N AY1 T", { exact: true }).waitFor();
     await code(page, /"input":\["thoughtful","knight"\].*"alphabet":"arpabet"/);
   },
+  async "answer/babi"(page) {
+    await page.waitForFunction(() => document.querySelector(".labels > div")?.textContent.startsWith("garden"));
+    check((await page.locator("mark").allTextContents()).join("|") === "Mary took the football.|Mary went to the garden.", "both sentences are marked that the answer rests on");
+    await page.locator("#question").fill("Is Sandra in the garden?");
+    await page.waitForFunction(() => document.querySelector(".labels > div")?.textContent.startsWith("no"));
+  },
   async "answer/places"(page) {
     await page.locator("#context").fill("Ann went to the garden. Bob went to the office. Ann went to the kitchen.");
     await page.locator("#question").fill("Where is Ann?");
