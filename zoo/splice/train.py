@@ -110,7 +110,8 @@ def train(rows, labels, args, checkpoint=None, quiet=False):
             loss = functional.cross_entropy(model(ids), torch.tensor([truth[i] for i in indices]))
             recipe.descend(loss, model, optimizer, schedule)
             average.update(model)
-            progress.step(epoch, step, loss.item())
+            if not quiet:
+                progress.step(epoch, step, loss.item())
         if not quiet:
             progress.epoch(epoch)
         recipe.save_checkpoint(checkpoint, epoch + 1, model, optimizer, schedule, average)
