@@ -12,7 +12,7 @@ static void start(void)
 {
     static const char bundles[] =
         "CAROUSEL_MODELS_BUNDLES=numbers=zoo/numbers:sentiment=zoo/sentiment:g2p=zoo/g2p:"
-        "splice=zoo/splice:slots=zoo/slots:chorales=zoo/chorales:babi=zoo/babi";
+        "splice=zoo/splice:slots=zoo/slots:chorales=zoo/chorales:ink=zoo/ink:babi=zoo/babi";
     server_start(&server, (const char *const[]){bundles, NULL});
 }
 
@@ -149,6 +149,16 @@ START_TEST(words_are_pronounced)
     reply = post(&server, "/v1/pronounce", "{'input':'carousels','alphabet':'ipa','stress':false}");
     expect_ok(reply);
     expect_error(post(&server, "/v1/pronounce", "{'input':'se\xc3\xb1or 7'}"), 400, "invalid_value", "input");
+}
+END_TEST
+
+START_TEST(a_letter_is_read_from_its_strokes)
+{
+    struct reply *reply = post(&server, "/v1/transcribe",
+                               "{'model':'ink',"
+                               "'strokes':[[[0,0],[0,40]],[[0,20],[25,20]],[[25,0],[25,40]]]}");
+    expect_ok(reply);
+    ck_assert_str_eq(text_at(reply, "text"), "H");
 }
 END_TEST
 
@@ -299,6 +309,7 @@ Suite *zoo_suite(void)
                         (int)(sizeof sentences / sizeof *sentences));
     tcase_add_test(cases, words_are_pronounced);
     tcase_add_test(cases, a_melody_is_harmonised);
+    tcase_add_test(cases, a_letter_is_read_from_its_strokes);
     tcase_add_loop_test(cases, a_wish_has_an_intent_and_entities, 0, (int)(sizeof wishes / sizeof *wishes));
     tcase_add_loop_test(cases, questions_about_stories_are_answered, 0, 6);
     tcase_add_test(cases, a_word_of_no_story_is_refused);

@@ -16,6 +16,7 @@ MODELS = {
     "/v1/classify": ["sentiment", "intents", "digits", "slots"],
     "/v1/pronounce": ["g2p"],
     "/v1/caption": ["scenes"],
+    "/v1/transcribe": ["ink"],
     "/v1/music": ["chorales"],
     "/v1/explain": ["sentiment", "shakespeare", "digits", "numbers"],
 }
