@@ -58,7 +58,7 @@ drains() {
 }
 ended_well() {
     [ "$(property ActiveState)/$(property Result)/$(property ExecMainStatus)" = inactive/success/0 ] &&
-        journal | grep -q ' draining: 1 requests in flight$'
+        journal | grep -q ' draining: 1 requests in flight, 0 WebSockets open$'
 }
 is_another() { [ "$(property MainPID)" != 0 ] && [ "$(property MainPID)" != "$1" ]; }
 comes_back() {
