@@ -298,7 +298,6 @@ static void work(struct channel *channel)
     while (goes_on && channel->state != CHANNEL_GONE) {
         flush(channel);
         goes_on = step_go_on(channel, clock_us());
-        if (goes_on) channel->asked_us = clock_us();
         goes_on |= take_message(channel);
         if (goes_on) continue;
         if (channel->rest && !(channel->is_whole && channel->state == CHANNEL_OPEN)) {

@@ -84,6 +84,7 @@ static void end(struct channel *channel)
     if (request->operation) request->operation->free(request->work);
     writer_release(&step->events);
     atomic_fetch_sub(&server->working, 1);
+    channel->asked_us = clock_us(); /* idle from now on */
     step->is_busy = false;
 }
 

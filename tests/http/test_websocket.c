@@ -350,7 +350,7 @@ START_TEST(an_error_in_a_stream_leaves_the_socket_open)
     ws_hear(&client, &frame);
     ws_say(&client, "{'prompt':'a','max_tokens':16000,'stream':true,'timeout_ms':%d}", patience_ms(500));
     while (ws_read(&client, &frame) && json_at(frame.json, "error") == NULL)
-        ck_assert_int_eq(frame.opcode, FRAME_TEXT);
+        ck_assert_msg(frame.opcode == FRAME_TEXT, "%d, %d %s", frame.opcode, frame.code, frame.text);
     ck_assert_str_eq(frame_text(&frame, "error.code"), "deadline_exceeded");
     ws_say(&client, "{'prompt':'a','max_tokens':1}");
     ws_hear(&client, &frame);
