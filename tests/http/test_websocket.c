@@ -343,14 +343,18 @@ START_TEST(a_streamed_step_comes_in_parts)
 }
 END_TEST
 
+/* The deadline does not grow with the slowness of sanitizers, because the kernels are as fast as ever: the text
+ * would be whole in time. */
 START_TEST(an_error_in_a_stream_leaves_the_socket_open)
 {
     ws_open(&client, &server, "");
     ws_say(&client, "{'model':'slow'}");
     ws_hear(&client, &frame);
-    ws_say(&client, "{'prompt':'a','max_tokens':16000,'stream':true,'timeout_ms':%d}", patience_ms(500));
-    while (ws_read(&client, &frame) && json_at(frame.json, "error") == NULL)
+    ws_say(&client, "{'prompt':'a','max_tokens':16000,'stream':true,'timeout_ms':500}");
+    while (ws_read(&client, &frame) && json_at(frame.json, "error") == NULL) {
         ck_assert_msg(frame.opcode == FRAME_TEXT, "%d, %d %s", frame.opcode, frame.code, frame.text);
+        ck_assert(cJSON_IsNull(json_at(frame.json, "choices.0.finish_reason")));
+    }
     ck_assert_str_eq(frame_text(&frame, "error.code"), "deadline_exceeded");
     ws_say(&client, "{'prompt':'a','max_tokens':1}");
     ws_hear(&client, &frame);
