@@ -343,8 +343,8 @@ START_TEST(a_streamed_step_comes_in_parts)
 }
 END_TEST
 
-/* The deadline does not grow with the slowness of sanitizers, because the kernels are as fast as ever: the text
- * would be whole in time. */
+/* The deadline does not grow with the slowness of sanitizers, because the kernels are as fast as ever: the
+ * text would be whole in time. */
 START_TEST(an_error_in_a_stream_leaves_the_socket_open)
 {
     ws_open(&client, &server, "");
