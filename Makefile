@@ -248,7 +248,7 @@ PROGRAMS             := carousel carousel-import
 MAIN_carousel        := server/main.c
 MAIN_carousel-import := models/import/main.c
 OWN_carousel         := $(wildcard server/*.c server/*/*.c)
-OWN_carousel-import  := $(wildcard models/import/*.c models/formats/*.c)
+OWN_carousel-import  := $(wildcard models/formats/*.c models/plan/*.c models/readers/*.c models/import/*.c)
 
 O        := $(BUILD)/$(MODE)
 SOURCES  := $(foreach floor,$(FLOORS),$(wildcard $(floor)/*.c $(floor)/*/*.c))

@@ -15,7 +15,7 @@ fail() {
 # everything, may include all.
 folders=(core/base core/kernels core/network core/layers core/recurrent core/scheduler
     models/text models/media models/features models/bundle models/jobs models/forecast models/generation models/translation models/tasks models/repository
-    models/formats models/import
+    models/formats models/plan models/readers models/import
     server/base server/playground server/http server/sessions server/request server/api server/routes server/media server/explain
     server/protocols server/stream server server/cli)
 
@@ -29,7 +29,7 @@ while IFS=: read -r file line target; do
     if [[ $target == *..* ]]; then fail "$file:$line: include of $target: paths start at the top folder"
     elif [ -z "$from" ]; then fail "$file: ${file%/*} is not in the list of folders"
     elif [ -z "$to" ]; then fail "$file:$line: ${target%/*} is not in the list of folders"
-    elif [[ $target == models/@(import|formats)/* && $file != models/@(import|formats)/* ]]; then
+    elif [[ $target == models/@(formats|plan|readers|import)/* && $file != models/@(formats|plan|readers|import)/* ]]; then
         fail "$file:$line: includes $target, which is another program's"
     elif [ "$to" -gt "$from" ] && [ "$file" != server/main.c ]; then
         fail "$file:$line: includes $target, which lies above it"

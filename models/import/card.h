@@ -3,8 +3,8 @@
 #ifndef CAROUSEL_MODELS_IMPORT_CARD_H
 #define CAROUSEL_MODELS_IMPORT_CARD_H
 
-#include "models/import/options.h"
-#include "models/import/plan.h"
+#include "models/plan/options.h"
+#include "models/plan/plan.h"
 
 enum { CARD_MAX_LABELS = 1 << 16, CARD_MAX_VOCABULARY = 1 << 20 };
 

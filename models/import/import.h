@@ -6,9 +6,9 @@
 
 #include <stdio.h>
 
-#include "models/import/options.h"
-#include "models/import/plan.h"
 #include "models/import/card.h"
+#include "models/plan/options.h"
+#include "models/plan/plan.h"
 
 /* All memory of one import. */
 #define IMPORT_MAX_MEMORY ((uint64_t)12 << 30)

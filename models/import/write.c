@@ -10,7 +10,7 @@
 #include "core/base/memory.h"
 #include "models/bundle/model.h"
 #include "models/formats/json_text.h"
-#include "models/import/reference.h"
+#include "models/plan/reference.h"
 #include "models/text/hash.h"
 #include "models/text/tokenizer.h"
 

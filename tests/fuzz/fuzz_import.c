@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "models/import/import.h"
-#include "models/import/reference.h"
+#include "models/plan/reference.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,4 +1,4 @@
-#include "models/import/keras_layers.h"
+#include "models/readers/keras_layers.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "models/import/reference.h"
+#include "models/plan/reference.h"
 
 #include <math.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #ifndef CAROUSEL_MODELS_IMPORT_REFERENCE_H
 #define CAROUSEL_MODELS_IMPORT_REFERENCE_H
 
-#include "models/import/plan.h"
+#include "models/plan/plan.h"
 
 struct reference;
 

@@ -1,4 +1,4 @@
-#include "models/import/state_dict.h"
+#include "models/readers/state_dict.h"
 
 #include <stdio.h>
 #include <string.h>

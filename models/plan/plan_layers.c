@@ -1,7 +1,7 @@
 /* The parts of a plan that are no recurrent layers. */
 #include <string.h>
 
-#include "models/import/plan.h"
+#include "models/plan/plan.h"
 
 /* `values`, or the same turned round. */
 static enum status matrix_values(struct plan *plan, const struct tensor *t, bool transposed, float **out,

@@ -6,7 +6,7 @@
 #ifndef CAROUSEL_MODELS_IMPORT_KERAS_H
 #define CAROUSEL_MODELS_IMPORT_KERAS_H
 
-#include "models/import/plan.h"
+#include "models/plan/plan.h"
 
 /* An .h5 file with a model_config in it. */
 MUST_CHECK enum status keras_read_h5(const uint8_t *file, size_t n, struct plan *plan, struct error *err);

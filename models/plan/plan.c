@@ -1,4 +1,4 @@
-#include "models/import/plan.h"
+#include "models/plan/plan.h"
 
 #include <string.h>
 

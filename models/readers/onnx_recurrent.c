@@ -1,7 +1,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "models/import/onnx_graph.h"
+#include "models/readers/onnx_graph.h"
 
 enum { INPUT_X, INPUT_W, INPUT_R, INPUT_B, INPUT_LENGTHS, INPUT_H, INPUT_C, INPUT_P };
 

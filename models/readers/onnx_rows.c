@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "models/import/onnx_graph.h"
+#include "models/readers/onnx_graph.h"
 
 enum { NAME_BYTES = 100 };
 

@@ -1,4 +1,4 @@
-#include "models/import/onnx_file.h"
+#include "models/readers/onnx_file.h"
 
 #include <string.h>
 #include <unistd.h>

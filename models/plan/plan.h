@@ -1,13 +1,13 @@
 /* plan: the chain of layers that a reader found, on its way into a bundle.
  *
  * A reader makes parts: a layer's type and keys as config.json has them, the tensors of the source, and how
- * the source orders them. plan_* turns those into PyTorch's tensors; models/import/reference.c computes with
+ * the source orders them. plan_* turns those into PyTorch's tensors; models/plan/reference.c computes with
  * the source's own, so that the two prove each other. Everything is borrowed from the pool. One thread. */
 #ifndef CAROUSEL_MODELS_IMPORT_PLAN_H
 #define CAROUSEL_MODELS_IMPORT_PLAN_H
 
-#include "models/import/report.h"
 #include "models/formats/tensor.h"
+#include "models/plan/report.h"
 
 enum { PLAN_MAX_PARTS = 64, PLAN_MAX_KEYS = 16, PLAN_MAX_CELLS = 64, PLAN_NAME_BYTES = 128 };
 

@@ -2,7 +2,7 @@
 #ifndef CAROUSEL_MODELS_IMPORT_KERAS_LAYERS_H
 #define CAROUSEL_MODELS_IMPORT_KERAS_LAYERS_H
 
-#include "models/import/plan.h"
+#include "models/plan/plan.h"
 #include "models/text/json.h"
 
 enum { KERAS_MAX_WEIGHTS = 32 };

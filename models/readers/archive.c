@@ -4,7 +4,7 @@
 
 #include "core/base/memory.h"
 #include "models/formats/zip.h"
-#include "models/import/source.h"
+#include "models/readers/source.h"
 #include "models/text/json.h"
 #include "models/text/sentence.h"
 

@@ -2,7 +2,7 @@
 #ifndef CAROUSEL_MODELS_IMPORT_ONNX_GRAPH_H
 #define CAROUSEL_MODELS_IMPORT_ONNX_GRAPH_H
 
-#include "models/import/onnx_file.h"
+#include "models/readers/onnx_file.h"
 
 enum { AXES_BYTES = 8, MAX_ENTRIES = 32 };
 

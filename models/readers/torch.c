@@ -4,8 +4,8 @@
  * torch/_utils.py). */
 #include <string.h>
 
-#include "models/import/source.h"
 #include "models/formats/zip.h"
+#include "models/readers/source.h"
 #include "models/text/sentence.h"
 
 enum { MAX_STORAGES = 1 << 16, SEARCH_DEPTH = 6, MODULE_DEPTH = 32 };

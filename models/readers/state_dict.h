@@ -6,9 +6,9 @@
 #ifndef CAROUSEL_MODELS_IMPORT_STATE_DICT_H
 #define CAROUSEL_MODELS_IMPORT_STATE_DICT_H
 
-#include "models/import/options.h"
-#include "models/import/plan.h"
-#include "models/import/source.h"
+#include "models/plan/options.h"
+#include "models/plan/plan.h"
+#include "models/readers/source.h"
 #include "models/text/json.h"
 
 /* Fill the plan. `network` is the array of --network, or NULL. If a fact is missing, err->param is the flag

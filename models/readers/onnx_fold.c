@@ -2,7 +2,7 @@
  * model that was exported in training mode. Most are other views of the same bytes. */
 #include <string.h>
 
-#include "models/import/onnx_graph.h"
+#include "models/readers/onnx_graph.h"
 
 enum { MAX_FOLDED = 1 << 26 };
 

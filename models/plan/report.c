@@ -1,4 +1,4 @@
-#include "models/import/report.h"
+#include "models/plan/report.h"
 
 #include <string.h>
 

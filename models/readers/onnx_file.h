@@ -4,7 +4,7 @@
 #ifndef CAROUSEL_MODELS_IMPORT_ONNX_FILE_H
 #define CAROUSEL_MODELS_IMPORT_ONNX_FILE_H
 
-#include "models/import/plan.h"
+#include "models/plan/plan.h"
 #include "models/text/folder.h"
 
 enum {

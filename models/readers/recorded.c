@@ -1,11 +1,11 @@
-#include "models/import/recorded.h"
+#include "models/readers/recorded.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "models/import/reference.h"
+#include "models/plan/reference.h"
 
 enum { MAX_FILE = 1 << 28, NAME_BYTES = 64 };
 

@@ -1,12 +1,12 @@
-#include "models/import/keras.h"
+#include "models/readers/keras.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "models/formats/hdf5.h"
-#include "models/import/keras_layers.h"
 #include "models/formats/zip.h"
+#include "models/readers/keras_layers.h"
 #include "models/text/sentence.h"
 
 enum { MAX_LAYERS = 256, PATH_BYTES = 1024, MAX_CONFIG = 1 << 24, SOURCES_DEPTH = 12 };

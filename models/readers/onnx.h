@@ -6,7 +6,7 @@
 #ifndef CAROUSEL_MODELS_IMPORT_ONNX_H
 #define CAROUSEL_MODELS_IMPORT_ONNX_H
 
-#include "models/import/onnx_file.h"
+#include "models/readers/onnx_file.h"
 
 /* Read file[0..n). `folder` holds external data, `records` what was recorded (recorded.h); NULL: there are
  * none. */

@@ -4,9 +4,9 @@
 #define CAROUSEL_MODELS_IMPORT_SOURCE_H
 
 #include "models/formats/pickle.h"
-#include "models/import/report.h"
 #include "models/formats/tensor.h"
 #include "models/formats/zip.h"
+#include "models/plan/report.h"
 
 enum { SOURCE_MAX_TENSORS = 4096, SOURCE_MAX_MODULES = 1024 };
 

@@ -1,4 +1,4 @@
-#include "models/import/source.h"
+#include "models/readers/source.h"
 
 #include <string.h>
 

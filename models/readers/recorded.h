@@ -4,7 +4,7 @@
 #ifndef CAROUSEL_MODELS_IMPORT_RECORDED_H
 #define CAROUSEL_MODELS_IMPORT_RECORDED_H
 
-#include "models/import/onnx_file.h"
+#include "models/readers/onnx_file.h"
 
 /* Read "kind_i.pb" of the open folder into *out, which is borrowed from the pool; NULL if it is not there. */
 MUST_CHECK enum status recorded_read(struct onnx_file *file, const struct folder *folder, const char *kind,

@@ -1,9 +1,9 @@
-#include "models/import/onnx.h"
+#include "models/readers/onnx.h"
 
 #include <string.h>
 
-#include "models/import/onnx_graph.h"
-#include "models/import/recorded.h"
+#include "models/readers/onnx_graph.h"
+#include "models/readers/recorded.h"
 #include "models/text/sentence.h"
 
 enum { ELEMENT_INT32 = 6, ELEMENT_INT64 = 7, MAX_VALUES = 1 << 13 };
