@@ -66,7 +66,7 @@ while IFS=: read -r file name; do
     name=${name#\#define } name=${name%% *}
     [[ " $inner " == *" $name "* ]] || grep -q "\`$name[^\`]*\` in \`$file\`" "$document" ||
         fail "$document does not list $name of $file"
-done < <(grep -oE '\b[A-Z][A-Z0-9]*(_[A-Z0-9]+)*_MAX(_[A-Z0-9]+)* = |\b[A-Z]+S_MAX = |^#define [A-Z_]+_MAX_[A-Z_]+ ' core/*/*.h models/*/*.h server/*/*.h | grep -vE '^models/(import|formats)/' | sort -u)
+done < <(grep -oE '\b[A-Z][A-Z0-9]*(_[A-Z0-9]+)*_MAX(_[A-Z0-9]+)* = |\b[A-Z]+S_MAX = |^#define [A-Z_]+_MAX_[A-Z_]+ ' core/*/*.h models/*/*.h server/*/*.h | grep -vE '^models/(formats|plan|readers|import)/' | sort -u)
 
 echo "limits: $(keys | grep -c '^| `') keys, $constants constants: $((failures ? 0 : 100))%: Checks: 1, Failures: $((failures > 0)), Errors: 0"
 [ $failures = 0 ]

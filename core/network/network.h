@@ -6,7 +6,7 @@
  *
  * A network is cut at its head: the layers from the first one after which nothing remembers
  * (no lstm, no pooling, no attention) and that reads nothing from further back, run only on rows whose output
- * a ride wants. What enters the head is the hidden vector, which embeddings tap.
+ * a ride wants. The input of the head is the hidden vector, which embeddings tap.
  *
  * Layers form a chain unless they name their sources (struct layer_spec). If a layer recalls the output of a
  * later one ("previous"), a step cannot begin before the step before it has ended: a turn then runs its

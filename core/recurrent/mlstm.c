@@ -9,8 +9,8 @@
  *     n = f n + i k / sqrt(d)
  *     h = C q / (max(|n . q|, exp(-m')) + eps)
  *
- * The layer has three sources, q, k and v, each of all heads side by side. What the original block puts
- * around it (convolution, projections, the output gate) are layers of their own.
+ * The layer has three sources, q, k and v, each of all heads side by side. The
+ * convolution, the projections and the output gate of the original block are layers of their own.
  *
  * State of a sequence: for each head C, as [d of k][d of v], n [d] and m; then one float that is 1 once the
  * sequence has begun. */

@@ -1,5 +1,5 @@
 /* The slow path of lstm, gru and rnn: one sequence, with every gate kept, and the gradients back through
- * time. What one step computes is the type's (core/recurrent/way.h).
+ * time. Each type computes its own step (core/recurrent/way.h).
  *
  * The weights are unpacked from the served matrices into float32 ones, gates in PyTorch's order, each of H
  * rows, and for backward into their transposes. So codes of an int8 matrix count as the numbers they stand

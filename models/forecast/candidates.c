@@ -33,6 +33,7 @@ struct view {
 /* The steps after which the methods are asked: the last, and every stride-th before it down to `first`. */
 struct origins {
     size_t n, first, stride;
+    size_t count; /* without the last */
 };
 
 struct workspace {
@@ -101,7 +102,8 @@ static void choose_origins(struct workspace *w)
     size_t first = w->n < 12 ? 1 : w->n / 3;
     if (w->period > 1 && first < w->period) first = w->period;
     size_t n = w->n > first + 1 ? w->n - 1 - first : 0;
-    w->origins = (struct origins){w->n, first, n > N_ORIGINS ? (n + N_ORIGINS - 1) / N_ORIGINS : 1};
+    size_t stride = n > N_ORIGINS ? (n + N_ORIGINS - 1) / N_ORIGINS : 1;
+    w->origins = (struct origins){w->n, first, stride, (n + stride - 1) / stride};
 }
 
 static void keep(struct state *states, const struct origins *origins, size_t t, double level, double slope)
@@ -278,12 +280,6 @@ static void test_method(const struct workspace *w, size_t v, size_t method, doub
     }
 }
 
-/* Return how often each method has foretold the next value. */
-static size_t tests_of(const struct origins *o)
-{
-    return o->n > o->first + 1 ? (o->n - 2 - o->first) / o->stride + 1 : 0;
-}
-
 /* Return whether a method has erred at no lead: what was not measured has grown from nothing. */
 static bool is_exact(const double *errors, size_t horizon, double floor)
 {
@@ -382,7 +378,7 @@ void candidates_make(const double *values, size_t n, size_t season, size_t horiz
         for (size_t k = 0; k < N_CANDIDATE_METHODS; k++) {
             size_t at = v * half + k * horizon;
             test_method(&w, v, k, EXACT * out->unit, w.errors + at);
-            if (is_exact(w.errors + at, horizon, EXACT * out->unit)) out->n_exact = tests_of(&w.origins);
+            if (is_exact(w.errors + at, horizon, EXACT * out->unit)) out->n_exact = w.origins.count;
             draw(&w, v, k, w.paths + at);
         }
     if (n_views == 1) {

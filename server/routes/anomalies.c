@@ -11,6 +11,7 @@
 #include "core/base/memory.h"
 #include "models/forecast/forecasting.h"
 #include "models/forecast/season.h"
+#include "models/jobs/random.h"
 #include "server/api/answer.h"
 #include "server/api/codec.h"
 #include "server/api/series.h"
@@ -116,24 +117,11 @@ static const struct refusal refusals[] = {
     {NULL, NULL, JSON_ABSENT}};
 static const struct fields fields = {.known = known, .synonyms = synonyms, .refusals = refusals};
 
-/* How many standard deviations around the mean leave out the share of a normal distribution: bisection of the
- * complementary error function, in units of those that leave out a fifth. */
-static double reach_of(double share)
-{
-    double low = 0, high = 40;
-    for (int i = 0; i < 80; i++) {
-        double middle = (low + high) / 2;
-        if (erfc(middle / sqrt(2)) > share) low = middle;
-        else high = middle;
-    }
-    return low / 1.2815515655446004; /* the 90 % quantile */
-}
-
 static bool read_sensitivity(const struct call *call, struct judging *task)
 {
     double share = 0.01;
     if (!field_number(call->root, "sensitivity", 1e-12, 0.5, &share, call->problem)) return false;
-    task->reach = reach_of(share);
+    task->reach = normal_quantile(share / 2) / normal_quantile(levels[LOW]);
     return true;
 }
 

@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "core/base/clock.h"
 #include "server/sessions/vault.h"
 
-enum { PATH_BYTES = 256, PASSWORD_BYTES = 513, PORT = 6379, WAIT_MS = 500, REST_MS = 1000 };
+enum { PATH_BYTES = 256, PASSWORD_BYTES = 513, PORT = 6379, WAIT_US = 500000, REST_US = 1000000 };
 
 #define KEY "carousel:%s"
 
@@ -25,15 +25,8 @@ struct redis {
     int port, database;    /* port 0: host is a path */
     char password[PASSWORD_BYTES];
     redisContext *context; /* NULL: not connected */
-    int64_t failed_ms;     /* when the last call failed; 0: it did not */
+    int64_t failed_us;     /* when the last call failed; 0: it did not */
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void disconnect(struct redis *redis)
 {
@@ -53,7 +46,7 @@ static bool is_done(struct redis *redis, redisReply *reply, struct error *err)
 
 static bool connect_to(struct redis *redis, struct error *err)
 {
-    const struct timeval wait = {.tv_usec = WAIT_MS * 1000};
+    const struct timeval wait = {.tv_usec = WAIT_US};
     redisContext *context = redis->port ? redisConnectWithTimeout(redis->host, redis->port, wait)
                                         : redisConnectUnixWithTimeout(redis->host, wait);
     redis->context = context;
@@ -78,11 +71,11 @@ static bool is_there(struct redis *redis)
 {
     if (redis->context && has_ended(redis->context)) disconnect(redis);
     if (redis->context) return true;
-    if (redis->failed_ms && now_ms() < redis->failed_ms + REST_MS) return false;
-    redis->failed_ms = 0;
+    if (redis->failed_us && clock_us() < redis->failed_us + REST_US) return false;
+    redis->failed_us = 0;
     if (connect_to(redis, NULL)) return true;
     disconnect(redis);
-    redis->failed_ms = now_ms();
+    redis->failed_us = clock_us();
     return false;
 }
 
@@ -94,7 +87,7 @@ static redisReply *expect(struct redis *redis, redisReply *reply, int type)
     if (reply) freeReplyObject(reply);
     if (is_broken) {
         disconnect(redis);
-        redis->failed_ms = now_ms();
+        redis->failed_us = clock_us();
     }
     return NULL;
 }

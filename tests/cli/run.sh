@@ -539,6 +539,8 @@ run 0 ask $p /v1/models
 says '"id":"sensor"'
 run 1 ask $p /v1/predict '{"model":"letters"}'
 complains "'input' is missing"
+run 1 ask --models "$bundles" /v1/completions '{"prompt":"ab"}'
+complains "'model' is missing; expected one of: " # and no model is still being loaded
 run 1 ask $p /v1/nothing '{}'
 complains 'there is no route /v1/nothing'
 run 1 ask $p /v1/predict '{'
