@@ -2,9 +2,12 @@
 #include "server/sessions/store.h"
 
 #include <check.h>
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "tests/support/runs.h"
@@ -494,6 +497,31 @@ START_TEST(a_broken_record_is_no_state)
 }
 END_TEST
 
+/* The only file's time of change, which is when its record expires; set it first if `expires_s` is not 0. */
+static int64_t record_expires(int64_t expires_s)
+{
+    DIR *listing = opendir(tmp.path);
+    struct stat facts = {0};
+    ck_assert_ptr_nonnull(listing);
+    for (struct dirent *entry; (entry = readdir(listing));) {
+        const struct timespec times[2] = {{.tv_sec = (time_t)expires_s}, {.tv_sec = (time_t)expires_s}};
+        if (entry->d_name[0] == '.') continue;
+        if (expires_s) ck_assert_int_eq(utimensat(dirfd(listing), entry->d_name, times, 0), 0);
+        ck_assert_int_eq(fstatat(dirfd(listing), entry->d_name, &facts, 0), 0);
+    }
+    closedir(listing);
+    return facts.st_mtim.tv_sec;
+}
+
+START_TEST(a_record_that_is_used_lives_on)
+{
+    ck_assert(put("a", "x", 7));
+    ck_assert_int_eq(record_expires(now + 5), now + 5);
+    ck_assert_int_eq(get("a", "x"), 7);
+    ck_assert_int_ge(record_expires(0), now + TTL);
+}
+END_TEST
+
 static enum vault_answer write_nothing(struct vault *full, const char *name, const void *bytes, size_t n,
                                        int64_t ttl_s, const uint64_t *expected)
 {
@@ -550,6 +578,7 @@ Suite *store_suite(void)
     tcase_add_test(folder, a_record_without_room_has_given_way);
     tcase_add_test(folder, a_broken_record_is_no_state);
     tcase_add_test(folder, what_the_vault_does_not_take_has_not_been);
+    tcase_add_test(folder, a_record_that_is_used_lives_on);
     suite_add_tcase(suite, folder);
     return suite;
 }
