@@ -346,7 +346,24 @@ def start_proxy(name, front, backs, folder, envoy):
     path = folder / pathlib.Path(source).name
     path.write_text(text)
     proxy = Process(proxy_command(name, path, envoy), folder / f"{name}.log")
-    if not await_status(front, "/livez"):  # a replica answers through it
+    away = [i for i, back in enumerate(backs, 1) if not is_listening(back)]
+    if not await_status(front, "/livez") or name == "haproxy" and not await_down(proxy.log, away):
         proxy.end(tail=True)
-        sys.exit(f"{name} does not start")
+        sys.exit(f"{name} does not start, or does not learn that {away} are away")
     return proxy
+
+
+def is_listening(port):
+    with socket.socket() as s:
+        return s.connect_ex(address(port)) == 0
+
+
+def await_down(log, numbers):
+    """HAProxy counts a server as up until its first check: a request at the start may meet one absent after the other."""
+    end = time.monotonic() + START_S
+    while time.monotonic() < end:
+        text = log.read_text(errors="replace")
+        if all(f"Server replicas/carousel-{i} is DOWN" in text for i in numbers):
+            return True
+        time.sleep(0.05)
+    return False
