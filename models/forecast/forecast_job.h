@@ -24,6 +24,7 @@ struct forecasted {
     _Atomic(const char *) error; /* NULL, or why there is no forecast */
     struct series_scale scale;
     size_t n, n_fed;
+    size_t n_targets;  /* rows of target, each forecast */
     size_t n_before;   /* z of an earlier part, that stand before those of the n values */
     _Atomic size_t n_whole; /* paths that reached the horizon */
     double *z;         /* [n_before + n] */
@@ -36,9 +37,9 @@ struct forecasted {
     struct candidates candidates; /* made in `memory` by the first feed() */
     void *memory;
     double *at;                   /* [horizon, n_levels] of the bundle's levels */
-    double *mean;      /* [horizon] */
-    double *samples;   /* [num_samples, horizon] */
-    double *quantiles; /* [n_quantiles, horizon] */
+    double *mean;      /* [n_targets, horizon] */
+    double *samples;   /* [num_samples, n_targets, horizon] */
+    double *quantiles; /* [n_quantiles, n_targets, horizon] */
     bool is_settled;   /* quantiles are there */
 };
 

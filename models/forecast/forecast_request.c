@@ -1,3 +1,6 @@
+#include <stdio.h>
+#include <string.h>
+
 #include "models/forecast/forecasting.h"
 #include "models/jobs/request.h"
 
@@ -13,6 +16,35 @@ static enum status check_size(const char *field, size_t value, size_t low, size_
 static size_t least_samples(const struct model *model, const struct forecast_request *r)
 {
     return r->n_quantiles > 0 && !forecast_is_direct(forecast_spec_of(model)) ? 1 : 0;
+}
+
+/* Return what of a series' rows the model has no use for, or NULL. */
+static const char *useless_row(const struct forecast_spec *spec, const struct rows *rows)
+{
+    (void)spec;
+    if (!rows) return NULL;
+    for (size_t i = 0; i < rows->n_covariates; i++)
+        return rows->covariates[i].known ? "future_covariates" : "past_covariates";
+    return rows->n_targets > 1 ? "target" : NULL;
+}
+
+static enum status check_rows(const struct model *model, const struct forecast_request *r, struct error *err)
+{
+    for (size_t i = 0; i < r->n_series; i++) {
+        const char *useless = useless_row(forecast_spec_of(model), r->series[i].rows);
+        char param[ERROR_PARAM_BYTES];
+        if (!useless) continue;
+        snprintf(param, sizeof param, "series[%zu].%s", i, useless);
+        if (!strcmp(useless, "target"))
+            return error_set_param(err, STATUS_UNSUPPORTED, param,
+                                   "%s has %zu rows, but model '%s' forecasts each series by itself; send "
+                                   "every row as an object of its own",
+                                   param, r->series[i].rows->n_targets, model->name);
+        return error_set_param(err, STATUS_UNSUPPORTED, param,
+                               "%s: model '%s' reads the target alone; leave '%s' out", param, model->name,
+                               useless);
+    }
+    return STATUS_OK;
 }
 
 enum status forecast_request_check(const struct model *model, const struct forecast_request *r,
@@ -34,5 +66,5 @@ enum status forecast_request_check(const struct model *model, const struct forec
             return error_set_param(err, STATUS_BAD_VALUE, "quantiles",
                                    "quantile %zu is %g, expected a number between 0 and 1", i,
                                    r->quantiles[i]);
-    return STATUS_OK;
+    return check_rows(model, r, err);
 }

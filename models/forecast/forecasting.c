@@ -42,7 +42,8 @@ static struct forecast_series tail_of(const struct forecast *f, const struct for
 {
     size_t skipped = f->goes_on ? 0 : series_skipped(forecast_spec_of(f->job.model), series->n);
     return (struct forecast_series){.values = series->n ? series->values + skipped : NULL,
-                                    .n = series->n - skipped, .season = series->season};
+                                    .n = series->n - skipped, .season = series->season,
+                                    .rows = series->rows};
 }
 
 /* Why a series cannot be forecast, or NULL; its scale. */
@@ -102,12 +103,14 @@ static void lay_out(void *job, const void *request, struct arena *arena)
         series->error = judge(f, &r->series[i], &series->scale);
         if (series->error) continue;
         series->n = tail_of(f, &r->series[i]).n;
+        series->n_targets = r->series[i].rows ? r->series[i].rows->n_targets : 1;
         series->n_before = f->goes_on ? f->kept.n : 0;
         series->z = arena_take(arena, series->n_before + series->n, sizeof *series->z);
         f->way->lay_out(f, series, arena);
-        series->mean = arena_take(arena, f->horizon, sizeof *series->mean);
-        series->samples = arena_take(arena, f->num_samples, f->horizon * sizeof(double));
-        series->quantiles = arena_take(arena, f->n_quantiles, f->horizon * sizeof(double));
+        size_t each = series->n_targets * f->horizon;
+        series->mean = arena_take(arena, each, sizeof *series->mean);
+        series->samples = arena_take(arena, f->num_samples, each * sizeof(double));
+        series->quantiles = arena_take(arena, f->n_quantiles, each * sizeof(double));
     }
     if (f->keeps && !is_direct(f->job.model))
         f->snapshot = arena_take(arena, network_state_floats(f->job.model->network), sizeof *f->snapshot);
@@ -218,8 +221,8 @@ void forecast_read(struct forecast *forecast, size_t series, struct forecast_res
     if (read->error)
         *out = (struct forecast_result){.error = read->error};
     else
-        *out = (struct forecast_result){
-            .mean = read->mean, .quantiles = read->quantiles, .samples = read->samples};
+        *out = (struct forecast_result){.n_targets = read->n_targets, .mean = read->mean,
+                                        .quantiles = read->quantiles, .samples = read->samples};
 }
 
 uint64_t forecast_steps_in(const struct forecast *forecast)

@@ -16,6 +16,7 @@
 
 #include "models/jobs/job.h"
 #include "models/forecast/forecast_spec.h"
+#include "models/forecast/rows.h"
 
 /* More is refused; the server's limits may be lower. */
 enum {
@@ -27,6 +28,7 @@ struct forecast_series {
     const double *values; /* [n], NaN if missing; at least one of those read is not missing */
     size_t n;             /* >= 1; only the last context_length are read */
     size_t season;        /* steps in a cycle, 1: none, 0: to be found; read by candidates alone */
+    const struct rows *rows; /* all of its rows, of which `values` is the first; NULL: there is no other */
 };
 
 struct forecast_request {
@@ -43,13 +45,15 @@ struct forecast_request {
 /* One series' answer, once finished; pointers are the job's. A path whose values leave the range of float is
  * an error of its series. */
 struct forecast_result {
-    const double *mean;      /* [horizon] */
-    const double *quantiles; /* [n_quantiles, horizon] */
-    const double *samples;   /* [num_samples, horizon] */
+    size_t n_targets;        /* rows of target */
+    const double *mean;      /* [n_targets, horizon] */
+    const double *quantiles; /* [n_quantiles, n_targets, horizon] */
+    const double *samples;   /* [num_samples, n_targets, horizon] */
     const char *error;       /* NULL, or one sentence; then the others are NULL */
 };
 
-/* Check the numbers of a request, and that the model forecasts. The sentence names the field. */
+/* Check the numbers of a request, that the model forecasts, and that it reads the rows that are there. The
+ * sentence names the field. */
 enum status forecast_request_check(const struct model *model, const struct forecast_request *request,
                                    struct error *err) MUST_CHECK;
 

@@ -60,6 +60,33 @@ static void put_target(struct writer *body, const struct json *target)
     put_close(body, ']');
 }
 
+/* Return whether `cat` asks for nothing: a model without categories has one, the first. */
+static bool is_first_category(const struct json *cat)
+{
+    int64_t first;
+    for (const struct json *v = json_first(cat); v; v = json_next(v))
+        if (!json_is_integer(v, 0, 0, &first)) return false;
+    return !cat || json_kind(cat) == JSON_ARRAY;
+}
+
+/* One instance as an object of `series`. DeepAR's rows of dynamic_feat are known ahead: they are as long as
+ * the target and the horizon together. */
+static bool put_instance(const struct json *instance, struct writer *body, struct problem *problem)
+{
+    const struct json *features = json_get(instance, "dynamic_feat");
+    if (json_kind(json_get(instance, "target")) != JSON_ARRAY)
+        return field_expected(instance, "instances", "an array of objects with 'target'", problem);
+    if (!is_first_category(json_get(instance, "cat")))
+        return problem_set(problem, FAULT_UNSUPPORTED_FOR_MODEL, "instances",
+                           "'cat' names a category, but models here have none; leave 'cat' out");
+    put_open(body, '{');
+    put_name(body, "target");
+    put_target(body, json_get(instance, "target"));
+    if (features) bridge_put_field(body, "future_covariates", features);
+    put_close(body, '}');
+    return true;
+}
+
 static bool put_instances(const struct json *root, struct writer *body, struct problem *problem)
 {
     const struct json *instances = json_get(root, "instances");
@@ -67,11 +94,8 @@ static bool put_instances(const struct json *root, struct writer *body, struct p
         return field_expected(instances, "instances", "an array of objects with 'target'", problem);
     put_name(body, "series");
     put_open(body, '[');
-    for (const struct json *v = json_first(instances); v; v = json_next(v)) {
-        if (json_kind(json_get(v, "target")) != JSON_ARRAY)
-            return field_expected(v, "instances", "an array of objects with 'target'", problem);
-        put_target(body, json_get(v, "target"));
-    }
+    for (const struct json *v = json_first(instances); v; v = json_next(v))
+        if (!put_instance(v, body, problem)) return false;
     put_close(body, ']');
     return true;
 }

@@ -183,7 +183,8 @@ static bool read_all(struct call *call, struct judging *task)
     struct forecast_series *series = memory_new(task->n, sizeof *series);
     if (!series) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
     for (size_t i = 0; i < task->n; i++)
-        series[i] = (struct forecast_series){task->values, task->first + i, (size_t)season};
+        series[i] = (struct forecast_series){.values = task->values, .n = task->first + i,
+                                             .season = (size_t)season};
     bool good = submit(call, task, series);
     memory_free(series);
     return good;

@@ -28,6 +28,7 @@ struct label {
     struct instant start;
     struct frequency frequency;
     size_t n; /* values before the forecast */
+    bool has_rows; /* target was an array of rows, and so is the answer */
 };
 
 struct predict {
@@ -36,6 +37,7 @@ struct predict {
     struct label *labels; /* [n] */
     double *quantiles;    /* [n_quantiles] */
     size_t n, horizon, n_quantiles, num_samples;
+    size_t n_rows; /* rows of target of all series */
     int64_t seed;
 };
 
@@ -44,7 +46,8 @@ struct reading {
     struct call *call;
     struct predict *task;
     struct forecast_series *series; /* [n] */
-    double **values;                /* [n] */
+    double **values;                /* [n] of those without rows */
+    struct rows *rows;              /* [n] */
     int64_t season;                 /* of every series that does not say its own; 0: unknown */
 };
 
@@ -63,6 +66,8 @@ static const struct refusal refusals[] = {
     {"freq", "it goes into each object of 'series', with 'start'", JSON_ABSENT},
     {"start", "it goes into each object of 'series', with 'freq'", JSON_ABSENT},
     {"target", "send it as 'series'", JSON_ABSENT},
+    {"past_covariates", "they go into each object of 'series', beside 'target'", JSON_ABSENT},
+    {"future_covariates", "they go into each object of 'series', beside 'target'", JSON_ABSENT},
     {"y", "send it as 'series'", JSON_ABSENT},
     {"inputs", "send them as 'series'", JSON_ABSENT},
     {"context", "send it as 'series'", JSON_ABSENT},
@@ -74,16 +79,15 @@ static const struct refusal refusals[] = {
 static const struct fields fields = {.known = known, .synonyms = synonyms, .refusals = refusals,
                                      .goes_on = true};
 
-static const char *const series_known[] = {"id", "target", "start", "freq", "season", NULL};
+static const char *const series_known[] = {"id", "target", "past_covariates", "future_covariates", "start",
+                                           "freq", "season", NULL};
 static const struct synonym series_synonyms[] = {
     {"item_id", "id"}, {"unique_id", "id"}, {"season_length", "season"}, {"seasonality", "season"},
     {NULL, NULL}};
 static const struct refusal series_refusals[] = {
     {"y", "send the values as 'target'", JSON_ABSENT},
-    {"past_covariates", "these models read the series alone: leave it out", JSON_ABSENT},
-    {"future_covariates", "these models read the series alone: leave it out", JSON_ABSENT},
-    {"dynamic_feat", "these models read the series alone: leave it out", JSON_ABSENT},
-    {"cat", "these models read the series alone: leave it out", JSON_ABSENT},
+    {"dynamic_feat", "send it as 'future_covariates'", JSON_ABSENT},
+    {"cat", "these models read no categories: leave it out", JSON_ABSENT},
     {NULL, NULL, JSON_ABSENT}};
 static const struct fields series_fields = {
     .known = series_known, .synonyms = series_synonyms, .refusals = series_refusals};
@@ -99,7 +103,17 @@ static void put_values(struct writer *out, const double *values, size_t n)
     put_close(out, ']');
 }
 
-static void put_quantiles(struct writer *out, const struct predict *task, const double *values)
+/* The forecast of one row of target, or an array of those of all rows. */
+static void put_rows(struct writer *out, const struct predict *task, const struct label *label,
+                     const double *values, size_t n_targets)
+{
+    if (label->has_rows) put_open(out, '[');
+    for (size_t i = 0; i < n_targets; i++) put_values(out, values + i * task->horizon, task->horizon);
+    if (label->has_rows) put_close(out, ']');
+}
+
+static void put_quantiles(struct writer *out, const struct predict *task, const struct label *label,
+                          const struct forecast_result *result)
 {
     put_name(out, "quantiles");
     put_open(out, '{');
@@ -107,7 +121,8 @@ static void put_quantiles(struct writer *out, const struct predict *task, const 
         char name[NUMBER_BYTES];
         number_print(name, task->quantiles[q]);
         put_name(out, name);
-        put_values(out, values + q * task->horizon, task->horizon);
+        put_rows(out, task, label, result->quantiles + q * result->n_targets * task->horizon,
+                 result->n_targets);
     }
     put_close(out, '}');
 }
@@ -149,13 +164,14 @@ static void put_forecast(struct writer *out, const struct predict *task, size_t 
     if (result.error) put_named_string(out, "error", result.error);
     else {
         put_name(out, "mean");
-        put_values(out, result.mean, task->horizon);
-        if (task->n_quantiles) put_quantiles(out, task, result.quantiles);
+        put_rows(out, task, label, result.mean, result.n_targets);
+        if (task->n_quantiles) put_quantiles(out, task, label, &result);
         if (task->num_samples) {
             put_name(out, "samples");
             put_open(out, '[');
             for (size_t s = 0; s < task->num_samples; s++)
-                put_values(out, result.samples + s * task->horizon, task->horizon);
+                put_rows(out, task, label, result.samples + s * result.n_targets * task->horizon,
+                         result.n_targets);
             put_close(out, ']');
         }
         if (label->has_dates) put_timestamps(out, task, label);
@@ -279,7 +295,24 @@ static bool read_season(struct reading *reading, size_t i, const struct json *ob
     return true;
 }
 
-/* {"id", "target", "start", "freq", "season"} */
+/* Read several rows of target, and covariates. */
+static bool read_rows(struct reading *reading, size_t i, const struct json *object)
+{
+    struct call *call = reading->call;
+    struct rows *rows = &reading->rows[i];
+    struct error err = {0};
+    char place[ERROR_PARAM_BYTES];
+    snprintf(place, sizeof place, "series[%zu]", i);
+    enum status status = rows_read(object, place, reading->task->horizon,
+                                   (size_t)call->config->limits_series_values, rows, &err);
+    if (status != STATUS_OK) return problem_from(call->problem, status, &err, "series");
+    reading->series[i] = (struct forecast_series){.values = rows->targets, .n = rows->n, .rows = rows};
+    reading->task->labels[i].has_rows = rows->nested;
+    reading->task->n_rows += rows->n_targets - 1;
+    return true;
+}
+
+/* {"id", "target", "past_covariates", "future_covariates", "start", "freq", "season"} */
 static bool read_object(struct reading *reading, size_t i, const struct json *object)
 {
     struct call *call = reading->call;
@@ -291,6 +324,9 @@ static bool read_object(struct reading *reading, size_t i, const struct json *ob
         return blame(reading, i, "id");
     if (id) snprintf(reading->task->labels[i].id, sizeof reading->task->labels[i].id, "%s", id);
     snprintf(param, sizeof param, "series[%zu].target", i);
+    if (rows_are_there(object))
+        return read_rows(reading, i, object) && read_dates(reading, i, object) &&
+               read_season(reading, i, object);
     if (json_kind(target) != JSON_ARRAY)
         return field_expected(target, param, "an array of numbers", call->problem);
     return read_values(reading, i, target, param) && read_dates(reading, i, object) &&
@@ -332,7 +368,9 @@ static bool read_series(struct reading *reading)
     task->labels = memory_new(task->n, sizeof *task->labels);
     reading->series = memory_new(task->n, sizeof *reading->series);
     reading->values = memory_new(task->n, sizeof *reading->values);
-    if (!task->labels || !reading->series || !reading->values) return no_memory(reading);
+    reading->rows = memory_new(task->n, sizeof *reading->rows);
+    task->n_rows = task->n;
+    if (!task->labels || !reading->series || !reading->values || !reading->rows) return no_memory(reading);
     for (; i < task->n; i++) snprintf(task->labels[i].id, sizeof task->labels[i].id, "%zu", i);
     if (single) return read_values(reading, 0, field, "series") && read_season(reading, 0, NULL);
     i = 0;
@@ -408,12 +446,12 @@ static bool count_paths(struct reading *reading, size_t *paths)
              : task->n_quantiles ? forecast_spec_of(reading->call->model)->num_samples
                                  : 0;
     size_t rows = *paths + task->n_quantiles, each = rows ? rows : 1;
-    if (task->n <= max / task->horizon / each) return true;
+    if (task->n_rows <= max / task->horizon / each) return true;
     const char *param = *paths ? "num_samples" : task->n_quantiles ? "quantiles" : "horizon";
     return problem_set(reading->call->problem, FAULT_INPUT_TOO_LONG, param,
                        "%zu series x %zu paths and quantiles x %zu steps; expected at most %zu values "
                        "(limits.sample_values)",
-                       task->n, each, task->horizon, max);
+                       task->n_rows, each, task->horizon, max);
 }
 
 static bool submit(struct reading *reading)
@@ -446,7 +484,11 @@ void api_forecast(struct request *request, struct reply *reply)
     struct reading reading = {.call = &call, .task = calloc(1, sizeof(struct predict))};
     if (!reading.task) no_memory(&reading);
     bool good = reading.task && submit(&reading);
-    for (size_t i = 0; reading.values && i < reading.task->n; i++) memory_free(reading.values[i]);
+    for (size_t i = 0; reading.rows && reading.values && i < reading.task->n; i++) {
+        memory_free(reading.values[i]);
+        rows_free(&reading.rows[i]);
+    }
+    memory_free(reading.rows);
     memory_free(reading.values);
     memory_free(reading.series);
     if (!good && reading.task) release(&reading.task->work);

@@ -62,7 +62,12 @@ START_TEST(deepar_is_answered)
                       "{'instances':[{'target':[1]}],'configuration':{'output_types':'mean'}}"),
                  400, "invalid_value", "configuration.output_types");
     expect_error(post(&server, "/invocations", "{'instances':[{'target':['x']}]}"), 400, "invalid_value",
-                 "series[0][0]");
+                 "series[0].target[0]");
+    expect_error(post(&server, "/invocations", "{'instances':[{'target':[1],'cat':[1]}]}"), 422,
+                 "unsupported_for_model", "instances");
+    expect_error(post(&server, "/invocations",
+                      "{'instances':[{'target':[1],'dynamic_feat':[[1,2,3,4,5,6]]}]}"),
+                 422, "unsupported_for_model", "series[0].future_covariates");
     expect_ok(ask(&server, "GET", "/ping", NULL));
 }
 END_TEST
