@@ -10,7 +10,6 @@
 
 /* Names in the order of the enums of forecast_spec.h. The last two inputs and the first basis term are
  * written {"lag": k} or {"error": k} and so have no name here. */
-static const char *const scalings[] = {"none", "constant", "mean_abs", "standard", NULL};
 static const char *const inputs[] = {"value", "missing", "difference", "ratio", "asinh",
                                      "log_scale", "position", NULL};
 static const char *const outputs[] = {"mean", "normal", "student_t", "quantiles", "candidates",
@@ -19,7 +18,6 @@ static const char *const terms[] = {"linear", "quadratic", "sum", "geometric", "
 static const char *const weightings[] = {"free", "softmax", NULL};
 static const char *const residuals[] = {"none", "last", NULL};
 
-static const double DEFAULT_MINIMUM = 1e-6;
 enum { DEFAULT_SAMPLES = 100 };
 
 struct keys {
@@ -47,63 +45,6 @@ static const struct field fields[] = {
     {.name = "seasonality", .kind = FIELD_INTEGER, .minimum = 1, .maximum = 1 << 20,
      .offset = offsetof(struct keys, seasonality)},
 };
-
-/* ------------------------------------------------------------------------------------------ */
-
-struct scaling_keys {
-    long type;
-    double mean, scale, minimum, level; /* NAN if left out */
-};
-
-static const struct field scaling_fields[] = {
-    {.name = "type", .kind = FIELD_CHOICE, .choices = scalings, .required = true,
-     .offset = offsetof(struct scaling_keys, type)},
-    {.name = "mean", .kind = FIELD_NUMBER, .minimum = -DBL_MAX, .maximum = DBL_MAX,
-     .offset = offsetof(struct scaling_keys, mean)},
-    {.name = "scale", .kind = FIELD_NUMBER, .minimum = DBL_MIN, .maximum = DBL_MAX,
-     .offset = offsetof(struct scaling_keys, scale)},
-    {.name = "minimum", .kind = FIELD_NUMBER, .minimum = DBL_MIN, .maximum = DBL_MAX,
-     .offset = offsetof(struct scaling_keys, minimum)},
-    {.name = "level", .kind = FIELD_NUMBER, .above = true, .minimum = 0, .maximum = 1,
-     .offset = offsetof(struct scaling_keys, level)},
-};
-enum { N_SCALING_FIELDS = sizeof scaling_fields / sizeof *scaling_fields };
-
-/* A key that the type has must (or, with a default, may) be there, and no other. */
-static enum status check_scaling_key(const struct scaling_keys *keys, const char *name,
-                                     double value, bool belongs, bool required, struct error *err)
-{
-    const char *type = scalings[keys->type];
-    if (isnan(value) && required)
-        return error_set(err, STATUS_BAD_VALUE, "'%s' is missing, type '%s' needs it", name, type);
-    if (!isnan(value) && !belongs)
-        return error_set(err, STATUS_BAD_VALUE, "'%s' has no place in type '%s'", name, type);
-    return STATUS_OK;
-}
-
-static enum status read_scaling(const struct json *value, struct forecast_spec *spec,
-                                struct error *err)
-{
-    struct scaling_keys keys = {.mean = (double)NAN, .scale = (double)NAN, .minimum = (double)NAN,
-                                .level = (double)NAN};
-    enum status status = json_read(value, scaling_fields, N_SCALING_FIELDS, &keys, err);
-    if (status != STATUS_OK) return status;
-    spec->scaling = (enum scaling)keys.type;
-    bool constant = spec->scaling == SCALING_CONSTANT;
-    bool measured = spec->scaling == SCALING_MEAN_ABS || spec->scaling == SCALING_STANDARD;
-    status = check_scaling_key(&keys, "mean", keys.mean, constant, constant, err);
-    if (status == STATUS_OK)
-        status = check_scaling_key(&keys, "scale", keys.scale, constant, constant, err);
-    if (status == STATUS_OK)
-        status = check_scaling_key(&keys, "minimum", keys.minimum, measured, false, err);
-    if (status == STATUS_OK)
-        status = check_scaling_key(&keys, "level", keys.level, keys.type == SCALING_MEAN_ABS, false, err);
-    spec->mean = constant ? keys.mean : 0;
-    spec->scale = constant ? keys.scale : 1;
-    spec->level = isnan(keys.level) ? 0 : keys.level;
-    spec->minimum = isnan(keys.minimum) ? DEFAULT_MINIMUM : keys.minimum;
-    return status;
-}
 
 /* ------------------------------------------------------------------------------------------ */
 
@@ -343,10 +284,10 @@ static enum status read_forecast(const struct json *object, struct bundle *bundl
     spec->patch_length = (size_t)keys.patch_length;
     spec->full_context = keys.full_context;
     if (spec->output == OUTPUT_CANDIDATES) {
-        spec->scale = 1;
+        spec->scaling.scale = 1;
         return STATUS_OK;
     }
-    status = read_scaling(keys.scaling, spec, err);
+    status = scaling_read(keys.scaling, &spec->scaling, err);
     if (status != STATUS_OK) {
         error_prefix(err, "scaling");
         return status;

@@ -4,8 +4,8 @@
 #define CAROUSEL_MODELS_FORECAST_SPEC_H
 
 #include "models/bundle/model.h"
+#include "models/forecast/scaling.h"
 
-enum scaling { SCALING_NONE, SCALING_CONSTANT, SCALING_MEAN_ABS, SCALING_STANDARD };
 enum forecast_input {
     INPUT_VALUE, INPUT_MISSING, INPUT_DIFFERENCE, INPUT_RATIO, INPUT_ASINH, INPUT_LOG_SCALE,
     INPUT_POSITION, INPUT_LAG, INPUT_ERROR
@@ -23,9 +23,7 @@ enum {
 };
 struct forecast_spec {
     size_t context_length;
-    enum scaling scaling;
-    double mean, scale, minimum;
-    double level; /* mean_abs: 0, or below this part of the largest value a span counts as small */
+    struct scaling scaling;
     size_t n_inputs;
     struct { enum forecast_input kind; size_t lag; } inputs[FORECAST_MAX_INPUTS]; /* error: lag is the
                                                                     * index of the basis term */

@@ -20,50 +20,14 @@ static double softplus(double x)
 
 /* ---- values to steps ---- */
 
-/* What is subtracted before the mean absolute value is taken: 0, or the least value if the values move little
- * beside their level. Without this a network sees such a series as a constant. */
-static double level_of(const struct forecast_spec *spec, const double *values, size_t n)
-{
-    double least = DBL_MAX, largest = -DBL_MAX;
-    for (size_t t = 0; t < n; t++) {
-        if (isnan(values[t])) continue;
-        least = fmin(least, values[t]);
-        largest = fmax(largest, values[t]);
-    }
-    double span = largest - least;
-    return span > 0 && span < spec->level * fmax(fabs(least), fabs(largest)) ? least : 0;
-}
-
 size_t series_skipped(const struct forecast_spec *spec, size_t n)
 {
     return n > spec->context_length ? n - spec->context_length : 0;
 }
 
-/* Mean absolute value, or mean and standard deviation (divided by n), of what is there. */
 struct series_scale series_scale_of(const struct forecast_spec *spec, const double *values, size_t n)
 {
-    if (spec->scaling == SCALING_NONE) return (struct series_scale){.mean = 0, .scale = 1};
-    if (spec->scaling == SCALING_CONSTANT)
-        return (struct series_scale){.mean = spec->mean, .scale = spec->scale};
-    const bool standard = spec->scaling == SCALING_STANDARD;
-    struct series_scale scale = {.mean = standard ? 0 : level_of(spec, values, n)};
-    double sum = 0, sum_abs = 0, squares = 0;
-    size_t n_there = 0;
-    for (size_t t = 0; t < n; t++) {
-        if (isnan(values[t])) continue;
-        sum += values[t];
-        sum_abs += fabs(values[t] - scale.mean);
-        n_there++;
-    }
-    scale.scale = sum_abs / (double)n_there;
-    if (standard) {
-        scale.mean = sum / (double)n_there;
-        for (size_t t = 0; t < n; t++)
-            if (!isnan(values[t])) squares += (values[t] - scale.mean) * (values[t] - scale.mean);
-        scale.scale = sqrt(squares / (double)n_there);
-    }
-    if (scale.scale < spec->minimum) scale.scale = spec->minimum;
-    return scale;
+    return scaling_measure(&spec->scaling, values, n);
 }
 
 void series_scaled(const struct series_scale *scale, const double *values, size_t n, double *z)

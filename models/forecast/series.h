@@ -9,15 +9,10 @@
 #include "models/forecast/forecast_spec.h"
 #include "models/forecast/rules.h"
 
-/* z = (x - mean) / scale */
-struct series_scale {
-    double mean, scale;
-};
-
 /* How many of n values are not read, because context_length values follow them. */
 size_t series_skipped(const struct forecast_spec *spec, size_t n);
 
-/* The scale of values[0..n), NaN if missing: n >= 1, at least one not missing. */
+/* The scale of values[0..n) by scaling_measure: n >= 1, at least one not missing. */
 struct series_scale series_scale_of(const struct forecast_spec *spec, const double *values, size_t n);
 
 /* z[0..n) of values[0..n), holes filled. */

@@ -128,21 +128,22 @@ static void print_scaling(const struct view *view)
 {
     const struct forecast_spec *f = forecast_spec_of(view->model);
     char mean[NUMBER_BYTES], scale[NUMBER_BYTES];
-    number_print(mean, f->mean);
-    number_print(scale, f->scale);
-    switch (f->scaling) {
+    number_print(mean, f->scaling.mean);
+    number_print(scale, f->scaling.scale);
+    switch (f->scaling.type) {
     case SCALING_NONE: inspect_line(view, "scaling", "none"); break;
-    case SCALING_CONSTANT: inspect_line(view, "scaling", "(x - %s) / %s", mean, scale); break;
+    case SCALING_CONSTANT:
+    case SCALING_MINMAX: inspect_line(view, "scaling", "(x - %s) / %s", mean, scale); break;
     case SCALING_MEAN_ABS:
-        inspect_line(view, "scaling", "x / mean absolute value read, at least %g", f->minimum);
-        if (f->level > 0)
+        inspect_line(view, "scaling", "x / mean absolute value read, at least %g", f->scaling.minimum);
+        if (f->scaling.level > 0)
             inspect_line(view, "",
                          "the least value is subtracted if the values span less than %g of the largest",
-                         f->level);
+                         f->scaling.level);
         break;
     case SCALING_STANDARD:
         inspect_line(view, "scaling", "(x - mean) / standard deviation of the values read, at least %g",
-                     f->minimum);
+                     f->scaling.minimum);
         break;
     }
 }

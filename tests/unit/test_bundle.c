@@ -96,8 +96,13 @@ START_TEST(what_is_left_out_has_its_default)
     ck_assert_uint_eq(b->mean.n, 0);
     ck_assert_uint_eq(b->n_labels, 2);
     bundle_close(b);
+    b = read_good(SERIES("{\"type\":\"minmax\",\"min\":10,\"max\":30,\"low\":-1}", VALUE, MEAN));
+    const struct scaling *scaling = &((const struct forecast_spec *)b->spec)->scaling;
+    ck_assert_double_eq(scaling->scale, 10); /* 10 becomes -1, and 30 becomes 1 */
+    ck_assert_double_eq(scaling->mean, 20);
+    bundle_close(b);
     b = read_good(SERIES("{\"type\":\"mean_abs\"}", VALUE, MEAN));
-    ck_assert_double_eq(((const struct forecast_spec *)b->spec)->minimum, 1e-6);
+    ck_assert_double_eq(((const struct forecast_spec *)b->spec)->scaling.minimum, 1e-6);
     ck_assert_uint_eq(((const struct forecast_spec *)b->spec)->num_samples, 100);
     ck_assert_uint_eq(series_n_outputs((const struct forecast_spec *)b->spec), 1);
     bundle_close(b);
@@ -113,9 +118,9 @@ START_TEST(a_forecast_is_read)
         "{\"type\":\"student_t\",\"residual\":\"last\",\"basis\":[{\"lag\":0},\"geometric\",\"one\"]}"));
     const struct forecast_spec *f = (const struct forecast_spec *)b->spec;
     ck_assert_uint_eq(f->context_length, 8);
-    ck_assert_int_eq(f->scaling, SCALING_CONSTANT);
-    ck_assert_double_eq(f->mean, -2.5);
-    ck_assert_double_eq(f->scale, 4);
+    ck_assert_int_eq(f->scaling.type, SCALING_CONSTANT);
+    ck_assert_double_eq(f->scaling.mean, -2.5);
+    ck_assert_double_eq(f->scaling.scale, 4);
     ck_assert_uint_eq(f->n_inputs, 8);
     for (int i = 0; i < 8; i++) ck_assert_int_eq(f->inputs[i].kind, INPUT_VALUE + i);
     ck_assert_uint_eq(f->inputs[7].lag, 3);
@@ -129,7 +134,7 @@ START_TEST(a_forecast_is_read)
     bundle_close(b);
     b = read_good(SERIES("{\"type\":\"standard\",\"minimum\":0.5}", VALUE,
                          "{\"type\":\"quantiles\",\"levels\":[0.1,0.5,0.9]}"));
-    ck_assert_double_eq(((const struct forecast_spec *)b->spec)->minimum, 0.5);
+    ck_assert_double_eq(((const struct forecast_spec *)b->spec)->scaling.minimum, 0.5);
     ck_assert_double_eq(((const struct forecast_spec *)b->spec)->levels[2], 0.9);
     ck_assert_uint_eq(series_n_outputs((const struct forecast_spec *)b->spec), 3);
     bundle_close(b);
@@ -269,8 +274,16 @@ static const struct {
     {HEAD("forecasting") NUMBERS ",\"forecast\":{}}", C "forecast: 'context_length' is missing"},
     {HEAD("forecasting") NUMBERS ",\"forecast\":{\"context_length\":5000}}",
      C "forecast: 'context_length' is 5000, expected an integer from 1 to 4096"},
-    {SERIES("{\"type\":\"minmax\"}", VALUE, MEAN),
-     C "forecast: scaling: 'type' is 'minmax', expected one of 'none', 'constant', 'mean_abs', 'standard'"},
+    {SERIES("{\"type\":\"maxmin\"}", VALUE, MEAN),
+     C "forecast: scaling: 'type' is 'maxmin', expected one of 'none', 'constant', 'minmax', 'mean_abs', "},
+    {SERIES("{\"type\":\"minmax\",\"min\":1}", VALUE, MEAN),
+     C "forecast: scaling: 'max' is missing, type 'minmax' needs it"},
+    {SERIES("{\"type\":\"minmax\",\"min\":1,\"max\":1}", VALUE, MEAN),
+     C "forecast: scaling: max is 1, expected more than min, 1"},
+    {SERIES("{\"type\":\"minmax\",\"min\":0,\"max\":1,\"low\":2}", VALUE, MEAN),
+     C "forecast: scaling: high is 1, expected more than low, 2"},
+    {SERIES("{\"type\":\"constant\",\"mean\":1,\"scale\":1,\"low\":0}", VALUE, MEAN),
+     C "forecast: scaling: 'low' has no place in type 'constant'"},
     {SERIES("{\"type\":\"constant\",\"mean\":1}", VALUE, MEAN),
      C "forecast: scaling: 'scale' is missing, type 'constant' needs it"},
     {SERIES("{\"type\":\"none\",\"mean\":1}", VALUE, MEAN),

@@ -52,7 +52,7 @@ static struct model *lstm_model(void)
                      STATUS_OK);
     struct model *model = jobs_model(TASK_FORECASTING, network, NULL);
     *(struct forecast_spec *)model->spec = (struct forecast_spec){
-        .context_length = 12, .scaling = SCALING_STANDARD, .minimum = 1e-6, .n_inputs = 5,
+        .context_length = 12, .scaling = {.type = SCALING_STANDARD, .minimum = 1e-6}, .n_inputs = 5,
         .output = OUTPUT_STUDENT_T, .residual_last = true};
     static const enum forecast_input kinds[] = {INPUT_VALUE, INPUT_MISSING, INPUT_DIFFERENCE,
                                                 INPUT_POSITION, INPUT_LAG};

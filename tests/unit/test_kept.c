@@ -36,7 +36,7 @@ static struct network *build(const struct layer_spec *specs, size_t n)
 /* ---- series ---- */
 
 /* An LSTM that reads eleven features of every kind, most of which look back. */
-static struct model *series_model(enum scaling scaling)
+static struct model *series_model(enum scaling_type scaling)
 {
     static const enum forecast_input kinds[] = {
         INPUT_VALUE, INPUT_MISSING, INPUT_DIFFERENCE, INPUT_RATIO, INPUT_ASINH, INPUT_LOG_SCALE,
@@ -48,7 +48,7 @@ static struct model *series_model(enum scaling scaling)
     };
     struct model *model = jobs_model(TASK_FORECASTING, build(specs, 2), NULL);
     struct forecast_spec *spec = model->spec;
-    *spec = (struct forecast_spec){.context_length = 64, .scaling = scaling, .minimum = 1e-6,
+    *spec = (struct forecast_spec){.context_length = 64, .scaling = {.type = scaling, .minimum = 1e-6},
                                    .n_inputs = INPUTS, .output = OUTPUT_STUDENT_T, .n_basis = 3};
     for (size_t i = 0; i < INPUTS; i++) spec->inputs[i].kind = kinds[i];
     spec->inputs[7].lag = 6;
@@ -68,7 +68,7 @@ static struct model *candidates_model(void)
     struct model *model =
         jobs_model(TASK_FORECASTING, jobs_linear_network(CANDIDATE_INPUTS, OUTPUTS, W, b), NULL);
     *(struct forecast_spec *)model->spec = (struct forecast_spec){
-        .context_length = 16, .window = 8, .scale = 1, .output = OUTPUT_CANDIDATES, .n_levels = 3,
+        .context_length = 16, .window = 8, .scaling.scale = 1, .output = OUTPUT_CANDIDATES, .n_levels = 3,
         .levels = {0.1, 0.5, 0.9}};
     return model;
 }

@@ -12,11 +12,11 @@
 enum { P = 2, LEVELS = 3 };
 static const double levels[LEVELS] = {0.1, 0.5, 0.9};
 
-static void set_spec(struct model *model, size_t context_length, enum scaling scaling)
+static void set_spec(struct model *model, size_t context_length, enum scaling_type scaling)
 {
     struct forecast_spec *spec = (struct forecast_spec *)model->spec;
-    *spec = (struct forecast_spec){.context_length = context_length, .scaling = scaling, .scale = 1,
-                                   .minimum = 1e-6, .output = OUTPUT_PATCHES, .patch_length = P,
+    *spec = (struct forecast_spec){.context_length = context_length, .scaling = {.type = scaling, .scale = 1,
+                                               .minimum = 1e-6}, .output = OUTPUT_PATCHES, .patch_length = P,
                                    .n_levels = LEVELS};
     memcpy(spec->levels, levels, sizeof levels);
 }

@@ -13,12 +13,12 @@ enum { N_INPUTS = 9, N = 6 };
 
 static const double values[N] = {NAN, 2, -4, NAN, 8.5, 0};
 
-static struct forecast_spec spec_of(enum scaling scaling)
+static struct forecast_spec spec_of(enum scaling_type scaling)
 {
     static const enum forecast_input kinds[] = {INPUT_VALUE, INPUT_MISSING, INPUT_DIFFERENCE,
                                                 INPUT_RATIO, INPUT_ASINH, INPUT_LOG_SCALE,
                                                 INPUT_POSITION, INPUT_LAG, INPUT_LAG};
-    struct forecast_spec spec = {.context_length = N, .scaling = scaling, .minimum = 1e-6,
+    struct forecast_spec spec = {.context_length = N, .scaling = {.type = scaling, .minimum = 1e-6},
                                  .n_inputs = N_INPUTS, .output = OUTPUT_MEAN};
     for (size_t i = 0; i < N_INPUTS; i++) spec.inputs[i].kind = kinds[i];
     spec.inputs[7].lag = 1;
@@ -28,7 +28,7 @@ static struct forecast_spec spec_of(enum scaling scaling)
 
 /* Printed by PyTorch for the values above, in float32. */
 static const struct {
-    enum scaling scaling;
+    enum scaling_type scaling;
     double mean, scale;
     float features[N][N_INPUTS];
 } known[] = {
@@ -71,9 +71,9 @@ START_TEST(fixed_scales)
     struct series_scale scale = series_scale_of(&spec, values, N);
     ck_assert_double_eq(scale.mean, 0);
     ck_assert_double_eq(scale.scale, 1);
-    spec.scaling = SCALING_CONSTANT;
-    spec.mean = 5;
-    spec.scale = 2;
+    spec.scaling.type = SCALING_CONSTANT;
+    spec.scaling.mean = 5;
+    spec.scaling.scale = 2;
     scale = series_scale_of(&spec, values, N);
     double z[N];
     series_scaled(&scale, values, N, z);
@@ -89,8 +89,8 @@ START_TEST(a_scale_has_a_least_value)
     struct series_scale scale = series_scale_of(&spec, flat, 3);
     ck_assert_double_eq(scale.mean, 7);
     ck_assert_double_eq(scale.scale, 1e-6);
-    spec.scaling = SCALING_MEAN_ABS;
-    spec.minimum = 0.5;
+    spec.scaling.type = SCALING_MEAN_ABS;
+    spec.scaling.minimum = 0.5;
     ck_assert_double_eq(series_scale_of(&spec, zeros, 3).scale, 0.5);
 }
 END_TEST
@@ -103,7 +103,7 @@ START_TEST(a_level_leaves_before_floats)
     const double constant[] = {7, 7, 7}, below[] = {-1000000004, -1000000003, -1000000002};
     struct forecast_spec spec = spec_of(SCALING_MEAN_ABS);
     ck_assert_double_eq(series_scale_of(&spec, high, 5).mean, 0);
-    spec.level = 0.001;
+    spec.scaling.level = 0.001;
     struct series_scale scale = series_scale_of(&spec, high, 5);
     ck_assert_double_eq(scale.mean, 1000000001);
     ck_assert_double_eq(scale.scale, 1.5);

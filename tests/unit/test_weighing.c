@@ -18,7 +18,7 @@ static struct model *candidates_model(void)
     struct model *model =
         jobs_model(TASK_FORECASTING, jobs_linear_network(CANDIDATE_INPUTS, OUTPUTS, W, b), NULL);
     *(struct forecast_spec *)model->spec = (struct forecast_spec){
-        .context_length = 64, .window = 8, .scale = 1, .output = OUTPUT_CANDIDATES, .n_levels = 3,
+        .context_length = 64, .window = 8, .scaling.scale = 1, .output = OUTPUT_CANDIDATES, .n_levels = 3,
         .levels = {0.1, 0.5, 0.9}};
     return model;
 }
