@@ -23,6 +23,8 @@ static const struct field fields[] = {
      .offset = offsetof(struct keys, spec.max_tokens)},
     {.name = "length_penalty", .kind = FIELD_NUMBER, .minimum = 0, .maximum = 10,
      .offset = offsetof(struct keys, spec.length_penalty)},
+    {.name = "coverage_penalty", .kind = FIELD_NUMBER, .minimum = 0, .maximum = 10,
+     .offset = offsetof(struct keys, spec.coverage_penalty)},
     {.name = "split_sentences", .kind = FIELD_BOOLEAN, .offset = offsetof(struct keys, spec.split_sentences)},
     {.name = "source", .kind = FIELD_STRING, .offset = offsetof(struct keys, source)},
     {.name = "target", .kind = FIELD_STRING, .offset = offsetof(struct keys, target)},
@@ -91,12 +93,22 @@ static enum status check_target(const struct parts *parts, const struct task *ta
     return STATUS_OK;
 }
 
+static enum status check_coverage(const struct parts *parts, struct error *err)
+{
+    const struct translation_spec *spec = parts->bundle->spec;
+    if (spec->coverage_penalty > 0 && !network_memory_size(parts->decoder))
+        return error_set(err, STATUS_BAD_VALUE, "'coverage_penalty' is %g, but the decoder attends to "
+                         "nothing: expected 0", spec->coverage_penalty);
+    return STATUS_OK;
+}
+
 enum status translation_check(const struct parts *parts, const struct task *task, struct error *err)
 {
     bool reads_numbers = task_reads(task, &section_features);
     enum status status = (reads_numbers ? task_check_numbers : task_check_tokens)(parts, task, err);
     if (status == STATUS_OK) status = task_check_stepwise(parts, task, err);
     if (status == STATUS_OK) status = blame(parts, check_target(parts, task, err), err);
+    if (status == STATUS_OK) status = check_coverage(parts, err);
     return status == STATUS_OK ? coder_check(parts, parts->bundle->spec, err) : status;
 }
 
@@ -111,6 +123,8 @@ void translation_inspect(const struct view *view)
     inspect_line(view, "translation", "initial_state %s, num_beams %ld, max_tokens %ld, length_penalty %g",
                  initial_state_names[spec->coder.initial_state], spec->num_beams, spec->max_tokens,
                  spec->length_penalty);
+    if (spec->coverage_penalty > 0)
+        inspect_line(view, "coverage", "coverage_penalty %g", spec->coverage_penalty);
     if (*spec->source)
         inspect_line(view, "languages", "%s to %s%s", spec->source, spec->target,
                      spec->split_sentences ? ", sentence by sentence" : "");

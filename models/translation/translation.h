@@ -1,13 +1,20 @@
 /* translation: the job that reads a source with an encoder and writes a target with a decoder, by beam
- * search.
+ * search or by draws.
  *
  * A beam of B hypotheses is one sequence with B seats: its rides are in the same turn, and hypotheses change
  * places by pointers to their states. Of all continuations of a step the 2 B likeliest count. Those among
  * the first B that end in eos are finished; of the others the first B go on. The search ends when B
  * hypotheses are finished, or at max_tokens, and then those that go on count as they are ("early stopping"
- * in Hugging Face's generate). Finished ones are ranked by ln p / n^length_penalty, where n counts their
- * tokens and eos. One beam is greedy decoding. Equal scores: the earlier hypothesis first, then the lower
- * token. */
+ * in Hugging Face's generate). Finished ones are ranked by
+ *
+ *     ln p / n^length_penalty + coverage_penalty x sum over the source of ln min(1, attention that it got)
+ *
+ * (Wu et al., "Google's neural machine translation system", 2016), where n counts their tokens and eos, and
+ * the attention is that of the decoder's last attention layer. One beam is greedy decoding. Equal scores: the
+ * earlier hypothesis first, then the lower token.
+ *
+ * With a temperature nothing is searched: B hypotheses are drawn, each by itself (sampler.h) and from a
+ * stream of random numbers of its own, and ranked in the same way. Two may be the same. */
 #ifndef CAROUSEL_MODELS_TRANSLATION_H
 #define CAROUSEL_MODELS_TRANSLATION_H
 
@@ -25,7 +32,7 @@ enum {
 struct translation_spec {
     struct coder_spec coder;
     long num_beams, max_tokens;
-    double length_penalty;
+    double length_penalty, coverage_penalty;
     bool split_sentences;               /* texts are cut into sentences: the model has read such only */
     char source[LANGUAGE_BYTES], target[LANGUAGE_BYTES]; /* "en", "pt-BR"; "" if the bundle does not say */
 };
@@ -50,8 +57,11 @@ struct translation_request {
     enum ability ability;               /* what the route asks of the model: TRANSLATE, PRONOUNCE ... */
     size_t num_beams, n_best;           /* 1 to TRANSLATION_MAX_BEAMS; 1 to num_beams */
     size_t max_tokens;                  /* of a target, 1 to TRANSLATION_MAX_TOKENS */
-    double length_penalty;              /* 0 or more, at most 10 */
+    double length_penalty, coverage_penalty; /* 0 to 10 each; coverage needs a decoder that attends */
+    double temperature, top_p;          /* 0 to 2, 0: a search; num_beams are the draws; 0 to 1 */
+    uint64_t seed;                      /* of the draws: draw k of input i is always the same */
     bool keeps_attention;               /* for translation_attention */
+    bool streams;                       /* for translation_written; of one beam or draw */
     size_t max_whole_steps, max_seats;  /* scheduler_max_rows, scheduler_max_seats */
 };
 
@@ -77,6 +87,18 @@ struct translation_result {
  * fewer or was ended early. */
 const struct translation_result *translation_results(const struct translation *translation, size_t i,
                                                      size_t *n);
+
+/* The text of input i as it is written, of a job that streams: [n] bytes, whole code points, which never
+ * change. The observer's progress() says that there may be more. Any one thread, while it runs and later. */
+struct translation_text {
+    const char *text;
+    size_t n;
+    bool has_ended; /* the result is there: nothing will follow. Not set if the job ends early */
+};
+void translation_written(const struct translation *translation, size_t i, struct translation_text *out);
+
+/* The seed of the draws; NULL if it is a search. */
+const uint64_t *translation_seed(const struct translation *translation);
 
 const struct model *translation_model(const struct translation *translation);
 

@@ -52,8 +52,7 @@ void answer_warnings(struct writer *out, const struct warnings *warnings)
     put_close(out, ']');
 }
 
-void answer_close(struct writer *out, const struct usage *usage, size_t n_usage,
-                  const struct work *work, struct reply *reply)
+void answer_end(struct writer *out, const struct usage *usage, size_t n_usage, const struct work *work)
 {
     put_name(out, "usage");
     put_open(out, '{');
@@ -62,5 +61,11 @@ void answer_close(struct writer *out, const struct usage *usage, size_t n_usage,
     answer_warnings(out, &work->warnings);
     put_timings(out, &work->timings);
     put_close(out, '}');
+}
+
+void answer_close(struct writer *out, const struct usage *usage, size_t n_usage,
+                  const struct work *work, struct reply *reply)
+{
+    answer_end(out, usage, n_usage, work);
     answer_writer(out, reply);
 }

@@ -22,7 +22,9 @@ struct usage {
     size_t n;
 };
 
-/* End it: "usage" of the n_usage amounts, the "warnings" and "timings" of the work, }; then answer_writer. */
+/* End it: "usage" of the n_usage amounts, the "warnings" and "timings" of the work, }. */
+void answer_end(struct writer *out, const struct usage *usage, size_t n_usage, const struct work *work);
+/* The same, then answer_writer. */
 void answer_close(struct writer *out, const struct usage *usage, size_t n_usage,
                   const struct work *work, struct reply *reply);
 

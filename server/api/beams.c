@@ -4,6 +4,8 @@
 #include "server/api/answer.h"
 #include "server/request/server.h"
 
+#define MAX_SEED 9007199254740991 /* 2^53 - 1: every reader of JSON has these integers */
+
 struct translation_request beams_request(const struct call *call, enum ability ability)
 {
     const struct translation_spec *spec = translation_spec_of(call->model);
@@ -11,8 +13,28 @@ struct translation_request beams_request(const struct call *call, enum ability a
     return (struct translation_request){.ability = ability, .num_beams = (size_t)spec->num_beams, .n_best = 1,
                                         .max_tokens = (size_t)spec->max_tokens,
                                         .length_penalty = spec->length_penalty,
+                                        .coverage_penalty = spec->coverage_penalty,
                                         .max_whole_steps = scheduler_max_rows(scheduler),
                                         .max_seats = scheduler_max_seats(scheduler)};
+}
+
+/* With a temperature above 0 as many are drawn as there are results. */
+static bool read_draws(const struct call *call, struct translation_request *request)
+{
+    size_t beams = 1;
+    int64_t seed = call_random_seed();
+    request->top_p = 1;
+    if (!field_number(call->root, "temperature", 0, 2, &request->temperature, call->problem) ||
+        !field_number(call->root, "top_p", 0, 1, &request->top_p, call->problem) ||
+        !field_integer(call->root, "seed", 0, MAX_SEED, &seed, call->problem))
+        return false;
+    request->seed = (uint64_t)seed;
+    if (!(request->temperature > 0)) return true;
+    if (!field_size(call->root, "num_beams", 1, TRANSLATION_MAX_BEAMS, &beams, call->problem)) return false;
+    request->num_beams = request->n_best;
+    return beams == 1 || problem_set(call->problem, FAULT_INVALID_VALUE, "num_beams",
+                                     "'num_beams' is %zu, but with a 'temperature' above 0 nothing is "
+                                     "searched: leave one of them out", beams);
 }
 
 bool beams_read(const struct call *call, struct translation_request *request)
@@ -23,7 +45,9 @@ bool beams_read(const struct call *call, struct translation_request *request)
            field_size(call->root, "max_tokens", 1, TRANSLATION_MAX_TOKENS, &request->max_tokens,
                       call->problem) &&
            field_number(call->root, "length_penalty", 0, 10, &request->length_penalty, call->problem) &&
-           field_boolean(call->root, "return_attention", &request->keeps_attention, call->problem);
+           field_number(call->root, "coverage_penalty", 0, 10, &request->coverage_penalty, call->problem) &&
+           field_boolean(call->root, "return_attention", &request->keeps_attention, call->problem) &&
+           read_draws(call, request);
 }
 
 void beams_put(struct writer *out, const struct translation_result *result)
@@ -107,10 +131,22 @@ bool beams_put_text(struct writer *out, const struct tokenizer *tokenizer,
     return text != NULL;
 }
 
-void beams_close(struct writer *out, struct work *work, struct request *request, struct reply *reply)
+void beams_put_seed(struct writer *out, const struct translation *translation)
+{
+    const uint64_t *seed = translation_seed(translation);
+    if (seed) put_named_integer(out, "seed", (int64_t)*seed);
+}
+
+void beams_end(struct writer *out, const struct work *work, const struct request *request)
 {
     const struct usage usage[] = {{"prompt_tokens", request->record.steps_in},
                                   {"completion_tokens", request->record.steps_out},
                                   {"total_tokens", request->record.steps_in + request->record.steps_out}};
-    answer_close(out, usage, 3, work, reply);
+    answer_end(out, usage, 3, work);
+}
+
+void beams_close(struct writer *out, struct work *work, struct request *request, struct reply *reply)
+{
+    beams_end(out, work, request);
+    answer_writer(out, reply);
 }

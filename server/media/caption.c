@@ -38,6 +38,7 @@ static void print(struct work *work, struct request *request, struct reply *repl
         put_close(&out, '}');
     }
     put_close(&out, ']');
+    beams_put_seed(&out, task->translation);
     if (!good) writer_fail(&out);
     request->record.steps_out += results[0].n;
     beams_close(&out, work, request, reply);
@@ -180,8 +181,7 @@ static bool submit(struct call *call, const struct translation_request *request)
 
 void api_caption(struct request *request, struct reply *reply)
 {
-    static const char *const known[] = {"image", "frames", "features", "n", "num_beams", "max_tokens",
-                                        "length_penalty", "return_attention", NULL};
+    static const char *const known[] = {"image", "frames", "features", "n", BEAMS_FIELDS, NULL};
     static const struct fields fields = {.known = known};
     struct call call;
     struct source source = {0};

@@ -8,8 +8,7 @@
 
 #include "models/generation/generation.h"
 #include "server/request/access.h"
-#include "server/request/sse.h"
-#include "server/api/work.h"
+#include "server/api/events.h"
 
 /* How far a choice has been sent. */
 struct sent {
@@ -29,10 +28,7 @@ struct completion {
     bool echo, include_usage;
     size_t n_cached;        /* tokens of the prompt that were not read again */
     struct sent *sent;      /* [n_choices], memory_free */
-    /* streams only */
-    struct sse sse;
-    int64_t last_us;        /* when something was last sent */
-    bool over;              /* the last event is in the buffer */
+    struct events events;   /* streams only */
 };
 
 /* One choice as an object: what lies between *sent and `choice`, which is then sent. */

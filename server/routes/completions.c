@@ -219,7 +219,7 @@ static void print(struct work *work, struct request *request, struct reply *repl
 static void release(struct work *work)
 {
     struct completion *completion = (struct completion *)work;
-    sse_release(&completion->sse);
+    events_release(&completion->events);
     job_free(work->job);
     memory_free(completion->sent);
     free(completion);
@@ -404,7 +404,7 @@ static bool submit(struct call *call, const struct generation_request *r, struct
     struct error err = {0};
     completion->created_s = (int64_t)time(NULL);
     access_new_id("cmpl-", completion->id);
-    sse_init(&completion->sse, STREAM_BYTES);
+    events_init(&completion->events, STREAM_BYTES);
     completion->sent = memory_new(r->n * r->n_prompts, sizeof *completion->sent);
     if (!completion->sent) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
     struct generation_request request = *r;

@@ -137,6 +137,7 @@ static void print(struct work *work, struct request *request, struct reply *repl
     bool good = text != NULL;
     for (size_t i = 0; i < task->words.n && good; i++) good = put_pronunciation(&out, task, i, text, other);
     put_close(&out, ']');
+    beams_put_seed(&out, task->translation);
     if (!good) writer_fail(&out);
     memory_free(text);
     beams_close(&out, work, request, reply);
@@ -229,8 +230,7 @@ static bool submit(struct call *call, const struct pronounce *wanted, struct tra
 
 void api_pronounce(struct request *request, struct reply *reply)
 {
-    static const char *const known[] = {"input", "alphabet", "stress", "n", "num_beams", "max_tokens",
-                                        "length_penalty", "alignment", "return_attention", NULL};
+    static const char *const known[] = {"input", "alphabet", "stress", "n", "alignment", BEAMS_FIELDS, NULL};
     static const struct fields fields = {.known = known};
     struct call call;
     struct spans spans;

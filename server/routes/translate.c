@@ -1,26 +1,20 @@
-/* POST /v1/translate: texts to texts, by an encoder, a decoder and beam search. A text of several sentences
- * may be cut, and its translations put together again with the white space that was between them. */
+/* POST /v1/translate: texts to texts, by an encoder, a decoder and beam search or draws. A text of several
+ * sentences may be cut, and its translations put together again with the white space that was between them.
+ * */
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/memory.h"
 #include "server/api/answer.h"
-#include "server/api/beams.h"
-#include "server/api/texts.h"
-
-struct translate {
-    struct work work;
-    struct translation *translation;
-    struct kept_texts texts;
-    struct piece_of *pieces; /* [n] owned; what each input of the translation is of the texts; NULL: all */
-    size_t n;
-};
+#include "server/routes/translate.h"
 
 static void release(struct work *work)
 {
     struct translate *task = (struct translate *)work;
     texts_free(&task->texts);
     memory_free(task->pieces);
+    memory_free(task->told);
+    events_release(&task->events);
     work_release(work);
 }
 
@@ -78,25 +72,44 @@ static bool put_joined(struct writer *out, const struct translate *task, const c
     return good && whole;
 }
 
+size_t translate_end(const struct translate *task, size_t first)
+{
+    size_t end = first + 1;
+    while (task->pieces && end < task->n && task->pieces[end].text == task->pieces[first].text) end++;
+    return end;
+}
+
+struct translation_result translate_whole(const struct translate *task, size_t first, size_t end)
+{
+    struct translation_result whole = {.has_ended = true};
+    size_t n;
+    for (size_t i = first; i < end; i++) {
+        const struct translation_result *best = translation_results(task->translation, i, &n);
+        whole.score += best->score / (double)(end - first);
+        whole.log_probability += best->log_probability;
+        whole.has_ended &= best->has_ended;
+    }
+    return whole;
+}
+
+void translate_record(const struct translate *task, struct request *request)
+{
+    size_t n;
+    for (size_t i = 0; i < task->n; i++)
+        request->record.steps_out += translation_results(task->translation, i, &n)[0].n;
+}
+
 /* A text of several sentences: all together, then each with its place. */
 static bool put_sentences(struct writer *out, const struct translate *task, size_t text, size_t first,
                           size_t end)
 {
-    double score = 0, log_probability = 0;
-    bool has_ended = true;
-    size_t n = end - first, n_results;
+    const struct translation_result whole = translate_whole(task, first, end);
+    size_t n = end - first;
     const char *source = task->texts.texts[text];
     struct text_place *places = memory_new(n, sizeof *places);
     bool good = places && put_joined(out, task, source, first, end);
     if (good) texts_pieces(source, task->pieces + first, n, places);
-    for (size_t i = first; i < end; i++) {
-        const struct translation_result *best = translation_results(task->translation, i, &n_results);
-        score += best->score / (double)n;
-        log_probability += best->log_probability;
-        has_ended &= best->has_ended;
-    }
-    beams_put(out, &(struct translation_result){.score = score, .log_probability = log_probability,
-                                                .has_ended = has_ended});
+    beams_put(out, &whole);
     put_name(out, "sentences");
     put_open(out, '[');
     for (size_t i = 0; i < n && good; i++) {
@@ -118,49 +131,77 @@ static void print(struct work *work, struct request *request, struct reply *repl
     const struct translate *task = (struct translate *)work;
     struct writer out;
     bool good = true;
-    size_t n;
     answer_open(&out, request, "trans-", "translation", work->job->model);
     put_name(&out, "translations");
     put_open(&out, '[');
     for (size_t i = 0, end; i < task->n && good; i = end) {
         size_t text = task->pieces ? task->pieces[i].text : i;
-        for (end = i + 1; task->pieces && end < task->n && task->pieces[end].text == text;) end++;
+        end = translate_end(task, i);
         put_open(&out, '{');
         good = end == i + 1 ? put_results(&out, task->translation, i)
                             : put_sentences(&out, task, text, i, end);
         put_close(&out, '}');
     }
     put_close(&out, ']');
+    beams_put_seed(&out, task->translation);
     if (!good) writer_fail(&out);
-    for (size_t i = 0; i < task->n; i++)
-        request->record.steps_out += translation_results(task->translation, i, &n)[0].n;
+    translate_record(task, request);
     beams_close(&out, work, request, reply);
 }
 
 /* ---- what is asked ---------------------------------------------------------------------------- */
 
-/* The fields besides the texts; what is left out is as the bundle says. */
-static bool read_fields(const struct call *call, struct translation_request *request, bool *cut)
+/* How many results: "n", or "alternatives" besides the best. */
+static bool read_amount(const struct call *call, struct translation_request *request)
 {
     size_t alternatives = 0;
-    *cut = translation_spec_of(call->model)->split_sentences;
-    if (!beams_read(call, request) ||
-        !field_size(call->root, "alternatives", 0, TRANSLATION_MAX_BEAMS - 1, &alternatives,
-                    call->problem) ||
-        !field_boolean(call->root, "split_sentences", cut, call->problem))
+    if (!field_size(call->root, "alternatives", 0, TRANSLATION_MAX_BEAMS - 1, &alternatives, call->problem))
         return false;
-    if (alternatives >= request->num_beams)
-        return problem_set(call->problem, FAULT_INVALID_VALUE, "alternatives",
-                           "'alternatives' is %zu, expected less than num_beams, which is %zu", alternatives,
-                           request->num_beams);
     request->n_best = alternatives + 1;
+    if (json_get(call->root, "n") && json_get(call->root, "alternatives"))
+        return problem_set(call->problem, FAULT_INVALID_VALUE, "n",
+                           "'n' counts what 'alternatives' counts, and the best one; expected one of them");
+    return field_size(call->root, "n", 1, TRANSLATION_MAX_BEAMS, &request->n_best, call->problem);
+}
+
+/* A stream shows a text while it grows: there is one, and nothing but its text. */
+static bool check_stream(const struct call *call, struct translation_request *request)
+{
+    const char *field = request->n_best > 1 ? json_get(call->root, "n") ? "n" : "alternatives"
+                        : request->keeps_attention ? "return_attention" : NULL;
+    if (field)
+        return problem_set(call->problem, FAULT_INVALID_VALUE, field,
+                           "'%s' does not go with 'stream': true, which shows one text while it is written; "
+                           "leave one of them out", field);
+    if (!json_get(call->root, "num_beams")) request->num_beams = 1;
+    if (request->num_beams > 1)
+        return problem_set(call->problem, FAULT_INVALID_VALUE, "num_beams",
+                           "'num_beams' is %zu; expected 1 with 'stream': true, because a search may take "
+                           "back what it has written", request->num_beams);
     return true;
 }
 
-/* Keep what the answer needs of texts that are cut. */
+/* The fields besides the texts; what is left out is as the bundle says. */
+static bool read_fields(const struct call *call, struct translation_request *request, bool *cut)
+{
+    *cut = translation_spec_of(call->model)->split_sentences;
+    if (!read_amount(call, request) || !beams_read(call, request) ||
+        !field_boolean(call->root, "split_sentences", cut, call->problem) ||
+        !field_boolean(call->root, "stream", &request->streams, call->problem))
+        return false;
+    if (request->n_best > request->num_beams)
+        return problem_set(call->problem, FAULT_INVALID_VALUE,
+                           json_get(call->root, "n") ? "n" : "alternatives",
+                           "%zu results are asked for; expected at most num_beams, which is %zu",
+                           request->n_best, request->num_beams);
+    return !request->streams || check_stream(call, request);
+}
+
+/* Keep what the answer needs of texts. */
 static bool keep_texts(struct translate *task, struct spans *spans)
 {
     task->n = spans->n;
+    task->n_texts = spans->pieces ? spans->n_texts : spans->n;
     if (!spans->pieces) return true;
     task->pieces = spans->pieces;
     spans->pieces = NULL;
@@ -179,6 +220,10 @@ static bool submit(struct call *call, struct translation_request *request, struc
     enum status status = STATUS_NO_MEMORY;
     if (good) status = translation_new(call->model, request, &call->options, &task->translation, &err);
     memory_free(texts);
+    if (status == STATUS_OK && request->streams && !translate_stream_begin(task, call->request)) {
+        task->work.job = translation_job(task->translation);
+        status = STATUS_NO_MEMORY;
+    }
     if (status != STATUS_OK) {
         if (task) release(&task->work);
         return problem_from(call->problem, status, &err, "input");
@@ -187,13 +232,14 @@ static bool submit(struct call *call, struct translation_request *request, struc
     task->work.print = print;
     task->work.release = release;
     call_defer(call, &task->work);
+    if (request->streams) call->request->operation = &translate_stream;
     return true;
 }
 
 void api_translate(struct request *request, struct reply *reply)
 {
-    static const char *const known[] = {"input", "num_beams", "alternatives", "max_tokens", "length_penalty",
-                                        "return_attention", "split_sentences", NULL};
+    static const char *const known[] = {"input", "n", "alternatives", "split_sentences", "stream",
+                                        BEAMS_FIELDS, NULL};
     static const struct fields fields = {.known = known};
     struct call call;
     struct spans spans;

@@ -86,10 +86,95 @@ START_TEST(what_cannot_be_is_refused_by_name)
         {"{" MODEL "'input':'a','max_tokens':0}", "invalid_value", "max_tokens", 400},
         {"{" MODEL "'input':'a','length_penalty':-1}", "invalid_value", "length_penalty", 400},
         {"{" MODEL "'input':'a','beams':2}", "invalid_value", "beams", 400},
+        {"{" MODEL "'input':'a','temperature':1,'num_beams':2}", "invalid_value", "num_beams", 400},
+        {"{" MODEL "'input':'a','temperature':2.5}", "invalid_value", "temperature", 400},
+        {"{" MODEL "'input':'a','temperature':1,'n':9}", "invalid_value", "n", 400},
+        {"{" MODEL "'input':'a','n':2,'alternatives':1}", "invalid_value", "n", 400},
+        {"{" MODEL "'input':'a','coverage_penalty':11}", "invalid_value", "coverage_penalty", 400},
+        {"{" MODEL "'input':'a','stream':true,'num_beams':2}", "invalid_value", "num_beams", 400},
+        {"{" MODEL "'input':'a','stream':true,'n':2}", "invalid_value", "n", 400},
+        {"{" MODEL "'input':'a','stream':true,'return_attention':true}", "invalid_value", "return_attention",
+         400},
+        {"{'model':'tiny-pronunciation','input':'a','coverage_penalty':1}", "unsupported_for_model", "model",
+         422},
         {"{" MODEL "'input':''}", "invalid_value", "input", 400},
         {"{'model':'tiny-characters','input':'a'}", "unsupported_for_model", NULL, 422},
     };
     post_refused(&server, "/v1/translate", &rows[_i]);
+}
+END_TEST
+
+START_TEST(draws_have_a_seed)
+{
+    static const char body[] = "{" MODEL "'input':['bcd','a'],'temperature':1.2,'top_p':0.95,'n':3,'seed':5,"
+                               "'max_tokens':9}";
+    struct reply *reply = post(&server, "/v1/translate", body);
+    expect_ok(reply);
+    char first[4096];
+    ck_assert_double_eq(number_at(reply, "seed"), 5);
+    ck_assert_int_eq(length_at(reply, "translations.1.alternatives"), 2);
+    snprintf(first, sizeof first, "%.200s", strstr(reply->body, "\"translations\""));
+    reply = post(&server, "/v1/translate", body);
+    ck_assert_int_eq(strncmp(first, strstr(reply->body, "\"translations\""), strlen(first)), 0);
+    reply = post(&server, "/v1/translate", "{" MODEL "'input':'a'}"); /* a search has none */
+    ck_assert_ptr_null(strstr(reply->body, "\"seed\""));
+    expect_ok(post(&server, "/v1/translate", "{" MODEL "'input':'bcd','coverage_penalty':0.5,'n':2}"));
+}
+END_TEST
+
+/* Read a stream of one text or several: put together what the events say of text `index`. */
+static void read_events(struct reply *stream, int index, char *text, size_t room, char *finish)
+{
+    char *at = stream->body, *end;
+    *text = *finish = '\0';
+    for (; strncmp(at, "data: [DONE]\n\n", 14) != 0; at = end + 2) {
+        end = strstr(at, "\n\n");
+        ck_assert_ptr_nonnull(end);
+        ck_assert_int_eq(strncmp(at, "data: ", 6), 0);
+        cJSON *event = cJSON_ParseWithLength(at + 6, (size_t)(end - at - 6));
+        ck_assert_ptr_nonnull(event);
+        ck_assert_str_eq(json_at(event, "object")->valuestring, "translation.chunk");
+        cJSON *one = json_at(event, "translations.0");
+        if ((int)json_at(one, "index")->valuedouble == index) {
+            cJSON *reason = cJSON_GetObjectItemCaseSensitive(one, "finish_reason");
+            ck_assert_str_eq(finish, "");
+            strncat(text, json_at(one, "text")->valuestring, room - strlen(text) - 1);
+            if (reason) strcpy(finish, reason->valuestring);
+        }
+        bool is_last = strncmp(end + 2, "data: [DONE]", 12) == 0;
+        ck_assert(is_last == (cJSON_GetObjectItemCaseSensitive(event, "usage") != NULL));
+        cJSON_Delete(event);
+    }
+}
+
+/* A stream says what the whole answer says: texts and their ends, and what lies between sentences. */
+START_TEST(a_stream_is_the_answer_bit_by_bit)
+{
+    static const char *const asked[] = {
+        MODEL "'input':['bcd','a','jjjjj'],'max_tokens':9",
+        MODEL "'input':['bcd','a','jjjjj'],'max_tokens':2000,'temperature':1,'seed':4",
+        "'model':'tiny-sentences','input':[' Abc.  Bad! Cafe? ','abc',' Ha.\\n\\nIda.'],'max_tokens':12"};
+    static struct client client;
+    static struct reply reply;
+    char body[512], text[8192], finish[32], path[64];
+    snprintf(body, sizeof body, "{%s%s}", asked[_i], _i == 1 ? "" : ",'num_beams':1");
+    struct reply *whole = post(&server, "/v1/translate", body);
+    expect_ok(whole);
+    snprintf(body, sizeof body, "{%s,'stream':true}", asked[_i]);
+    client_open(&client, &server);
+    client_post(&client, "/v1/translate", body);
+    ck_assert(client_read(&client, &reply));
+    ck_assert_msg(reply.status == 200, "%s", reply.body);
+    ck_assert_int_eq(strncmp(reply_header(&reply, "Content-Type"), "text/event-stream", 17), 0);
+    ck_assert(reply.complete);
+    for (int i = 0; i < length_at(whole, "translations"); i++) {
+        read_events(&reply, i, text, sizeof text, finish);
+        snprintf(path, sizeof path, "translations.%d.text", i);
+        ck_assert_str_eq(text, text_at(whole, path));
+        snprintf(path, sizeof path, "translations.%d.finish_reason", i);
+        ck_assert_str_eq(finish, text_at(whole, path));
+    }
+    client_close(&client);
 }
 END_TEST
 
@@ -135,7 +220,9 @@ Suite *translate_suite(void)
     tcase_add_test(core, a_text_becomes_texts);
     tcase_add_test(core, attention_is_shown_if_asked_for);
     tcase_add_test(core, greedy_is_the_default_of_a_bundle_that_says_nothing);
-    tcase_add_loop_test(core, what_cannot_be_is_refused_by_name, 0, 8);
+    tcase_add_test(core, draws_have_a_seed);
+    tcase_add_loop_test(core, a_stream_is_the_answer_bit_by_bit, 0, 3);
+    tcase_add_loop_test(core, what_cannot_be_is_refused_by_name, 0, 17);
     tcase_add_test(core, a_model_of_two_networks_is_one_model);
     tcase_add_test(core, clients_that_leave_take_their_beams_with_them);
     suite_add_tcase(suite, core);

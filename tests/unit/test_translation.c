@@ -23,7 +23,7 @@ static struct model *models[2];
 /* What beams.txt says of one search. */
 struct gold {
     size_t model, beams, max_tokens, n;
-    double length_penalty;
+    double length_penalty, coverage_penalty;
     char text[MAX_TEXT];
     struct {
         double score, log_probability;
@@ -70,14 +70,15 @@ static void read_cases(void)
         } else {
             ck_assert_uint_lt(n_cases, MAX_CASES);
             memset(gold, 0, sizeof *gold);
-            ck_assert_int_eq(sscanf(line, "%63s %zu %lf %zu %63s", name, &gold->beams, &gold->length_penalty,
-                                    &gold->max_tokens, gold->text), 5);
+            ck_assert_int_eq(sscanf(line, "%63s %zu %lf %lf %zu %63s", name, &gold->beams,
+                                    &gold->length_penalty, &gold->coverage_penalty, &gold->max_tokens,
+                                    gold->text), 6);
             gold->model = strcmp(name, names[0]) != 0;
             is_open = true;
         }
     }
     fclose(file);
-    ck_assert_uint_eq(n_cases, 40);
+    ck_assert_uint_eq(n_cases, 50);
 }
 
 static void setup(void)
@@ -120,7 +121,8 @@ static enum status ask_new(struct ask *ask, const struct gold *gold, size_t n_in
                                           .keeps_attention = keeps_attention,
                                           .num_beams = gold->beams,
                                           .n_best = gold->beams, .max_tokens = gold->max_tokens,
-                                          .length_penalty = gold->length_penalty, .max_whole_steps = 256,
+                                          .length_penalty = gold->length_penalty,
+                                          .coverage_penalty = gold->coverage_penalty, .max_whole_steps = 256,
                                           .max_seats = max_seats};
     jobs_witness_init(&ask->witness);
     struct job_options options = jobs_options(&ask->witness);

@@ -7,7 +7,7 @@ Needs nothing but Python. The networks are the equations in plain loops over dou
 keeps every hypothesis as a list of tokens, and reads each from its beginning at every step: slow, and so simple that
 it is one more opinion on what the server finds.
 
-beams.txt: a line `bundle beams length_penalty max_tokens text`, then a line a result, best first:
+beams.txt: a line `bundle beams length_penalty coverage_penalty max_tokens text`, then a line a result, best first:
 `score log_probability has_ended token token ...`, and an empty line.
 attention.txt: a line text, then a row of weights a token of the target, and an empty line.
 """
@@ -210,12 +210,23 @@ def ids(text):
     return [BOS, *(VOCABULARY.index(ch) for ch in text), EOS]
 
 
-def search(model, source, beams, penalty, max_tokens):
+def coverage(model, source, tokens, has_ended):
+    """The sum over the source of ln(the attention that a step got from the tokens and the end, 1 at most)."""
+    got = [0.0] * len(source)
+    for n in range(len(tokens) + has_ended):
+        model.logits(source, [BOS, *tokens[:n]])
+        got = [a + b for a, b in zip(got, model.shares)]
+    return sum(math.log(min(1.0, max(a, 1e-10))) for a in got)
+
+
+def search(model, source, beams, penalty, max_tokens, covers=0):
     """Results (score, log_probability, has_ended, tokens), best first."""
     live, done = [(0.0, [])], []
 
     def finish(log_probability, tokens, has_ended):
         score = log_probability / (len(tokens) + has_ended) ** penalty
+        if covers:
+            score += covers * coverage(model, source, tokens, has_ended)
         done.append((score, log_probability, has_ended, tokens))
         done.sort(key=lambda result: -result[0])
         del done[beams:]
@@ -369,9 +380,13 @@ def main():
         for text in texts:
             if isinstance(model, Translation):
                 attention.append(attend(model, text))
-            for beams, penalty, max_tokens in ((1, 1, 12), (3, 1, 12), (4, 0, 9), (6, 2, 15)):
-                lines.append(f"{model.name} {beams} {penalty} {max_tokens} {text}")
-                for score, log_probability, has_ended, tokens in search(model, ids(text), beams, penalty, max_tokens):
+            wanted = [(1, 1, 0, 12), (3, 1, 0, 12), (4, 0, 0, 9), (6, 2, 0, 15)]
+            if isinstance(model, Translation):
+                wanted += [(4, 1, 0.3, 12), (6, 0, 2, 4)]
+            for beams, penalty, covers, max_tokens in wanted:
+                lines.append(f"{model.name} {beams} {penalty} {covers} {max_tokens} {text}")
+                found = search(model, ids(text), beams, penalty, max_tokens, covers)
+                for score, log_probability, has_ended, tokens in found:
                     lines.append(f"{score:.9f} {log_probability:.9f} {has_ended} " + " ".join(map(str, tokens)))
                 lines.append("")
     (HERE / "beams.txt").write_text("\n".join(lines) + "\n")
