@@ -28,6 +28,7 @@
 #include "server/request/metrics.h"
 #include "server/progress.h"
 #include "server/sessions/prefixes.h"
+#include "server/sessions/readers.h"
 #include "server/sessions/seal.h"
 #include "server/sessions/store.h"
 #include "server/stream/streams.h"
@@ -333,7 +334,7 @@ static void rest(void)
 /* Wait until nothing is in flight, at most until the instant. */
 static bool wait_idle(struct server *server, int64_t until_us)
 {
-    while (atomic_load(&server->working) > 0) {
+    while (atomic_load(&server->working) > 0 || atomic_load(&server->readers) > 0) {
         if (clock_us() >= until_us) return false;
         rest();
     }
@@ -359,6 +360,7 @@ static bool drain(struct server *server, struct http *http)
     log_line(LOG_INFO, "draining: %ld requests in flight, %ld WebSockets open",
              atomic_load(&server->working), atomic_load(&server->sockets));
     streams_drain(server->streams);
+    readers_wake(server->store);
     if (!wait_idle(server, clock_us() + timeout_us)) {
         log_line(LOG_WARNING, "drain time is over: ending %ld requests", atomic_load(&server->working));
         atomic_store(&server->phase, SERVER_ENDING);
@@ -469,7 +471,9 @@ static enum status open_store(struct server *server, struct error *err)
     const struct store_options options = {
         .entries = (size_t)config->sessions_entries, .bytes = (size_t)config->sessions_bytes,
         .owner_percent = (size_t)config->sessions_key_percent, .waiting = (size_t)config->sessions_waiting,
-        .reply_bytes = (size_t)config->sessions_reply_bytes, .drain_s = config->sessions_model_drain_s,
+        .reply_bytes = (size_t)config->sessions_reply_bytes,
+        .readers = (size_t)config->sessions_readers,
+        .owner_readers = (size_t)config->sessions_key_readers, .drain_s = config->sessions_model_drain_s,
         .now_s = unix_s, .vault = vault,
         .registry = server->registry};
     status = store_new(&options, &server->store);

@@ -9,6 +9,7 @@
 #include "server/request/access.h"
 #include "server/request/router.h"
 #include "server/request/server.h"
+#include "server/sessions/readers.h"
 #include "server/sessions/seal.h"
 
 const char *const branch_fields[] = {"store", "ttl_s", "previous_response_id", "session", "step", "state",
@@ -447,6 +448,13 @@ static bool store(struct branch *branch, struct problem *problem)
     enum status status =
         store_put(branch->store, &key, branch->view.model, branch->kept, branch->ttl_s, &expires_s);
     return branch_kept(status, problem);
+}
+
+bool branch_stream(struct branch *branch)
+{
+    if (!branch || !branch->moves) return false;
+    branch->step.is_streamed = true;
+    return session_is_followed(&branch->step);
 }
 
 bool branch_finish(struct branch *branch, const char *reply, size_t bytes, struct problem *problem)

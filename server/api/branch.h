@@ -70,9 +70,12 @@ bool branch_keep(struct branch *branch, struct job *job, struct problem *problem
 void branch_name(struct branch *branch, const char *id);
 /* The members of the answer that tell of what was kept: session, step, state, expires_at. Accepts NULL. */
 void branch_put(const struct branch *branch, struct writer *out);
+/* The answer has been streamed, so branch_finish keeps no reply for the same step asked again. Return whether
+ * readers of the session wait for it (server/sessions/readers.h). Accepts NULL. */
+bool branch_stream(struct branch *branch);
 /* The answer is there, and has its name: store the state, and move the session. reply: what is sent, kept for
- * the same step asked again; NULL: a stream. Accepts NULL. false: *problem, if there is no room, or if the
- * session has gone meanwhile. */
+ * the same step asked again and told to the session's readers; NULL: that is not known. Accepts NULL. false:
+ * *problem, if there is no room, or if the session has gone meanwhile. */
 bool branch_finish(struct branch *branch, const char *reply, size_t bytes, struct problem *problem);
 
 /* Open a sealed token and find its model; `param` holds it. view->model and state are the caller's to

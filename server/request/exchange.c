@@ -339,6 +339,8 @@ static void on_hangup(void *owner)
     assert(exchange->magic == EXCHANGE_MAGIC);
     pthread_mutex_lock(&exchange->mu);
     cancel_locked(exchange);
+    exchange->request.has_left = true;
+    if (exchange->phase == PHASE_STREAMING) wake_locked(exchange); /* a stream may not end by itself */
     bool in_body = exchange->phase == PHASE_BODY;
     pthread_mutex_unlock(&exchange->mu);
     /* what lies in the socket may be the rest of it */

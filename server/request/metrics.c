@@ -422,6 +422,9 @@ static void print_computed(struct printing *p, enum computed which, const char *
     case COMPUTED_SOCKETS:
         print_number(p, name, "", (uint64_t)atomic_load(&p->server->sockets));
         break;
+    case COMPUTED_SESSION_READERS:
+        print_number(p, name, "", (uint64_t)atomic_load(&p->server->readers));
+        break;
     case COMPUTED_SESSIONS_WAITING: print_number(p, name, "", p->kept.waiting); break;
     case COMPUTED_STORED: print_number(p, name, "", p->kept.answers); break;
     case COMPUTED_STATE_BYTES: print_number(p, name, "", p->kept.bytes); break;

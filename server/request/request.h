@@ -123,6 +123,7 @@ struct request {
     const struct operation *operation; /* set by a handler that defers, which gives `work` away */
     void *work;
     bool closes;           /* set by a stream that failed: the connection is closed after it */
+    _Atomic bool has_left; /* the client has closed its side of the connection */
     _Atomic bool wakes_on_progress;    /* an operation that streams wants to hear of progress */
 };
 

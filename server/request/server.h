@@ -48,6 +48,7 @@ struct server {
     _Atomic bool has_page;     /* GET / gives the page: server.playground */
     struct body_total bodies, replies; /* being received, being sent */
     _Atomic long sockets;      /* WebSockets, from the answer to the handshake to the end of the connection */
+    _Atomic long readers;      /* of sessions' events, from the answer's begin to its end */
     _Atomic long working;      /* requests on routes that compute, from headers to answer sent */
 };
 

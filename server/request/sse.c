@@ -1,5 +1,6 @@
 #include "server/request/sse.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,13 @@ void sse_release(struct sse *sse)
 static void put_text(struct sse *sse, const char *text)
 {
     put_raw(&sse->out, text, strlen(text));
+}
+
+void sse_id(struct sse *sse, uint64_t id)
+{
+    char line[32];
+    snprintf(line, sizeof line, "id: %llu\n", (unsigned long long)id);
+    put_text(sse, line);
 }
 
 void sse_begin(struct sse *sse)

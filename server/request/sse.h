@@ -1,12 +1,13 @@
 /* sse: server-sent events (WHATWG HTML, 9.2), framed into a writer that a stream empties.
  *
- * Each event is exactly "data: {json}\n\n". The buffer is filled with whole events and drained in
- * whatever pieces the socket has room for. Caller's storage, one thread. */
+ * Each event is exactly "data: {json}\n\n", after a line "id: N" if it has one. The buffer is filled with
+ * whole events and drained in whatever pieces the socket has room for. Caller's storage, one thread. */
 #ifndef CAROUSEL_SERVER_SSE_H
 #define CAROUSEL_SERVER_SSE_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "server/base/errors.h"
 #include "server/base/json_writer.h"
@@ -24,6 +25,8 @@ void sse_write_head(struct head *head);
 void sse_init(struct sse *sse, size_t limit);
 void sse_release(struct sse *sse);
 
+/* The id of the event that begins next: clients that connect again send the last one as Last-Event-ID. */
+void sse_id(struct sse *sse, uint64_t id);
 /* Begin and end an event; between them its JSON goes to sse->out. */
 void sse_begin(struct sse *sse);
 void sse_end(struct sse *sse);

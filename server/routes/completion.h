@@ -40,6 +40,8 @@ void completion_put_head(struct writer *out, const struct completion *completion
 void completion_put_usage(struct writer *out, const struct completion *completion);
 /* ,"seed":...,"timings":{...}: once finished. */
 void completion_put_timings(struct writer *out, const struct completion *completion);
+/* The whole answer: once finished. */
+void completion_put_whole(struct writer *out, const struct completion *completion);
 /* Look for the beginning of the prompt among those that were read before. *prefix is the caller's to
  * state_drop. */
 void completion_find_prefix(struct completion *completion, const struct request *request,

@@ -2,6 +2,7 @@
  * choice has new, one event a choice. While the socket accepts nothing, nothing is gathered: the job sees
  * that its reader is behind (generation_consumed is not called) and pauses. */
 #include "server/api/branch.h"
+#include "server/request/server.h"
 #include "server/routes/completion.h"
 
 static void put_event(struct completion *completion, size_t index, const struct generation_choice *choice,
@@ -70,12 +71,24 @@ static bool gather_more(void *work)
     return gather(work, false);
 }
 
+/* Readers of the session hear the answer as if it had not been streamed. */
+static bool finish_branch(struct completion *completion, struct request *request, struct problem *problem)
+{
+    struct branch *branch = completion->work.branch;
+    struct writer out;
+    writer_init(&out, (size_t)request->server->config->sessions_reply_bytes);
+    if (branch_stream(branch)) completion_put_whole(&out, completion);
+    bool good = branch_finish(branch, writer_failed(&out) ? NULL : out.text, out.n, problem);
+    writer_release(&out);
+    return good;
+}
+
 static bool conclude(void *work, struct request *request, struct problem *problem)
 {
     struct completion *completion = work;
     completion_record(completion, request);
     if (!branch_keep(completion->work.branch, completion->work.job, problem) ||
-        !branch_finish(completion->work.branch, NULL, 0, problem))
+        !finish_branch(completion, request, problem))
         return false;
     gather(completion, true);
     if (completion->include_usage) put_usage_event(completion);

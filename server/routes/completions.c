@@ -194,25 +194,31 @@ void completion_record(struct completion *completion, struct request *request)
                         completion->work.timings.decode_ms * 1e-3 * (double)n / (double)(made - n));
 }
 
+void completion_put_whole(struct writer *out, const struct completion *completion)
+{
+    put_open(out, '{');
+    completion_put_head(out, completion);
+    put_name(out, "choices");
+    put_open(out, '[');
+    for (size_t i = 0; i < generation_n_choices(completion->job); i++) {
+        struct generation_choice choice;
+        struct sent sent = {0};
+        generation_read(completion->job, i, &choice);
+        completion_put_choice(out, completion, i, &choice, &sent);
+    }
+    put_close(out, ']');
+    completion_put_usage(out, completion);
+    completion_put_timings(out, completion);
+    put_close(out, '}');
+}
+
 static void print(struct work *work, struct request *request, struct reply *reply)
 {
     struct completion *completion = (struct completion *)work;
     struct writer out;
     completion_record(completion, request);
     writer_init(&out, (size_t)request->server->config->limits_reply_bytes);
-    put_open(&out, '{');
-    completion_put_head(&out, completion);
-    put_name(&out, "choices");
-    put_open(&out, '[');
-    for (size_t i = 0; i < generation_n_choices(completion->job); i++) {
-        struct generation_choice choice;
-        generation_read(completion->job, i, &choice);
-        completion_put_choice(&out, completion, i, &choice, &completion->sent[i]);
-    }
-    put_close(&out, ']');
-    completion_put_usage(&out, completion);
-    completion_put_timings(&out, completion);
-    put_close(&out, '}');
+    completion_put_whole(&out, completion);
     answer_writer(&out, reply);
 }
 

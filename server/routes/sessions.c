@@ -9,27 +9,33 @@
 #include "server/api/codec.h"
 #include "server/request/access.h"
 #include "server/request/server.h"
+#include "server/routes/sessions.h"
 #include "server/sessions/seal.h"
 
 #define MAX_SEED 9007199254740991
 
-static void print(struct request *request, const struct store_view *view, struct reply *reply)
+void session_put(struct writer *out, const struct request *request, const struct store_view *view)
 {
-    struct writer out;
     const struct model *model = view->model;
     size_t bytes = view->state ? view->state->n_floats * sizeof(float) + view->state->n_rest
                                : network_state_floats(model->network) * sizeof(float);
+    put_open(out, '{');
+    put_named_string(out, "id", request->session);
+    put_named_string(out, "object", "session");
+    put_named_string(out, "model", model->name);
+    put_named_string(out, "version", model->version);
+    put_named_integer(out, "step", (int64_t)view->step);
+    put_named_integer(out, "state_bytes", (int64_t)bytes);
+    put_named_integer(out, "ttl_s", view->ttl_s);
+    put_named_integer(out, "expires_at", view->expires_s);
+    put_close(out, '}');
+}
+
+static void print(struct request *request, const struct store_view *view, struct reply *reply)
+{
+    struct writer out;
     writer_init(&out, (size_t)request->server->config->limits_reply_bytes);
-    put_open(&out, '{');
-    put_named_string(&out, "id", request->session);
-    put_named_string(&out, "object", "session");
-    put_named_string(&out, "model", model->name);
-    put_named_string(&out, "version", model->version);
-    put_named_integer(&out, "step", (int64_t)view->step);
-    put_named_integer(&out, "state_bytes", (int64_t)bytes);
-    put_named_integer(&out, "ttl_s", view->ttl_s);
-    put_named_integer(&out, "expires_at", view->expires_s);
-    put_close(&out, '}');
+    session_put(&out, request, view);
     request->session_step = (int64_t)view->step;
     answer_writer(&out, reply);
 }
@@ -154,13 +160,22 @@ static bool is_name(struct request *request, struct problem *problem)
     return true;
 }
 
+bool session_is_early(const struct request *request, enum store_found found, struct problem *problem)
+{
+    return found != STORE_FOUND &&
+           server_is_loading(request->server, problem,
+                             "models are still being loaded, and perhaps that of this session");
+}
+
 void api_session(struct request *request, struct reply *reply)
 {
     struct store_view view;
     const struct store_key key = {STORE_SESSION, request->owner, request->session};
     if (!is_name(request, &reply->problem)) return;
     enum store_found found = store_get(request->server->store, &key, &view);
-    if (branch_missing(found, NULL, key.id, &reply->problem)) print(request, &view, reply);
+    if (!session_is_early(request, found, &reply->problem) &&
+        branch_missing(found, NULL, key.id, &reply->problem))
+        print(request, &view, reply);
     store_view_release(&view);
 }
 
@@ -171,6 +186,7 @@ void api_session_delete(struct request *request, struct reply *reply)
     if (!is_name(request, &reply->problem)) return;
     enum store_found found = store_delete(request->server->store, &key);
     if (found != STORE_FOUND) {
+        if (session_is_early(request, found, &reply->problem)) return;
         branch_missing(found == STORE_AWAY ? found : STORE_NEVER, NULL, key.id, &reply->problem);
         return;
     }

@@ -16,6 +16,7 @@
 #include "server/request/access.h"
 #include "server/request/router.h"
 #include "server/request/server.h"
+#include "server/routes/sessions.h"
 
 struct procession {
     const struct operation *inner; /* of the step under way; NULL: none */
@@ -225,10 +226,7 @@ static request_handler *find_handler(struct request *request, struct problem *pr
     struct store_view view;
     const struct store_key key = {STORE_SESSION, request->owner, request->session};
     enum store_found found = store_get(request->server->store, &key, &view);
-    if (found != STORE_FOUND && server_is_loading(request->server, problem, "models are still being loaded, "
-                                                                            "and perhaps that of this "
-                                                                            "session"))
-        return NULL;
+    if (session_is_early(request, found, problem)) return NULL;
     enum route_id route = ROUTE_NONE;
     if (branch_missing(found, NULL, key.id, problem)) route = steps_route(view.model, "", problem);
     store_view_release(&view);

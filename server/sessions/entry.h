@@ -53,7 +53,10 @@ struct gone {
     enum store_found how;
 };
 
-enum { GONE_ROWS = 1 << 16 };
+struct reader;
+struct topic;
+
+enum { GONE_ROWS = 1 << 16, TOPIC_ROWS = 256 };
 
 struct store {
     struct store_options options;
@@ -64,11 +67,18 @@ struct store {
     struct held_model *models;
     struct entry *newest, *oldest;
     struct gone *gone;   /* [GONE_ROWS], by hash; a newer one replaces it */
+    struct topic *topics[TOPIC_ROWS]; /* the sessions that have readers, by hash */
+    struct reader *woken; /* those that store_unlock wakes */
+    size_t n_readers;
+    _Atomic size_t told_bytes; /* of answers that wait for readers */
     size_t n_entries, n_sessions, bytes;
     bool is_closing; /* entries go, their records stay */
     int64_t swept_s;
     struct store_stats stats;
 };
+
+/* Let go of the lock, and wake the readers that have news. */
+void store_unlock(struct store *store);
 
 /* All with the lock held. */
 struct entry *entry_find(struct store *store, const struct store_key *key, enum store_found *found);
@@ -97,6 +107,9 @@ void record_touch(struct store *store, const struct entry *entry);
 void record_name(const struct store_key *key, char out[VAULT_NAME_BYTES]);
 /* Take all that wait out of the entry, as a list for session_wake. */
 struct session_step *entry_dismiss(struct store *store, struct entry *entry);
+/* Tell the readers of a session the step that it has made; or let them look what became of it. */
+void readers_tell(struct store *store, const struct entry *entry, const char *answer, size_t bytes);
+void readers_look(struct store *store, const struct entry *entry);
 /* Wake a list of steps. Without the lock. */
 void session_wake(struct session_step *list);
 

@@ -43,7 +43,7 @@ enum status session_new(struct store *store, const struct store_key *key, struct
             status = keep_new(store, entry);
         }
     }
-    pthread_mutex_unlock(&store->mu);
+    store_unlock(store);
     return status;
 }
 
@@ -155,7 +155,7 @@ enum session_answer session_begin(struct store *store, const struct store_key *k
             answer = SESSION_BEGUN;
         }
     }
-    pthread_mutex_unlock(&store->mu);
+    store_unlock(store);
     return answer;
 }
 
@@ -175,7 +175,8 @@ enum status session_end(struct session_step *step, struct state *state, const ch
         entry->step++;
         memcpy(entry->body, step->body, sizeof entry->body);
         free(entry->reply);
-        entry->reply = reply && reply_bytes <= store->options.reply_bytes ? malloc(reply_bytes + 1) : NULL;
+        bool keeps = reply && !step->is_streamed && reply_bytes <= store->options.reply_bytes;
+        entry->reply = keeps ? malloc(reply_bytes + 1) : NULL;
         entry->reply_bytes = entry->reply ? reply_bytes : 0;
         if (entry->reply) memcpy(entry->reply, reply, reply_bytes);
         entry_touch(store, entry);
@@ -186,9 +187,10 @@ enum status session_end(struct session_step *step, struct state *state, const ch
         status = STATUS_NO_MEMORY;
         if (entry_weigh(store, entry))
             status = status_of(record_write(store, entry, &(uint64_t){entry->step - 1}), STATUS_CANCELLED);
+        if (status == STATUS_OK) readers_tell(store, entry, reply, reply_bytes);
         woken = status == STATUS_OK ? hand_over(store, entry) : forget(store, entry);
     }
-    pthread_mutex_unlock(&store->mu);
+    store_unlock(store);
     session_wake(woken);
     return status;
 }
@@ -203,7 +205,7 @@ void session_abandon(struct session_step *step)
         step->_entry->n_waiting--;
         store->stats.waiting--;
     }
-    pthread_mutex_unlock(&store->mu);
+    pthread_mutex_unlock(&store->mu); /* the caller may hold a lock, and no reader has news of it */
 }
 
 void session_leave(struct session_step *step)
@@ -215,6 +217,6 @@ void session_leave(struct session_step *step)
     if (step->_place == CURRENT && step->_entry) woken = hand_over(store, step->_entry);
     step->_place = OUT;
     step->_entry = NULL;
-    pthread_mutex_unlock(&store->mu);
+    store_unlock(store);
     session_wake(woken);
 }

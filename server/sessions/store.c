@@ -127,6 +127,7 @@ static uint64_t *reason_counter(struct store *store, enum store_found how)
 void entry_remove(struct store *store, struct entry *entry, enum store_found how)
 {
     struct entry **at = row_of(store, entry->hash);
+    readers_look(store, entry);
     record_remove(store, entry, false);
     while (*at != entry) at = &(*at)->next;
     *at = entry->next;
@@ -341,7 +342,7 @@ enum status store_put(struct store *store, const struct store_key *key, struct m
     bool fits = entry && entry_weigh(store, entry);
     bool is_kept = fits && record_write(store, entry, NULL) == VAULT_OK;
     if (entry && !is_kept) entry_remove(store, entry, fits ? STORE_NEVER : STORE_EXPIRED);
-    pthread_mutex_unlock(&store->mu);
+    store_unlock(store);
     return is_kept ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
@@ -356,7 +357,7 @@ enum store_found store_get(struct store *store, const struct store_key *key, str
         record_touch(store, entry);
         entry_view(entry, view);
     }
-    pthread_mutex_unlock(&store->mu);
+    store_unlock(store);
     return found;
 }
 
@@ -370,7 +371,7 @@ enum store_found store_delete(struct store *store, const struct store_key *key)
         record_remove(store, entry, true);
         entry_remove(store, entry, STORE_NEVER);
     }
-    pthread_mutex_unlock(&store->mu);
+    store_unlock(store);
     session_wake(waiting); /* they hear it when they begin again */
     return found;
 }
@@ -393,7 +394,7 @@ void store_models_changed(struct store *store)
         else if (!held->gone_s) held->gone_s = store->options.now_s();
         model_drop(served);
     }
-    pthread_mutex_unlock(&store->mu);
+    store_unlock(store);
 }
 
 void store_stats(struct store *store, struct store_stats *out)
@@ -404,5 +405,5 @@ void store_stats(struct store *store, struct store_stats *out)
     out->answers = store->n_entries - store->n_sessions;
     out->sessions = store->n_sessions;
     out->bytes = store->bytes;
-    pthread_mutex_unlock(&store->mu);
+    store_unlock(store);
 }

@@ -39,6 +39,8 @@ struct store_options {
     size_t owner_percent;    /* of both, for one owner with a key */
     size_t waiting;          /* requests that may wait for one session */
     size_t reply_bytes;      /* longest reply that a session keeps; a longer one is computed again */
+    size_t readers;          /* clients that may follow one session (server/sessions/readers.h) */
+    size_t owner_readers;    /* and the sessions of one owner with a key */
     int64_t drain_s;         /* how long entries outlive their model */
     int64_t (*now_s)(void);  /* Unix seconds */
     struct vault *vault;       /* entries in it outlive the process; the store's from then on; NULL: none */
@@ -102,6 +104,7 @@ struct session_step {
     bool has_step;
     uint64_t step;              /* if has_step: the session's step as the client knows it */
     uint8_t body[HASH_BYTES];   /* of the request, so that a repeated one is known */
+    bool is_streamed;           /* the reply is for readers: the same step asked again is computed again */
     void (*wake)(void *context); /* after SESSION_WAITS, once: call session_begin again. On any thread,
                                   * without the lock; the step is not touched after it. NULL: it does not wait
                                   * */
