@@ -180,12 +180,12 @@ PLAIN      := -fno-sanitize=all
 LINK_MODE  := -fsanitize=fuzzer,address,undefined
 else ifneq ($(SAN),)
 MODE       := san-$(subst $(comma),-,$(SAN))
-OPTIMISE   := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all
+OPTIMISE   := -O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all -DCAROUSEL_INSTRUMENTED
 PLAIN      := -fno-sanitize=all
 LINK_MODE  := -fsanitize=$(SAN)
 else ifneq ($(COV),)
 MODE       := cov
-OPTIMISE   := -O1 -g --coverage -fprofile-update=atomic
+OPTIMISE   := -O1 -g --coverage -fprofile-update=atomic -DCAROUSEL_INSTRUMENTED
 PLAIN      := -fno-profile-arcs -fno-test-coverage
 LINK_MODE  := --coverage
 else

@@ -2,13 +2,12 @@
  * has proved it, 1 refused, 2 asked wrongly, or a fact is missing that a flag gives. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 
+#include "models/import/confine.h"
 #include "models/import/import.h"
 #include "models/text/sentence.h"
 
-enum { EXIT_REFUSED = 1, EXIT_USAGE = 2, MAX_OPEN_FILES = 64, MAX_SECONDS = 3600 };
+enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
 static const struct flag {
     const char *name;
@@ -92,18 +91,6 @@ static bool parse(int argc, char **argv, struct options *options)
     return false;
 }
 
-/* A file that is read is untrusted. If a reader is broken after all, it finds no more than this process
- * needs. */
-static void limit_process(void)
-{
-    const struct rlimit files = {MAX_OPEN_FILES, MAX_OPEN_FILES}, seconds = {MAX_SECONDS, MAX_SECONDS},
-                        none = {0, 0};
-    setrlimit(RLIMIT_NOFILE, &files);
-    setrlimit(RLIMIT_CPU, &seconds);
-    setrlimit(RLIMIT_CORE, &none);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-}
-
 /* The message may hold names out of the file, so what could move a cursor is not printed. */
 static void print_message(const char *message)
 {
@@ -122,7 +109,7 @@ int main(int argc, char **argv)
         print_help(stdout);
         return 0;
     }
-    limit_process();
+    confine(&options);
     if (import_run(&options, stdout, &err) == STATUS_OK) return 0;
     fflush(stdout);
     print_message(err.message);

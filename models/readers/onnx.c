@@ -175,7 +175,9 @@ static enum status follow(struct onnx_graph *graph, const struct onnx_node *node
 {
     bool done = false;
     enum status status = STATUS_OK;
-    if (*node->domain && strcmp(node->domain, "ai.onnx"))
+    bool quantised_lstm = !strcmp(node->type, "DynamicQuantizeLSTM");
+    if (*node->domain && strcmp(node->domain, "ai.onnx") &&
+        !(quantised_lstm && !strcmp(node->domain, "com.microsoft")))
         return onnx_refuse(graph, node,
                            pool_print(graph->plan->pool, "an operator of the domain %.60s, which is not read",
                                       node->domain));
@@ -185,7 +187,9 @@ static enum status follow(struct onnx_graph *graph, const struct onnx_node *node
     if (all_constant(graph, node)) status = onnx_fold(graph, node, &done);
     if (status == STATUS_OK && !done) status = follow_shapes(graph, node, &done);
     if (status != STATUS_OK || done) return status;
-    if (!strcmp(node->type, "LSTM") || !strcmp(node->type, "GRU") || !strcmp(node->type, "RNN"))
+    status = onnx_quantised(graph, node, &done);
+    if (status != STATUS_OK || done) return status;
+    if (quantised_lstm || !strcmp(node->type, "LSTM") || !strcmp(node->type, "GRU") || !strcmp(node->type, "RNN"))
         return onnx_recurrent(graph, node);
     return onnx_rows(graph, node);
 }

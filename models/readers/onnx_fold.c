@@ -245,7 +245,11 @@ enum status onnx_fold(struct onnx_graph *graph, const struct onnx_node *node, bo
     else if (!strcmp(type, "Reshape")) folded = reshape(graph, node, from, t);
     else if (!strcmp(type, "Gather")) folded = gather(graph, node, t);
     else if (!strcmp(type, "Concat")) folded = concatenate(graph, node, t);
-    else return STATUS_OK;
+    else if (!strcmp(type, "DequantizeLinear")) {
+        const struct tensor *whole = onnx_dequantised_constant(graph, node);
+        if (!whole) return graph->err->status;
+        *t = *whole, folded = true;
+    } else return STATUS_OK;
     if (!folded) return onnx_refuse(graph, node, "it computes a constant in a way that is not read");
     struct value *value = onnx_result(graph, node, 0, VALUE_CONSTANT);
     if (!value) return graph->err->status;

@@ -7,12 +7,14 @@
 enum { AXES_BYTES = 8, MAX_ENTRIES = 32 };
 
 enum value_kind {
-    VALUE_CONSTANT, /* tensor */
-    VALUE_ZERO,     /* zeros of a shape that depends on the input */
-    VALUE_SIZES,    /* a shape that depends on the input */
-    VALUE_ROWS,     /* what the last part of the plan gives */
-    VALUE_FINAL,    /* h after the last step: one entry a layer and direction along its first axis */
-    VALUE_NOTHING   /* what no layer of ours gives: c, for one */
+    VALUE_CONSTANT,  /* tensor */
+    VALUE_ZERO,      /* zeros of a shape that depends on the input */
+    VALUE_SIZES,     /* a shape that depends on the input */
+    VALUE_ROWS,      /* what the last part of the plan gives */
+    VALUE_FINAL,     /* h after the last step: one entry a layer and direction along its first axis */
+    VALUE_QUANTISED, /* rows in eight bits, or their product with a matrix of eight bits */
+    VALUE_SCALE,     /* scale or zero of quantised rows; tensor: times that of a matrix; NULL: alone */
+    VALUE_NOTHING    /* what no layer of ours gives: c, for one */
 };
 
 /* Axes by letters: B batch, T step, F feature, D direction, N batch and step in one, 1 of size one. */
@@ -25,6 +27,8 @@ struct value {
     char before[AXES_BYTES]; /* rows of N and F: the axes that became N */
     size_t window;           /* rows: steps, 0: any */
     bool is_ids, is_reversed;
+    const struct onnx_node *quantised_by; /* quantised rows and their scale: the node that made both */
+    const struct tensor *weight, *zero;   /* quantised: a matrix or table of eight bits; zero NULL: 0 */
     struct {
         size_t part, direction;
     } entries[MAX_ENTRIES]; /* final: [n_entries] */
@@ -45,7 +49,8 @@ struct onnx_graph {
     const struct folder *records; /* NULL: none */
     struct value *values;         /* [n_values] */
     size_t n_values, room;
-    struct pending pending; /* weight NULL: none */
+    struct pending pending;     /* weight NULL: none */
+    const struct tensor *bytes; /* the table of eight bits that is the first part; NULL: none */
 };
 
 /* The value of that name; NULL. */
@@ -74,8 +79,27 @@ const char *onnx_prefix(struct onnx_graph *graph, const struct onnx_node *node, 
 MUST_CHECK enum status onnx_fold(struct onnx_graph *graph, const struct onnx_node *node, bool *done);
 /* LSTM, GRU and RNN. */
 MUST_CHECK enum status onnx_recurrent(struct onnx_graph *graph, const struct onnx_node *node);
+/* A node of quantised rows or weights; *done is false if it is none. */
+MUST_CHECK enum status onnx_quantised(struct onnx_graph *graph, const struct onnx_node *node, bool *done);
+/* Input i in float32, multiplied by the scales of input `scale`, which is followed by the zeros: one scale, or
+ * one an index of `axis`. DynamicQuantizeLSTM's weights [D, in, 4H] as [D, 4H, in]. DequantizeLinear of a
+ * constant. NULL with the error set. */
+const struct tensor *onnx_dequantised(struct onnx_graph *graph, const struct onnx_node *node, size_t i,
+                                      size_t scale, size_t axis);
+const struct tensor *onnx_dequantised_gates(struct onnx_graph *graph, const struct onnx_node *node, size_t i,
+                                            size_t scale);
+const struct tensor *onnx_dequantised_constant(struct onnx_graph *graph, const struct onnx_node *node);
 /* Everything else that reads rows. */
 MUST_CHECK enum status onnx_rows(struct onnx_graph *graph, const struct onnx_node *node);
+/* A copy of input i as rows that the next part may read. */
+MUST_CHECK enum status onnx_take_rows(struct onnx_graph *graph, const struct onnx_node *node, size_t i,
+                                      struct value *out);
+/* Add the embedding of a table [ids, width]; `ids` becomes what it gives. */
+MUST_CHECK enum status onnx_add_table(struct onnx_graph *graph, const struct onnx_node *node,
+                                      const struct tensor *table, struct value *ids);
+/* Transpose. */
+MUST_CHECK enum status onnx_move_axes(struct onnx_graph *graph, const struct onnx_node *node,
+                                      struct value *v);
 /* Make the part of a matrix that waits for its bias. */
 MUST_CHECK enum status onnx_flush(struct onnx_graph *graph);
 

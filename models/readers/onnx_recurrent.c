@@ -3,11 +3,16 @@
 
 #include "models/readers/onnx_graph.h"
 
-enum { INPUT_X, INPUT_W, INPUT_R, INPUT_B, INPUT_LENGTHS, INPUT_H, INPUT_C, INPUT_P };
+enum {
+    INPUT_X, INPUT_W, INPUT_R, INPUT_B, INPUT_LENGTHS, INPUT_H, INPUT_C, INPUT_P,
+    /* of DynamicQuantizeLSTM; each is followed by the zeros */
+    INPUT_W_SCALE = 8, INPUT_R_SCALE = 10
+};
 
 static const struct {
     const char *op, *type, *gates, *torch_gates;
-} kinds[] = {{"LSTM", "lstm", "iofg", "ifgo"}, {"GRU", "gru", "zrn", "rzn"}, {"RNN", "rnn", "n", "n"}};
+} kinds[] = {{"LSTM", "lstm", "iofg", "ifgo"}, {"GRU", "gru", "zrn", "rzn"}, {"RNN", "rnn", "n", "n"},
+             {"DynamicQuantizeLSTM", "lstm", "iofg", "ifgo"}};
 
 /* ONNX' activations by name, with their alpha and beta. */
 static const char *activation_of(const char *name, double alpha, double beta)
@@ -121,6 +126,11 @@ static enum status read_cells(struct onnx_graph *graph, const struct onnx_node *
     const struct tensor *B = constant_input(graph, node, INPUT_B), *P = constant_input(graph, node, INPUT_P);
     const struct tensor *h0 = NULL, *c0 = NULL;
     size_t n_gates = strlen(part->cells[0].gates);
+    if (!strcmp(node->type, "DynamicQuantizeLSTM")) {
+        W = onnx_dequantised_gates(graph, node, INPUT_W, INPUT_W_SCALE);
+        R = W ? onnx_dequantised_gates(graph, node, INPUT_R, INPUT_R_SCALE) : NULL;
+        if (!R) return graph->err->status;
+    }
     if (!W || !R || W->rank != 3 || R->rank != 3 || W->shape[0] != part->n_directions ||
         R->shape[0] != part->n_directions)
         return onnx_refuse(graph, node, "its weights are no constants of the expected shape");

@@ -78,9 +78,8 @@ static enum status final_to_rows(struct onnx_graph *graph, const struct onnx_nod
                         pool_print(plan->pool, "ONNX' %s %.80s: Y_h", node->type, node->name), graph->err);
 }
 
-/* A copy of input i as rows that the next part may read. */
-static enum status take_rows(struct onnx_graph *graph, const struct onnx_node *node, size_t i,
-                             struct value *out)
+enum status onnx_take_rows(struct onnx_graph *graph, const struct onnx_node *node, size_t i,
+                           struct value *out)
 {
     enum status status = onnx_flush(graph);
     const struct value *value = onnx_input(graph, node, i);
@@ -121,20 +120,26 @@ static const struct tensor *constant(struct onnx_graph *graph, const struct onnx
 /* ------------------------------------------------------------------------------------------
  * Layers */
 
-static enum status add_table(struct onnx_graph *graph, const struct onnx_node *node)
+enum status onnx_add_table(struct onnx_graph *graph, const struct onnx_node *node, const struct tensor *table,
+                           struct value *ids)
+{
+    enum status status = plan_embedding(graph->plan, onnx_prefix(graph, node, table, "embedding"),
+                                        origin_of(graph, node), table, graph->err);
+    graph->plan->pads = true;
+    memcpy(ids->axes, "BTF", 4);
+    ids->is_ids = false;
+    ids->part = graph->plan->n_parts;
+    return status;
+}
+
+static enum status look_up(struct onnx_graph *graph, const struct onnx_node *node)
 {
     struct value ids;
-    const struct tensor *table = constant(graph, node, 0);
-    enum status status = take_rows(graph, node, 1, &ids);
+    enum status status = onnx_take_rows(graph, node, 1, &ids);
     if (status != STATUS_OK) return status;
     if (!ids.is_ids || strcmp(ids.axes, "BT") || graph->plan->n_parts || onnx_integer(node, "axis", 0))
         return onnx_refuse(graph, node, "it looks up what are not the ids of the input");
-    status = plan_embedding(graph->plan, onnx_prefix(graph, node, table, "embedding"), origin_of(graph, node),
-                            table, graph->err);
-    graph->plan->pads = true;
-    memcpy(ids.axes, "BTF", 4);
-    ids.is_ids = false;
-    ids.part = graph->plan->n_parts;
+    status = onnx_add_table(graph, node, constant(graph, node, 0), &ids);
     return status == STATUS_OK ? give_rows(graph, node, &ids) : status;
 }
 
@@ -143,7 +148,7 @@ static enum status add_matrix(struct onnx_graph *graph, const struct onnx_node *
     struct value in;
     const struct tensor *weight = constant(graph, node, 1), *bias = gemm ? constant(graph, node, 2) : NULL;
     const struct onnx_attribute *alpha = onnx_attribute(node, "alpha"), *beta = onnx_attribute(node, "beta");
-    enum status status = take_rows(graph, node, 0, &in);
+    enum status status = onnx_take_rows(graph, node, 0, &in);
     if (status != STATUS_OK) return status;
     size_t n = strlen(in.axes);
     if (!weight || weight->rank != 2 || in.is_ids || n == 0 || in.axes[n - 1] != 'F' || (gemm && n != 2) ||
@@ -198,7 +203,7 @@ static bool is_output(const struct onnx_graph *graph, const struct onnx_node *no
 static enum status add_function(struct onnx_graph *graph, const struct onnx_node *node, const char *type)
 {
     struct value in;
-    enum status status = take_rows(graph, node, 0, &in);
+    enum status status = onnx_take_rows(graph, node, 0, &in);
     if (status != STATUS_OK) return status;
     bool softmax = strcmp(type, "softmax") == 0;
     int64_t last = (int64_t)strlen(in.axes) - 1,
@@ -218,7 +223,7 @@ static enum status add_reduction(struct onnx_graph *graph, const struct onnx_nod
 {
     struct value in;
     size_t axes[TENSOR_MAX_RANK];
-    enum status status = take_rows(graph, node, 0, &in);
+    enum status status = onnx_take_rows(graph, node, 0, &in);
     if (status != STATUS_OK) return status;
     size_t n = onnx_axes(graph, node, 1, strlen(in.axes), axes);
     if (n != 1 || in.axes[axes[0]] != 'T')
@@ -239,7 +244,7 @@ static size_t directions(const struct onnx_graph *graph)
     return part ? part->n_directions : 1;
 }
 
-static enum status move_axes(struct onnx_graph *graph, const struct onnx_node *node, struct value *v)
+enum status onnx_move_axes(struct onnx_graph *graph, const struct onnx_node *node, struct value *v)
 {
     const struct onnx_attribute *perm = onnx_attribute(node, "perm");
     size_t n = strlen(v->axes), seen = 0;
@@ -399,7 +404,7 @@ static const struct {
     const char *op;
     enum status (*apply)(struct onnx_graph *graph, const struct onnx_node *node, struct value *v);
 } turns[] = {
-    {"Transpose", move_axes}, {"Squeeze", drop_axes}, {"Unsqueeze", insert_axes},
+    {"Transpose", onnx_move_axes}, {"Squeeze", drop_axes}, {"Unsqueeze", insert_axes},
     {"Reshape", reshape},     {"Gather", pick_index}, {"Slice", pick_range},
 };
 static const char *const idle[] = {"Identity", "Dropout", "Cast"};
@@ -444,7 +449,7 @@ static enum status add_parametric(struct onnx_graph *graph, const struct onnx_no
 enum status onnx_rows(struct onnx_graph *graph, const struct onnx_node *node)
 {
     const char *type = node->type;
-    if (strcmp(type, "Gather") == 0 && constant(graph, node, 0)) return add_table(graph, node);
+    if (strcmp(type, "Gather") == 0 && constant(graph, node, 0)) return look_up(graph, node);
     if (strcmp(type, "MatMul") == 0 || strcmp(type, "Gemm") == 0)
         return add_matrix(graph, node, *type == 'G');
     if (strcmp(type, "Add") == 0) return add_bias(graph, node);

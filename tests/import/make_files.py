@@ -452,6 +452,74 @@ def make_onnx():
     write_golden("onnx_reverse", row_cases(reverse, 2))
 
 
+def make_quantised():
+    """What quantize_dynamic of ONNX Runtime writes. The golden vectors are those of PyTorch, with the weights that the
+    bytes and their scales stand for, which this reads by itself."""
+    import warnings
+
+    import numpy
+    import onnx
+    import torch
+    from onnx import numpy_helper
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    from modules import States, Writer
+    warnings.filterwarnings("ignore")
+    torch.manual_seed(19)
+    writer, states = Writer().eval(), States().eval()
+
+    def quantise(model, x, name, **options):
+        axes = {"x": {0: "batch", 1: "steps"}}
+        torch.onnx.export(model, (x,), str(FILES / "float.onnx"), dynamo=False, input_names=["x"], output_names=["y"], dynamic_axes=axes)
+        quantize_dynamic(FILES / "float.onnx", FILES / name, **options)
+        (FILES / "float.onnx").unlink()
+        graph = onnx.load(FILES / name).graph
+        tensors = {t.name: numpy_helper.to_array(t).astype("float64") for t in graph.initializer}
+
+        def floats(q, scale, zero):
+            q, scale, zero = tensors[q], tensors[scale], tensors[zero]
+            if scale.ndim == 2:  # one a direction and gate
+                scale, zero = scale[:, None], zero[:, None]
+            return torch.tensor((q - zero) * scale, dtype=torch.float32)
+        found = {"lstm": [], "linear": []}
+        for node in graph.node:
+            if node.op_type == "DynamicQuantizeLSTM":
+                found["lstm"].append((floats(node.input[1], *node.input[8:10]), floats(node.input[2], *node.input[10:12])))
+            if node.op_type == "MatMulInteger":
+                base = node.input[1].removesuffix("_quantized")
+                found["linear"].append(floats(node.input[1], base + "_scale", node.input[3]))
+            if node.op_type == "DequantizeLinear" and node.input[1].startswith("embed"):
+                found["table"] = floats("embed.weight_quantized", *node.input[1:3])
+        return found
+
+    def load(rnn, lstm):
+        for layer, (w, r) in enumerate(lstm):
+            for d in range(len(w)):  # ONNX has the gates i, o, f, c
+                for target, source in ((f"weight_ih_l{layer}", w[d].T), (f"weight_hh_l{layer}", r[d].T)):
+                    i, o, f, c = source.chunk(4)
+                    getattr(rnn, target + ("_reverse" if d else "")).data = torch.cat([i, f, c, o])
+
+    def run(model, x):
+        with torch.no_grad():
+            return model(x)[0]
+
+    found = quantise(writer, torch.zeros(1, 7, dtype=torch.long), "onnx_quantised_text.onnx", weight_type=QuantType.QUInt8)
+    load(writer.rnn, found["lstm"])
+    writer.embed.weight.data, writer.head.weight.data = found["table"], found["linear"][0].T
+    write_golden("onnx_quantised_text", text_cases(lambda t: run(writer, torch.tensor([t]))[-1]))
+    found = quantise(states, torch.zeros(1, 7, 2), "onnx_quantised_rows.onnx", per_channel=True, weight_type=QuantType.QInt8)
+    load(states.rnn, found["lstm"])
+    states.out.weight.data = found["linear"][0].T
+    write_golden("onnx_quantised_rows", row_cases(lambda r: run(states.raw, torch.tensor([r])), 2))
+    # A scale that the runtime computes, and one that has another shape than the weights.
+    for name, change in (("onnx_quantised_odd.onnx", "out.weight_Transposed_scale"), ("onnx_quantised_gates.onnx", "LSTM")):
+        model = onnx.load(FILES / "onnx_quantised_rows.onnx")
+        for t in model.graph.initializer:
+            if change in t.name and t.name.endswith("_scale"):
+                t.CopyFrom(numpy_helper.from_array(numpy.ones(5, "float32"), t.name))
+        onnx.save(model, FILES / name)
+
+
 if __name__ == "__main__":
     FILES.mkdir(exist_ok=True)
     for what in sys.argv[1:] or ["torch"]:

@@ -117,6 +117,8 @@ static const struct {
      "onnx_classifier",
      {LETTERS, ABC, .pad = "none"},
      "bidirectional        true"},
+    {"onnx_quantised_text.onnx", "onnx_quantised_text", {LETTERS}, "embed.weight_quantized [12, 4]  uint8"},
+    {"onnx_quantised_rows.onnx", "onnx_quantised_rows", {ABC}, "dequantised"},
     {"onnx_training.onnx", "onnx_classifier", {LETTERS, ABC, .pad = "none"}, "relu"},
     {"onnx_gru.onnx", "onnx_gru", {ABC}, "\"max\""},
     {"onnx_states.onnx", "onnx_states", {ABC}, "\"last\""},
@@ -151,6 +153,8 @@ static const struct {
     struct options options;
     const char *param, *says;
 } refused[] = {
+    {"onnx_quantised_odd.onnx", {ABC}, "", "(Mul): its weights are quantised"},
+    {"onnx_quantised_gates.onnx", {ABC}, "", "its weights are quantised in a way that is not read"},
     {"writer.pt", {0}, "tokenizer", "which texts its 12 ids stand for"},
     {"writer.pt", {LETTERS, .task = "text-classification", ABC}, "pooling", "--pooling last"},
     {"writer.pt", {LETTERS, .task = "poetry"}, "task", "'poetry' is not known"},
