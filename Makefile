@@ -406,8 +406,8 @@ hardening: $(PROGRAMS:%=$(BINARIES)/%)
 # Arithmetic alone is left out unless asked for by name: it takes minutes there, allocates nothing, and its
 # tests end every buffer at a page that must not be touched.
 SWEEPS := kernels matrix layers network
-# Its links are followed by a call that the valgrind of Debian 12 does not know.
-NEW_CALLS := folder
+# They use calls that the valgrind of Debian 12 does not know.
+NEW_CALLS := folder confine
 check-valgrind: deps-check deps-valgrind
 	@$(MAKE) $O/tests/test_unit
 	@SUITE="$(if $(SUITE),$(SUITE),$(filter-out $(SWEEPS) $(NEW_CALLS),$(unit_SUITES)))" \

@@ -67,9 +67,14 @@ static void allow_beside(int rules, const char *path, uint64_t rights)
     allow(rules, slash ? copy : ".", rights);
 }
 
+static long version(void)
+{
+    return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
 static void confine_files(const struct options *options)
 {
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    long abi = version();
     /* All that the first version knows; so what is not allowed below is forbidden. */
     struct landlock_ruleset_attr handled = {.handled_access_fs = LANDLOCK_ACCESS_FS_EXECUTE | write_folder |
                                                                  LANDLOCK_ACCESS_FS_MAKE_CHAR |
@@ -95,6 +100,11 @@ static void confine_files(const struct options *options)
     close(rules);
 }
 #else
+static long version(void)
+{
+    return -1;
+}
+
 static void confine_files(const struct options *options)
 {
     (void)options;
@@ -114,7 +124,8 @@ static void confine_files(const struct options *options)
 
 #ifdef MACHINE
 /* Answers EPERM to this call. */
-#define FORBID(call) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##call, 0, 1), BPF_STMT(BPF_RET | BPF_K, forbidden)
+#define FORBID(call)                                                                                         \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##call, 0, 1), BPF_STMT(BPF_RET | BPF_K, forbidden)
 #define PLACE(member) (unsigned)offsetof(struct seccomp_data, member)
 
 static void confine_calls(void)
@@ -138,7 +149,8 @@ static void confine_calls(void)
 #ifdef SYS_fork
         FORBID(fork), FORBID(vfork),
 #endif
-        /* Threads may begin, processes may not. What clone3 asks for lies in memory, so libc must use clone. */
+        /* Threads may begin, processes may not. What clone3 asks for lies in memory, so libc must use clone:
+           it does if clone3 is missing. */
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, missing),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
@@ -163,4 +175,9 @@ void confine(const struct options *options)
 #else
     (void)options, (void)confine_files, (void)confine_calls;
 #endif
+}
+
+bool confine_has_landlock(void)
+{
+    return version() >= 1;
 }

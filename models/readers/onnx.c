@@ -44,8 +44,10 @@ enum status onnx_refuse(struct onnx_graph *graph, const struct onnx_node *node, 
 {
     char name[QUOTE_BYTES];
     const char *shown = *node->name ? node->name : node->n_outputs ? node->outputs[0] : "";
-    return error_set(graph->err, STATUS_UNSUPPORTED, "node %s (%.40s): %s",
-                     sentence_quote(name, shown, strlen(shown)), node->type, what);
+    bool keras = strcmp(graph->file.producer, "tf2onnx") == 0;
+    return error_set(graph->err, STATUS_UNSUPPORTED, "node %s (%.40s): %s%s",
+                     sentence_quote(name, shown, strlen(shown)), node->type, what,
+                     keras ? "; of a model of Keras, import its own file: model.save('model.keras')" : "");
 }
 
 /* ------------------------------------------------------------------------------------------
@@ -187,9 +189,11 @@ static enum status follow(struct onnx_graph *graph, const struct onnx_node *node
     if (all_constant(graph, node)) status = onnx_fold(graph, node, &done);
     if (status == STATUS_OK && !done) status = follow_shapes(graph, node, &done);
     if (status != STATUS_OK || done) return status;
-    status = onnx_quantised(graph, node, &done);
+    status = onnx_ids(graph, node, &done);
+    if (status == STATUS_OK && !done) status = onnx_quantised(graph, node, &done);
     if (status != STATUS_OK || done) return status;
-    if (quantised_lstm || !strcmp(node->type, "LSTM") || !strcmp(node->type, "GRU") || !strcmp(node->type, "RNN"))
+    if (quantised_lstm || !strcmp(node->type, "LSTM") || !strcmp(node->type, "GRU") ||
+        !strcmp(node->type, "RNN"))
         return onnx_recurrent(graph, node);
     return onnx_rows(graph, node);
 }
@@ -213,12 +217,26 @@ static enum status finish(struct onnx_graph *graph)
     const struct value *value = onnx_value(graph, port->name);
     if (status != STATUS_OK) return status;
     if (value && value->kind == VALUE_FINAL) status = finish_states(graph, value);
-    else if (!value || value->kind != VALUE_ROWS || value->part != graph->plan->n_parts || value->is_reversed)
+    else if (!value || value->kind != VALUE_ROWS || value->part != graph->plan->n_parts ||
+             value->is_reversed || value->half)
         return error_set(graph->err, STATUS_UNSUPPORTED,
                          "the output of the graph is not what its last layer gives");
     if (status != STATUS_OK) return status;
     for (size_t i = 1; i < graph->file.n_outputs; i++)
         report_ignored(graph->plan->report, graph->file.outputs[i].name, "an output beside the first");
+    return STATUS_OK;
+}
+
+/* A layer that its exporter wrote as a loop over the steps, whose body would have to be understood. */
+static enum status refuse_loops(struct onnx_graph *graph)
+{
+    static const char *const loops[] = {"Loop", "Scan", "If"};
+    for (size_t i = 0; i < graph->file.n_nodes; i++)
+        for (size_t l = 0; l < sizeof loops / sizeof *loops; l++)
+            if (graph->file.nodes[i].is_needed && !strcmp(graph->file.nodes[i].type, loops[l]))
+                return onnx_refuse(graph, &graph->file.nodes[i],
+                                   "the exporter wrote a layer as a loop over the steps, which is not read; "
+                                   "expected nodes LSTM, GRU or RNN");
     return STATUS_OK;
 }
 
@@ -244,6 +262,7 @@ enum status onnx_read(const uint8_t *file, size_t n, const struct folder *folder
         value->tensor = &graph->file.tensors[i];
     }
     if (status == STATUS_OK) status = add_inputs(graph);
+    if (status == STATUS_OK) status = refuse_loops(graph);
     for (size_t i = 0; i < graph->file.n_nodes && status == STATUS_OK; i++)
         if (graph->file.nodes[i].is_needed) status = follow(graph, &graph->file.nodes[i]);
     if (status == STATUS_OK) status = finish(graph);

@@ -14,6 +14,7 @@ enum value_kind {
     VALUE_FINAL,     /* h after the last step: one entry a layer and direction along its first axis */
     VALUE_QUANTISED, /* rows in eight bits, or their product with a matrix of eight bits */
     VALUE_SCALE,     /* scale or zero of quantised rows; tensor: times that of a matrix; NULL: alone */
+    VALUE_TRUTH,     /* of ids, which are never negative: is_true */
     VALUE_NOTHING    /* what no layer of ours gives: c, for one */
 };
 
@@ -26,7 +27,8 @@ struct value {
     size_t part;             /* rows: parts of the plan when they were made; later ones did not see them */
     char before[AXES_BYTES]; /* rows of N and F: the axes that became N */
     size_t window;           /* rows: steps, 0: any */
-    bool is_ids, is_reversed;
+    bool is_ids, is_reversed, is_true;
+    size_t half; /* rows: 1 + the one direction that they are of; 0: all */
     const struct onnx_node *quantised_by; /* quantised rows and their scale: the node that made both */
     const struct tensor *weight, *zero;   /* quantised: a matrix or table of eight bits; zero NULL: 0 */
     struct {
@@ -81,14 +83,16 @@ MUST_CHECK enum status onnx_fold(struct onnx_graph *graph, const struct onnx_nod
 MUST_CHECK enum status onnx_recurrent(struct onnx_graph *graph, const struct onnx_node *node);
 /* A node of quantised rows or weights; *done is false if it is none. */
 MUST_CHECK enum status onnx_quantised(struct onnx_graph *graph, const struct onnx_node *node, bool *done);
-/* Input i in float32, multiplied by the scales of input `scale`, which is followed by the zeros: one scale, or
- * one an index of `axis`. DynamicQuantizeLSTM's weights [D, in, 4H] as [D, 4H, in]. DequantizeLinear of a
+/* Input i in float32, multiplied by the scales of input `scale`, which is followed by the zeros: one scale,
+ * or one an index of `axis`. DynamicQuantizeLSTM's weights [D, in, 4H] as [D, 4H, in]. DequantizeLinear of a
  * constant. NULL with the error set. */
 const struct tensor *onnx_dequantised(struct onnx_graph *graph, const struct onnx_node *node, size_t i,
                                       size_t scale, size_t axis);
 const struct tensor *onnx_dequantised_gates(struct onnx_graph *graph, const struct onnx_node *node, size_t i,
                                             size_t scale);
 const struct tensor *onnx_dequantised_constant(struct onnx_graph *graph, const struct onnx_node *node);
+/* Arithmetic of ids that changes nothing, because none is negative; *done is false if it is none. */
+MUST_CHECK enum status onnx_ids(struct onnx_graph *graph, const struct onnx_node *node, bool *done);
 /* Everything else that reads rows. */
 MUST_CHECK enum status onnx_rows(struct onnx_graph *graph, const struct onnx_node *node);
 /* A copy of input i as rows that the next part may read. */

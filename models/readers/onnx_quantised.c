@@ -23,7 +23,8 @@ static const struct tensor *dequantise(struct onnx_graph *graph, const struct on
                 (scale->rank == 1 && axis < q->rank && scale->n_values == q->shape[axis]) ||
                 (scale->rank == 2 && q->rank == 3 && scale->shape[0] == q->shape[0] &&
                  scale->shape[1] == q->shape[last]);
-    if (q->rank == 0 || !eight || !fits || (zero && zero->n_values != 1 && zero->n_values != scale->n_values)) {
+    fits = fits && (!zero || zero->n_values == 1 || zero->n_values == scale->n_values);
+    if (q->rank == 0 || !eight || !fits) {
         (void)!onnx_refuse(graph, node, "its weights are quantised in a way that is not read; expected eight "
                                         "bits, and scales of the whole, or of each column");
         return NULL;
@@ -41,9 +42,10 @@ static const struct tensor *dequantise(struct onnx_graph *graph, const struct on
     size_t after = 1;
     for (size_t a = axis + 1; a < q->rank; a++) after *= q->shape[a];
     for (size_t i = 0; i < q->n_values; i++) {
-        size_t at = scale->n_values == 1 ? 0
-                    : scale->rank == 2   ? i / (q->n_values / q->shape[0]) * q->shape[last] + i % q->shape[last]
-                                         : i / after % q->shape[axis];
+        size_t at = 0;
+        if (scale->n_values > 1 && scale->rank == 2)
+            at = i / (q->n_values / q->shape[0]) * q->shape[last] + i % q->shape[last];
+        else if (scale->n_values > 1) at = i / after % q->shape[axis];
         double z = !zeros ? 0 : zeros[zero->n_values == 1 ? 0 : at];
         floats[i] = (float)((values[i] - z) * scales[at]);
     }

@@ -4,9 +4,16 @@
 #include "models/readers/onnx_graph.h"
 
 enum {
-    INPUT_X, INPUT_W, INPUT_R, INPUT_B, INPUT_LENGTHS, INPUT_H, INPUT_C, INPUT_P,
-    /* of DynamicQuantizeLSTM; each is followed by the zeros */
-    INPUT_W_SCALE = 8, INPUT_R_SCALE = 10
+    INPUT_X,
+    INPUT_W,
+    INPUT_R,
+    INPUT_B,
+    INPUT_LENGTHS,
+    INPUT_H,
+    INPUT_C,
+    INPUT_P,
+    INPUT_W_SCALE, /* of DynamicQuantizeLSTM; the zeros follow */
+    INPUT_R_SCALE = 10
 };
 
 static const struct {
@@ -190,7 +197,7 @@ enum status onnx_recurrent(struct onnx_graph *graph, const struct onnx_node *nod
     const struct value *found = onnx_input(graph, node, INPUT_X);
     if (status != STATUS_OK) return status;
     if (!found || found->kind != VALUE_ROWS || found->part != graph->plan->n_parts || found->is_ids ||
-        found->is_reversed)
+        found->is_reversed || found->half)
         return onnx_refuse(graph, node,
                            "its input is not what the layer before it gives; a chain of layers is served");
     struct value in = *found;

@@ -89,6 +89,8 @@ enum status onnx_take_rows(struct onnx_graph *graph, const struct onnx_node *nod
     *out = *value;
     if (out->kind == VALUE_FINAL) status = final_to_rows(graph, node, out);
     if (status != STATUS_OK) return status;
+    if (out->half)
+        return onnx_refuse(graph, node, "it reads one direction of a bidirectional layer, expected both");
     if (out->part != graph->plan->n_parts || out->is_reversed)
         return onnx_refuse(graph, node,
                            "it reads an earlier layer than the one before it; a chain of layers is served");
@@ -330,6 +332,20 @@ static enum status pick(struct onnx_graph *graph, const struct onnx_node *node, 
             return onnx_refuse(graph, node, "it picks a state that is not there");
         memmove(v->entries, v->entries + first, (size_t)count * sizeof *v->entries);
         v->n_entries = (size_t)count;
+    } else if (v->kind == VALUE_ROWS && letter == 'D' && count == 1 && !v->half &&
+               (start == 0 || start == 1) && directions(graph) == 2) {
+        v->half = (size_t)start + 1;
+        if (keep) v->axes[axis] = '1';
+    } else if (v->kind == VALUE_ROWS && letter == 'T' && count == 1 && v->half) {
+        /* The last step of one direction: of the reversed one, that is the first. */
+        bool last = v->half == 2 ? start == 0 : start == -1 || (v->window && start == (int64_t)v->window - 1);
+        if (!last || v->part != graph->plan->n_parts)
+            return onnx_refuse(graph, node, "it picks another step of one direction than its last");
+        v->kind = VALUE_FINAL;
+        v->entries[0].part = v->part, v->entries[0].direction = v->half - 1;
+        v->n_entries = 1;
+        v->half = 0;
+        if (keep) v->axes[axis] = '1';
     } else if (v->kind == VALUE_ROWS && letter == 'T' && count == 1) {
         bool last = start == -1 || (v->window && start == (int64_t)v->window - 1);
         if (!last || v->part != graph->plan->n_parts || v->is_reversed)
@@ -374,10 +390,24 @@ static enum status pick_range(struct onnx_graph *graph, const struct onnx_node *
     return pick(graph, node, v, (size_t)axis, start, end - start, true);
 }
 
+/* Both directions of a layer beside each other, which some exporters part and join again. */
+static bool joins_halves(struct onnx_graph *graph, const struct onnx_node *node, struct value *out)
+{
+    const struct value *a = onnx_input(graph, node, 0), *b = onnx_input(graph, node, 1);
+    int64_t rank = a ? (int64_t)strlen(a->axes) : 0, axis = onnx_integer(node, "axis", 0);
+    if (node->n_inputs != 2 || !a || !b || a->kind != VALUE_ROWS || b->kind != VALUE_ROWS) return false;
+    if (a->half != 1 || b->half != 2 || a->part != b->part || strcmp(a->axes, b->axes)) return false;
+    axis += axis < 0 ? rank : 0;
+    *out = *a;
+    out->half = 0;
+    return axis == rank - 1 && a->axes[axis] == 'F';
+}
+
 /* States beside each other: layers along their first axis, directions along the features. */
 static enum status join(struct onnx_graph *graph, const struct onnx_node *node)
 {
     struct value all = {0};
+    if (joins_halves(graph, node, &all)) return give_rows(graph, node, &all);
     for (size_t i = 0; i < node->n_inputs; i++) {
         const struct value *value = onnx_input(graph, node, i);
         if (!value || value->kind != VALUE_FINAL)

@@ -95,6 +95,21 @@ static enum status read_entry(const struct json *entry, const uint8_t *data, siz
     return status == STATUS_OK ? source_add(source, &tensor, err) : status;
 }
 
+/* Tensors that share their bytes are kept once; save_model() writes the other name beside the first. */
+static enum status add_tied(const struct json *metadata, struct source *source, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (const struct json *m = json_first(metadata); m && status == STATUS_OK; m = json_next(m)) {
+        const char *key = json_key(m);
+        const struct tensor *same = json_kind(m) == JSON_STRING ? source_find(source, json_string(m)) : NULL;
+        if (!same || source_find(source, key)) continue;
+        struct tensor tied = *same;
+        tied.name = pool_text(source->pool, key, strlen(key));
+        status = tied.name ? source_add(source, &tied, err) : pool_spent(err);
+    }
+    return status;
+}
+
 enum status foreign_read(const uint8_t *file, size_t n, struct source *source, struct error *err)
 {
     uint64_t length = 0;
@@ -116,6 +131,10 @@ enum status foreign_read(const uint8_t *file, size_t n, struct source *source, s
          m = json_next(m))
         if (strcmp(json_key(m), "__metadata__"))
             status = read_entry(m, data, n - LENGTH_BYTES - (size_t)length, source, err);
+    for (const struct json *m = status == STATUS_OK ? json_first(header) : NULL; m && status == STATUS_OK;
+         m = json_next(m))
+        if (strcmp(json_key(m), "__metadata__") == 0 && json_kind(m) == JSON_OBJECT)
+            status = add_tied(m, source, err);
     json_free(header);
     return status;
 }

@@ -3,165 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "models/readers/groups.h"
 #include "models/text/sentence.h"
 
-enum { MAX_GROUPS = 1024, NAME_BYTES = 160 };
-
-enum kind {
-    KIND_OTHER,
-    KIND_TABLE,
-    KIND_LINEAR,
-    KIND_LSTM,
-    KIND_GRU,
-    KIND_RNN,
-    KIND_BATCH_NORM,
-    KIND_LAYER_NORM,
-    KIND_CONV1D,
-    KIND_EMPTY
-};
-
-/* The tensors of one module. */
-struct group {
-    const char *prefix;
-    const struct tensor *weight, *bias; /* of that very name */
-    enum kind kind;
-    size_t in, out; /* 0: any */
-    bool used;
-};
-
-struct groups {
-    const struct source *source;
-    struct plan *plan;
-    struct group *items; /* [n] */
-    size_t n;
-};
-
-static enum status need_network(struct error *err, const char *why)
-{
-    return error_set_param(
-        err, STATUS_BAD_VALUE, "network",
-        "%s; list the layers in the order of forward() in a JSON file, such as "
-        "[{\"type\":\"lstm\",\"prefix\":\"rnn\"},{\"type\":\"linear\",\"prefix\":\"head\"}], and give "
-        "it by --network FILE",
-        why);
-}
-
-/* ------------------------------------------------------------------------------------------
- * Groups */
-
-static const struct tensor *member(const struct groups *groups, const struct group *group, const char *suffix)
-{
-    char name[NAME_BYTES];
-    int bytes = snprintf(name, sizeof name, "%s%s%s", group->prefix, *group->prefix ? "." : "", suffix);
-    return bytes < NAME_BYTES ? source_find(groups->source, name) : NULL;
-}
-
-/* A tensor of a recurrent layer: with the number of its layer, or of a cell, without. */
-static const struct tensor *gate_member(const struct groups *groups, const struct group *group,
-                                        const char *name, size_t layer, const char *end)
-{
-    char suffix[NAME_BYTES];
-    snprintf(suffix, sizeof suffix, "%s_l%zu%s", name, layer, end);
-    const struct tensor *found = member(groups, group, suffix);
-    return found || layer || *end ? found : member(groups, group, name);
-}
-
-static enum kind recurrent_kind(const struct groups *groups, const struct group *group)
-{
-    const struct tensor *w = gate_member(groups, group, "weight_hh", 0, "");
-    if (!w || w->rank != 2 || w->shape[1] == 0) return KIND_OTHER;
-    if (gate_member(groups, group, "weight_hr", 0, "")) return KIND_LSTM;
-    size_t gates = w->shape[0] / w->shape[1];
-    if (w->shape[0] % w->shape[1]) return KIND_OTHER;
-    return gates == 4 ? KIND_LSTM : gates == 3 ? KIND_GRU : gates == 1 ? KIND_RNN : KIND_OTHER;
-}
-
-static void classify(const struct groups *groups, struct group *group)
-{
-    const struct tensor *w = group->weight = member(groups, group, "weight");
-    group->bias = member(groups, group, "bias");
-    if (gate_member(groups, group, "weight_ih", 0, "")) {
-        const struct tensor *in = gate_member(groups, group, "weight_ih", 0, "");
-        const struct tensor *hh = gate_member(groups, group, "weight_hh", 0, "");
-        group->kind = recurrent_kind(groups, group);
-        group->in = in->rank == 2 ? in->shape[1] : 0;
-        group->out = hh && hh->rank == 2 ? hh->shape[1] : 0;
-        if (gate_member(groups, group, "weight_ih", 0, "_reverse")) group->out *= 2;
-    } else if (member(groups, group, "running_mean")) {
-        group->kind = KIND_BATCH_NORM;
-    } else if (!w) {
-        group->kind = KIND_OTHER;
-    } else if (w->rank == 2) {
-        group->kind = group->bias ? KIND_LINEAR : KIND_TABLE;
-        group->in = w->shape[1], group->out = w->shape[0];
-    } else if (w->rank == 1) {
-        group->kind = KIND_LAYER_NORM;
-    } else if (w->rank == 3) {
-        group->kind = KIND_CONV1D;
-        group->in = w->shape[1], group->out = w->shape[0];
-    }
-}
-
-static bool is_recurrent(const struct group *group)
-{
-    return group->kind == KIND_LSTM || group->kind == KIND_GRU || group->kind == KIND_RNN;
-}
-
-static struct group *find_group(const struct groups *groups, const char *prefix, size_t bytes)
-{
-    for (size_t i = 0; i < groups->n; i++)
-        if (strlen(groups->items[i].prefix) == bytes && memcmp(groups->items[i].prefix, prefix, bytes) == 0)
-            return &groups->items[i];
-    return NULL;
-}
-
-static enum status make_groups(struct groups *groups, struct error *err)
-{
-    const struct source *source = groups->source;
-    groups->items = pool_take(source->pool, MAX_GROUPS, sizeof *groups->items);
-    if (!groups->items) return pool_spent(err);
-    for (size_t i = 0; i < source->n; i++) {
-        const char *name = source->tensors[i].name, *dot = strrchr(name, '.');
-        size_t bytes = dot ? (size_t)(dot - name) : 0;
-        if (dot && strcmp(dot, ".num_batches_tracked") == 0) continue;
-        if (find_group(groups, name, bytes)) continue;
-        if (groups->n == MAX_GROUPS)
-            return error_set(err, STATUS_TOO_LONG, "more than %d modules", (int)MAX_GROUPS);
-        struct group *group = &groups->items[groups->n++];
-        group->prefix = pool_text(source->pool, name, bytes);
-        if (!group->prefix) return pool_spent(err);
-        classify(groups, group);
-    }
-    return STATUS_OK;
-}
-
-/* Whether the group may be the table of a file without an order: a recurrent layer reads as many numbers as
- * it has columns, and no other layer gives them. If one does, the name decides. */
-static bool feeds_first(const struct groups *groups, const struct group *table)
-{
-    bool reads = false, fed = false;
-    for (size_t i = 0; i < groups->n; i++) {
-        const struct group *group = &groups->items[i];
-        reads = reads || (is_recurrent(group) && group->in == table->in);
-        fed = fed || (is_recurrent(group) && group->out == table->in);
-    }
-    return reads && (!fed || strstr(table->prefix, "emb") || strstr(table->prefix, "Emb"));
-}
-
-/* A table of ids has as many columns as the layer behind it reads; a matrix has as many rows. */
-static void tell_tables(struct groups *groups)
-{
-    for (size_t i = 0; i < groups->n; i++) {
-        struct group *group = &groups->items[i];
-        if (group->kind != KIND_TABLE) continue;
-        const struct module *module = source_module(groups->source, group->prefix);
-        bool reads_ids = i == 0 && groups->n > 1;
-        if (!groups->source->is_ordered) reads_ids = feeds_first(groups, group);
-        if (groups->source->is_ordered && reads_ids) reads_ids = groups->items[1].in == group->in;
-        if (module) reads_ids = strstr(module->class, "Embedding") != NULL;
-        if (!reads_ids) group->kind = KIND_LINEAR;
-    }
-}
+enum { NAME_BYTES = 160 };
 
 /* ------------------------------------------------------------------------------------------
  * Parts */
@@ -199,7 +44,8 @@ static enum status find_nonlinearity(const struct groups *groups, const struct g
             mode = module->state->items[i + 1];
     if (*squash) return STATUS_OK;
     if (!node_is(mode, NODE_TEXT))
-        return need_network(err, "torch.nn.RNN may use tanh or relu, which a state_dict does not say: "
+        return groups_need_network(groups, err, "torch.nn.RNN may use tanh or relu, which a state_dict does "
+                                               "not say: "
                                  "{\"type\":\"rnn\",\"prefix\":\"...\",\"nonlinearity\":\"tanh\"}");
     *squash = strstr(mode->text, "RELU") || strstr(mode->text, "relu") ? "relu" : "tanh";
     return STATUS_OK;
@@ -208,11 +54,11 @@ static enum status find_nonlinearity(const struct groups *groups, const struct g
 static enum status fill_cell(const struct groups *groups, const struct group *group, size_t layer,
                              const char *end, struct cell *cell, struct error *err)
 {
-    cell->w_in = gate_member(groups, group, "weight_ih", layer, end);
-    cell->w_rec = gate_member(groups, group, "weight_hh", layer, end);
-    cell->b_in = gate_member(groups, group, "bias_ih", layer, end);
-    cell->b_rec = gate_member(groups, group, "bias_hh", layer, end);
-    cell->proj = gate_member(groups, group, "weight_hr", layer, end);
+    cell->w_in = group_gates(groups, group, "weight_ih", layer, end);
+    cell->w_rec = group_gates(groups, group, "weight_hh", layer, end);
+    cell->b_in = group_gates(groups, group, "bias_ih", layer, end);
+    cell->b_rec = group_gates(groups, group, "bias_hh", layer, end);
+    cell->proj = group_gates(groups, group, "weight_hr", layer, end);
     cell->gates = recurrents[group->kind].gates;
     if (!cell->w_rec || cell->w_in->rank != 2 || cell->w_rec->rank != 2 || !cell->b_in != !cell->b_rec)
         return error_set(err, STATUS_BAD_SHAPE, "%s: the tensors of layer %zu%s are not all there",
@@ -234,14 +80,14 @@ static enum status add_recurrent(struct groups *groups, const struct group *grou
     struct part *part = plan_add(groups->plan, recurrents[group->kind].type, prefix,
                                  origin_of(groups, group, recurrents[group->kind].class), err);
     if (!part) return err->status;
-    part->n_directions = gate_member(groups, group, "weight_ih", 0, "_reverse") ? 2 : 1;
+    part->n_directions = group_gates(groups, group, "weight_ih", 0, "_reverse") ? 2 : 1;
     part->squash = squash;
     part->reset_after = true;
-    while (gate_member(groups, group, "weight_ih", part->n_layers, "") && status == STATUS_OK) {
+    while (group_gates(groups, group, "weight_ih", part->n_layers, "") && status == STATUS_OK) {
         if ((part->n_layers + 1) * part->n_directions > PLAN_MAX_CELLS)
             return error_set(err, STATUS_TOO_LONG, "%s: more than %d layers", prefix, (int)PLAN_MAX_CELLS);
         for (size_t d = 0; d < part->n_directions && status == STATUS_OK; d++)
-            status = gate_member(groups, group, "weight_ih", part->n_layers, ends[d])
+            status = group_gates(groups, group, "weight_ih", part->n_layers, ends[d])
                          ? fill_cell(groups, group, part->n_layers, ends[d],
                                      &part->cells[part->n_layers * part->n_directions + d], err)
                          : error_set(err, STATUS_BAD_SHAPE, "%s: a direction is missing", prefix);
@@ -250,20 +96,36 @@ static enum status add_recurrent(struct groups *groups, const struct group *grou
     return status == STATUS_OK ? plan_recurrent(groups->plan, part, err) : status;
 }
 
-static enum status refuse(const struct group *group, struct error *err)
+/* Whether weights are computed from other tensors, as by weight_norm. */
+static bool is_computed(const struct groups *groups)
+{
+    for (size_t i = 0; i < groups->source->n; i++) {
+        const char *name = groups->source->tensors[i].name;
+        if (strstr(name, "parametrizations.") || strstr(name, "weight_g") || strstr(name, "weight_v"))
+            return true;
+    }
+    return false;
+}
+
+static enum status refuse(const struct groups *groups, const struct group *group, struct error *err)
 {
     char quoted[QUOTE_BYTES];
-    static const char *const names[] = {
-        [KIND_OTHER] =
-            "of a kind that is not served, such as attention; remove it from the model, or give the "
-            "layers that are wanted by --network FILE",
-        [KIND_BATCH_NORM] = "a batch norm, which import does not place by itself; give --network FILE",
-        [KIND_LAYER_NORM] = "a layer norm, which import does not place by itself; give --network FILE",
-        [KIND_CONV1D] = "a convolution, which import does not place by itself; give --network FILE",
-    };
-    return error_set(err, STATUS_UNSUPPORTED, "the tensors of %s are %s",
-                     sentence_quote(quoted, group->prefix, strlen(group->prefix)),
-                     names[group->kind <= KIND_CONV1D && names[group->kind] ? group->kind : KIND_OTHER]);
+    const char *name = group->first;
+    sentence_quote(quoted, name, strlen(name));
+    if (group->kind == KIND_BATCH_NORM || group->kind == KIND_LAYER_NORM || group->kind == KIND_CONV1D)
+        return groups_need_network(groups, err,
+                                   pool_print(groups->plan->pool, "import does not place the %s %s by itself",
+                                              group_type(group), quoted));
+    if (is_computed(groups))
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "the tensor %s is of a weight that is computed from others, such as by weight_norm; "
+                         "fold it before saving: torch.nn.utils.parametrize.remove_parametrizations(layer, "
+                         "'weight'), or torch.nn.utils.remove_weight_norm(layer)",
+                         quoted);
+    return error_set(err, STATUS_UNSUPPORTED,
+                     "the tensor %s is of a layer that is not served, such as attention; remove it from the "
+                     "model, or name the layers that are wanted by --network FILE",
+                     quoted);
 }
 
 /* What --network or a pickled module says of a norm or a convolution beside its tensors. */
@@ -293,8 +155,8 @@ static enum status add_norm(struct groups *groups, const struct group *group, co
     bool batch = group->kind == KIND_BATCH_NORM;
     const struct norm_source source = {.weight = group->weight,
                                        .bias = group->bias,
-                                       .mean = batch ? member(groups, group, "running_mean") : NULL,
-                                       .variance = batch ? member(groups, group, "running_var") : NULL,
+                                       .mean = batch ? group_member(groups, group, "running_mean") : NULL,
+                                       .variance = batch ? group_member(groups, group, "running_var") : NULL,
                                        .epsilon = number_beside(beside, "eps", 1e-5),
                                        .from = "from --network or the module, or PyTorch's default"};
     const char *class = batch ? "torch.nn.BatchNorm1d" : "torch.nn.LayerNorm";
@@ -309,8 +171,9 @@ static enum status add_conv(struct groups *groups, const struct group *group, co
     bool causal = padding && strcmp(padding, "causal") == 0, same = padding && strcmp(padding, "same") == 0;
     double dilation = number_beside(beside, "dilation", 1);
     if (!causal && !same)
-        return need_network(
-            err, "how a convolution is padded is not in the file: {\"type\":\"conv1d\",\"prefix\":\"...\","
+        return groups_need_network(
+            groups, err,
+            "how a convolution is padded is not in the file: {\"type\":\"conv1d\",\"prefix\":\"...\","
                  "\"padding\":\"same\"} or \"causal\"");
     const struct conv_source source = {.weight = group->weight,
                                        .bias = group->bias,
@@ -325,7 +188,7 @@ static enum status add_group(struct groups *groups, struct group *group, const c
 {
     const char *prefix = *group->prefix ? group->prefix : "layer";
     group->used = true;
-    if (is_recurrent(group)) return add_recurrent(groups, group, squash, err);
+    if (group_is_recurrent(group)) return add_recurrent(groups, group, squash, err);
     if (group->kind == KIND_TABLE)
         return plan_embedding(groups->plan, prefix, origin_of(groups, group, "torch.nn.Embedding"),
                               group->weight, err);
@@ -336,7 +199,7 @@ static enum status add_group(struct groups *groups, struct group *group, const c
     if (entry && (group->kind == KIND_BATCH_NORM || group->kind == KIND_LAYER_NORM))
         return add_norm(groups, group, &beside, err);
     if (entry && group->kind == KIND_CONV1D) return add_conv(groups, group, &beside, err);
-    return refuse(group, err);
+    return refuse(groups, group, err);
 }
 
 /* ------------------------------------------------------------------------------------------
@@ -417,7 +280,7 @@ static struct group *next_group(struct groups *groups, size_t width)
     for (size_t pass = 0; pass < 3; pass++)
         for (size_t i = 0; i < groups->n; i++) {
             struct group *group = &groups->items[i];
-            bool now = pass == 0 ? group->kind == KIND_TABLE : pass == 1 ? is_recurrent(group) : true;
+            bool now = pass == 0 ? group->kind == KIND_TABLE : pass == 1 ? group_is_recurrent(group) : true;
             if (!group->used && now && (pass == 0 || width == 0 || group->in == width)) return group;
         }
     return NULL;
@@ -430,8 +293,8 @@ static enum status check_placing(const struct groups *groups, struct error *err)
     for (size_t i = 0; i < groups->n; i++) {
         const struct group *group = &groups->items[i];
         if (group->kind == KIND_OTHER || (group->kind >= KIND_BATCH_NORM && group->kind <= KIND_CONV1D))
-            return refuse(group, err);
-        if (is_recurrent(group)) n_recurrent++, n_linear_after = 0;
+            return refuse(groups, group, err);
+        if (group_is_recurrent(group)) n_recurrent++, n_linear_after = 0;
         if (group->kind != KIND_LINEAR) continue;
         bool told =
             last && groups->source->n_modules && sequential_of(groups->source, group->prefix) &&
@@ -444,8 +307,8 @@ static enum status check_placing(const struct groups *groups, struct error *err)
                          "the file has no recurrent layer (LSTM, GRU or RNN), and Carousel "
                          "serves nothing else");
     if (n_linear_after > 1)
-        return need_network(
-            err, "there are several linear layers, and a state_dict does not say what lies between "
+        return groups_need_network(
+            groups, err, "there are several linear layers, and a state_dict does not say what lies between "
                  "them (relu, tanh, nothing)");
     return STATUS_OK;
 }
@@ -454,15 +317,18 @@ static enum status plan_alone(struct groups *groups, const struct options *optio
 {
     enum status status = check_placing(groups, err);
     size_t recurrent_left = 0;
-    for (size_t i = 0; i < groups->n; i++) recurrent_left += is_recurrent(&groups->items[i]);
+    for (size_t i = 0; i < groups->n; i++) recurrent_left += group_is_recurrent(&groups->items[i]);
     for (size_t i = 0; i < groups->n && status == STATUS_OK; i++) {
         struct group *group =
             groups->source->is_ordered ? &groups->items[i] : next_group(groups, plan_width(groups->plan));
-        if (!group) return need_network(err, "the sizes of the layers do not say in which order they come");
+        if (!group)
+            return groups_need_network(groups, err,
+                                       "the sizes of the layers do not say in which order they come");
         if (plan_width(groups->plan) && group->in && group->in != plan_width(groups->plan))
-            return need_network(err, "the layers do not fit each other in the order of the file");
+            return groups_need_network(groups, err,
+                                       "the layers do not fit each other in the order of the file");
         status = add_group(groups, group, NULL, NULL, err);
-        if (status == STATUS_OK && is_recurrent(group) && --recurrent_left == 0)
+        if (status == STATUS_OK && group_is_recurrent(group) && --recurrent_left == 0)
             status = add_pooling(groups, options, err);
         const char *next = i + 1 < groups->n && groups->source->is_ordered ? groups->items[i + 1].prefix : "";
         if (status == STATUS_OK && sequential_of(groups->source, group->prefix))
@@ -496,26 +362,16 @@ static enum status add_named(struct groups *groups, const struct json *entry, co
 {
     char quoted[QUOTE_BYTES];
     sentence_quote(quoted, prefix, strlen(prefix));
-    struct group *group = find_group(groups, prefix, strlen(prefix));
+    struct group *group = groups_find(groups, prefix, strlen(prefix));
     if (!group)
         return error_set(err, STATUS_BAD_VALUE, "--network: the file has no tensors under the prefix %s",
                          quoted);
     bool is_matrix = group->kind == KIND_TABLE || group->kind == KIND_LINEAR;
     if (is_matrix && !group->bias) group->kind = strcmp(type, "embedding") ? KIND_LINEAR : KIND_TABLE;
-    static const char *const types[] = {[KIND_OTHER] = "unknown",
-                                        [KIND_TABLE] = "embedding",
-                                        [KIND_LINEAR] = "linear",
-                                        [KIND_LSTM] = "lstm",
-                                        [KIND_GRU] = "gru",
-                                        [KIND_RNN] = "rnn",
-                                        [KIND_BATCH_NORM] = "batch_norm",
-                                        [KIND_LAYER_NORM] = "layer_norm",
-                                        [KIND_CONV1D] = "conv1d",
-                                        [KIND_EMPTY] = "empty"};
-    if (strcmp(types[group->kind], type))
+    if (strcmp(group_type(group), type))
         return error_set(err, STATUS_BAD_VALUE,
                          "--network: %s is of type '%s', but its tensors are those of '%s'", quoted, type,
-                         types[group->kind]);
+                         group_type(group));
     const char *squash = entry_text(entry, "nonlinearity");
     if (squash) squash = strcmp(squash, "relu") == 0 ? "relu" : "tanh"; /* outlives the JSON */
     return add_group(groups, group, squash, entry, err);
@@ -557,9 +413,8 @@ enum status state_dict_plan(const struct source *source, const struct options *o
                             const struct json *network, struct plan *plan, struct error *err)
 {
     struct groups groups = {.source = source, .plan = plan};
-    enum status status = make_groups(&groups, err);
+    enum status status = groups_make(&groups, err);
     if (status != STATUS_OK) return status;
-    tell_tables(&groups);
     if (network && json_kind(network) != JSON_ARRAY)
         return error_set(err, STATUS_BAD_VALUE, "--network: expected an array of layers");
     plan->graph_is_known = network != NULL;

@@ -189,12 +189,21 @@ static bool is_state_dict(const struct node *node)
     return false;
 }
 
+static enum status refuse_quantised(struct error *err)
+{
+    return error_set(err, STATUS_UNSUPPORTED,
+                     "the model is quantised by torch.ao.quantization, whose packed weights are not read; "
+                     "import the float model, as it was before quantize_dynamic(), and serve it in eight "
+                     "bits by --precision int8");
+}
+
 /* The tensors and modules below a pickled module. */
 static enum status read_module(struct torch *torch, const struct node *module, const char *prefix,
                                size_t depth, struct error *err)
 {
     struct source *source = torch->source;
     if (depth > MODULE_DEPTH) return error_set(err, STATUS_TOO_LONG, "the module is nested too deep");
+    if (strstr(node_class(module), ".quantized.")) return refuse_quantised(err);
     if (source->n_modules == SOURCE_MAX_MODULES) return error_set(err, STATUS_TOO_LONG, "too many modules");
     enum status status = pool_grow(source->pool, (void **)&source->modules, source->n_modules,
                                    &source->modules_room, sizeof *source->modules, err);
@@ -224,6 +233,7 @@ static enum status read_script(struct torch *torch, const struct node *module, c
     const struct node *attributes = module->state;
     enum status status = STATUS_OK;
     if (depth > MODULE_DEPTH) return error_set(err, STATUS_TOO_LONG, "the module is nested too deep");
+    if (strstr(node_class(module), ".quantized.")) return refuse_quantised(err);
     for (size_t i = 0; i + 1 < attributes->n_items && status == STATUS_OK; i += 2) {
         const struct node *key = attributes->items[i], *value = attributes->items[i + 1];
         const struct node *call = tensor_call(value);
@@ -245,6 +255,8 @@ static enum status read_state_dict(struct torch *torch, const struct node *node,
     for (size_t i = 0; i + 1 < node->n_items && status == STATUS_OK; i += 2) {
         const struct node *key = node->items[i], *call = tensor_call(node->items[i + 1]);
         if (!node_is(key, NODE_TEXT)) continue;
+        if (strstr(key->text, "_packed_params") || strstr(key->text, "_all_weight_values"))
+            return refuse_quantised(err);
         if (call) status = add_tensor(torch, "", key, call, err);
         else if (strstr(node_class(node->items[i + 1]), "_rebuild_"))
             return error_set(err, STATUS_UNSUPPORTED,
@@ -271,6 +283,8 @@ static void search(struct torch *torch, const struct node *node, const char *nam
         else *out = (struct search){node, name, NULL};
         return;
     }
+    for (size_t i = 0; node_is(node, NODE_LIST) && i < node->n_items; i++)
+        search(torch, node->items[i], name, depth - 1, out);
     if (!node_is_mapping(node)) return;
     for (size_t i = 0; i + 1 < node->n_items; i += 2) {
         const struct node *key = node->items[i];

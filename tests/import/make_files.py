@@ -452,6 +452,67 @@ def make_onnx():
     write_golden("onnx_reverse", row_cases(reverse, 2))
 
 
+def make_strange():
+    """Checkpoints as people save them: copies of weights beside the model, counters, losses, lists, shared and packed weights."""
+    import torch
+    from safetensors.torch import save_model
+    from torch import nn
+
+    from modules import LastWord, Writer
+    torch.manual_seed(22)
+    word = LastWord().eval()
+    state = word.state_dict()
+
+    def run(tokens):
+        with torch.no_grad():
+            return word(torch.tensor([tokens]))[0]
+    write_golden("word", text_cases(run))
+    torch.save(torch.optim.swa_utils.AveragedModel(word).state_dict(), FILES / "word_averaged.pt")
+    torch.save({"state_dict": {"_orig_mod." + k: v for k, v in state.items()} | {"loss.weight": torch.ones(3)}}, FILES / "word_loss.ckpt")
+    torch.save((3, {"net": state}), FILES / "word_tuple.pt")
+    packed = torch.ao.quantization.quantize_dynamic(word, {nn.LSTM, nn.Linear}, dtype=torch.qint8)
+    torch.save(packed.state_dict(), FILES / "packed.pt")
+    torch.save(packed, FILES / "packed_module.pt")
+    torch.jit.script(packed).save(str(FILES / "packed_script.pt"))
+    torch.save({"model": state, "ema": {k: v.clone() for k, v in state.items()}}, FILES / "two.pt")
+    word.out = nn.utils.parametrizations.weight_norm(word.out)
+    torch.save(word.state_dict(), FILES / "weight_norm.pt")
+    tied = Writer()
+    tied.embed, tied.head.weight = nn.Embedding(12, 6), nn.Parameter(tied.head.weight.data)
+    tied.embed.weight = tied.head.weight
+    tied.rnn = nn.LSTM(6, 6, batch_first=True)
+    save_model(tied.eval(), str(FILES / "tied.safetensors"))
+
+    def write(tokens):
+        with torch.no_grad():
+            return tied(torch.tensor([tokens]))[0, -1]
+    write_golden("tied", text_cases(write))
+
+
+def make_tf2onnx():
+    """Models of Keras that tf2onnx wrote (tensorflow-cpu 2.21.0 and tf2onnx 1.17.0 from PyPI, which nothing else here needs)."""
+    import keras
+    import numpy
+    from keras import layers as L
+    keras.utils.set_random_seed(21)
+    numbers = lambda: keras.Input((None, 2))  # noqa: E731
+    models = {
+        "text": [keras.Input((None,), dtype="int32"), L.Embedding(len(LETTERS), 4), L.LSTM(4, return_sequences=True),
+                 L.Bidirectional(L.LSTM(3)), L.Dense(3)],
+        "both": [numbers(), L.Bidirectional(L.LSTM(3, return_sequences=True)), L.LSTM(4), L.Dense(3)],
+        "loop": [numbers(), L.GRU(4), L.Dense(3)],
+    }
+    for name, layers in models.items():
+        model = keras.Sequential(layers)
+
+        def run(x, model=model):
+            return numpy.asarray(model(numpy.array([x], dtype=model.inputs[0].dtype)))[0]
+        cases = text_cases(run) if name == "text" else row_cases(run, 2)
+        model.export(FILES / f"tf2onnx_{name}.onnx", format="onnx", verbose=False)
+        if name != "loop":
+            write_golden(f"tf2onnx_{name}", cases)
+
+
 def make_quantised():
     """What quantize_dynamic of ONNX Runtime writes. The golden vectors are those of PyTorch, with the weights that the
     bytes and their scales stand for, which this reads by itself."""
