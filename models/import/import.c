@@ -127,6 +127,10 @@ enum status import_read(const uint8_t *file, size_t n, const char *path, const s
         *origin = "safetensors";
         return read_torch(foreign_read, file, n, options, plan, err);
     }
+    if (n && file[0] == '{') {
+        *origin = "JSON";
+        return read_torch(dump_read, file, n, options, plan, err);
+    }
     if (is_onnx(file, n)) {
         *origin = "ONNX";
         return read_onnx(file, n, path, plan, err);
@@ -137,7 +141,7 @@ enum status import_read(const uint8_t *file, size_t n, const char *path, const s
                          "torch.save(model.state_dict(), 'model.pt')");
     return error_set(err, STATUS_BAD_FORMAT,
                      "the format is not known; expected a checkpoint of PyTorch (.pt), "
-                     "safetensors, NumPy's .npz, Keras' .h5 or .keras, or ONNX");
+                     "safetensors, NumPy's .npz, JSON of arrays, Keras' .h5 or .keras, or ONNX");
 }
 
 /* ------------------------------------------------------------------------------------------
@@ -158,6 +162,17 @@ static enum status find_in_folder(const char *folder, char path[PATH_BYTES], str
         return error_set(err, STATUS_UNSUPPORTED,
                          "this is a SavedModel of TensorFlow, which is not read; save it in Keras' "
                          "format: tf.keras.models.load_model(folder).save('model.keras')");
+    snprintf(path, PATH_BYTES, "%s/prediction-net.json", folder);
+    if (stat(path, &about) == 0)
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "this is a predictor of GluonTS, whose network reads lags and features that GluonTS "
+                         "computes, which is not served; its weights are in prediction-net-state.pt, which "
+                         "may be imported by itself, with --network FILE, if it is a chain of layers");
+    snprintf(path, PATH_BYTES, "%s/model.safetensors.index.json", folder);
+    if (stat(path, &about) == 0)
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "the weights lie in several files; save them in one, in Python: "
+                         "model.save_pretrained('one', max_shard_size='100GB')");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(path, PATH_BYTES, "%s/%s", folder, names[i]);
         if (stat(path, &about) == 0) return STATUS_OK;

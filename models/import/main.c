@@ -31,6 +31,9 @@ static const struct flag {
     {"--pad", AT(pad), true, "none|left:N", "how texts were padded in training"},
     {"--network", AT(network), true, "FILE",
      "the layers, as in config.json, if the file does not say their order"},
+    {"--gates", AT(gates), true, "ORDER",
+     "of foreign weights: the order of the gates, such as ifgo of an LSTM (g: the\n"
+     "                             candidate), zrn of a GRU"},
     {"--golden", AT(golden), true, "FILE", "inputs and outputs of the model, as golden.json has them"},
     {"--precision", AT(precision), true, "P",
      "that the bundle recommends: float32, float16, bfloat16 or int8"},
@@ -44,8 +47,8 @@ enum { N_FLAGS = sizeof flags / sizeof *flags };
 static void print_help(FILE *out)
 {
     fputs("usage: carousel import FILE|FOLDER [OPTION...]\n\n"
-          "Make a bundle of a model of PyTorch (.pt, .pt2, .bin, .ckpt, .safetensors), NumPy (.npz), Keras "
-          "(.h5, .keras) or ONNX.\n\n",
+          "Make a bundle of a model of PyTorch (.pt, .pt2, .bin, .ckpt, .safetensors), NumPy (.npz), JSON "
+          "of arrays, Keras (.h5, .keras) or ONNX.\n\n",
           out);
     for (size_t i = 0; i < N_FLAGS; i++)
         fprintf(out, "  %-13s %-12s %s\n", flags[i].name, flags[i].value, flags[i].text);

@@ -7,7 +7,7 @@
 struct options {
     const char *file, *output;
     const char *task, *pooling, *tokenizer, *labels, *scaler, *pad, *network, *golden, *precision,
-        *activation;
+        *activation, *gates;
     const char *description;
     bool lowercase;
     bool dry_run, help, version;

@@ -195,6 +195,8 @@ enum status numpy_read(const uint8_t *file, size_t n, struct source *source, str
         struct zip_entry *entry = &zip.entries[i];
         char *name = pool_text(source->pool, entry->name, strlen(entry->name) - strlen(".npy"));
         if (!name) return pool_spent(err);
+        for (char *c = name; *c; c++) /* Keras' paths: "lstm/kernel:0" */
+            *c = *c == '/' ? '.' : *c == ':' ? '\0' : *c;
         status = zip_read(&zip, entry, source->pool, err);
         if (status == STATUS_OK)
             status = read_array(entry->content, (size_t)entry->bytes, name, source, err);

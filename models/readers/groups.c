@@ -76,6 +76,30 @@ static enum kind recurrent_kind(const struct groups *groups, const struct group 
     return gates == 4 ? KIND_LSTM : gates == 3 ? KIND_GRU : gates == 1 ? KIND_RNN : KIND_OTHER;
 }
 
+/* Layers under Keras' names, as a script dumps them: kernel [in, out], recurrent_kernel [H, gates * H]. */
+static void classify_keras(const struct groups *groups, struct group *group)
+{
+    const struct tensor *kernel = group_member(groups, group, "kernel");
+    const struct tensor *recurrent = group_member(groups, group, "recurrent_kernel");
+    const struct tensor *table = group_member(groups, group, "embeddings");
+    if (table && table->rank == 2) {
+        group->kind = KIND_TABLE, group->weight = table;
+        group->in = table->shape[1], group->out = table->shape[0];
+    }
+    if (!kernel || kernel->rank != 2) return;
+    group->transposed = true;
+    group->in = kernel->shape[0], group->out = kernel->shape[1];
+    if (!recurrent) {
+        group->kind = KIND_LINEAR, group->weight = kernel;
+        return;
+    }
+    if (recurrent->rank != 2 || recurrent->shape[0] == 0) return;
+    group->out = recurrent->shape[0];
+    size_t gates = recurrent->shape[1] / group->out;
+    if (recurrent->shape[1] % group->out) return;
+    group->kind = gates == 4 ? KIND_LSTM : gates == 3 ? KIND_GRU : gates == 1 ? KIND_RNN : KIND_OTHER;
+}
+
 static void classify(const struct groups *groups, struct group *group)
 {
     const struct tensor *w = group->weight = group_member(groups, group, "weight");
@@ -90,7 +114,7 @@ static void classify(const struct groups *groups, struct group *group)
     } else if (group_member(groups, group, "running_mean")) {
         group->kind = KIND_BATCH_NORM;
     } else if (!w) {
-        group->kind = KIND_OTHER;
+        classify_keras(groups, group);
     } else if (w->rank == 2) {
         group->kind = group->bias ? KIND_LINEAR : KIND_TABLE;
         group->in = w->shape[1], group->out = w->shape[0];

@@ -3,6 +3,7 @@
 #ifndef CAROUSEL_MODELS_READERS_GROUPS_H
 #define CAROUSEL_MODELS_READERS_GROUPS_H
 
+#include "models/plan/options.h"
 #include "models/plan/plan.h"
 #include "models/readers/source.h"
 
@@ -24,12 +25,14 @@ struct group {
     const char *prefix, *first; /* name of its first tensor */
     const struct tensor *weight, *bias; /* of that very name */
     enum kind kind;
-    size_t in, out; /* 0: any */
+    size_t in, out;  /* 0: any */
+    bool transposed; /* names and layout of Keras' layers: kernel [in, out], recurrent_kernel, embeddings */
     bool used;
 };
 
 struct groups {
     const struct source *source;
+    const struct options *options;
     struct plan *plan;
     struct group *items; /* [n] */
     size_t n;

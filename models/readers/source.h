@@ -46,6 +46,8 @@ MUST_CHECK enum status export_read(const struct zip *zip, struct source *source,
 /* Archives of numpy.savez: each array is a tensor of that name. */
 bool is_numpy(const struct zip *zip);
 MUST_CHECK enum status numpy_read(const uint8_t *file, size_t n, struct source *source, struct error *err);
+/* JSON: an object of arrays by their names, nested by module or not. */
+MUST_CHECK enum status dump_read(const uint8_t *file, size_t n, struct source *source, struct error *err);
 /* A safetensors file under any names. */
 MUST_CHECK enum status foreign_read(const uint8_t *file, size_t n, struct source *source, struct error *err);
 

@@ -51,6 +51,41 @@ static enum status find_nonlinearity(const struct groups *groups, const struct g
     return STATUS_OK;
 }
 
+/* Read one order of gates, such as "ifco", in the letters of `own`; c and h are the candidate too. */
+static bool read_gates(const char *told, size_t n, const char *own, char *letters)
+{
+    size_t seen = 0;
+    for (size_t i = 0; i < n && n == strlen(own); i++) {
+        char letter = told[i] == 'c' || told[i] == 'h' ? (n == 4 ? 'g' : 'n') : told[i];
+        const char *at = strchr(own, letter);
+        if (at) seen |= (size_t)1 << (at - own);
+        letters[i] = letter;
+    }
+    return seen == ((size_t)1 << strlen(own)) - 1;
+}
+
+/* The order of gates: PyTorch's, or of --gates, which may name one for each kind of layer. */
+static enum status find_gates(const struct groups *groups, const struct group *group, const char **out,
+                              struct error *err)
+{
+    const char *own = recurrents[group->kind].gates, *told = groups->options->gates;
+    char letters[8] = "";
+    *out = own;
+    if (group->kind == KIND_RNN || (!told && !group->transposed)) return STATUS_OK;
+    for (const char *at = told; at; at = *at ? at + 1 : NULL) {
+        size_t n = strcspn(at, ",");
+        if (read_gates(at, n, own, letters)) {
+            *out = pool_text(groups->plan->pool, letters, n);
+            return *out ? STATUS_OK : pool_spent(err);
+        }
+        at += n;
+    }
+    return error_set_param(err, STATUS_BAD_VALUE, "gates",
+                           "the order of the gates of '%.60s' is not in the file; expected --gates with the "
+                           "letters %s in the order of its weights (of Keras: %s)",
+                           group->prefix, own, group->kind == KIND_GRU ? "zrn" : own);
+}
+
 static enum status fill_cell(const struct groups *groups, const struct group *group, size_t layer,
                              const char *end, struct cell *cell, struct error *err)
 {
@@ -59,7 +94,8 @@ static enum status fill_cell(const struct groups *groups, const struct group *gr
     cell->b_in = group_gates(groups, group, "bias_ih", layer, end);
     cell->b_rec = group_gates(groups, group, "bias_hh", layer, end);
     cell->proj = group_gates(groups, group, "weight_hr", layer, end);
-    cell->gates = recurrents[group->kind].gates;
+    enum status status = find_gates(groups, group, &cell->gates, err);
+    if (status != STATUS_OK) return status;
     if (!cell->w_rec || cell->w_in->rank != 2 || cell->w_rec->rank != 2 || !cell->b_in != !cell->b_rec)
         return error_set(err, STATUS_BAD_SHAPE, "%s: the tensors of layer %zu%s are not all there",
                          group->prefix, layer, end);
@@ -67,6 +103,28 @@ static enum status fill_cell(const struct groups *groups, const struct group *gr
     cell->out = cell->w_rec->shape[1];
     cell->hidden = cell->w_rec->shape[0] / strlen(cell->gates);
     return STATUS_OK;
+}
+
+/* A layer under Keras' names, whose bias may be [gates * H], or [2, gates * H] of a GRU that resets after. */
+static enum status fill_keras(const struct groups *groups, const struct group *group, struct part *part,
+                              struct error *err)
+{
+    struct cell *cell = &part->cells[0];
+    const struct tensor *bias = group_member(groups, group, "bias");
+    cell->w_in = group_member(groups, group, "kernel");
+    cell->w_rec = group_member(groups, group, "recurrent_kernel");
+    cell->transposed = true;
+    cell->in = group->in, cell->hidden = cell->out = group->out;
+    cell->b_in = bias;
+    part->reset_after = bias && bias->rank == 2 && bias->shape[0] == 2;
+    if (part->reset_after) {
+        cell->b_in = plan_slice(groups->plan->pool, bias, 0, err);
+        cell->b_rec = cell->b_in ? plan_slice(groups->plan->pool, bias, 1, err) : NULL;
+        if (!cell->b_rec) return err->status;
+    }
+    part->n_layers = 1;
+    enum status status = find_gates(groups, group, &cell->gates, err);
+    return status == STATUS_OK ? plan_recurrent(groups->plan, part, err) : status;
 }
 
 static enum status add_recurrent(struct groups *groups, const struct group *group, const char *squash,
@@ -83,6 +141,7 @@ static enum status add_recurrent(struct groups *groups, const struct group *grou
     part->n_directions = group_gates(groups, group, "weight_ih", 0, "_reverse") ? 2 : 1;
     part->squash = squash;
     part->reset_after = true;
+    if (group->transposed) return fill_keras(groups, group, part, err);
     while (group_gates(groups, group, "weight_ih", part->n_layers, "") && status == STATUS_OK) {
         if ((part->n_layers + 1) * part->n_directions > PLAN_MAX_CELLS)
             return error_set(err, STATUS_TOO_LONG, "%s: more than %d layers", prefix, (int)PLAN_MAX_CELLS);
@@ -194,7 +253,7 @@ static enum status add_group(struct groups *groups, struct group *group, const c
                               group->weight, err);
     if (group->kind == KIND_LINEAR)
         return plan_linear(groups->plan, prefix, origin_of(groups, group, "torch.nn.Linear"), group->weight,
-                           group->bias, false, err);
+                           group->bias, group->transposed, err);
     const struct beside beside = {entry, source_module(groups->source, group->prefix)};
     if (entry && (group->kind == KIND_BATCH_NORM || group->kind == KIND_LAYER_NORM))
         return add_norm(groups, group, &beside, err);
@@ -412,7 +471,7 @@ static enum status plan_network(struct groups *groups, const struct json *networ
 enum status state_dict_plan(const struct source *source, const struct options *options,
                             const struct json *network, struct plan *plan, struct error *err)
 {
-    struct groups groups = {.source = source, .plan = plan};
+    struct groups groups = {.source = source, .options = options, .plan = plan};
     enum status status = groups_make(&groups, err);
     if (status != STATUS_OK) return status;
     if (network && json_kind(network) != JSON_ARRAY)

@@ -489,6 +489,31 @@ def make_strange():
     write_golden("tied", text_cases(write))
 
 
+def make_dumps():
+    """Weights that scripts wrote: JSON and NumPy's arrays, under the names of PyTorch and of Keras."""
+    import os
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras
+    import numpy
+    import torch
+    from keras import layers as L
+
+    from modules import Writer
+    writer = Writer().eval()
+    writer.load_state_dict(torch.load(FILES / "writer2_checkpoint.pt")["model_state_dict"])
+    json.dump({k: v.tolist() for k, v in writer.state_dict().items()} | {"epochs": 3}, open(FILES / "writer2.json", "w"))
+    keras.utils.set_random_seed(23)
+    model = keras.Sequential([keras.Input((None, 2)), L.LSTM(4, return_sequences=True, name="first"),
+                              L.GRU(5, reset_after=False, return_sequences=True, name="second"), L.GRU(3, name="third"), L.Dense(3, name="out")])
+    for layer in model.layers:  # biases that are not zero
+        layer.set_weights([w + numpy.linspace(-0.4, 0.3, w.size).reshape(w.shape) for w in layer.get_weights()])
+    arrays = {layer.name: {w.path.split("/")[-1]: w.value.detach().numpy() for w in layer.weights} for layer in model.layers}
+    json.dump({name: {key: w.tolist() for key, w in group.items()} for name, group in arrays.items()}, open(FILES / "dump.json", "w"))
+    numpy.savez(FILES / "dump.npz", **{f"{name}/{key}:0": w for name, group in arrays.items() for key, w in group.items()})
+    write_golden("dump", row_cases(lambda rows: model.predict(numpy.array([rows]), verbose=0)[0], 2))
+    json.dump({"a": [[1, 2], [3]], "lstm.kernel": []}, open(FILES / "uneven.json", "w"))
+
+
 def make_tf2onnx():
     """Models of Keras that tf2onnx wrote (tensorflow-cpu 2.21.0 and tf2onnx 1.17.0 from PyPI, which nothing else here needs)."""
     import keras

@@ -117,6 +117,9 @@ static const struct {
      "onnx_classifier",
      {LETTERS, ABC, .pad = "none"},
      "bidirectional        true"},
+    {"writer2.json", "writer2", {LETTERS}, "epochs"},
+    {"dump.json", "dump", {ABC, .pooling = "last", .gates = "ifco,zrh"}, "reset_after          false"},
+    {"dump.npz", "dump", {ABC, .pooling = "last", .gates = "zrn,ifgo"}, "reset_after          false"},
     {"word_averaged.pt", "word", {LETTERS, ABC, .pooling = "last"}, "a counter of AveragedModel"},
     {"word_loss.ckpt", "word", {LETTERS, ABC, .pooling = "last"}, "weights of a loss"},
     {"word_tuple.pt", "word", {LETTERS, ABC, .pooling = "last"}, "net"},
@@ -162,6 +165,11 @@ static const struct {
     struct options options;
     const char *param, *says;
 } refused[] = {
+    {"dump.json", {ABC, .pooling = "last"}, "gates", "the order of the gates of 'first' is not in the file"},
+    {"dump.json", {ABC, .pooling = "last", .gates = "ifco"}, "gates", "of Keras: zrn"},
+    {"dump.json", {ABC, .pooling = "last", .gates = "iico,zzz,"}, "gates", "ifgo"},
+    {"uneven.json", {ABC}, "", "'a' is no array of numbers whose rows have one length"},
+    {"letter_ids.json", {ABC}, "", "JSON without weights"},
     {"packed.pt", {LETTERS, ABC, .pooling = "last"}, "", "quantised by torch.ao"},
     {"packed_module.pt", {LETTERS, ABC, .pooling = "last"}, "", "quantised by torch.ao"},
     {"packed_script.pt", {LETTERS, ABC, .pooling = "last"}, "", "quantised by torch.ao"},
@@ -234,7 +242,7 @@ static const struct {
     FILE_OF("GGUF\3\0\0\0", "GGUF"),
     FILE_OF("\x1c\0\0\0TFL3\0\0\0\0", "tf2onnx"),
     FILE_OF("\x93NUMPY\1\0", "NumPy"),
-    FILE_OF("{\"architectures\": [\"LSTM\"]}", "a configuration without weights"),
+    FILE_OF("{\"architectures\": [\"LSTM\"]}", "JSON without weights"),
     FILE_OF("PK\3\4", "it is too short"),
     FILE_OF("", "the format is not known"),
 };
@@ -263,6 +271,18 @@ START_TEST(folders_are_searched)
     tmp_mkdir(&tmp, "empty");
     free(import((struct options){0}, tmp_path(&tmp, "empty", path), NULL, &status, &err));
     ck_assert_ptr_nonnull(strstr(err.message, "holds no model"));
+    static const struct {
+        const char *file, *says;
+    } others[] = {{"prediction-net.json", "GluonTS"}, {"model.safetensors.index.json", "max_shard_size"}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        char folder[32], file[80];
+        snprintf(folder, sizeof folder, "folder%zu", i);
+        snprintf(file, sizeof file, "%s/%s", folder, others[i].file);
+        tmp_mkdir(&tmp, folder);
+        tmp_write_text(&tmp, file, "{}");
+        free(import((struct options){0}, tmp_path(&tmp, folder, path), NULL, &status, &err));
+        ck_assert_ptr_nonnull(strstr(err.message, others[i].says));
+    }
 }
 END_TEST
 
@@ -317,8 +337,12 @@ static char *read_whole(const char *file, size_t *n)
 }
 
 static const char *const readable[] = {
-    "writer.pt",           "writer_legacy.pt", "writer2.safetensors", "classifier_module.pt",
-    "keras_letters.keras", "keras_binary.h5",  "onnx_writer.onnx"};
+    "writer.pt",           "writer_legacy.pt",
+    "writer2.safetensors", "classifier_module.pt",
+    "keras_letters.keras", "keras_binary.h5",
+    "onnx_writer.onnx",    "onnx_quantised_text.onnx",
+    "tf2onnx_both.onnx",   "writer2.json",
+    "dump.npz"};
 
 /* A file that is cut anywhere is refused, and the sanitizers watch every byte. */
 START_TEST(cut_files_are_refused)
@@ -355,15 +379,18 @@ START_TEST(an_allocation_that_fails_is_a_refusal)
     for (uint64_t nth = 1; status != STATUS_OK && nth < 3000; nth += nth < 40 ? 1 : 7) {
         char path[TMP_PATH_BYTES], output[TMP_PATH_BYTES];
         FILE *out = tmpfile();
-        bool classifier = strstr(readable[_i], "classifier"), binary = strstr(readable[_i], "binary");
+        bool dump = strstr(readable[_i], "dump"), binary = strstr(readable[_i], "binary");
+        bool rows = dump || strstr(readable[_i], "tf2onnx"), classifier = strstr(readable[_i], "classifier");
         snprintf(path, sizeof path, FILES "%s", readable[_i]);
         struct options options = {.file = path,
                                   .output = tmp_path(&tmp, "m", output),
-                                  LETTERS,
-                                  .pooling = classifier ? "mean" : NULL,
-                                  .labels = classifier ? "a,b,c"
-                                            : binary   ? "no,yes"
-                                                       : NULL};
+                                  .tokenizer = rows ? NULL : FILES "letters.json",
+                                  .pooling = classifier || rows ? "mean" : NULL,
+                                  .gates = dump ? "ifgo,zrn" : NULL,
+                                  .activation = rows && !dump ? "softmax" : NULL,
+                                  .labels = classifier || rows ? "a,b,c"
+                                            : binary           ? "no,yes"
+                                                               : NULL};
         allocations_fail_at(nth, false);
         status = import_run(&options, out, &err);
         bool failed = allocations_have_failed();
