@@ -150,7 +150,7 @@ enum bounds { ALWAYS, NEVER, LIKE_INPUT }; /* when values lie in [-1, 1] */
 static const struct row {
     const char *name;
     activation *apply; /* NULL: the kernel set's */
-    double (*slope)(double x, double y);
+    activation_slope *slope;
     enum bounds bounds;
 } rows[] = {
     {"relu", NULL, relu_slope, LIKE_INPUT},
@@ -181,6 +181,12 @@ activation *activation_named(const char *name)
     const struct kernels *kernels = kernels_active();
     if (strcmp(name, "relu") == 0) return kernels->relu;
     return strcmp(name, "tanh") == 0 ? kernels->tanh : kernels->sigmoid;
+}
+
+activation_slope *activation_slope_named(const char *name)
+{
+    const struct row *row = find(name);
+    return row ? row->slope : NULL;
 }
 
 bool activation_is_bounded(const char *name, bool before)
@@ -232,7 +238,7 @@ static void run(const struct layer *layer, const struct turn *turn, const float 
 static enum status backward(const struct layer *layer, const struct passage *p, const float *d_out,
                             float *d_in)
 {
-    double (*slope)(double x, double y) = find(layer->type->name)->slope;
+    activation_slope *slope = find(layer->type->name)->slope;
     for (size_t i = 0; i < p->T * layer->output_size; i++)
         d_in[i] = d_out[i] * (float)slope((double)p->in[i], (double)p->out[i]);
     return STATUS_OK;

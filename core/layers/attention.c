@@ -20,6 +20,7 @@
 
 #include "core/base/memory.h"
 #include "core/network/layer.h"
+#include "core/network/slow.h"
 
 enum { SCORE, QUERY_SIZE, MEMORY_SIZE, ATTENTION_SIZE, HAS_BIAS, SCALED }; /* keys' order */
 enum score { DOT, GENERAL, ADDITIVE };                                    /* index into scores */
@@ -224,6 +225,98 @@ static size_t bytes(const struct layer *layer)
     return a->key ? sum + matrix_bytes(a->key) : sum;
 }
 
+/* The slow path. With d for the gradient of `out` and a for the weights:
+ *
+ *     da_s = d . m_s    de_s = a_s (da_s - sum_r a_r da_r)    m_s gets a_s d
+ *     dot and general: q gets de_s k_s, k_s gets de_s q; additive: both get de_s v (1 - tanh^2)
+ *
+ * and k_s, which is m_s, or W m_s, hands on what it gets. */
+struct attention_back {
+    const struct attention *a;
+    const struct memory *memory;
+    const float *keys_at;    /* [S,A] */
+    float *weights, *energies; /* [S] */
+    float *row;              /* [A] */
+    float *d_keys;           /* [S,A] */
+    float *d_query;          /* [T,A] of the additive form's W_q q */
+};
+
+/* The weights of all rows for one query. */
+static void weigh(const struct attention_back *b, const float *query)
+{
+    size_t S = b->memory->S, A = b->a->A;
+    float most = -INFINITY, sum = 0;
+    for (size_t s = 0; s < S; s++) {
+        b->weights[s] = score_of(b->a, query, b->keys_at + s * A, b->row);
+        most = fmaxf(most, b->weights[s]);
+    }
+    for (size_t s = 0; s < S; s++) sum += b->weights[s] = expf(b->weights[s] - most);
+    for (size_t s = 0; s < S; s++) b->weights[s] /= sum;
+}
+
+/* One step: add to d_query [A], d_keys and, if it is there, d_memory. */
+static void step_backward(const struct attention_back *b, const float *query, const float *d_out,
+                          float *d_query, float *d_memory)
+{
+    size_t S = b->memory->S, A = b->a->A, M = b->a->layer.memory_size;
+    double mean = 0;
+    weigh(b, query);
+    for (size_t s = 0; s < S; s++) {
+        b->energies[s] = dot(M, d_out, b->memory->rows + s * M);
+        mean += (double)b->weights[s] * (double)b->energies[s];
+    }
+    for (size_t s = 0; s < S; s++) {
+        const float *key = b->keys_at + s * A;
+        float d_e = b->weights[s] * (b->energies[s] - (float)mean), *d_key = b->d_keys + s * A;
+        for (size_t i = 0; d_memory && i < M; i++) d_memory[s * M + i] += b->weights[s] * d_out[i];
+        for (size_t i = 0; i < A; i++) b->row[i] = query[i] + key[i];
+        if (b->a->score == ADDITIVE) b->a->tanh(A, b->row, b->row);
+        for (size_t i = 0; i < A; i++) {
+            bool is_additive = b->a->score == ADDITIVE;
+            float both = is_additive ? d_e * b->a->energy[i] * (1 - b->row[i] * b->row[i]) : 0;
+            d_query[i] += is_additive ? both : b->a->scale * d_e * key[i];
+            d_key[i] += is_additive ? both : b->a->scale * d_e * query[i];
+        }
+    }
+}
+
+static enum status steps_backward(const struct attention_back *b, const struct passage *p,
+                                  const float *queries, const float *d_out, float *d_in)
+{
+    size_t A = b->a->A, Q = b->a->layer.input_size, M = b->a->layer.memory_size, S = b->memory->S;
+    float *d_queries = b->a->query ? b->d_query : d_in;
+    for (size_t t = 0; t < p->T; t++) {
+        if (slow_stops(p)) return STATUS_CANCELLED;
+        step_backward(b, queries + t * A, d_out + t * M, d_queries + t * A, p->d_memory);
+    }
+    enum status status = b->a->query ? slow_product(b->a->query, p->T, b->d_query, A, d_in, Q) : STATUS_OK;
+    if (!p->d_memory || status != STATUS_OK) return status;
+    if (b->a->key) return slow_product(b->a->key, S, b->d_keys, A, p->d_memory, M);
+    for (size_t i = 0; i < S * M; i++) p->d_memory[i] += b->d_keys[i];
+    return STATUS_OK;
+}
+
+static enum status backward(const struct layer *layer, const struct passage *p, const float *d_out,
+                            float *d_in)
+{
+    const struct attention *a = (const struct attention *)layer;
+    const struct memory *memory = p->memory;
+    size_t A = a->A, S = memory->S, T = p->T;
+    float *room = memory_new(2 * S + A + S * A + 2 * T * A, sizeof *room);
+    if (!room) return STATUS_NO_MEMORY;
+    struct attention_back b = {.a = a, .memory = memory, .weights = room, .energies = room + S,
+                               .row = room + 2 * S, .d_keys = room + 2 * S + A,
+                               .keys_at = a->key ? memory->derived + S * layer->memory_offset : memory->rows};
+    float *queries = b.d_keys + S * A;
+    b.d_query = queries + T * A;
+    enum status status = a->query ? slow_multiply(a->query, T, p->in, layer->input_size, queries, A, false)
+                                  : STATUS_OK;
+    memset(d_in, 0, T * layer->input_size * sizeof *d_in);
+    if (status == STATUS_OK) status = steps_backward(&b, p, a->query ? queries : p->in, d_out, d_in);
+    memory_free(room);
+    return status;
+}
+
 const struct layer_type layer_attention = {
     .name = "attention",
     .has_prefix = true,
@@ -234,4 +327,5 @@ const struct layer_type layer_attention = {
     .run = run,
     .derive = derive,
     .bytes = bytes,
+    .backward = backward,
 };

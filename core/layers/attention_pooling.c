@@ -8,6 +8,7 @@
  * scales both sums down. c changes nothing, because softmax does not see it; it is only taken so that no
  * tensor is left over. */
 #include "core/network/layer.h"
+#include "core/network/slow.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -142,6 +143,55 @@ static size_t bytes(const struct layer *layer)
     return matrix_bytes(pooling->v) + (pooling->W ? matrix_bytes(pooling->W) : 0);
 }
 
+/* Put softmax(s) into `shares` [T]. */
+static void share(const float *scores, size_t T, double *shares)
+{
+    double most = (double)scores[0], sum = 0;
+    for (size_t t = 1; t < T; t++) most = fmax(most, (double)scores[t]);
+    for (size_t t = 0; t < T; t++) sum += shares[t] = exp((double)scores[t] - most);
+    for (size_t t = 0; t < T; t++) shares[t] /= sum;
+}
+
+/* With d for d_out and a for the shares: y[t] gets a[t] d directly, and by its score, whose gradient is
+ * a[t] d (y[t] - out). `inner` [T,A] holds tanh(W y + b), and then the gradient before tanh. */
+static enum status rows_backward(const struct attention_pooling *pooling, const struct passage *p,
+                                 const double *shares, const float *v, const float *d_out, float *inner,
+                                 float *d_in)
+{
+    size_t n = pooling->layer.input_size, A = inner_size(pooling);
+    for (size_t t = 0; t < p->T; t++) {
+        double along = 0;
+        for (size_t i = 0; i < n; i++)
+            along += (double)d_out[i] * ((double)p->in[t * n + i] - (double)p->out[i]);
+        float d_score = (float)(shares[t] * along), *row = inner + t * A;
+        for (size_t i = 0; i < n; i++)
+            d_in[t * n + i] = (float)shares[t] * d_out[i] + (A ? 0.0f : d_score * v[i]);
+        for (size_t i = 0; i < A; i++) row[i] = d_score * v[i] * (1 - row[i] * row[i]);
+    }
+    return A ? slow_product(pooling->W, p->T, inner, A, d_in, n) : STATUS_OK;
+}
+
+static enum status backward(const struct layer *layer, const struct passage *p, const float *d_out,
+                            float *d_in)
+{
+    const struct attention_pooling *pooling = (const struct attention_pooling *)layer;
+    struct turn turn = {.R = p->T};
+    float *scores = memory_new(p->T, sizeof *scores), *v = slow_weights(pooling->v, NULL);
+    float *inner = memory_new(p->T, inner_size(pooling) * sizeof *inner);
+    double *shares = memory_new(p->T, sizeof *shares);
+    enum status status = STATUS_NO_MEMORY;
+    if (scores && v && inner && shares) {
+        score_rows(pooling, &turn, p->in, scores, inner);
+        share(scores, p->T, shares);
+        status = rows_backward(pooling, p, shares, v, d_out, inner, d_in);
+    }
+    memory_free(scores);
+    memory_free(v);
+    memory_free(inner);
+    memory_free(shares);
+    return status;
+}
+
 const struct layer_type layer_attention_pooling = {
     .name = "attention_pooling",
     .has_prefix = true,
@@ -151,4 +201,5 @@ const struct layer_type layer_attention_pooling = {
     .scratch_floats = scratch_floats,
     .run = run,
     .bytes = bytes,
+    .backward = backward,
 };

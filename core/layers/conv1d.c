@@ -7,6 +7,7 @@
  * so its sequences ride whole. With one group the k rows of a step are put side by side, and W, reordered at
  * load, is one product; with as many groups as channels (depthwise), each channel is summed by itself. */
 #include "core/layers/past.h"
+#include "core/network/slow.h"
 
 #include <string.h>
 
@@ -216,6 +217,39 @@ static size_t bytes(const struct layer *layer)
     return conv->W ? matrix_bytes(conv->W) : (conv->k + 1) * layer->input_size * sizeof(float);
 }
 
+/* The place in d_in of the row that tap j of step t reads; NULL beyond either end. */
+static float *tap_place(const struct conv1d *conv, const struct passage *p, float *d_in, size_t t, size_t j)
+{
+    size_t to = t + j * conv->d; /* counted from `before` rows before the first step */
+    bool inside = to >= conv->before && to < conv->before + p->T;
+    return inside ? d_in + (to - conv->before) * conv->layer.input_size : NULL;
+}
+
+static enum status backward(const struct layer *layer, const struct passage *p, const float *d_out,
+                            float *d_in)
+{
+    const struct conv1d *conv = (const struct conv1d *)layer;
+    size_t I = layer->input_size, K = conv->k * I, O = layer->output_size;
+    float *wide = memory_new(K, sizeof *wide); /* the gradient of the k rows of a step */
+    float *weights = conv->W ? slow_weights(conv->W, NULL) : NULL;
+    enum status status = wide && (weights || !conv->W) ? STATUS_OK : STATUS_NO_MEMORY;
+    memset(d_in, 0, p->T * I * sizeof *d_in);
+    for (size_t t = 0; status == STATUS_OK && t < p->T; t++, d_out += O) {
+        memset(wide, 0, K * sizeof *wide);
+        for (size_t o = 0; conv->W && o < O; o++)
+            for (size_t k = 0; k < K; k++) wide[k] += d_out[o] * weights[o * K + k];
+        for (size_t k = 0; conv->taps && k < K; k++) wide[k] = d_out[k % I] * conv->taps[k];
+        for (size_t j = 0; j < conv->k; j++) {
+            float *to = tap_place(conv, p, d_in, t, j);
+            for (size_t i = 0; to && i < I; i++) to[i] += wide[j * I + i];
+        }
+        if (slow_stops(p)) status = STATUS_CANCELLED;
+    }
+    memory_free(wide);
+    memory_free(weights);
+    return status;
+}
+
 const struct layer_type layer_conv1d = {
     .name = "conv1d",
     .has_prefix = true,
@@ -225,4 +259,5 @@ const struct layer_type layer_conv1d = {
     .scratch_floats = scratch_floats,
     .run = run,
     .bytes = bytes,
+    .backward = backward,
 };

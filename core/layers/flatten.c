@@ -53,10 +53,21 @@ static void run(const struct layer *layer, const struct turn *turn, const float 
     }
 }
 
+static enum status backward(const struct layer *layer, const struct passage *p, const float *d_out,
+                            float *d_in)
+{
+    size_t n = layer->input_size, steps = layer->output_size / n, T = p->T;
+    size_t kept = T < steps ? T : steps;
+    memset(d_in, 0, (T - kept) * n * sizeof *d_in);
+    memcpy(d_in + (T - kept) * n, d_out + (steps - kept) * n, kept * n * sizeof *d_in);
+    return STATUS_OK;
+}
+
 const struct layer_type layer_flatten = {
     .name = "flatten",
     .keys = keys,
     .build = build,
     .free = layer_free,
     .run = run,
+    .backward = backward,
 };

@@ -6,8 +6,10 @@
 #include "core/layers/activation.h"
 #include "core/network/layer.h"
 #include "core/network/scaled.h"
+#include "core/network/slow.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "core/base/memory.h"
 
@@ -27,6 +29,7 @@ struct gated {
     struct layer layer;
     size_t F;
     activation *apply;
+    activation_slope *slope;
     struct matrix *gate, *up; /* [F,D] */
     struct matrix *down;      /* [D,F] */
     bool scales;              /* all three are int8, of scaled rows */
@@ -76,6 +79,7 @@ static enum status build(const struct layer_spec *spec, const struct layer_conte
     gated->F = F;
     gated->scales = scales;
     gated->apply = activation_named(activations[spec->values[ACTIVATION]]);
+    gated->slope = activation_slope_named(activations[spec->values[ACTIVATION]]);
     gated->layer = (struct layer){.type = spec->type, .input_size = D, .output_size = D, .forward_size = D};
     enum status status = take(spec, context, "gate", F, D, precision, &gated->gate, err);
     if (status == STATUS_OK) status = take(spec, context, "up", F, D, precision, &gated->up, err);
@@ -158,6 +162,35 @@ static size_t bytes(const struct layer *layer)
     return matrix_bytes(gated->gate) + matrix_bytes(gated->up) + matrix_bytes(gated->down);
 }
 
+/* With a = W_gate x, u = W_up x and d the gradient of f(a) u: a gets d u f'(a), u gets d f(a). */
+static enum status backward(const struct layer *layer, const struct passage *p, const float *d_out,
+                            float *d_in)
+{
+    const struct gated *gated = (const struct gated *)layer;
+    size_t D = layer->input_size, F = gated->F, n = p->T * F;
+    float *a = memory_new(n, sizeof *a), *u = memory_new(n, sizeof *u), *y = memory_new(n, sizeof *y);
+    float *d = memory_new(n, sizeof *d);
+    enum status status = a && u && y && d 
+                             ? slow_multiply(gated->gate, p->T, p->in, D, a, F, false) : STATUS_NO_MEMORY;
+    if (status == STATUS_OK) status = slow_multiply(gated->up, p->T, p->in, D, u, F, false);
+    if (status == STATUS_OK) status = slow_product(gated->down, p->T, d_out, D, d, F);
+    memset(d_in, 0, p->T * D * sizeof *d_in);
+    if (status == STATUS_OK) {
+        gated->apply(n, a, y);
+        for (size_t i = 0; i < n; i++) {
+            a[i] = d[i] * u[i] * (float)gated->slope((double)a[i], (double)y[i]);
+            d[i] *= y[i];
+        }
+        status = slow_product(gated->gate, p->T, a, F, d_in, D);
+    }
+    if (status == STATUS_OK) status = slow_product(gated->up, p->T, d, F, d_in, D);
+    memory_free(a);
+    memory_free(u);
+    memory_free(y);
+    memory_free(d);
+    return status;
+}
+
 const struct layer_type layer_gated_feed_forward = {
     .name = "gated_feed_forward",
     .has_prefix = true,
@@ -167,4 +200,5 @@ const struct layer_type layer_gated_feed_forward = {
     .scratch_floats = scratch_floats,
     .run = run,
     .bytes = bytes,
+    .backward = backward,
 };

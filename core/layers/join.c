@@ -96,9 +96,43 @@ static void multiply(const struct layer *layer, const struct turn *turn, const f
         for (size_t i = 0; i < n; i++) out[i] = in[i] * turn->sources[k].rows[i];
 }
 
+/* Back: each source gets its part of the gradient. */
+static enum status concat_backward(const struct layer *layer, const struct passage *p, const float *d_out,
+                                   float *d_in)
+{
+    for (size_t k = 0; k < p->n_sources; k++) {
+        size_t size = p->sources[k].size;
+        for (size_t t = 0; t < p->T; t++, d_in += size)
+            memcpy(d_in, d_out + t * layer->output_size, size * sizeof *d_in);
+        d_out += size;
+    }
+    return STATUS_OK;
+}
+
+static enum status add_backward(const struct layer *layer, const struct passage *p, const float *d_out,
+                                float *d_in)
+{
+    size_t n = p->T * layer->output_size;
+    for (size_t k = 0; k < p->n_sources; k++, d_in += n) memcpy(d_in, d_out, n * sizeof *d_in);
+    return STATUS_OK;
+}
+
+static enum status multiply_backward(const struct layer *layer, const struct passage *p, const float *d_out,
+                                     float *d_in)
+{
+    size_t n = p->T * layer->output_size;
+    for (size_t k = 0; k < p->n_sources; k++, d_in += n) {
+        memcpy(d_in, d_out, n * sizeof *d_in);
+        for (size_t j = 0; j < p->n_sources; j++)
+            for (size_t i = 0; j != k && i < n; i++) d_in[i] *= p->sources[j].rows[i];
+    }
+    return STATUS_OK;
+}
+
 #define JOIN(symbol)                                                                                         \
     const struct layer_type layer_##symbol = {                                                               \
-        .name = #symbol, .keys = keys, .joins = true, .build = build, .free = layer_free, .run = symbol}
+        .name = #symbol, .keys = keys, .joins = true, .build = build, .free = layer_free,                    \
+        .run = symbol, .backward = symbol##_backward}
 
 JOIN(concat);
 JOIN(add);

@@ -1,6 +1,7 @@
 /* linear: y = W x + b. In an int8 or bfloat16 network, rows that lie in [-1, 1] are turned into codes
  * first. */
 #include "core/network/layer.h"
+#include "core/network/slow.h"
 
 #include <string.h>
 
@@ -80,25 +81,12 @@ static size_t bytes(const struct layer *layer)
     return matrix_bytes(((const struct linear *)layer)->W);
 }
 
-/* d_in = d_out W, row of W by row of W; rows of W that no gradient reaches are not unpacked. */
 static enum status backward(const struct layer *layer, const struct passage *p, const float *d_out,
                             float *d_in)
 {
-    const struct matrix *W = ((const struct linear *)layer)->W;
     size_t N = layer->output_size, K = layer->input_size;
-    float *row = memory_new(K, sizeof *row);
-    if (!row) return STATUS_NO_MEMORY;
     memset(d_in, 0, p->T * K * sizeof *d_in);
-    for (size_t n = 0; n < N; n++) {
-        size_t first = 0;
-        while (first < p->T && d_out[first * N + n] == 0.0f) first++;
-        if (first == p->T) continue;
-        matrix_row(W, n, row);
-        for (size_t t = first; t < p->T; t++)
-            for (size_t k = 0; k < K; k++) d_in[t * K + k] += d_out[t * N + n] * row[k];
-    }
-    memory_free(row);
-    return STATUS_OK;
+    return slow_product(((const struct linear *)layer)->W, p->T, d_out, N, d_in, K);
 }
 
 const struct layer_type layer_linear = {

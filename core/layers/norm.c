@@ -181,6 +181,48 @@ static void run_batch(const struct layer *layer, const struct turn *turn, const 
         for (size_t i = 0; i < n; i++) out[i] = in[i] * norm->weight[i] + norm->bias[i];
 }
 
+/* With g for d_out times w, v for what is normalised, and f for the factor of a group:
+ * d_in = f (g - mean g - v mean of g v), of an rms_norm without the mean of g. */
+static void normalise_backward(const struct norm *norm, const float *x, size_t n, size_t first,
+                               const float *d_out, float *d_in)
+{
+    bool is_rms = norm->layer.type == &layer_rms_norm;
+    double mean = is_rms ? 0 : (double)sum_of(x, n, 0.0f, false) / (double)n, squares = 0, sum = 0, along = 0;
+    for (size_t i = 0; i < n; i++) squares += ((double)x[i] - mean) * ((double)x[i] - mean);
+    double factor = 1 / sqrt(squares / (double)n + (double)norm->eps);
+    for (size_t i = 0; i < n; i++) {
+        double g = (double)d_out[i] * (norm->weight ? (double)norm->weight[first + i] : 1);
+        sum += is_rms ? 0 : g;
+        along += g * ((double)x[i] - mean) * factor;
+    }
+    for (size_t i = 0; i < n; i++) {
+        double g = (double)d_out[i] * (norm->weight ? (double)norm->weight[first + i] : 1);
+        double v = ((double)x[i] - mean) * factor;
+        d_in[i] = (float)(factor * (g - sum / (double)n - v * along / (double)n));
+    }
+}
+
+static enum status run_backward(const struct layer *layer, const struct passage *p, const float *d_out,
+                                float *d_in)
+{
+    const struct norm *norm = (const struct norm *)layer;
+    size_t n = layer->output_size / norm->groups;
+    const float *in = p->in;
+    for (size_t t = 0; t < p->T; t++)
+        for (size_t first = 0; first < layer->output_size; first += n, in += n, d_out += n, d_in += n)
+            normalise_backward(norm, in, n, first, d_out, d_in);
+    return STATUS_OK;
+}
+
+static enum status run_batch_backward(const struct layer *layer, const struct passage *p, const float *d_out,
+                                      float *d_in)
+{
+    const struct norm *norm = (const struct norm *)layer;
+    size_t n = layer->output_size;
+    for (size_t i = 0; i < p->T * n; i++) d_in[i] = d_out[i] * norm->weight[i % n];
+    return STATUS_OK;
+}
+
 static size_t bytes(const struct layer *layer)
 {
     const struct norm *norm = (const struct norm *)layer;
@@ -191,7 +233,7 @@ static size_t bytes(const struct layer *layer)
 #define NORM(symbol, runs)                                                                         \
     const struct layer_type layer_##symbol = {                                                     \
         .name = #symbol, .has_prefix = true, .keys = symbol##_keys, .build = build,                \
-        .free = norm_free, .run = runs, .bytes = bytes}
+        .free = norm_free, .run = runs, .bytes = bytes, .backward = runs##_backward}
 
 NORM(layer_norm, run);
 NORM(rms_norm, run);

@@ -99,14 +99,20 @@ struct turn {
     size_t n_sources;
 };
 
+struct trace_cell;
+
 /* One sequence's way through a layer on the slow path (core/recurrent/trace.h), row by row: a row is a step,
  * or the one vector that pooling leaves. */
 struct passage {
     size_t T;              /* rows of `in` */
     const int32_t *tokens; /* [T] if the layer reads tokens, else NULL */
     const float *in;       /* [T, input_size], or NULL if the layer reads tokens */
+    const struct layer_source *sources; /* [n_sources] all that it reads, of T rows each, `in` first */
+    size_t n_sources;
     float *out;            /* [T, output_size]; [1, output_size] if the layer pools */
     float *kept;           /* [trace_floats] */
+    const struct memory *memory; /* of a layer that attends, with what it derives; else of no meaning */
+    float *d_memory;       /* [S, memory_size] backward adds the gradient by the memory's rows; or NULL */
     bool (*stop)(void *context); /* asked once a step: give up? May be NULL */
     void *context;
 };
@@ -124,7 +130,6 @@ struct layer {
     bool bounded;            /* outputs lie in [-1, 1], so that codes can stand for them */
     bool normed;             /* outputs come from a norm: a client cannot make them large */
     bool identity;           /* changes nothing: the network leaves it out */
-    bool untraced;           /* the slow path does not know it, though it may know its type */
     size_t memory_size;      /* attends to rows of so many floats (turn->memories); 0: does not */
     size_t memory_floats;    /* a row of memory, which derive() makes and run() reads */
     size_t recalls;          /* gives an output of the step before, of so many floats, which it finds in its
@@ -182,12 +187,17 @@ struct layer_type {
     /* The slow path. trace: write `out` and keep what backward needs; NULL if run() does for one sequence.
      * backward: from d_out, the gradient of a number with respect to `out`, and the passage that trace or run
      * has filled, write d_in [T, input_size], or [T] if the layer reads tokens: the derivative by a factor
-     * on the token's vector. Both allocate. STATUS_NO_MEMORY, or STATUS_CANCELLED if `stop` said so. A type
-     * without backward is not traced. */
+     * on the token's vector. A type that joins writes one such block a source, one behind the other. Both
+     * allocate. STATUS_NO_MEMORY, or STATUS_CANCELLED if `stop` said so. A type without backward is not
+     * traced. */
     size_t (*trace_floats)(const struct layer *layer, size_t T); /* NULL: none */
     enum status (*trace)(const struct layer *layer, const struct passage *passage);
     enum status (*backward)(const struct layer *layer, const struct passage *passage, const float *d_out,
                             float *d_in);
+    /* Show direction d of the k-th recurrent layer in it (core/recurrent/trace.h); false past the end. The
+     * passage may be NULL: then *cell has sizes alone. NULL: it has none. */
+    bool (*cell)(const struct layer *layer, const struct passage *passage, size_t k, size_t d,
+                 struct trace_cell *cell);
 };
 
 #define X(symbol) extern const struct layer_type layer_##symbol;

@@ -129,6 +129,12 @@ const struct layer *network_layer(const struct network *network, size_t i)
     return i < network->n_layers ? network->layers[i] : NULL;
 }
 
+const int *network_sources(const struct network *network, size_t i, size_t *n)
+{
+    *n = network->wires[i].n_sources;
+    return network->wires[i].sources;
+}
+
 /* The workspace -------------------------------------------------------------------------- */
 
 static size_t max_size(size_t a, size_t b)

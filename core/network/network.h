@@ -52,6 +52,8 @@ uint64_t network_family(const struct network *network);
 void network_join(struct network *network, const struct network *first);
 /* Layers, for inspection: NULL past the end. */
 const struct layer *network_layer(const struct network *network, size_t i);
+/* What layer i reads: *n places of layers, or SOURCE_INPUT; none if it recalls. */
+const int *network_sources(const struct network *network, size_t i, size_t *n);
 
 /* Which steps' outputs a ride wants. A network that pools has one output a sequence, asked for
  * with WANT_LAST on the ride that holds the last step. */

@@ -14,7 +14,8 @@
  *
  * State of a sequence: for each head C, as [d of k][d of v], n [d] and m; then one float that is 1 once the
  * sequence has begun. */
-#include "core/network/layer.h"
+#include "core/network/slow.h"
+#include "core/recurrent/trace.h"
 
 #include <math.h>
 #include <string.h>
@@ -184,6 +185,206 @@ static size_t bytes(const struct layer *layer)
     return matrix_bytes(((const struct mlstm *)layer)->gates);
 }
 
+/* The slow path ----------------------------------------------------------------------------
+ *
+ * C and n written out are sums over the steps so far, so no C is kept. With F(t) for the sum of log f up to
+ * t:
+ *
+ *     w(t,s) = exp(F(t) - F(s) + a_i(s) - m(t))        P(t,s) = w(t,s) q(t) . k(s) / sqrt(d)
+ *     h(t) = sum_s P(t,s) v(s) / (max(|sum_s P(t,s)|, exp(-m(t))) + eps)
+ *
+ * m scales both sums alike, so that the gradient by m is 0. */
+
+/* What is kept of a step: i and f of each unit's head, to look at; then of each head a_i, a_f and m. */
+static size_t kept_floats(const struct mlstm *mlstm)
+{
+    return 2 * mlstm->D + 3 * mlstm->n_heads;
+}
+
+static size_t trace_floats(const struct layer *layer, size_t T)
+{
+    return T * kept_floats((const struct mlstm *)layer);
+}
+
+/* a_i, a_f and m of a head at a step, n_heads floats apart. */
+static float *kept_gates(const struct mlstm *mlstm, const struct passage *p, size_t t, size_t head)
+{
+    return p->kept + t * kept_floats(mlstm) + 2 * mlstm->D + head;
+}
+
+static double log_sigmoid(double x)
+{
+    return fmin(x, 0) - log1p(exp(-fabs(x)));
+}
+
+/* The rows of all sources side by side, [T,3D]. NULL: no memory. */
+static float *side_by_side(const struct mlstm *mlstm, const struct passage *p)
+{
+    size_t D = mlstm->D;
+    float *wide = memory_new(p->T, N_SOURCES * D * sizeof *wide);
+    for (size_t t = 0; wide && t < p->T; t++)
+        for (size_t i = 0; i < N_SOURCES; i++)
+            memcpy(wide + (t * N_SOURCES + i) * D, p->sources[i].rows + t * D, D * sizeof *wide);
+    return wide;
+}
+
+static void keep(const struct mlstm *mlstm, const struct passage *p, size_t t, size_t head, float m)
+{
+    size_t d = mlstm->d, N = mlstm->n_heads;
+    float *gates = kept_gates(mlstm, p, t, head), *shown = p->kept + t * kept_floats(mlstm) + head * d;
+    gates[2 * N] = m;
+    for (size_t u = 0; u < d; u++) {
+        shown[u] = expf(gates[0] - m);
+        shown[mlstm->D + u] = (float)exp(log_sigmoid((double)gates[N]));
+    }
+}
+
+static enum status trace(const struct layer *layer, const struct passage *p)
+{
+    const struct mlstm *mlstm = (const struct mlstm *)layer;
+    size_t D = mlstm->D, d = mlstm->d, N = mlstm->n_heads, a_head = d * d + d + 1, K = N_SOURCES * D;
+    float *wide = side_by_side(mlstm, p), *state = memory_new(N * a_head, sizeof *state);
+    enum status status = wide && state ? STATUS_OK : STATUS_NO_MEMORY;
+    if (status == STATUS_OK)
+        status = slow_multiply(mlstm->gates, p->T, wide, K, kept_gates(mlstm, p, 0, 0), kept_floats(mlstm),
+                               false);
+    for (size_t t = 0; status == STATUS_OK && t < p->T; t++) {
+        for (size_t k = 0; k < N; k++) {
+            const float *gates = kept_gates(mlstm, p, t, k), *row = wide + t * K + k * d;
+            float *own = state + k * a_head;
+            head_step(mlstm, t == 0, gates[0], gates[N], row, row + D, row + 2 * D, own,
+                      p->out + t * D + k * d);
+            keep(mlstm, p, t, k, own[a_head - 1]);
+        }
+        if (slow_stops(p)) status = STATUS_CANCELLED;
+    }
+    memory_free(wide);
+    memory_free(state);
+    return status;
+}
+
+/* One head on the way back. */
+struct head_back {
+    const struct mlstm *mlstm;
+    const struct passage *p;
+    size_t head;
+    const float *q, *k, *v;   /* [T] rows of d, D floats apart */
+    float *d_q, *d_k, *d_v;   /* the same, added to */
+    double *F;                /* [T] sums of log f */
+    double *d_i, *d_F;        /* [T] gradients of a_i and F */
+    double *P;                /* [T] of a step */
+};
+
+static double dot(size_t n, const float *x, const float *y)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)y[i];
+    return sum;
+}
+
+/* w(t,s) / sqrt(d). */
+static double weight_at(const struct head_back *b, size_t t, size_t s)
+{
+    size_t N = b->mlstm->n_heads;
+    double a_i = (double)kept_gates(b->mlstm, b->p, s, b->head)[0];
+    double m = (double)kept_gates(b->mlstm, b->p, t, b->head)[2 * N];
+    return exp(b->F[t] - b->F[s] + a_i - m) / sqrt((double)b->mlstm->d);
+}
+
+/* Go back from h of step t, whose gradient is dh [d], to all steps up to t. */
+static void step_backward(const struct head_back *b, size_t t, const float *h, const float *dh)
+{
+    size_t D = b->mlstm->D, d = b->mlstm->d, N = b->mlstm->n_heads;
+    double sum = 0, low = exp(-(double)kept_gates(b->mlstm, b->p, t, b->head)[2 * N]);
+    const float *q = b->q + t * D;
+    for (size_t s = 0; s <= t; s++) sum += b->P[s] = weight_at(b, t, s) * dot(d, q, b->k + s * D);
+    double below = fmax(fabs(sum), low) + (double)b->mlstm->eps;
+    double d_sum = fabs(sum) > low ? (sum > 0 ? -1 : 1) * dot(d, dh, h) / below : 0;
+    for (size_t s = 0; s <= t; s++) {
+        const float *k = b->k + s * D;
+        double d_P = dot(d, dh, b->v + s * D) / below + d_sum, w = weight_at(b, t, s);
+        for (size_t u = 0; u < d; u++) {
+            b->d_v[s * D + u] += (float)(b->P[s] / below * (double)dh[u]);
+            b->d_q[t * D + u] += (float)(d_P * w * (double)k[u]);
+            b->d_k[s * D + u] += (float)(d_P * w * (double)q[u]);
+        }
+        b->d_i[s] += d_P * b->P[s];
+        b->d_F[t] += d_P * b->P[s];
+        b->d_F[s] -= d_P * b->P[s];
+    }
+}
+
+/* One head: add to d_q, d_k and d_v, and write the gradients of its a_i and a_f into d_gates [T,2N]. */
+static enum status head_backward(const struct head_back *b, const float *d_out, float *d_gates)
+{
+    size_t D = b->mlstm->D, d = b->mlstm->d, N = b->mlstm->n_heads, T = b->p->T;
+    double sum = 0;
+    for (size_t t = 0; t < T; t++)
+        b->F[t] = sum += log_sigmoid((double)kept_gates(b->mlstm, b->p, t, b->head)[N]);
+    for (size_t t = 0; t < T; t++) {
+        if (slow_stops(b->p)) return STATUS_CANCELLED;
+        step_backward(b, t, b->p->out + t * D + b->head * d, d_out + t * D + b->head * d);
+    }
+    sum = 0;
+    for (size_t t = T; t-- > 0;) {
+        double a_f = (double)kept_gates(b->mlstm, b->p, t, b->head)[N];
+        sum += b->d_F[t];
+        d_gates[t * 2 * N + b->head] = (float)b->d_i[t];
+        d_gates[t * 2 * N + N + b->head] = (float)(sum / (1 + exp(a_f)));
+    }
+    return STATUS_OK;
+}
+
+static enum status heads_backward(const struct mlstm *mlstm, const struct passage *p, const float *d_out,
+                                  float *d_in, float *d_gates)
+{
+    size_t T = p->T, block = T * mlstm->D;
+    enum status status = STATUS_OK;
+    for (size_t k = 0; status == STATUS_OK && k < mlstm->n_heads; k++) {
+        size_t at = k * mlstm->d;
+        double *room = memory_new(4 * T, sizeof *room);
+        struct head_back b = {.mlstm = mlstm, .p = p, .head = k, .q = p->sources[QUERY].rows + at,
+                              .k = p->sources[KEY].rows + at, .v = p->sources[VALUE].rows + at,
+                              .d_q = d_in + at, .d_k = d_in + block + at, .d_v = d_in + 2 * block + at,
+                              .F = room, .d_i = room + T, .d_F = room + 2 * T, .P = room + 3 * T};
+        status = room ? head_backward(&b, d_out, d_gates) : STATUS_NO_MEMORY;
+        memory_free(room);
+    }
+    return status;
+}
+
+static enum status backward(const struct layer *layer, const struct passage *p, const float *d_out,
+                            float *d_in)
+{
+    const struct mlstm *mlstm = (const struct mlstm *)layer;
+    size_t D = mlstm->D, N = mlstm->n_heads, T = p->T, K = N_SOURCES * D;
+    float *d_gates = memory_new(T, 2 * N * sizeof *d_gates), *wide = memory_new(T, K * sizeof *wide);
+    memset(d_in, 0, T * K * sizeof *d_in);
+    enum status status = d_gates && wide ? heads_backward(mlstm, p, d_out, d_in, d_gates) : STATUS_NO_MEMORY;
+    if (status == STATUS_OK) status = slow_product(mlstm->gates, T, d_gates, 2 * N, wide, K);
+    for (size_t t = 0; status == STATUS_OK && t < T; t++)
+        for (size_t i = 0; i < N_SOURCES; i++)
+            for (size_t u = 0; u < D; u++) d_in[(i * T + t) * D + u] += wide[t * K + i * D + u];
+    memory_free(d_gates);
+    memory_free(wide);
+    return status;
+}
+
+static bool cell(const struct layer *layer, const struct passage *p, size_t k, size_t d,
+                 struct trace_cell *out)
+{
+    static const struct trace_gates has = {.names = "if", .keeper = 'f'};
+    size_t D = layer->output_size;
+    if (k || d) return false;
+    *out = (struct trace_cell){.H = D, .O = D, .n_directions = 1, .has = &has};
+    if (!p) return true;
+    out->gates = p->kept;
+    out->gates_stride = (ptrdiff_t)kept_floats((const struct mlstm *)layer);
+    out->h = p->out;
+    out->h_stride = (ptrdiff_t)D;
+    return true;
+}
+
 const struct layer_type layer_mlstm = {
     .name = "mlstm",
     .has_prefix = true,
@@ -194,4 +395,8 @@ const struct layer_type layer_mlstm = {
     .scratch_floats = scratch_floats,
     .run = run,
     .bytes = bytes,
+    .trace_floats = trace_floats,
+    .trace = trace,
+    .backward = backward,
+    .cell = cell,
 };

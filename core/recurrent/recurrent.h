@@ -71,8 +71,8 @@ struct recurrent {
     const struct kernels *kernels; /* the set active at load, as in the matrices */
     activation *gate;     /* sigmoid, or what Keras puts in its place */
     activation *squash;   /* tanh, or another: of g (n) and, in an lstm, of c */
+    activation_slope *gate_slope, *squash_slope; /* their slopes, which their values tell */
     bool is_fused;        /* lstm: the kernel set's own gates */
-    bool is_traced;       /* the slow path knows it: PyTorch's activations, or a gru without reset_after */
     size_t H, O;
     size_t n_layers, n_directions; /* the second 1 or 2 */
     bool whole;           /* no state: both directions, or backwards */
@@ -124,13 +124,15 @@ size_t recurrent_trace_floats(const struct layer *layer, size_t T);
 enum status recurrent_trace(const struct layer *layer, const struct passage *passage);
 enum status recurrent_backward(const struct layer *layer, const struct passage *passage, const float *d_out,
                                float *d_in);
+bool recurrent_cell(const struct layer *layer, const struct passage *passage, size_t k, size_t d,
+                    struct trace_cell *cell);
 
 #define RECURRENT_TYPE(symbol)                                                                \
     const struct layer_type layer_##symbol = {                                                     \
         .name = #symbol, .has_prefix = true, .keys = keys, .build = build, .free = recurrent_free, \
         .scratch_floats = recurrent_scratch_floats, .run = recurrent_run, .bytes = recurrent_bytes,\
         .trace_floats = recurrent_trace_floats, .trace = recurrent_trace,                          \
-        .backward = recurrent_backward}
+        .backward = recurrent_backward, .cell = recurrent_cell}
 
 /* Units of a block: block_units, or fewer in the last. */
 static inline size_t recurrent_units(const struct cell_kind *kind, size_t H, size_t block)

@@ -277,8 +277,7 @@ static struct layer describe(const struct recurrent *net, const struct layer_spe
 {
     struct layer layer = {.type = spec->type, .input_size = (size_t)spec->values[INPUT_SIZE],
                           .output_size = net->O * net->n_directions, .forward_size = net->O,
-                          .whole = net->whole, .bounded = bounded,
-                          .untraced = !net->is_traced};
+                          .whole = net->whole, .bounded = bounded};
     if (!net->whole) layer.state_floats = net->n_layers * net->layer_state + net->has_initial;
     if (wants_table(before, layer.input_size, net->kind->n_gates * net->H)) {
         layer.input_size = 0;
@@ -310,10 +309,11 @@ static void fill(struct recurrent *net, const struct layer_spec *spec, const str
     net->kernels = kernels_active();
     net->gate = options->gate ? activation_named(options->gate) : NULL;
     net->squash = activation_named(options->squash);
+    net->gate_slope = options->gate ? activation_slope_named(options->gate) : NULL;
+    net->squash_slope = activation_slope_named(options->squash);
     bool is_plain = (!net->gate || net->gate == net->kernels->sigmoid) && !options->has_peepholes;
     bool is_tanh = net->squash == net->kernels->tanh;
     net->is_fused = net->kind->has_c && is_plain && is_tanh;
-    net->is_traced = is_plain && (is_tanh || !net->gate) && !options->is_backwards && !options->has_initial;
     net->H = (size_t)v[HIDDEN_SIZE];
     net->O = options->proj_size ? options->proj_size : net->H;
     net->n_layers = (size_t)v[NUM_LAYERS];

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/base/memory.h"
+#include "core/network/slow.h"
 #include "core/recurrent/way.h"
 
 /* What is kept ---------------------------------------------------------------------------- */
@@ -137,11 +138,6 @@ static void way_close(struct way *way)
     memory_free(way->room);
 }
 
-static bool gives_up(const struct passage *passage)
-{
-    return passage->stop && passage->stop(passage->context);
-}
-
 /* Return the step that comes `at`-th in the way's own direction. */
 static struct slow_step step_at(const struct way *way, size_t at)
 {
@@ -149,12 +145,16 @@ static struct slow_step step_at(const struct way *way, size_t at)
     size_t before = way->d ? t + 1 : t - 1;
     float *y = way->kept.y + way->d * way->net->O;
     bool keeps = way->net->kind->slow->keeps_more;
+    const float *initial = way->cell->initial; /* h, then c */
     return (struct slow_step){.net = way->net, .weights = &way->weights,
                               .gates = way->kept.gates + t * gates_of(way->net),
                               .more = keeps ? way->kept.more + t * H : NULL,
                               .h = y + t * width(way->net),
-                              .h_before = at ? y + before * width(way->net) : way->room,
-                              .more_before = at && keeps ? way->kept.more + before * H : way->room,
+                              .h_before = at ? y + before * width(way->net) : initial ? initial : way->room,
+                              .more_before = at && keeps ? way->kept.more + before * H
+                                             : initial && way->net->kind->has_c ? initial + way->net->O
+                                                                                : way->room,
+                              .peephole = way->cell->peephole,
                               .scratch = way->room + H};
 }
 
@@ -179,15 +179,42 @@ static enum status way_forward(const struct way *way)
     project(way);
     for (size_t at = 0; at < way->passage->T; at++) {
         struct slow_step step = step_at(way, at);
-        if (gives_up(way->passage)) return STATUS_CANCELLED;
+        if (slow_stops(way->passage)) return STATUS_CANCELLED;
         way->net->kind->slow->forward(&step);
     }
     return STATUS_OK;
 }
 
-enum status recurrent_trace(const struct layer *layer, const struct passage *passage)
+/* The rows of a layer that reads backwards, in the order in which it reads them. Owned. */
+struct turned {
+    float *in;
+    int32_t *tokens;
+    struct passage passage; /* with those for its own */
+};
+
+static enum status turn_round(const struct layer *layer, const struct passage *p, struct turned *out)
 {
-    const struct recurrent *net = (const struct recurrent *)layer;
+    size_t I = layer->input_size, T = p->T;
+    *out = (struct turned){.in = memory_new(T, I * sizeof(float)), .tokens = memory_new(T, sizeof(int32_t)),
+                           .passage = *p};
+    if (!out->in || !out->tokens) return STATUS_NO_MEMORY;
+    for (size_t t = 0; t < T; t++) {
+        if (p->tokens) out->tokens[t] = p->tokens[T - 1 - t];
+        if (p->in) memcpy(out->in + t * I, p->in + (T - 1 - t) * I, I * sizeof(float));
+    }
+    if (p->tokens) out->passage.tokens = out->tokens;
+    if (p->in) out->passage.in = out->in;
+    return STATUS_OK;
+}
+
+static void turned_free(struct turned *turned)
+{
+    memory_free(turned->in);
+    memory_free(turned->tokens);
+}
+
+static enum status layers_forward(const struct recurrent *net, const struct passage *passage)
+{
     enum status status = STATUS_OK;
     for (size_t k = 0; k < net->n_layers; k++)
         for (size_t d = 0; status == STATUS_OK && d < net->n_directions; d++) {
@@ -196,6 +223,17 @@ enum status recurrent_trace(const struct layer *layer, const struct passage *pas
             if (status == STATUS_OK) status = way_forward(&way);
             way_close(&way);
         }
+    return status;
+}
+
+enum status recurrent_trace(const struct layer *layer, const struct passage *passage)
+{
+    const struct recurrent *net = (const struct recurrent *)layer;
+    struct turned turned;
+    if (!net->is_backwards) return layers_forward(net, passage);
+    enum status status = turn_round(layer, passage, &turned);
+    if (status == STATUS_OK) status = layers_forward(net, &turned.passage);
+    turned_free(&turned);
     return status;
 }
 
@@ -210,7 +248,7 @@ static enum status steps_backward(const struct way *way, const float *d_y, float
         struct slow_step step = step_at(way, at);
         size_t t = way->d ? way->passage->T - 1 - at : at;
         const float *from_above = d_y + t * width(way->net) + way->d * O;
-        if (gives_up(way->passage)) return STATUS_CANCELLED;
+        if (slow_stops(way->passage)) return STATUS_CANCELLED;
         for (size_t i = 0; i < O; i++) dh[i] += from_above[i];
         step.pre = pre + t * gates_of(way->net);
         step.dh = dh;
@@ -252,11 +290,10 @@ static enum status way_backward(const struct way *way, const float *d_y, float *
     return status;
 }
 
-enum status recurrent_backward(const struct layer *layer, const struct passage *passage, const float *d_out,
-                               float *d_in)
+static enum status layers_backward(const struct recurrent *net, const struct passage *passage,
+                                   const float *d_out, float *d_in)
 {
-    const struct recurrent *net = (const struct recurrent *)layer;
-    size_t row = width(net), I = layer->input_size ? layer->input_size : 1, T = passage->T;
+    size_t row = width(net), I = net->layer.input_size ? net->layer.input_size : 1, T = passage->T;
     float *d[2] = {memory_new(T, row * sizeof(float)), memory_new(T, row * sizeof(float))};
     enum status status = d[0] && d[1] ? STATUS_OK : STATUS_NO_MEMORY;
     const float *d_y = d_out;
@@ -274,4 +311,53 @@ enum status recurrent_backward(const struct layer *layer, const struct passage *
     memory_free(d[0]);
     memory_free(d[1]);
     return status;
+}
+
+/* Put T rows of n numbers into the opposite order. */
+static void reverse(float *rows, size_t T, size_t n)
+{
+    for (size_t t = 0; t < T / 2; t++)
+        for (size_t i = 0; i < n; i++) {
+            float *a = &rows[t * n + i], *b = &rows[(T - 1 - t) * n + i], kept = *a;
+            *a = *b;
+            *b = kept;
+        }
+}
+
+enum status recurrent_backward(const struct layer *layer, const struct passage *passage, const float *d_out,
+                               float *d_in)
+{
+    const struct recurrent *net = (const struct recurrent *)layer;
+    struct turned turned;
+    if (!net->is_backwards) return layers_backward(net, passage, d_out, d_in);
+    enum status status = turn_round(layer, passage, &turned);
+    if (status == STATUS_OK) status = layers_backward(net, &turned.passage, d_out, d_in);
+    turned_free(&turned);
+    reverse(d_in, passage->T, layer->input_size ? layer->input_size : 1);
+    return status;
+}
+
+/* What was kept ----------------------------------------------------------------------------- */
+
+bool recurrent_cell(const struct layer *layer, const struct passage *passage, size_t k, size_t d,
+                    struct trace_cell *cell)
+{
+    const struct recurrent *net = (const struct recurrent *)layer;
+    if (k >= net->n_layers || d >= net->n_directions) return false;
+    const struct trace_gates *has = &net->kind->slow->has;
+    *cell = (struct trace_cell){.H = net->H, .O = net->O, .n_directions = net->n_directions, .has = has,
+                                .is_reverse = d == 1 || net->is_backwards,
+                                .squash = has->has_c ? net->squash : NULL};
+    if (!passage) return true;
+    struct way_kept kept = way_kept_at(net, passage, k, d);
+    /* A layer that reads backwards keeps its rows in the order in which it made them. */
+    ptrdiff_t way = net->is_backwards ? -1 : 1, first = net->is_backwards ? (ptrdiff_t)passage->T - 1 : 0;
+    ptrdiff_t gates = (ptrdiff_t)gates_of(net), h = (ptrdiff_t)width(net), c = (ptrdiff_t)net->H;
+    cell->gates = kept.gates + first * gates;
+    cell->gates_stride = way * gates;
+    cell->h = kept.y + d * net->O + first * h;
+    cell->h_stride = way * h;
+    if (has->has_c) cell->c = kept.more + first * c;
+    cell->c_stride = way * c;
+    return true;
 }

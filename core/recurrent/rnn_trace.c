@@ -12,10 +12,9 @@ static void forward(const struct slow_step *s)
 
 static void backward(const struct slow_step *s)
 {
-    bool is_tanh = s->net->squash == s->net->kernels->tanh;
     for (size_t u = 0; u < s->net->H; u++) {
-        float h = s->h[u];
-        s->pre[u] = s->dh[u] * (is_tanh ? 1 - h * h : (float)(h > 0));
+        double h = (double)s->h[u];
+        s->pre[u] = s->dh[u] * (float)s->net->squash_slope(h, h);
     }
     way_multiply(s->weights->U, 1, s->pre, s->dh, false);
 }

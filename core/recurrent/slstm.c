@@ -17,8 +17,10 @@
  * read, then what z and o read.
  *
  * State of a sequence: h, c, n and m, [embedding_dim] each. */
-#include "core/network/layer.h"
+#include "core/network/slow.h"
+#include "core/recurrent/trace.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "core/base/memory.h"
@@ -270,6 +272,156 @@ static size_t bytes(const struct layer *layer)
     return sum;
 }
 
+/* The slow path ----------------------------------------------------------------------------
+ *
+ * h depends on c / n alone, and m scales both alike: so the gradient by m is 0. With d for the gradient of
+ * the chosen number, from the last step to the first:
+ *
+ *     dc += dh o / n    dn -= dh o c / n^2    do = dh c / n    di = dc z + dn    df = dc c(t-1) + dn n(t-1)
+ *     a gate's own input: di i, df f (1 - sigmoid(a_f)) or df f, dc i (1-z^2), do o (1-o)
+ *     dc(t-1) = dc f    dn(t-1) = dn f    dh(t-1) = transpose(R) of those four */
+
+/* What is kept of a step, rows of D: i/n, f n(t-1)/n, z, o; then c/n, n, and the slope of log f. */
+enum { KEPT_I, KEPT_F, KEPT_Z, KEPT_O, N_GATES, KEPT_C = N_GATES, KEPT_N, KEPT_SLOPE, N_KEPT };
+
+static size_t trace_floats(const struct layer *layer, size_t T)
+{
+    return T * N_KEPT * layer->output_size;
+}
+
+/* The same of each row of a step's block. */
+static float *kept_row(const struct passage *p, size_t D, size_t t, size_t which)
+{
+    return p->kept + (t * N_KEPT + which) * D;
+}
+
+/* A unit's step: a[g] what its gates get; `old`: c, n and m, moved on. */
+static void unit_forward(const struct slstm *slstm, const float *a, double *old, float *const *kept, size_t u,
+                         float *h)
+{
+    bool is_exp = slstm->forget_gate == FORGET_EXP;
+    double i = (double)a[KEPT_I], f = (double)a[KEPT_F];
+    double log_f = is_exp ? f : fmin(f, 0) - log1p(exp(-fabs(f))), before = old[1];
+    double m = old[1] == 0 ? i : fmax(log_f + old[2], i);
+    i = exp(i - m);
+    f = exp(log_f + old[2] - m);
+    double z = tanh((double)a[KEPT_Z]), o = 1 / (1 + exp(-(double)a[KEPT_O]));
+    old[0] = f * old[0] + i * z;
+    old[1] = f * old[1] + i;
+    old[2] = m;
+    const double all[N_KEPT] = {i / old[1], f * before / old[1], z, o, old[0] / old[1], old[1],
+                                is_exp ? 1 : 1 / (1 + exp((double)a[KEPT_F]))};
+    for (size_t k = 0; k < N_KEPT; k++) kept[k][u] = (float)all[k];
+    *h = (float)(o * old[0] / old[1]);
+}
+
+static enum status trace(const struct layer *layer, const struct passage *p)
+{
+    const struct slstm *slstm = (const struct slstm *)layer;
+    size_t D = slstm->D, d = slstm->d;
+    const float *zo = p->n_sources > 1 ? p->sources[1].rows : p->in;
+    float *products = memory_new(p->T * 4, d * sizeof *products), *kept[N_KEPT];
+    double *state = memory_new(3 * D, sizeof *state);
+    enum status status = products && state ? STATUS_OK : STATUS_NO_MEMORY;
+    for (size_t k = 0; status == STATUS_OK && k < slstm->n_heads; k++) {
+        const struct head *head = &slstm->heads[k];
+        status = slow_multiply(head->W_if, p->T, p->in + k * d, D, products, 4 * d, false);
+        if (status == STATUS_OK)
+            status = slow_multiply(head->W_zo, p->T, zo + k * d, D, products + 2 * d, 4 * d, false);
+        for (size_t t = 0; status == STATUS_OK && t < p->T; t++) {
+            float *a = products + t * 4 * d;
+            if (t) status = slow_multiply(head->R, 1, p->out + (t - 1) * D + k * d, D, a, 4 * d, true);
+            for (size_t which = 0; which < N_KEPT; which++) kept[which] = kept_row(p, D, t, which);
+            for (size_t u = 0; u < d; u++)
+                unit_forward(slstm, (const float[]){a[u], a[d + u], a[2 * d + u], a[3 * d + u]},
+                             state + 3 * (k * d + u), kept, k * d + u, p->out + t * D + k * d + u);
+            if (slow_stops(p)) status = STATUS_CANCELLED;
+        }
+    }
+    memory_free(products);
+    memory_free(state);
+    return status;
+}
+
+/* A unit's step back: dh in, `d`: the gradients of c and n, moved back; `pre` [4], d floats apart, out. */
+static void unit_backward(const struct passage *p, size_t D, size_t t, size_t u, double dh, double *d,
+                          float *pre, size_t stride)
+{
+    double now[N_KEPT];
+    for (size_t k = 0; k < N_KEPT; k++) now[k] = (double)kept_row(p, D, t, k)[u];
+    double n = now[KEPT_N], z = now[KEPT_Z], o = now[KEPT_O], i = now[KEPT_I] * n;
+    double n_before = t ? (double)kept_row(p, D, t - 1, KEPT_N)[u] : 0;
+    double c_before = t ? (double)kept_row(p, D, t - 1, KEPT_C)[u] * n_before : 0;
+    double f = t ? now[KEPT_F] * n / n_before : 0;
+    d[0] += dh * o / n;
+    d[1] -= dh * o * now[KEPT_C] / n;
+    pre[0] = (float)((d[0] * z + d[1]) * i);
+    pre[stride] = (float)((d[0] * c_before + d[1] * n_before) * f * now[KEPT_SLOPE]);
+    pre[2 * stride] = (float)(d[0] * i * (1 - z * z));
+    pre[3 * stride] = (float)(dh * now[KEPT_C] * o * (1 - o));
+    d[0] *= f;
+    d[1] *= f;
+}
+
+/* One head: pre [T,4d] from d_out. `room`: [2d] of the gradients of c and n, zeros. */
+static enum status head_backward(const struct slstm *slstm, const struct passage *p, size_t k,
+                                 const float *d_out, double *room, float *pre)
+{
+    size_t D = slstm->D, d = slstm->d;
+    float *R = slow_weights(slstm->heads[k].R, NULL), *dh = memory_new(d, sizeof *dh);
+    enum status status = R && dh ? STATUS_OK : STATUS_NO_MEMORY;
+    for (size_t t = p->T; status == STATUS_OK && t-- > 0;) {
+        float *row = pre + t * 4 * d;
+        for (size_t u = 0; u < d; u++)
+            unit_backward(p, D, t, k * d + u, (double)(dh[u] + d_out[t * D + k * d + u]), room + 2 * u,
+                          row + u, d);
+        memset(dh, 0, d * sizeof *dh);
+        for (size_t n = 0; n < 4 * d; n++)
+            for (size_t u = 0; u < d; u++) dh[u] += row[n] * R[n * d + u];
+        if (slow_stops(p)) status = STATUS_CANCELLED;
+    }
+    memory_free(R);
+    memory_free(dh);
+    return status;
+}
+
+static enum status backward(const struct layer *layer, const struct passage *p, const float *d_out,
+                            float *d_in)
+{
+    const struct slstm *slstm = (const struct slstm *)layer;
+    size_t D = slstm->D, d = slstm->d, block = p->T * D;
+    float *zo = p->n_sources > 1 ? d_in + block : d_in;
+    enum status status = STATUS_OK;
+    memset(d_in, 0, p->n_sources * block * sizeof *d_in);
+    for (size_t k = 0; status == STATUS_OK && k < slstm->n_heads; k++) {
+        const struct head *head = &slstm->heads[k];
+        float *pre = memory_new(p->T * 4, d * sizeof *pre);
+        double *room = memory_new(2 * d, sizeof *room);
+        status = pre && room ? head_backward(slstm, p, k, d_out, room, pre) : STATUS_NO_MEMORY;
+        if (status == STATUS_OK) status = slow_product(head->W_if, p->T, pre, 4 * d, d_in + k * d, D);
+        if (status == STATUS_OK) status = slow_product(head->W_zo, p->T, pre + 2 * d, 4 * d, zo + k * d, D);
+        memory_free(pre);
+        memory_free(room);
+    }
+    return status;
+}
+
+static bool cell(const struct layer *layer, const struct passage *p, size_t k, size_t d,
+                 struct trace_cell *out)
+{
+    static const struct trace_gates has = {.names = "ifzo", .keeper = 'f', .has_c = true};
+    size_t D = layer->output_size;
+    if (k || d) return false;
+    *out = (struct trace_cell){.H = D, .O = D, .n_directions = 1, .has = &has};
+    if (!p) return true;
+    out->gates = p->kept;
+    out->c = p->kept + KEPT_C * D;
+    out->gates_stride = out->c_stride = (ptrdiff_t)(N_KEPT * D);
+    out->h = p->out;
+    out->h_stride = (ptrdiff_t)D;
+    return true;
+}
+
 const struct layer_type layer_slstm = {
     .name = "slstm",
     .has_prefix = true,
@@ -280,4 +432,8 @@ const struct layer_type layer_slstm = {
     .scratch_floats = scratch_floats,
     .run = run,
     .bytes = bytes,
+    .trace_floats = trace_floats,
+    .trace = trace,
+    .backward = backward,
+    .cell = cell,
 };

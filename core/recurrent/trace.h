@@ -1,6 +1,6 @@
 /* trace: the slow path beside network_run. One sequence through a network with everything kept, to look
- * inside: h, c and the gates of every lstm, gru and rnn over time, and the gradient of an output with respect
- * to each input step.
+ * inside: h, c and the gates of every recurrent layer over time, and the gradient of an output with respect
+ * to each input step. Layers may name their sources; gradients that meet are added.
  *
  * The weights are those that serve, whatever their precision: int8 codes count as the numbers they stand
  * for. In float32 the outputs are those of network_run up to rounding. Memory: trace_bytes, and while it
@@ -9,6 +9,7 @@
 #ifndef CAROUSEL_CORE_TRACE_H
 #define CAROUSEL_CORE_TRACE_H
 
+#include "core/layers/activation.h"
 #include "core/network/network.h"
 
 struct trace;
@@ -16,7 +17,10 @@ struct trace;
 struct trace_input {
     size_t T;              /* steps, >= 1 */
     const int32_t *tokens; /* [T], each in [0, vocabulary); or NULL */
-    const float *features; /* [T, input_size]; or NULL. Both are borrowed until trace_free */
+    const float *features; /* [T, input_size]; or NULL */
+    const float *memory;   /* [S, network_memory_size] what a network that attends attends to; or NULL. All
+                              three are borrowed until trace_free */
+    size_t S;              /* >= 1 with a memory */
     bool (*stop)(void *context); /* asked once a step: give up? May be NULL. Also asked by trace_backward */
     void *context;
 };
@@ -26,8 +30,7 @@ uint64_t trace_bytes(const struct network *network, size_t T);
 /* Count the units of all recurrent layers and directions: with the steps, the measure of a trace. */
 size_t trace_units(const struct network *network);
 
-/* Return the first layer that cannot be traced, such as an slstm, or that of a network that is not a chain;
- * NULL if all can. */
+/* Return the first layer that cannot be traced, which is one that recalls ("previous"); NULL if all can. */
 const struct layer *trace_unknown(const struct network *network);
 
 /* Run the sequence from the zero state. STATUS_UNSUPPORTED if a layer is unknown, STATUS_NO_MEMORY, or
@@ -44,33 +47,44 @@ const float *trace_output(const struct trace *trace, size_t *rows);
  * Nothing is truncated: it goes back through all steps. STATUS_NO_MEMORY, STATUS_CANCELLED. */
 enum status trace_backward(const struct trace *trace, size_t row, const float *d_output,
                            float *d_input) MUST_CHECK;
+/* The same of sum(d_outputs * outputs) over all rows, d_outputs [rows, network_output_size]; and unless
+ * d_memory is NULL, the gradient by the memory, [S, network_memory_size]. */
+enum status trace_backward_all(const struct trace *trace, const float *d_outputs, float *d_input,
+                               float *d_memory) MUST_CHECK;
 
 /* What the units of a type have besides h. */
 struct trace_gates {
-    const char *names; /* a letter a gate: "ifgo" of an lstm, "rzn" of a gru, "" of an rnn */
+    const char *names; /* a letter a gate: "ifgo" of an lstm, "rzn" of a gru, "" of an rnn, "ifzo" of an
+                          slstm, "if" of an mlstm */
     char keeper;       /* the letter of the gate that says how much of the old is kept; 0 if none does */
     bool has_c;
 };
 
-/* One direction of one recurrent layer, over the steps in the order of the sequence. */
+/* One direction of one recurrent layer, over the steps in the order of the sequence. A stride is in floats
+ * from a step's row to the next step's, and may be negative.
+ *
+ * An slstm shows c / n for c, where n is its normaliser: with i / n for i, and f times the n before by n for
+ * f, c = f c + i z, i + f = 1 and h = o c. An mlstm shows the i and f of a unit's head: f as sigmoid gives
+ * it, i by the largest so far. */
 struct trace_cell {
     size_t H, O;        /* units; outputs: H, or proj_size */
+    size_t n_directions;
     bool is_reverse;
     const struct trace_gates *has;
-    const float *gates; /* [T] times a row of H a gate, gates_stride floats apart; as they act: after sigmoid
-                           and tanh */
-    size_t gates_stride;
-    const float *c;     /* [T,H], or NULL */
-    const float *h;     /* [T] rows of O, h_stride floats apart */
-    size_t h_stride;
+    const float *gates; /* [T] times a row of H a gate; as they act: after sigmoid and tanh */
+    ptrdiff_t gates_stride;
+    const float *c;     /* [T] rows of H, or NULL */
+    ptrdiff_t c_stride;
+    const float *h;     /* [T] rows of O */
+    ptrdiff_t h_stride;
+    activation *squash; /* before a projection h is o squash(c); NULL: h is no such thing */
 };
 /* Show cell `layer`, `direction`: recurrent layers are counted from 0 through the whole network, those of
  * num_layers each. false past the end. */
 bool trace_cell(const struct trace *trace, size_t layer, size_t direction, struct trace_cell *out);
-/* Count the recurrent layers of a network so; the units of one direction of one, its directions, and what its
- * units have. */
+/* The same without steps: sizes and names alone. */
+bool trace_cell_of(const struct network *network, size_t layer, size_t direction, struct trace_cell *out);
+/* Count the recurrent layers of a network so. */
 size_t trace_layers(const struct network *network);
-size_t trace_layer(const struct network *network, size_t layer, size_t *n_directions,
-                   const struct trace_gates **has);
 
 #endif

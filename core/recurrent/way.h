@@ -19,8 +19,9 @@ struct slow_step {
     float *gates;             /* [G,H] before: W x + b; then as they act */
     float *more;              /* [H] what the type keeps besides: c of an lstm */
     float *h;                 /* [O] */
-    const float *h_before;    /* [O] of the step before in this direction; zeros at the first */
+    const float *h_before;    /* [O] of the step before in this direction; what it begins with at the first */
     const float *more_before; /* [H] the same of `more` */
+    const float *peephole;    /* [3H] lstm, or NULL */
     float *scratch;           /* [4H] of no meaning between steps */
     /* The way back has transposed weights, and: */
     float *pre; /* [G,H] out: the gradient of W x + b */

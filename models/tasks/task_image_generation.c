@@ -109,7 +109,7 @@ static size_t facts(const struct model *model, struct fact *out)
 
 const struct task task_image_generation = {
     .name = "image-generation",
-    .abilities = CAN(DRAW),
+    .abilities = CAN(DRAW) | CAN(EXPLAIN),
     .sections = {{&section_labels, true}, {&section_drawing, true}},
     .activation = ACTIVATION_NONE,
     .spec_bytes = sizeof(struct drawing_spec),

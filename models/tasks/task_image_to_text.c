@@ -95,7 +95,7 @@ static size_t facts(const struct model *model, struct fact *facts)
 
 const struct task task_image_to_text = {
     .name = "image-to-text",
-    .abilities = CAN(CAPTION),
+    .abilities = CAN(CAPTION) | CAN(EXPLAIN),
     .sections = {{&section_tokenizer, true}, {&section_features, false}, {&section_translation, false}},
     .has_decoder = true,
     .spec_bytes = sizeof(struct translation_spec),

@@ -62,7 +62,7 @@ static size_t facts(const struct model *model, struct fact *out)
 
 const struct task task_music_generation = {
     .name = "music-generation",
-    .abilities = CAN(COMPOSE) | CAN(TOKENIZE),
+    .abilities = CAN(COMPOSE) | CAN(TOKENIZE) | CAN(EXPLAIN),
     .sections = {{&section_tokenizer, true}, {&section_music, false}},
     .spec_bytes = sizeof(struct music_spec),
     .defaults = set_defaults,

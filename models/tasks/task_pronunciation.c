@@ -33,7 +33,7 @@ static void inspect(const struct view *view)
 
 const struct task task_pronunciation = {
     .name = "pronunciation",
-    .abilities = CAN(PRONOUNCE) | CAN(TOKENIZE),
+    .abilities = CAN(PRONOUNCE) | CAN(TOKENIZE) | CAN(EXPLAIN),
     .sections = {{&section_tokenizer, true}, {&section_target_tokenizer, false},
                  {&section_translation, false}, {&section_pronunciation, false}},
     .reads_eos = true,

@@ -43,7 +43,7 @@ static void inspect(const struct view *view)
 
 const struct task task_question_answering = {
     .name = "question-answering",
-    .abilities = CAN(ANSWER) | CAN(TOKENIZE),
+    .abilities = CAN(ANSWER) | CAN(TOKENIZE) | CAN(EXPLAIN),
     .sections = {{&section_tokenizer, true}, {&section_labels, true}, {&section_answering, false}},
     .reads_eos = true,
     .spec_bytes = sizeof(struct answering_spec),

@@ -98,7 +98,7 @@ static size_t facts(const struct model *model, struct fact *facts)
 
 const struct task task_transcription = {
     .name = "transcription",
-    .abilities = CAN(TRANSCRIBE),
+    .abilities = CAN(TRANSCRIBE) | CAN(EXPLAIN),
     .sections = {{&section_features, false}, {&section_labels, true}, {&section_transcription, false}},
     .has_front = true,
     .spec_bytes = sizeof(struct transcription_spec),

@@ -140,7 +140,7 @@ size_t translation_facts(const struct model *model, struct fact *facts)
 
 const struct task task_translation = {
     .name = "translation",
-    .abilities = CAN(TRANSLATE) | CAN(TOKENIZE),
+    .abilities = CAN(TRANSLATE) | CAN(TOKENIZE) | CAN(EXPLAIN),
     .sections = {{&section_tokenizer, true}, {&section_target_tokenizer, false},
                  {&section_translation, false}},
     .reads_eos = true,

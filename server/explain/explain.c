@@ -7,7 +7,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/memory.h"
-#include "models/tasks/explanation.h"
+#include "models/explain/explanation.h"
 #include "server/api/codec.h"
 #include "server/explain/explain_answer.h"
 #include "server/explain/explainer.h"
@@ -36,6 +36,8 @@ struct explain {
 struct asked {
     struct explanation_request request;
     struct inputs inputs;
+    struct steps steps;
+    int32_t *written;
     double *series, *follow;
     size_t *units;
     bool safetensors;
@@ -44,6 +46,9 @@ struct asked {
 static void asked_free(struct asked *asked)
 {
     inputs_free(&asked->inputs);
+    memory_free(asked->steps.tokens);
+    memory_free(asked->steps.features);
+    memory_free(asked->written);
     memory_free(asked->series);
     memory_free(asked->follow);
     memory_free(asked->units);
@@ -83,9 +88,31 @@ static bool read_numbers(struct call *call, const char *name, bool holes, size_t
     return true;
 }
 
+/* Whether an input is neither a text nor rows of numbers: strokes, samples, a picture, a question. */
+static bool has_own_input(const struct task *task)
+{
+    static const enum ability own[] = {ABILITY_TRANSCRIBE, ABILITY_ANSWER, ABILITY_DRAW, ABILITY_CAPTION};
+    bool has = false;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) has |= task_can(task, own[i]);
+    return has;
+}
+
+/* Read an input of the task's own form, as golden.json has it. */
+static bool read_own_input(struct call *call, struct asked *asked)
+{
+    struct error err = {0};
+    const struct json *field = json_get(call->root, "input");
+    if (!field) return field_expected(NULL, "input", "an input, as docs/http-api.md says", call->problem);
+    enum status status = call->model->task->steps(call->model, field, &asked->steps, &err);
+    if (status != STATUS_OK) return problem_from(call->problem, status, &err, "input");
+    asked->request.steps = &asked->steps;
+    return true;
+}
+
 static bool read_input(struct call *call, struct asked *asked)
 {
     struct explanation_request *r = &asked->request;
+    if (has_own_input(call->model->task)) return read_own_input(call, asked);
     if (task_can(call->model->task, ABILITY_FORECAST)) {
         if (!read_numbers(call, "input", true, (size_t)call->config->limits_series_values, &asked->series,
                           &r->n_steps))
@@ -101,6 +128,51 @@ static bool read_input(struct call *call, struct asked *asked)
     r->tokens = asked->inputs.inputs->tokens;
     r->features = asked->inputs.inputs->features;
     r->n_steps = asked->inputs.inputs->n_steps;
+    return true;
+}
+
+/* Read token ids into asked->written. */
+static bool read_ids(struct call *call, const struct json *field, struct asked *asked)
+{
+    size_t n = json_count(field), most = (size_t)call->config->limits_prompt_tokens;
+    if (n > most)
+        return problem_set(call->problem, FAULT_INPUT_TOO_LONG, "output",
+                           "'output' has %zu tokens; expected at most %zu", n, most);
+    asked->written = memory_new(n + 1, sizeof *asked->written);
+    if (!asked->written) return no_memory(call);
+    asked->request.written = (struct token_span){.ids = asked->written, .n = n};
+    size_t i = 0;
+    for (const struct json *id = json_first(field); id; id = json_next(id)) {
+        int64_t value;
+        if (!json_is_integer(id, 0, INT32_MAX, &value))
+            return field_expected(id, "output", "ids of tokens", call->problem);
+        asked->written[i++] = (int32_t)value;
+    }
+    return true;
+}
+
+/* Read what a model with a decoder wrote: a text, or token ids. */
+static bool read_written(struct call *call, struct asked *asked)
+{
+    struct error err = {0};
+    const struct json *field = json_get(call->root, "output");
+    bool has_decoder = call->model->decoder;
+    if (!has_decoder && !field) return true;
+    if (!has_decoder)
+        return problem_set(call->problem, FAULT_INVALID_VALUE, "output",
+                           "'output' is of models that write a text for an input; model '%s' does not",
+                           call->model->name);
+    if (json_kind(field) == JSON_ARRAY) return read_ids(call, field, asked);
+    if (json_kind(field) != JSON_STRING)
+        return field_expected(field, "output",
+                              "the text that the model wrote for the input, or its token ids", call->problem);
+    const char *text = json_string(field);
+    size_t n;
+    size_t most = (size_t)call->config->limits_prompt_tokens;
+    enum status status = tokenizer_encode(call->model->target, text, strlen(text), most, &asked->written, &n,
+                                          &err);
+    if (status != STATUS_OK) return problem_from(call->problem, status, &err, "output");
+    asked->request.written = (struct token_span){.ids = asked->written, .n = n};
     return true;
 }
 
@@ -161,7 +233,7 @@ static bool read_token(struct call *call, const struct json *field, size_t *outp
     const char *text = json_string(field);
     int32_t *ids;
     size_t n;
-    enum status status = tokenizer_encode(call->model->tokenizer, text, strlen(text), 2, &ids, &n, &err);
+    enum status status = tokenizer_encode(call->model->target, text, strlen(text), 2, &ids, &n, &err);
     if (status != STATUS_OK && status != STATUS_TOO_LONG)
         return problem_from(call->problem, status, &err, "target.token");
     if (status == STATUS_OK && n == 1) *output = (size_t)ids[0];
@@ -189,9 +261,10 @@ static bool read_label(struct call *call, const struct json *field, size_t *outp
 /* Read what names an output in a target: one of these, by the task. */
 static bool read_output(struct call *call, const struct json *target, size_t *output)
 {
-    bool completes = task_can(call->model->task, ABILITY_COMPLETE);
-    const char *ours = completes ? "token" : call->model->n_labels ? "label" : "output";
-    static const char *const names[] = {"token", "label", "output"};
+    static const char *const names[] = {"token", "label", "output"}; /* by enum explanation_target */
+    enum explanation_target kind = explanation_target_of(call->model);
+    const char *ours = names[kind];
+    const struct network *last = call->model->decoder ? call->model->decoder : call->model->network;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (json_get(target, names[i]) && strcmp(names[i], ours))
             return problem_set(call->problem, FAULT_INVALID_VALUE, "target",
@@ -199,9 +272,9 @@ static bool read_output(struct call *call, const struct json *target, size_t *ou
                                call->model->name, ours);
     const struct json *field = json_get(target, ours);
     if (!field) return true;
-    if (call->model->n_labels) return read_label(call, field, output);
-    if (completes && json_kind(field) == JSON_STRING) return read_token(call, field, output);
-    return field_size(target, ours, 0, network_output_size(call->model->network) - 1, output, call->problem);
+    if (kind == TARGET_LABEL) return read_label(call, field, output);
+    if (kind == TARGET_TOKEN && json_kind(field) == JSON_STRING) return read_token(call, field, output);
+    return field_size(target, ours, 0, network_output_size(last) - 1, output, call->problem);
 }
 
 static bool read_target(struct call *call, struct explanation_request *r)
@@ -236,7 +309,7 @@ static bool read_asked(struct call *call, struct asked *asked)
     r->layer = EXPLAIN_DEFAULT;
     if (!read_what(call, &r->what) || !read_units(call, asked) || !read_target(call, r) ||
         !field_size(call->root, "layer", 0, 1 << 20, &r->layer, call->problem) ||
-        !read_format(call, &asked->safetensors) || !read_input(call, asked))
+        !read_format(call, &asked->safetensors) || !read_input(call, asked) || !read_written(call, asked))
         return false;
     if (!json_get(call->root, "follow")) return true;
     if (asked->units)
@@ -315,7 +388,8 @@ static void answer(void *work, struct request *request, struct reply *reply)
 static uint64_t cost_steps(void *work, bool finished)
 {
     (void)finished;
-    return ((struct explain *)work)->explanation->T;
+    const struct explanation *explanation = ((struct explain *)work)->explanation;
+    return explanation->T + explanation->n_written;
 }
 
 static void explain_free(void *work)
@@ -342,7 +416,7 @@ static bool defer(struct call *call, const struct asked *asked)
     explain->request = call->request;
     explain->safetensors = asked->safetensors;
     explain->deadline_us = call->options.deadline_us;
-    call_record(call, explain->explanation->T);
+    call_record(call, explain->explanation->T + explain->explanation->n_written);
     call->request->operation = &operation;
     call->request->work = explain;
     return true;
@@ -350,8 +424,8 @@ static bool defer(struct call *call, const struct asked *asked)
 
 void api_explain(struct request *request, struct reply *reply)
 {
-    static const char *const known[] = {"input", "what", "layer", "units", "follow", "target", "format",
-                                        NULL};
+    static const char *const known[] = {"input", "output", "what", "layer", "units", "follow", "target",
+                                        "format", NULL};
     static const struct fields fields = {.known = known};
     struct call call;
     struct asked asked = {0};

@@ -14,33 +14,46 @@ static const char *const directions[] = {"forward", "reverse"};
 
 /* ---- what both have -------------------------------------------------------------------------- */
 
-static void put_steps(struct writer *out, const struct explanation *e)
+static void put_pieces(struct writer *out, const char *name, const struct tokenizer *tokenizer,
+                       const int32_t *tokens, size_t n)
 {
-    put_named_integer(out, "n_steps", (int64_t)e->T);
-    if (!e->tokens) return;
-    put_name(out, "steps");
+    put_name(out, name);
     put_open(out, '[');
-    for (size_t t = 0; t < e->T; t++) {
+    for (size_t t = 0; t < n; t++) {
         size_t bytes;
-        const char *piece = tokenizer_piece(e->model->tokenizer, e->tokens[t], &bytes);
+        const char *piece = tokenizer_piece(tokenizer, tokens[t], &bytes);
         put_string_n(out, piece, bytes);
     }
     put_close(out, ']');
 }
 
+static void put_steps(struct writer *out, const struct explanation *e)
+{
+    put_named_integer(out, "n_steps", (int64_t)e->T);
+    if (e->tokens) put_pieces(out, "steps", e->model->tokenizer, e->tokens, e->T);
+    if (e->written) put_pieces(out, "output_steps", e->model->target, e->written, e->n_written);
+}
+
+/* The steps of the layer that is shown. */
+static size_t cell_steps(const struct explanation *e)
+{
+    return e->in_decoder ? e->n_written : e->T;
+}
+
 static void put_target(struct writer *out, const struct explanation *e)
 {
     const struct model *model = e->model;
+    enum explanation_target kind = explanation_target_of(model);
     put_name(out, "target");
     put_open(out, '{');
     put_named_integer(out, "step", (int64_t)e->step);
-    if (task_can(model->task, ABILITY_COMPLETE)) {
+    if (kind == TARGET_TOKEN) {
         size_t bytes;
-        const char *piece = tokenizer_piece(model->tokenizer, (int32_t)e->output, &bytes);
+        const char *piece = tokenizer_piece(model->target, (int32_t)e->output, &bytes);
         put_name(out, "token");
         put_string_n(out, piece, bytes);
         put_name(out, "logprob");
-    } else if (model->n_labels) {
+    } else if (kind == TARGET_LABEL) {
         put_named_string(out, "label", model->labels[e->output]);
         put_name(out, model->activation == ACTIVATION_NONE ? "value" : "score");
     } else {
@@ -62,11 +75,12 @@ static void put_head(struct writer *out, const struct explanation *e, const stru
     put_named_string(out, "model", e->model->name);
     put_named_integer(out, "layers", (int64_t)e->n_layers);
     put_named_integer(out, "layer", (int64_t)e->layer);
+    if (e->model->decoder) put_named_string(out, "part", e->in_decoder ? "decoder" : "encoder");
     put_steps(out, e);
     if (e->gradients) put_target(out, e);
     put_name(out, "usage");
     put_open(out, '{');
-    put_named_integer(out, "steps_in", (int64_t)e->T);
+    put_named_integer(out, "steps_in", (int64_t)(e->T + e->n_written));
     put_close(out, '}');
     put_name(out, "timings");
     put_open(out, '{');
@@ -122,7 +136,8 @@ static void write_json(struct writer *out, const struct explanation *e, const st
     if (e->what & (EXPLAIN_CELLS | EXPLAIN_GATES)) {
         put_name(out, "cells");
         put_open(out, '[');
-        for (size_t d = 0; d < e->n_directions; d++) put_cell(out, &e->cells[d], directions[d], e->T);
+        for (size_t d = 0; d < e->n_directions; d++)
+            put_cell(out, &e->cells[d], directions[d], cell_steps(e));
         put_close(out, ']');
     }
     if (e->gradients && e->tokens) put_named_row(out, "gradients", e->gradients, e->T);
@@ -175,7 +190,7 @@ static void put_tensors(struct file *file, const struct explanation *e)
         const char *stem = directions[d];
         for (int v = 0; v < N_EXPLAINED; v++)
             put_tensor(file, stem, explanation_value_name((enum explanation_value)v), "F32", cell->values[v],
-                       cell->n_units, e->T);
+                       cell->n_units, cell_steps(e));
         put_tensor(file, stem, "half_life", "F32", cell->half_life, cell->n_units, 0);
         put_tensor(file, stem, "correlation", "F32", cell->correlation, cell->n_units, 0);
         put_tensor(file, stem, "units", "I32", cell->units, cell->n_units, 0);

@@ -6,7 +6,7 @@
 #ifndef CAROUSEL_SERVER_EXPLAIN_ANSWER_H
 #define CAROUSEL_SERVER_EXPLAIN_ANSWER_H
 
-#include "models/tasks/explanation.h"
+#include "models/explain/explanation.h"
 #include "server/request/request.h"
 
 /* Fill the reply from an explanation that has run well. */

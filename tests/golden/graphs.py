@@ -8,7 +8,8 @@ make_golden.py writes them with its own. A case is a list of (name, layer, input
     data: the memories follow the inputs
 
 Where a layer recalls another ("previous"), the reference runs the network step by step, as a decoder's loop in
-PyTorch does; elsewhere layer by layer. There are no gradients.
+PyTorch does; elsewhere layer by layer. Gradients are those of make_golden.py, if no layer recalls: by a
+token they are the sum over all embeddings of it. Behind them, of a case with memories, are those by the memories.
 """
 import os
 import struct
@@ -154,6 +155,30 @@ def run(layers, modules, x, memory):
     return y, torch.cat(state) if state else torch.zeros(0)
 
 
+def gradient(layers, modules, x, memory, index):
+    """Autograd's gradient of one output of one sequence: as make_golden.py's, over all layers that read the input, and
+    by the memory."""
+    if any(kind == "previous" for _, (kind, _), _ in layers):
+        return torch.zeros(0), torch.zeros(0)
+    by = torch.ones(len(x), 1, requires_grad=True) if x.dtype == torch.int64 else x.detach().clone().requires_grad_()
+    memory = memory if memory is None else memory.detach().clone().requires_grad_()
+    if x.dtype == torch.int64:
+        modules = [Scaled(m, by) if kind == "embedding" else m for (_, (kind, _), _), m in zip(layers, modules)]
+    y, _ = run(layers, modules, x if x.dtype == torch.int64 else by, memory)
+    y[2 * len(y) // 3, index % y.shape[1]].backward()
+    return by.grad, torch.zeros(0) if memory is None else memory.grad
+
+
+class Scaled:
+    """An embedding whose vectors have a factor a step."""
+
+    def __init__(self, embedding, factor):
+        self.embedding, self.factor = embedding, factor
+
+    def __call__(self, x):
+        return self.embedding(x) * self.factor
+
+
 def make(index, name, case, module, folder, gain=2.0):
     layers, lengths, spans = case
     torch.manual_seed(index)
@@ -184,6 +209,9 @@ def make(index, name, case, module, folder, gain=2.0):
             m.double()
         exact = [run(layers, modules, x if tokens else x.double(), memory if memory is None else memory.double())
                  for x, memory in zip(xs, memories or [None] * len(xs))]
+    pairs = [gradient(layers, modules, x if tokens else x.double(), memory if memory is None else memory.double(), i)
+             for i, (x, memory) in enumerate(zip(xs, memories or [None] * len(xs)))]
+    gradients, by_memory = (torch.cat([pair[k].flatten() for pair in pairs]) for k in (0, 1))
     drift = max((a[j] - b[j]).abs().max().item() for a, b in zip(single, exact) for j in (0, 1) if b[j].numel())
     whole = any(keys.get("bidirectional") for _, (_, keys), _ in layers)
     outputs = torch.cat([y for y, _ in exact])
@@ -191,12 +219,12 @@ def make(index, name, case, module, folder, gain=2.0):
     lines += [f"tensor {n} " + " ".join(map(str, t.shape)) for n, t in tensors]
     lines += ["input tokens" if tokens else f"input features {width}", "lengths " + " ".join(map(str, lengths))]
     lines += [f"memory {size} " + " ".join(map(str, spans))] if spans else []
-    lines += [f"output {outputs.shape[1]} {outputs.shape[0]}", f"state {states.numel() // len(lengths)}", "gradient 0",
-              "data"]
+    lines += [f"output {outputs.shape[1]} {outputs.shape[0]}", f"state {states.numel() // len(lengths)}",
+              f"gradient {gradients.numel() // sum(lengths)}", "data"]
     path = os.path.join(folder, name + ".gold")
     with open(path, "wb") as file:
         file.write("\n".join(["carousel golden 1", f"case {name}"] + lines).encode() + b"\n")
-        for values in [t for _, t in tensors] + [torch.cat(xs)] + memories + [outputs, states]:
+        for values in [t for _, t in tensors] + [torch.cat(xs)] + memories + [outputs, states, gradients, by_memory]:
             kind = "i" if values.dtype == torch.int64 else "f"
             values = values.flatten().tolist()
             file.write(struct.pack(f"<{len(values)}{kind}", *values))

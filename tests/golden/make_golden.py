@@ -475,7 +475,7 @@ not all point the same way make it a tenth of that), which is 1e-6 for K = 100 a
 3e-7; and c, which carries errors from step to step, forgets: f < 1 makes what is left of them a geometric sum, a few
 times the error of one step. The last column is how far PyTorch's own float32 is from its float64 on the same case, for comparison.
 
-Gradients: those of core/recurrent/trace.h must lie within 1e-4 of the largest of their sequence, in float32. The case
+Gradients, also those by the memory that a case attends to: those of core/recurrent/trace.h must lie within 1e-4 of the largest of their sequence, in float32. The case
 "saturated" is left out: its gates are 1 in float32, so float32 gradients are 0, PyTorch's too.
 
 int8 and float16 are approximations; test_golden.c states the bounds it holds them to. The saturated cases are

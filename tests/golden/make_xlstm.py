@@ -231,12 +231,17 @@ def make_stack(index, name, n, heads, kinds, lengths, gain=0.3):
     lines = [f"layer {kind} {prefix}" + "".join(f" {k}={v}" for k, v in keys.items())
              + " inputs=" + ",".join(map(str, sources)) for kind, prefix, keys, sources in chain.layers]
     lines += [f"tensor {k} " + " ".join(map(str, t.shape)) for k, t in chain.tensors.items()]
+    gradients = []
+    for i, x in enumerate(xs):
+        x = x.double().requires_grad_()
+        theirs(x[None])[0][2 * len(x) // 3, i % n].backward()
+        gradients.append(x.grad)
     lines += [f"input features {n}", "lengths " + " ".join(map(str, lengths)), f"output {n} {sum(lengths)}", "state 0",
-              "gradient 0", "data"]
+              f"gradient {n}", "data"]
     path = os.path.join(golden.HERE, "cases", name + ".gold")
     with open(path, "wb") as file:
         file.write("\n".join(["carousel golden 1", f"case {name}"] + lines).encode() + b"\n")
-        for values in [*chain.tensors.values(), torch.cat(xs), torch.cat(exact)]:
+        for values in [*chain.tensors.values(), torch.cat(xs), torch.cat(exact), torch.cat(gradients)]:
             values = values.flatten().tolist()
             file.write(struct.pack(f"<{len(values)}f", *values))
     return f"| {name} | {index} | {kinds} | {len(lengths)} | {max(lengths)} | {os.path.getsize(path)} | {drift:.1e} |"

@@ -48,7 +48,7 @@ struct gold {
     size_t output_size, rows, state_floats, gradient_floats;
     float *features, *outputs, *states, *gradients; /* sequence after sequence */
     size_t memory_size, spans[MAX_SEQUENCES], spanned; /* rows of each sequence's memory, and of all */
-    float *memories;
+    float *memories, *memory_gradients; /* the second if there are gradients */
     int32_t *tokens;
 };
 
@@ -204,6 +204,8 @@ static struct gold *gold_load(const char *path)
     gold->outputs = read_numbers(file, gold->rows * gold->output_size, sizeof(float));
     gold->states = read_numbers(file, gold->B * gold->state_floats, sizeof(float));
     gold->gradients = read_numbers(file, gold->steps * gold->gradient_floats, sizeof(float));
+    gold->memory_gradients = read_numbers(file, gold->gradient_floats ? gold->spanned * gold->memory_size : 0,
+                                          sizeof(float));
     ck_assert_int_eq(fgetc(file), EOF);
     fclose(file);
     return gold;
@@ -218,6 +220,7 @@ static void gold_free(struct gold *gold)
     memory_free(gold->outputs);
     memory_free(gold->states);
     memory_free(gold->gradients);
+    memory_free(gold->memory_gradients);
     memory_free(gold);
 }
 
@@ -392,6 +395,14 @@ END_TEST
 
 /* The slow path ---------------------------------------------------------------------------- */
 
+/* Count the rows of the memories before that of sequence b. */
+static size_t spans_before(const struct gold *gold, size_t b)
+{
+    size_t rows = 0;
+    for (size_t i = 0; i < b; i++) rows += gold->spans[i];
+    return rows;
+}
+
 /* A trace of sequence b, whose steps begin at row `begin` of the case. */
 static struct trace *trace_sequence(const struct gold *gold, const struct network *network, size_t b,
                                     size_t begin)
@@ -400,76 +411,118 @@ static struct trace *trace_sequence(const struct gold *gold, const struct networ
     struct trace *trace;
     if (gold->tokens) input.tokens = gold->tokens + begin;
     else input.features = gold->features + begin * gold->input_size;
+    input.memory = gold->memories + spans_before(gold, b) * gold->memory_size;
+    input.S = gold->spans[b];
     ck_assert_int_eq(trace_new(network, &input, &trace), STATUS_OK);
     return trace;
 }
 
-/* An lstm's c and h of a step follow from its gates and the c before. */
-static void check_lstm(const struct gold *gold, const struct trace_cell *cell, size_t t)
+static double at(const float *rows, ptrdiff_t stride, size_t t, size_t i)
 {
-    const float *gates = cell->gates + t * cell->gates_stride;
+    return (double)rows[(ptrdiff_t)t * stride + (ptrdiff_t)i];
+}
+
+/* c of an lstm and of an slstm, whose z stands in the place of g, and h of a step, follow from the gates and
+ * the c before. */
+static void check_c(const struct gold *gold, const struct trace_cell *cell, size_t t)
+{
     size_t H = cell->H;
     for (size_t u = 0; u < H; u++) {
-        double old = t ? (double)cell->c[(t - 1) * H + u] : 0, c = (double)cell->c[t * H + u];
-        double i = (double)gates[u], f = (double)gates[H + u], g = (double)gates[2 * H + u];
+        double old = at(cell->c, cell->c_stride, t - 1, u), c = at(cell->c, cell->c_stride, t, u);
+        double i = at(cell->gates, cell->gates_stride, t, u);
+        double f = at(cell->gates, cell->gates_stride, t, H + u);
+        double g = at(cell->gates, cell->gates_stride, t, 2 * H + u);
         ck_assert_msg(fabs(f * old + i * g - c) <= 1e-5 * (1 + fabs(c)), "%s: c of step %zu", gold->name, t);
         if (cell->O != H) continue;
-        double h = (double)cell->h[t * cell->h_stride + u];
-        ck_assert_msg(fabs((double)gates[3 * H + u] * tanh(c) - h) <= 1e-5, "%s: h of step %zu", gold->name,
-                      t);
+        float out = (float)c;
+        if (cell->squash) cell->squash(1, &out, &out);
+        double o = at(cell->gates, cell->gates_stride, t, 3 * H + u);
+        double h = at(cell->h, cell->h_stride, t, u);
+        ck_assert_msg(fabs(o * (double)out - h) <= 1e-5 * (1 + fabs(h)), "%s: h of step %zu", gold->name, t);
     }
 }
 
 /* A gru's h of a step follows from its gates and the h before. */
 static void check_gru(const struct gold *gold, const struct trace_cell *cell, size_t t)
 {
-    const float *gates = cell->gates + t * cell->gates_stride, *h = cell->h + t * cell->h_stride;
     size_t H = cell->H;
     for (size_t u = 0; u < H; u++) {
-        double old = t ? (double)cell->h[(t - 1) * cell->h_stride + u] : 0;
-        double z = (double)gates[H + u], n = (double)gates[2 * H + u];
-        ck_assert_msg(fabs((1 - z) * n + z * old - (double)h[u]) <= 1e-5, "%s: h of step %zu", gold->name, t);
+        double old = at(cell->h, cell->h_stride, t - 1, u), h = at(cell->h, cell->h_stride, t, u);
+        double z = at(cell->gates, cell->gates_stride, t, H + u);
+        double n = at(cell->gates, cell->gates_stride, t, 2 * H + u);
+        ck_assert_msg(fabs((1 - z) * n + z * old - h) <= 1e-5, "%s: h of step %zu", gold->name, t);
     }
 }
 
-/* The cells' values keep the equations, and end in the states that PyTorch ends in (`states`; NULL: whole).
- * */
-static void check_cells(const struct gold *gold, const struct trace *trace, size_t T, const float *states)
+/* The cells of one direction keep the equations. What comes before the first step may be learned. */
+static void check_equations(const struct gold *gold, const struct trace_cell *cell, size_t T)
+{
+    const char *names = cell->has->names;
+    for (size_t t = 1; t < T && !cell->is_reverse; t++) {
+        if (!strcmp(names, "ifgo") || !strcmp(names, "ifzo")) check_c(gold, cell, t);
+        else if (!strcmp(names, "rzn")) check_gru(gold, cell, t);
+        else ck_assert(!strcmp(names, "") || !strcmp(names, "if"));
+    }
+}
+
+static void check_final_c(const struct gold *gold, const struct trace_cell *cell, size_t T,
+                          const float *state)
+{
+    const float *c = cell->c + (ptrdiff_t)(T - 1) * cell->c_stride;
+    ck_assert_msg(largest_error(c, state, cell->H) <= 1e-5, "%s: final c", gold->name);
+}
+
+/* The cells of all layers keep the equations, and end in the states that PyTorch ends in (`states`; NULL:
+ * whole). */
+static void check_cells(const struct gold *gold, const struct trace *trace, const struct network *network,
+                        size_t T, const float *states)
 {
     struct trace_cell cell;
-    for (size_t layer = 0; trace_cell(trace, layer, 0, &cell); layer++) {
-        for (size_t t = 0; t < T; t++) {
-            if (!strcmp(cell.has->names, "ifgo")) check_lstm(gold, &cell, t);
-            else if (!strcmp(cell.has->names, "rzn")) check_gru(gold, &cell, t);
-            else ck_assert_str_eq(cell.has->names, "");
+    const struct layer *layer;
+    size_t n = 0;
+    for (size_t i = 0; (layer = network_layer(network, i)); i++)
+        for (size_t k = 0, used = 0; layer->type->cell && layer->type->cell(layer, NULL, k, 0, &cell); k++) {
+            ck_assert(trace_cell(trace, n++, 0, &cell));
+            check_equations(gold, &cell, T);
+            if (!states) continue;
+            const float *state = states + layer->state_offset + used;
+            const float *h = cell.h + (ptrdiff_t)(T - 1) * cell.h_stride;
+            bool keeps_c = cell.c && cell.squash; /* of an slstm c and n */
+            if (strcmp(layer->type->name, "mlstm"))
+                ck_assert_msg(largest_error(h, state, cell.O) <= 1e-5, "%s: final h", gold->name);
+            if (keeps_c)
+                check_final_c(gold, &cell, T, state + cell.O);
+            used += cell.O + (keeps_c ? cell.H : 0);
         }
-        if (!states) continue;
-        const float *h = cell.h + (T - 1) * cell.h_stride;
-        ck_assert_msg(largest_error(h, states, cell.O) <= 1e-5, "%s: final h", gold->name);
-        states += cell.O;
-        if (!cell.c) continue;
-        const float *c = cell.c + (T - 1) * cell.H;
-        ck_assert_msg(largest_error(c, states, cell.H) <= 1e-5, "%s: final c", gold->name);
-        states += cell.H;
-    }
 }
 
-/* The largest error of a sequence's gradient, as a part of its largest value. */
+/* The largest error of a block of n numbers, as a part of its largest value. */
+static double relative_error(const float *found, const float *expected, size_t n)
+{
+    double largest = 0, error = largest_error(found, expected, n);
+    for (size_t i = 0; i < n; i++) largest = fmax(largest, fabs((double)expected[i]));
+    return largest > 0 ? error / largest : error;
+}
+
+/* The larger of the errors of a sequence's gradient by its input, and by its memory. */
 static double gradient_error(const struct gold *gold, const struct trace *trace, size_t b, size_t begin)
 {
-    size_t rows, n = gold->lengths[b] * gold->gradient_floats;
-    float *d_output = memory_new(gold->output_size, sizeof *d_output), *d_input = memory_new(n,
-                                                                                             sizeof *d_input);
-    const float *expected = gold->gradients + begin * gold->gradient_floats;
-    double largest = 0;
+    size_t rows, n = gold->lengths[b] * gold->gradient_floats, m = gold->spans[b] * gold->memory_size;
     trace_output(trace, &rows);
-    d_output[b % gold->output_size] = 1;
-    ck_assert_int_eq(trace_backward(trace, 2 * rows / 3, d_output, d_input), STATUS_OK);
-    for (size_t i = 0; i < n; i++) largest = fmax(largest, fabs((double)expected[i]));
-    double error = largest_error(d_input, expected, n);
-    memory_free(d_output);
+    float *d_outputs = memory_new(rows * gold->output_size, sizeof *d_outputs);
+    float *d_input = memory_new(n, sizeof *d_input), *d_memory = memory_new(m, sizeof *d_memory);
+    size_t row = 2 * rows / 3, output = b % gold->output_size;
+    d_outputs[row * gold->output_size + output] = 1;
+    ck_assert_int_eq(trace_backward_all(trace, d_outputs, d_input, d_memory), STATUS_OK);
+    double error = relative_error(d_input, gold->gradients + begin * gold->gradient_floats, n);
+    const float *by_memory = gold->memory_gradients + spans_before(gold, b) * gold->memory_size;
+    error = fmax(error, relative_error(d_memory, by_memory, m));
+    ck_assert_int_eq(trace_backward(trace, row, d_outputs + row * gold->output_size, d_input), STATUS_OK);
+    error = fmax(error, relative_error(d_input, gold->gradients + begin * gold->gradient_floats, n));
+    memory_free(d_outputs);
     memory_free(d_input);
-    return largest > 0 ? error / largest : error;
+    memory_free(d_memory);
+    return error;
 }
 
 /* Check all sequences of a case; the largest error of a gradient. */
@@ -486,7 +539,7 @@ static double check_traces(const struct gold *gold, const struct network *networ
                                      rows * gold->output_size);
         ck_assert_msg(error <= tolerance[PRECISION_FLOAT32], "%s: traced outputs differ by %.2e", gold->name,
                       error);
-        check_cells(gold, trace, gold->lengths[b],
+        check_cells(gold, trace, network, gold->lengths[b],
                     gold->state_floats ? gold->states + b * gold->state_floats : NULL);
         error = gradient_error(gold, trace, b, begin);
         if (!(error <= worst)) worst = error;
@@ -508,7 +561,8 @@ START_TEST(test_gradients)
         ck_assert_int_eq(network_new(gold->specs, gold->n_specs, &gold->tensors, PRECISION_FLOAT32, &network,
                                      NULL),
                          STATUS_OK);
-        double error = trace_unknown(network) ? 0 : check_traces(gold, network);
+        double error = gold->gradient_floats ? check_traces(gold, network) : 0;
+        ck_assert_int_eq(gold->gradient_floats > 0, trace_unknown(network) == NULL);
         if (!(error <= worst)) worst = error;
         network_free(network);
     }

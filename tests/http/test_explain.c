@@ -154,6 +154,121 @@ START_TEST(a_gru_and_an_rnn_are_explained)
 }
 END_TEST
 
+/* Models of every other task, whose inputs have forms of their own. */
+START_TEST(every_task_is_explained)
+{
+    struct server tasks;
+    const char *const settings[] = {"CAROUSEL_MODELS_FOLDERS=tests/unit/bundles:tests/http/answering",
+                                    "CAROUSEL_LIMITS_EXPLAIN_VALUES=65536", NULL};
+    server_start(&tasks, settings);
+    struct reply *reply = post(&tasks, "/v1/explain", "{'model':'tiny-music','input':'72 67 .'}");
+    expect_ok(reply);
+    ck_assert_double_lt(number_at(reply, "target.logprob"), 0);
+    ck_assert_int_eq(length_at(reply, "gradients"), (int)number_at(reply, "n_steps"));
+    reply = post(&tasks, "/v1/explain",
+                 "{'model':'tiny-drawing','input':{'prompt':'b','pixels':[[0,0,1,0]]},'what':['gradients']}");
+    expect_ok(reply);
+    ck_assert_double_eq(number_at(reply, "target.output"), 0);
+    ck_assert_int_eq(length_at(reply, "gradients"), 4);
+    reply = post(&tasks, "/v1/explain",
+                 "{'model':'places','input':{'question':'where is ann?','context':'ann went to the garden.'},"
+                 "'target':{'label':'garden'}}");
+    expect_ok(reply);
+    ck_assert_str_eq(text_at(reply, "target.label"), "garden");
+    double score = number_at(reply, "target.score");
+    reply = post(&tasks, "/v1/answer", "{'model':'places','question':'where is ann?',"
+                                       "'context':'ann went to the garden.','top_k':3}");
+    expect_ok(reply);
+    bool found = false;
+    for (int i = 0; i < 3; i++) {
+        char path[48];
+        snprintf(path, sizeof path, "answers.%d.score", i);
+        found = found || fabs(number_at(reply, path) - score) < 1e-4;
+    }
+    ck_assert(found);
+    ck_assert_int_eq(server_stop(&tasks), 0);
+}
+END_TEST
+
+/* A letter is explained at its spike: the step at which its score is highest. The blank has none, unless a
+ * client asks for it. */
+START_TEST(a_letter_is_explained_at_its_spike)
+{
+    static const char *const ink = "'model':'tiny-ink','input':[[[0,0],[30,45],[33,2]],[[50,50]],[[10,22],"
+                                   "[60,20],[64,-14],[70,-3.5]]],'what':['gradients']";
+    struct server pens;
+    const char *const settings[] = {"CAROUSEL_MODELS_FOLDERS=tests/unit/bundles", NULL};
+    server_start(&pens, settings);
+    struct reply *reply = postf(&pens, "/v1/explain", "{%s}", ink);
+    expect_ok(reply);
+    ck_assert_str_ne(text_at(reply, "target.label"), "<blank>");
+    int T = (int)number_at(reply, "n_steps");
+    reply = postf(&pens, "/v1/explain", "{%s,'target':{'label':'y'}}", ink);
+    expect_ok(reply);
+    double spike = number_at(reply, "target.score"), highest = 0;
+    for (int t = 0; t < T; t++) {
+        reply = postf(&pens, "/v1/explain", "{%s,'target':{'label':'y','step':%d}}", ink, t);
+        expect_ok(reply);
+        highest = fmax(highest, number_at(reply, "target.score"));
+    }
+    ck_assert_double_eq(highest, spike);
+    expect_error(post(&pens, "/v1/explain", "{'model':'tiny-ink','input':'x'}"), 400, "invalid_value",
+                 "input");
+    ck_assert_int_eq(server_stop(&pens), 0);
+}
+END_TEST
+
+/* Of an encoder and a decoder: the gradient by the encoder's input is what a small change of it brings. */
+START_TEST(a_decoder_is_explained)
+{
+    enum { ROWS = 6, WIDTH = 110, AT = 3 * WIDTH + 17 };
+    static const float step = 0.02f;
+    static char input[ROWS * WIDTH * 12];
+    struct server zoo;
+    double log_probability[2], gradient = 0;
+    const char *const settings[] = {"CAROUSEL_MODELS_BUNDLES=g2p=zoo/g2p:scenes=zoo/scenes", NULL};
+    server_start(&zoo, settings);
+    for (int sign = -1; sign <= 1; sign++) {
+        size_t n = 0;
+        for (int i = 0; i < ROWS * WIDTH; i++) {
+            double x = 0.5 + 0.3 * (sin(i) + (i == AT ? (double)step * sign : 0)); /* scaled: sin(i) */
+            const char *before = i % WIDTH ? "," : i ? ",[" : "[";
+            const char *behind = i % WIDTH == WIDTH - 1 ? "]" : "";
+            n += (size_t)snprintf(input + n, sizeof input - n, "%s%.7f%s", before, x, behind);
+        }
+        struct reply *reply = postf(&zoo, "/v1/explain",
+                                    "{'model':'scenes','input':[%s],'output':'a red circle',"
+                                    "'what':['gradients'],'target':{'step':1}}", input);
+        expect_ok(reply);
+        ck_assert_str_eq(text_at(reply, "target.token"), "red");
+        if (sign) log_probability[sign > 0] = number_at(reply, "target.logprob");
+        else gradient = number_at(reply, "gradients.3.17");
+    }
+    double change = (log_probability[1] - log_probability[0]) / (2 * (double)step);
+    ck_assert_double_le(fabs(change - gradient), 0.02 * fabs(gradient) + 1e-4);
+    struct reply *reply = post(&zoo, "/v1/explain",
+                               "{'model':'g2p','input':'hi','output':'HH AY1','units':2}");
+    expect_ok(reply);
+    ck_assert_str_eq(text_at(reply, "part"), "decoder");
+    ck_assert_str_eq(text_at(reply, "output_steps.1"), "AY1");
+    ck_assert_int_eq(length_at(reply, "cells.0.c.0"), length_at(reply, "output_steps"));
+    ck_assert_int_eq(length_at(reply, "gradients"), length_at(reply, "steps"));
+    reply = post(&zoo, "/v1/explain", "{'model':'g2p','input':'hi','output':[35,17],'layer':0,'units':2}");
+    expect_ok(reply);
+    ck_assert_str_eq(text_at(reply, "part"), "encoder");
+    ck_assert_int_eq(length_at(reply, "cells.1.c.0"), length_at(reply, "steps"));
+    static const char *const wrong[][2] = {
+        {"{'model':'g2p','input':'hi'}", "output"},
+        {"{'model':'g2p','input':'hi','output':'HA'}", "output"},
+        {"{'model':'g2p','input':'hi','output':[99]}", "output"},
+        {"{'model':'g2p','input':'hi','output':['HH']}", "output"},
+        {"{'model':'g2p','input':'hi','output':'HH','target':{'step':2}}", "target.step"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        expect_error(post(&zoo, "/v1/explain", wrong[i][0]), 400, "invalid_value", wrong[i][1]);
+    ck_assert_int_eq(server_stop(&zoo), 0);
+}
+END_TEST
+
 /* Units that follow a signal come best first, and the signal may be a unit's own. */
 START_TEST(units_follow_a_signal)
 {
@@ -218,6 +333,7 @@ static const struct {
         "invalid_value"},
     {"{'model':'tiny-labels','input':'good','target':{'token':'g'}}", "target", 400, "invalid_value"},
     {"{'model':'tiny-labels','input':'good','target':{'colour':1}}", "colour", 400, "invalid_value"},
+    {"{'model':'tiny-labels','input':'good','output':'x'}", "output", 400, "invalid_value"},
     {"{'model':'tiny-labels','input':'good','target':{'step':99}}", "target.step", 400, "invalid_value"},
     {"{'model':'tiny-characters','input':'ab','target':{'token':'abc'}}", "target.token", 400,
         "invalid_value"},
@@ -296,6 +412,9 @@ Suite *explain_suite(void)
     tcase_add_test(all, numbers_and_series_are_explained);
     tcase_add_test(all, steps_of_predictions_are_explained);
     tcase_add_test(all, a_gru_and_an_rnn_are_explained);
+    tcase_add_test(all, every_task_is_explained);
+    tcase_add_test(all, a_letter_is_explained_at_its_spike);
+    tcase_add_test(all, a_decoder_is_explained);
     tcase_add_test(all, units_follow_a_signal);
     tcase_add_test(all, safetensors_say_the_same);
     tcase_add_loop_test(all, a_wrong_request_is_refused, 0, (int)(sizeof refusals / sizeof *refusals));
