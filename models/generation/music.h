@@ -10,11 +10,16 @@
 #include "models/jobs/job.h"
 #include "models/media/tune.h"
 
+/* How tokens mean music: as said above, or as models/generation/staff.h says. */
+enum music_notation { MUSIC_STEPS, MUSIC_STAFF };
+
 enum { MUSIC_MAX_STEPS = 1 << 14, MUSIC_REST = -1 };
 
 /* config.json's "music". */
 struct music_spec {
+    long notation; /* enum music_notation */
     long voices, steps_per_quarter, tempo, max_steps; /* max_steps: of a tune that does not end */
+    long tonic;    /* of all tunes on a staff, a MIDI number */
     double temperature, top_p;
 };
 const struct music_spec *music_spec_of(const struct model *model);

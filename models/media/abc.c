@@ -1,93 +1,19 @@
-/* ABC notation. The length of a tick is L:, so a duration is written as a number of them. Accidentals hold to
- * the end of a bar, as on a staff. */
+/* ABC notation. Of voices the length of a tick is L:, so a duration is written as a number of them; a staff
+ * is written in eighths. Accidentals hold to the end of a bar. */
 #include "models/media/tune.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { NOTE_BYTES = 24, HEAD_BYTES = 160, VOICE_BYTES = 64, BARS_A_LINE = 4, PLACES = 7 * 12, MIDDLE = 5,
-      UNSET = 99 };
+enum {
+    NOTE_BYTES = 24, HEAD_BYTES = 160, VOICE_BYTES = 64, BARS_A_LINE = 4, PLACES = 7 * 12, MIDDLE = 5,
+    UNSET = 99
+};
 
 static const char letters[] = "CDEFGAB";
 static const int natural[] = {0, 2, 4, 5, 7, 9, 11};          /* semitones of each letter */
 static const int fifths_of[] = {0, 2, 4, -1, 1, 3, 5};        /* its place on the line of fifths */
-
-/* ---- keys and metres ---- */
-
-bool tune_read_key(const char *text, int *fifths, bool *minor)
-{
-    static const struct {
-        const char *name;
-        bool minor;
-    } modes[] = {{"", false}, {"maj", false}, {"major", false}, {"m", true}, {"min", true}, {"minor", true}};
-    const char *letter = *text ? strchr(letters, *text) : NULL;
-    if (!letter) return false;
-    int place = fifths_of[letter - letters];
-    text++;
-    if (*text == '#') place += 7;
-    else if (*text == 'b') place -= 7;
-    text += *text == '#' || *text == 'b';
-    text += *text == ' ';
-    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
-        if (strcmp(text, modes[i].name) != 0) continue;
-        place -= modes[i].minor ? 3 : 0;
-        if (place < -TUNE_FIFTHS || place > TUNE_FIFTHS) return false;
-        *fifths = place;
-        *minor = modes[i].minor;
-        return true;
-    }
-    return false;
-}
-
-bool tune_read_metre(const char *text, unsigned *beats, unsigned *unit)
-{
-    unsigned n = 0;
-    if (!strcmp(text, "C") || !strcmp(text, "C|")) {
-        *beats = *unit = text[1] ? 2 : 4;
-        return true;
-    }
-    for (; *text >= '0' && *text <= '9' && n <= 32; text++) n = n * 10 + (unsigned)(*text - '0');
-    if (n < 1 || n > 32 || *text++ != '/') return false;
-    static const char *const units[] = {"1", "2", "4", "8", "16"};
-    for (unsigned i = 0; i < 5; i++) {
-        if (strcmp(text, units[i]) != 0) continue;
-        *beats = n;
-        *unit = 1u << i;
-        return true;
-    }
-    return false;
-}
-
-uint32_t tune_bar(const struct tune *tune)
-{
-    uint32_t quarters4 = tune->beats * 4 * tune->steps_per_quarter;
-    return quarters4 % tune->unit ? 0 : quarters4 / tune->unit;
-}
-
-int tune_tonic(int fifths, bool minor)
-{
-    return ((fifths * 7 + (minor ? 9 : 0)) % 12 + 12) % 12;
-}
-
-void tune_guess_key(const struct tune *tune, int *fifths, bool *minor)
-{
-    size_t count[12] = {0}, fewest = SIZE_MAX;
-    int last = -1;
-    for (size_t i = 0; i < tune->n; i++) {
-        count[tune->notes[i].pitch % 12]++;
-        last = tune->notes[i].pitch % 12; /* the last note of all is the lowest voice's */
-    }
-    for (int i = 0; i <= 12; i++) { /* 0, 1, -1, 2, -2 ... 6, -6 */
-        int place = i % 2 ? (i + 1) / 2 : -(i / 2);
-        size_t outside = tune->n;
-        for (int k = -1; k <= 5; k++) outside -= count[tune_tonic(place + k, false)];
-        if (outside >= fewest) continue;
-        fewest = outside;
-        *fifths = place;
-    }
-    *minor = last == tune_tonic(*fifths, true);
-}
 
 /* ---- notes ---- */
 
@@ -183,26 +109,18 @@ static void put_part(struct line *line, int pitch, uint32_t duration)
     }
 }
 
-static void put_key(struct line *line, int fifths, bool minor)
+/* What stands before the notes; L: is 1 / length. */
+static void put_head(struct line *line, const struct tune *tune, unsigned length)
 {
-    int place = fifths + (minor ? 3 : 0), letter = 0;
-    while ((fifths_of[letter] - place) % 7 != 0) letter++;
-    int accidental = (place - fifths_of[letter]) / 7;
-    put(line, "K:%c%s%s\n", letters[letter], accidental < 0 ? "b" : accidental > 0 ? "#" : "",
-        minor ? "m" : "");
-}
-
-/* What stands before the notes. */
-static void put_head(struct line *line, const struct tune *tune)
-{
-    put(line, "X:1\nT:%s\nM:%u/%u\nL:1/%u\nQ:1/4=%u\n", tune->title, tune->beats, tune->unit,
-        4 * tune->steps_per_quarter, tune->tempo);
+    char key[TUNE_KEY_BYTES];
+    put(line, "X:1\nT:%s\nM:%u/%u\nL:1/%u\nQ:1/4=%u\n", tune->title, tune->beats, tune->unit, length,
+        tune->tempo);
     if (tune->voices > 1) put(line, "%%%%score [");
     for (unsigned voice = 1; tune->voices > 1 && voice <= tune->voices; voice++) put(line, " %u", voice);
     if (tune->voices > 1) put(line, " ]\n");
     for (unsigned voice = 1; tune->voices > 1 && voice <= tune->voices; voice++)
         put(line, "V:%u clef=%s\n", voice, 2 * voice <= tune->voices ? "treble" : "bass");
-    put_key(line, tune->fifths, tune->minor);
+    put(line, "K:%s\n", tune_print_key(tune->fifths, tune->mode, key));
 }
 
 size_t abc_room(const struct tune *tune)
@@ -218,7 +136,7 @@ size_t abc_write(const struct tune *tune, char *out)
     struct line line = {.at = out, .end = out + abc_room(tune), .bar_ticks = tune_bar(tune),
                         .ticks = tune->ticks};
     size_t i = 0;
-    put_head(&line, tune);
+    put_head(&line, tune, 4 * tune->steps_per_quarter);
     for (unsigned voice = 0; voice < tune->voices; voice++) {
         if (tune->voices > 1) put(&line, "V:%u\n", voice + 1);
         line.now = line.n_bars = 0;
@@ -229,6 +147,79 @@ size_t abc_write(const struct tune *tune, char *out)
         }
         put_part(&line, -1, tune->ticks - line.now);
         put(&line, line.now % line.bar_ticks ? "|]\n" : "\n");
+    }
+    return (size_t)(line.at - out);
+}
+
+/* ---- a staff ---- */
+
+/* A duration as a factor of L:, such as "3", "3/2" or "/2". */
+static void put_length(struct line *line, unsigned ticks, unsigned of)
+{
+    unsigned a = ticks, b = of;
+    while (b) {
+        unsigned rest = a % b;
+        a = b;
+        b = rest;
+    }
+    if (ticks / a > 1) put(line, "%u", ticks / a);
+    if (of / a > 1) put(line, "/%u", of / a);
+}
+
+/* The ticks that a beam may cover: a beat, or half a bar of four. */
+static uint32_t beam_of(const struct tune *tune)
+{
+    unsigned n = tune->beats == 4 ? 2 : tune->beats;
+    if (tune->unit == 8 && tune->beats % 3 == 0) n = tune->beats / 3;
+    return tune_bar(tune) < n ? 1 : tune_bar(tune) / n;
+}
+
+static void put_sign(struct line *line, enum mark_kind kind, bool is_last, bool is_pickup)
+{
+    static const char *const ends[] = {[MARK_REPEAT] = ":|", [MARK_CLOSE] = "||"};
+    if (kind == MARK_OPEN) line->n_bars = 0;
+    else if (kind != MARK_BAR) put(line, " %s\n", is_last && kind == MARK_CLOSE ? "|]" : ends[kind]);
+    else if (is_pickup || ++line->n_bars % BARS_A_LINE) put(line, " | ");
+    else put(line, " |\n");
+    line->now = 0;
+    bar_begin(&line->bar, line->bar.fifths);
+}
+
+/* Whether the part that begins at marks[i] is repeated, so that a sign must open it. */
+static bool is_repeated(const struct mark *marks, size_t i, size_t n)
+{
+    while (i < n && marks[i].kind != MARK_REPEAT && marks[i].kind != MARK_CLOSE) i++;
+    return i < n && marks[i].kind == MARK_REPEAT;
+}
+
+size_t abc_staff_room(size_t n_marks)
+{
+    return HEAD_BYTES + TUNE_TITLE_BYTES + n_marks * NOTE_BYTES;
+}
+
+size_t abc_write_staff(const struct tune *tune, const struct mark *marks, size_t n, char *out)
+{
+    struct line line = {.at = out, .end = out + abc_staff_room(n), .bar_ticks = tune_bar(tune)};
+    uint32_t beam = beam_of(tune);
+    unsigned n_triplet = 0;
+    put_head(&line, tune, 8);
+    bar_begin(&line.bar, tune->fifths);
+    for (size_t i = 0; i < n; i++) {
+        const struct mark *mark = &marks[i];
+        if (mark->kind > MARK_REST) {
+            bool is_pickup = mark->kind == MARK_BAR && line.now < line.bar_ticks;
+            put_sign(&line, mark->kind, i + 1 == n, is_pickup);
+            if (mark->kind == MARK_OPEN && is_repeated(marks, i, n)) put(&line, "|: ");
+            n_triplet = 0;
+            continue;
+        }
+        if (line.now > 0 && line.now % beam == 0 && n_triplet % 3 == 0) put(&line, " ");
+        if (mark->triplet && n_triplet++ % 3 == 0) put(&line, "(3");
+        if (mark->kind == MARK_REST) put(&line, "z");
+        else put_pitch(&line, mark->pitch);
+        /* in eighths; a triplet's notes are written half as long again as they sound */
+        put_length(&line, mark->ticks * (mark->triplet ? 3u : 2u), tune->steps_per_quarter);
+        line.now += mark->ticks;
     }
     return (size_t)(line.at - out);
 }

@@ -67,7 +67,7 @@ static void put_head(struct track *track, const struct tune *tune)
     while (1u << log_unit < tune->unit) log_unit++;
     const uint8_t tempo[] = {(uint8_t)(us >> 16), (uint8_t)(us >> 8), (uint8_t)us};
     const uint8_t metre[] = {(uint8_t)tune->beats, log_unit, (uint8_t)(96 / tune->unit), 8};
-    const uint8_t key[] = {(uint8_t)(int8_t)tune->fifths, tune->minor};
+    const uint8_t key[] = {(uint8_t)(int8_t)tune->fifths, tune->mode == MODE_MINOR};
     track_open(track);
     put_meta(track, 0x03, tune->title, strlen(tune->title));
     put_meta(track, 0x51, tempo, sizeof tempo);

@@ -1,16 +1,20 @@
-/* POST /v1/music: a tune, or a melody with voices below it, as notes, as MIDI or as ABC. */
+/* POST /v1/music: a tune, or a melody with voices below it, as notes, as MIDI or as ABC. The model's notation
+ * (models/generation/music.h) decides which job writes it. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/memory.h"
 #include "models/generation/music.h"
+#include "models/generation/staff.h"
 #include "server/api/answer.h"
 #include "server/api/codec.h"
 #include "server/base/config.h"
 
 enum { TITLE_BYTES = 100, MAX_BARS = 4096, MINOR_THIRD = 3, MAJOR_THIRD = 4, LOWEST_TONIC = 43 };
 #define MAX_SEED 9007199254740991
+static const double tick_tolerance = 0.1; /* of a duration that is written as 0.333 */
 
 enum format { FORMAT_NOTES, FORMAT_ABC, FORMAT_MIDI, N_FORMATS };
 static const struct {
@@ -20,17 +24,20 @@ static const struct {
 
 struct compose {
     struct work work;
-    struct music *music;
+    struct music *music; /* or NULL, */
+    struct staff *staff; /* and then this */
     struct tune tune; /* what the request says of it; its notes come later */
     enum format format;
     int64_t seed;
     bool holds, has_key;
 };
 
-/* What music_new copies, owned. */
+/* What music_new or staff_new copies, owned. */
 struct asked {
     struct music_request request;
+    struct staff_request staff;
     struct music_step *prime;
+    struct mark *marks;
     int16_t *melody;
     size_t bars;
 };
@@ -56,15 +63,19 @@ static void put_notes(struct writer *out, const struct tune *tune)
 }
 
 static void print_notes(const struct compose *task, struct request *request, const struct tune *tune,
-                        bool has_ended,
-                        struct reply *reply)
+                        bool has_ended, struct reply *reply)
 {
     struct writer out;
-    const struct usage usage[] = {{"prompt_tokens", music_n_read(task->music)},
-                                  {"completion_tokens", music_n_drawn(task->music)},
-                                  {"total_tokens", music_n_read(task->music) + music_n_drawn(task->music)}};
+    size_t n_read = task->staff ? staff_n_read(task->staff) : music_n_read(task->music);
+    size_t n_drawn = request->record.steps_out;
+    const struct usage usage[] = {
+        {"prompt_tokens", n_read}, {"completion_tokens", n_drawn}, {"total_tokens", n_read + n_drawn}};
+    char key[TUNE_KEY_BYTES], metre[16];
+    snprintf(metre, sizeof metre, "%u/%u", tune->beats, tune->unit);
     answer_open(&out, request, "music-", "music", task->work.job->model);
     put_named_integer(&out, "seed", task->seed);
+    put_named_string(&out, "key", tune_print_key(tune->fifths, tune->mode, key));
+    put_named_string(&out, "metre", metre);
     put_named_integer(&out, "tempo", tune->tempo);
     put_name(&out, "duration");
     put_double(&out, tune->ticks / (double)tune->steps_per_quarter);
@@ -74,13 +85,18 @@ static void print_notes(const struct compose *task, struct request *request, con
     answer_close(&out, usage, 3, &task->work, reply);
 }
 
-/* The file as the reply's body. false: no memory. */
-static bool print_file(const struct compose *task, const struct tune *tune, struct reply *reply)
+/* The file as the reply's body; marks [n] of a staff, or NULL. false: no memory. */
+static bool print_file(const struct compose *task, const struct tune *tune, const struct mark *marks,
+                       size_t n,
+                       struct reply *reply)
 {
     bool is_midi = task->format == FORMAT_MIDI;
-    reply->body = malloc(is_midi ? midi_room(tune) : abc_room(tune));
+    size_t room = is_midi ? midi_room(tune) : marks ? abc_staff_room(n) : abc_room(tune);
+    reply->body = malloc(room);
     if (!reply->body) return false;
-    reply->body_bytes = is_midi ? midi_write(tune, (uint8_t *)reply->body) : abc_write(tune, reply->body);
+    if (is_midi) reply->body_bytes = midi_write(tune, (uint8_t *)reply->body);
+    else if (marks) reply->body_bytes = abc_write_staff(tune, marks, n, reply->body);
+    else reply->body_bytes = abc_write(tune, reply->body);
     reply->content_type = formats[task->format].media_type;
     return true;
 }
@@ -91,20 +107,23 @@ static void print(struct work *work, struct request *request, struct reply *repl
     struct tune tune = task->tune;
     size_t n;
     bool has_ended;
-    const struct music_step *steps = music_steps(task->music, &n, &has_ended);
-    struct tune_note *notes = memory_new(n * tune.voices + 1, sizeof *notes);
-    request->record.steps_out = music_n_drawn(task->music);
+    const struct music_step *steps = task->music ? music_steps(task->music, &n, &has_ended) : NULL;
+    const struct mark *marks = task->staff ? staff_marks(task->staff, &n, &has_ended) : NULL;
+    struct tune_note *notes = memory_new((marks ? 2 * n : n * tune.voices) + 1, sizeof *notes);
+    request->record.steps_out = marks ? staff_n_drawn(task->staff) : music_n_drawn(task->music);
     bool good = notes != NULL;
     if (good) {
         tune.notes = notes;
-        tune.n = music_notes(steps, n, tune.voices, task->holds, notes);
         tune.ticks = (uint32_t)n;
-        if (!task->has_key) tune_guess_key(&tune, &tune.fifths, &tune.minor);
+        if (marks) tune.n = tune_play(marks, n, notes, &tune.ticks);
+        else tune.n = music_notes(steps, n, tune.voices, task->holds, notes);
+        if (marks) staff_style(task->staff, &tune);
+        else if (!task->has_key) tune_guess_key(&tune, &tune.fifths, &tune.mode);
         if (!*tune.title)
             snprintf(tune.title, sizeof tune.title, "%.64s, seed %lld", work->job->model->name,
                      (long long)task->seed);
         if (task->format == FORMAT_NOTES) print_notes(task, request, &tune, has_ended, reply);
-        else good = print_file(task, &tune, reply);
+        else good = print_file(task, &tune, marks, n, reply);
     }
     memory_free(notes);
     if (!good) problem_set(&reply->problem, FAULT_NO_MEMORY, NULL, NULL);
@@ -156,10 +175,10 @@ static bool read_style(struct call *call, struct compose *task)
     tune->steps_per_quarter = (unsigned)spec->steps_per_quarter;
     tune->tempo = (unsigned)tempo;
     tune->program = (unsigned)program;
-    tune->beats = tune->unit = 4;
+    tune->beats = tune->unit = spec->notation == MUSIC_STAFF ? 0 : 4; /* 0: the model's choice */
     task->has_key = key != NULL;
-    if (key && !tune_read_key(key, &tune->fifths, &tune->minor))
-        return field_expected(json_get(call->root, "key"), "key", "a key such as 'G', 'Bb' or 'F#m'",
+    if (key && !tune_read_key(key, &tune->fifths, &tune->mode))
+        return field_expected(json_get(call->root, "key"), "key", "a key such as 'G', 'Bb', 'F#m' or 'Ador'",
                               call->problem);
     if (metre && (!tune_read_metre(metre, &tune->beats, &tune->unit) || !tune_bar(tune)))
         return field_expected(json_get(call->root, "metre"), "metre",
@@ -205,6 +224,49 @@ static bool read_list(struct call *call, const char *name, const char *expected,
                        (long long)call->config->limits_max_tokens);
 }
 
+/* One item of a staff's prime: {"pitch": 62 or null, "duration": quarter notes}, or "|". */
+static bool read_mark(struct call *call, const struct json *item, size_t i, struct mark *mark)
+{
+    char param[ERROR_PARAM_BYTES];
+    snprintf(param, sizeof param, "prime[%zu]", i);
+    const char *expected = "{\"pitch\": a MIDI number or null, \"duration\": quarter notes}, or \"|\"";
+    const char *sign = json_kind(item) == JSON_STRING ? json_string(item) : NULL;
+    *mark = (struct mark){.kind = MARK_BAR};
+    if (sign && !strcmp(sign, "|")) return true;
+    if (json_kind(item) != JSON_OBJECT) return field_expected(item, param, expected, call->problem);
+    const struct json *duration = NULL, *pitch = NULL;
+    for (const struct json *member = json_first(item); member; member = json_next(member)) {
+        if (!strcmp(json_key(member), "duration")) duration = member;
+        else if (!strcmp(json_key(member), "pitch")) pitch = member;
+        else return field_expected(item, param, expected, call->problem);
+    }
+    double per_quarter = (double)music_spec_of(call->model)->steps_per_quarter;
+    double ticks = json_kind(duration) == JSON_NUMBER ? json_number(duration) * per_quarter : 0;
+    int64_t number = 0;
+    bool is_rest = json_kind(pitch) == JSON_NULL;
+    bool is_long = ticks > 0.5 && ticks < UINT16_MAX && fabs(ticks - round(ticks)) <= tick_tolerance;
+    if (!is_long || (!is_rest && !json_is_integer(pitch, 0, 127, &number)))
+        return field_expected(item, param, expected, call->problem);
+    mark->kind = is_rest ? MARK_REST : MARK_NOTE;
+    mark->pitch = (uint8_t)number;
+    mark->ticks = (uint16_t)round(ticks);
+    return true;
+}
+
+static bool read_marks(struct call *call, struct asked *asked)
+{
+    const struct json *list;
+    size_t n, i = 0;
+    if (!read_list(call, "prime", "an array of notes and bar lines", &list, &n)) return false;
+    if (!n) return true;
+    asked->staff.prime = asked->marks = memory_new(n, sizeof *asked->marks);
+    if (!asked->marks) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
+    for (const struct json *item = json_first(list); item; item = json_next(item), i++)
+        if (!read_mark(call, item, i, &asked->marks[i])) return false;
+    asked->staff.n_prime = n;
+    return true;
+}
+
 static bool read_prime(struct call *call, struct asked *asked)
 {
     const struct json *list;
@@ -248,7 +310,8 @@ static bool begin_in_key(struct call *call, const struct compose *task, struct a
     struct music_step *step = asked->prime = memory_new(1, sizeof *asked->prime);
     if (!step) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
     const struct tune *tune = &task->tune;
-    int tonic = tune_tonic(tune->fifths, tune->minor), third = tune->minor ? MINOR_THIRD : MAJOR_THIRD;
+    int tonic = tune_tonic(tune->fifths, tune->mode);
+    int third = tune->mode == MODE_MINOR || tune->mode == MODE_DORIAN ? MINOR_THIRD : MAJOR_THIRD;
     int low = LOWEST_TONIC + ((tonic - LOWEST_TONIC) % 12 + 12) % 12;
     const int chord[] = {low + 24, low + 12 + third, low + 7, low};
     for (size_t i = 0; i < 4 && i < tune->voices; i++) {
@@ -276,6 +339,41 @@ static bool read_length(struct call *call, const struct compose *task, struct as
                        asked->bars, r->n_steps, (long long)call->config->limits_max_tokens);
 }
 
+/* What is said of a staff. A melody cannot be given to it. */
+static bool read_staff(struct call *call, const struct compose *task, struct asked *asked)
+{
+    struct staff_request *r = &asked->staff;
+    if (json_get(call->root, "melody"))
+        return problem_set(call->problem, FAULT_UNSUPPORTED_FOR_MODEL, "melody",
+                           "model '%s' writes one voice and cannot harmonise a melody; expected a model of "
+                               "several "
+                           "voices, or a 'prime' to go on from", call->model->name);
+    if (!read_marks(call, asked) || !field_size(call->root, "bars", 1, MAX_BARS, &r->bars, call->problem))
+        return false;
+    r->beats = task->tune.beats;
+    r->unit = task->tune.unit;
+    r->has_key = task->has_key;
+    r->fifths = task->tune.fifths;
+    r->mode = task->tune.mode;
+    r->temperature = asked->request.temperature;
+    r->top_p = asked->request.top_p;
+    r->seed = (uint64_t)task->seed;
+    size_t bar = r->beats ? tune_bar(&task->tune) : task->tune.steps_per_quarter * 4u;
+    if (r->bars <= (size_t)call->config->limits_max_tokens / bar) return true;
+    return problem_set(call->problem, FAULT_INPUT_TOO_LONG, "bars", "%zu bars have %zu ticks; expected at "
+                       "most %lld",
+                       r->bars, r->bars * bar, (long long)call->config->limits_max_tokens);
+}
+
+static bool read_steps(struct call *call, const struct compose *task, struct asked *asked)
+{
+    struct music_request *r = &asked->request;
+    if (!read_prime(call, asked) || !read_melody(call, asked) || !read_length(call, task,
+                                                                              asked)) return false;
+    r->seed = (uint64_t)task->seed;
+    return !task->has_key || r->prime || r->melody || begin_in_key(call, task, asked);
+}
+
 static bool read_request(struct call *call, struct compose *task, struct asked *asked)
 {
     const struct music_spec *spec = music_spec_of(call->model);
@@ -283,31 +381,32 @@ static bool read_request(struct call *call, struct compose *task, struct asked *
     r->temperature = spec->temperature;
     r->top_p = spec->top_p;
     task->seed = call_random_seed();
-    if (!read_style(call, task) || !read_prime(call, asked) || !read_melody(call, asked) ||
-        !read_length(call, task, asked) ||
+    if (!read_style(call, task) ||
         !field_number(call->root, "temperature", 0, 2, &r->temperature, call->problem) ||
         !field_number(call->root, "top_p", 0, 1, &r->top_p, call->problem) ||
         !field_integer(call->root, "seed", 0, MAX_SEED, &task->seed, call->problem))
         return false;
-    r->seed = (uint64_t)task->seed;
-    return !task->has_key || r->prime || r->melody || begin_in_key(call, task, asked);
+    return spec->notation == MUSIC_STAFF ? read_staff(call, task, asked) : read_steps(call, task, asked);
 }
 
-static bool submit(struct call *call, const struct compose *wanted, const struct music_request *request)
+static bool submit(struct call *call, const struct compose *wanted, const struct asked *asked)
 {
     struct error err = {0};
     struct compose *task = calloc(1, sizeof *task);
     if (!task) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
     *task = *wanted;
-    enum status status = music_new(call->model, request, &call->options, &task->music, &err);
+    bool is_staff = music_spec_of(call->model)->notation == MUSIC_STAFF;
+    enum status status = is_staff ? staff_new(call->model, &asked->staff, &call->options, &task->staff, &err)
+                                  : music_new(call->model, &asked->request, &call->options, &task->music,
+                                              &err);
     if (status != STATUS_OK) {
         free(task);
         return problem_from(call->problem, status, &err, "bars");
     }
-    task->work.job = music_job(task->music);
+    task->work.job = is_staff ? staff_job(task->staff) : music_job(task->music);
     task->work.print = print;
     task->work.release = work_release;
-    call_record(call, music_n_read(task->music));
+    call_record(call, is_staff ? staff_n_read(task->staff) : music_n_read(task->music));
     call_defer(call, &task->work);
     return true;
 }
@@ -322,8 +421,9 @@ void api_music(struct request *request, struct reply *reply)
     struct compose task = {.format = FORMAT_NOTES};
     struct asked asked = {.bars = 0};
     if (!call_open(&call, request, reply, &fields, ABILITY_COMPOSE)) return;
-    if (read_request(&call, &task, &asked)) submit(&call, &task, &asked.request);
+    if (read_request(&call, &task, &asked)) submit(&call, &task, &asked);
     memory_free(asked.prime);
+    memory_free(asked.marks);
     memory_free(asked.melody);
     call_close(&call);
 }

@@ -10,7 +10,8 @@ const melodies = {
   "Brother John": "G4 A4 B4 G4 G4 A4 B4 G4 B4 C5 D5 D5 B4 C5 D5 D5",
   "a scale": "C4 D4 E4 F4 G4 A4 B4 C5",
 };
-const keys = ["", "C", "G", "D", "A", "F", "Bb", "Eb", "Am", "Em", "Bm", "Dm", "Gm", "Cm"];
+const keys = ["", "C", "G", "D", "A", "F", "Bb", "Eb", "Am", "Em", "Bm", "Dm", "Gm", "Cm", "Ador", "Edor", "Dmix", "Amix"];
+const metres = ["", "6/8", "9/8", "2/2", "4/4", "2/4", "3/4"];
 const LEFT = 40, TOP = 8, ROW = 9;
 
 const nameOf = (pitch) => (pitch === null ? "." : `${SHARPS[pitch % 12]}${Math.floor(pitch / 12) - 1}`);
@@ -46,7 +47,7 @@ function sound(notes, tempo, done) {
 
 export function open(main, wanted) {
   const names = ofTask("music-generation"), own = bench();
-  const state = { model: first(names, wanted), info: null, melody: [], key: "", bars: 8, temperature: 1, tune: null, body: null, sounding: null };
+  const state = { model: first(names, wanted), info: null, melody: [], key: "", metre: "", bars: 8, temperature: 1, tune: null, body: null, sounding: null };
   const roll = h("canvas", { class: "roll", role: "img" }), summary = h("p", { class: "note", role: "status" });
   const melody = h("textarea", { rows: "2", class: "mono", spellcheck: false }), seed = h("input", { type: "number", min: "0", step: "1", placeholder: "drawn anew" });
   const player = h("button", { type: "button", disabled: true, onclick: () => (state.sounding ? quiet() : listen()) }, "Play");
@@ -55,11 +56,13 @@ export function open(main, wanted) {
   // ---- the notes ----
 
   const perQuarter = () => state.info.steps_per_quarter;
+  const isStaff = () => state.info?.tonic !== undefined; // one voice with bars and repeats, and no melody to harmonise
+  const given = () => (isStaff() ? [] : state.melody);
 
   function draw() {
     if (!state.info) return;
-    const notes = state.tune?.notes || [], pitches = [...notes.map((note) => note.pitch), ...state.melody.filter((pitch) => pitch !== null)];
-    const low = Math.min(...pitches, 57) - 2, high = Math.max(...pitches, 74) + 2, beats = Math.max(state.tune?.duration || 0, state.melody.length / perQuarter(), 16);
+    const notes = state.tune?.notes || [], pitches = [...notes.map((note) => note.pitch), ...given().filter((pitch) => pitch !== null)];
+    const low = Math.min(...pitches, 57) - 2, high = Math.max(...pitches, 74) + 2, beats = Math.max(state.tune?.duration || 0, given().length / perQuarter(), 16);
     const width = Math.max(240, roll.parentElement.clientWidth), height = 2 * TOP + (high - low + 1) * ROW, context = fit(roll, width, height);
     const x = (beat) => LEFT + (beat / beats) * (width - LEFT - 8), y = (pitch) => TOP + (high - pitch) * ROW;
     context.font = `11px ${ink("sans")}`;
@@ -77,7 +80,7 @@ export function open(main, wanted) {
       context.fillRect(x(note.start) + 1, y(note.pitch), Math.max(2, x(note.start + note.duration) - x(note.start) - 2), ROW - 1);
     }
     context.strokeStyle = ink("ink");
-    state.melody.forEach((pitch, i) => {
+    given().forEach((pitch, i) => {
       if (pitch !== null) context.strokeRect(x(i / perQuarter()) + 1, y(pitch), x(1 / perQuarter()) - x(0) - 2, ROW - 1);
     });
     if (state.sounding) {
@@ -109,9 +112,11 @@ export function open(main, wanted) {
   // ---- what is asked ----
 
   function asked() {
-    const body = { model: state.model, temperature: state.temperature, hold: true };
-    if (state.melody.length) body.melody = state.melody;
-    else body.bars = state.bars;
+    const body = { model: state.model, temperature: state.temperature };
+    if (!isStaff()) body.hold = true;
+    if (given().length) body.melody = state.melody;
+    else if (!isStaff()) body.bars = state.bars;
+    if (isStaff() && state.metre) body.metre = state.metre;
     if (state.key) body.key = state.key;
     if (seed.value !== "") body.seed = Number(seed.value);
     return body;
@@ -124,7 +129,8 @@ export function open(main, wanted) {
     state.tune = answer;
     state.body = { ...body, seed: answer.seed };
     player.disabled = !answer.notes.length;
-    summary.textContent = `${answer.notes.length} notes in ${answer.voices} voices, ${answer.duration} quarter notes at ${answer.tempo} a minute · seed ${answer.seed}`;
+    const what = isStaff() ? `in ${answer.metre} and ${answer.key}` : `in ${answer.voices} voices`;
+    summary.textContent = `${answer.notes.length} notes ${what}, ${answer.duration} quarter notes at ${answer.tempo} a minute · seed ${answer.seed}`;
     offer();
     draw();
   }
@@ -151,7 +157,7 @@ export function open(main, wanted) {
     own.say("");
     state.melody = pitches;
     state.tune = null;
-    bars.hidden = pitches.length > 0;
+    bars.hidden = isStaff() || pitches.length > 0;
     draw();
     return later();
   }
@@ -164,7 +170,7 @@ export function open(main, wanted) {
   // A click puts a note of the melody there, or takes it away.
   roll.addEventListener("pointerup", (event) => {
     const box = roll.getBoundingClientRect(), step = roll.map.step(event.clientX - box.left), pitch = roll.map.pitch(event.clientY - box.top);
-    if (step < 0 || step > 255) return;
+    if (isStaff() || step < 0 || step > 255) return;
     while (state.melody.length <= step) state.melody.push(null);
     state.melody[step] = state.melody[step] === pitch ? null : pitch;
     sing(state.melody.map(nameOf).join(" "));
@@ -177,19 +183,23 @@ export function open(main, wanted) {
     if (!info || state.model !== name) return;
     state.info = info;
     const note = info.steps_per_quarter === 1 ? "a quarter note" : `1/${4 * info.steps_per_quarter} note`;
-    grid.textContent = `A step is ${note}. The model knows the notes from ${nameOf(info.lowest_note)} to ${nameOf(info.highest_note)}.`;
+    for (const part of [tune, examples]) part.hidden = isStaff();
+    metre.hidden = !isStaff();
+    grid.textContent = `${isStaff() ? "The model writes one voice, with bars and repeats, and has no melody to harmonise." : `A step is ${note}.`} The model knows the notes from ${nameOf(info.lowest_note)} to ${nameOf(info.highest_note)}.`;
     read();
   }
 
+  const tune = field("Melody: a note a step, “.” for silence; or click into the picture", melody);
+  const examples = h("div", {}, h("div", { class: "row examples" }, [...Object.entries(melodies), ["no melody", ""]].map(([title, text]) => h("button", { type: "button", class: "link", onclick: () => sing(text) }, title))));
+  const metre = field("Metre", choose(metres.map((one) => ({ value: one, text: one || "the model's choice" })), "", (one) => { state.metre = one; later(); }));
   const grid = h("p", { class: "note" }), bars = field("Length", range(1, 32, 1, state.bars, (n) => { state.bars = n; later(); }), (n) => `${n} bars`);
   main.addEventListener("redraw", draw);
   own.place(main, "Music, a note at a time",
     "The network goes on with the notes that it has read. Give it a melody, a step a note, and it finds the voices below; or give it none, and it makes a tune.",
     [h("div", {}, roll), h("div", { class: "row" }, h("button", { type: "button", class: "main", onclick: write }, "Write anew"), player, files), own.wrong, summary,
-      field("Melody: a note a step, “.” for silence; or click into the picture", melody),
-      h("div", { class: "row examples" }, [...Object.entries(melodies), ["no melody", ""]].map(([title, text]) => h("button", { type: "button", class: "link", onclick: () => sing(text) }, title))), grid],
+      tune, examples, grid],
     [field("Model", choose(names, state.model, change)),
-      field("Key", choose(keys.map((key) => ({ value: key, text: key || "found in the notes" })), "", (key) => { state.key = key; later(); })), bars,
+      field("Key", choose(keys.map((key) => ({ value: key, text: key || "found in the notes" })), "", (key) => { state.key = key; later(); })), metre, bars,
       field("Temperature", range(0, 1.5, 0.05, state.temperature, (x) => { state.temperature = x; later(); }), (x) => (x === "0" ? "greedy" : x)),
       field("Seed", seed)]);
   melody.value = melodies["Ode to Joy"];

@@ -1,17 +1,23 @@
-/* POST /v1/music: tunes, harmonies, files, what is refused. The model is random. */
+/* POST /v1/music: tunes, harmonies, files, what is refused; the same on a staff. The models are random. */
 #include <check.h>
+#include <math.h>
 #include <string.h>
 
 #include "client.h"
 
 static struct server server;
-static const char *const settings[] = {"CAROUSEL_MODELS_FOLDERS=tests/unit/bundles",
-                                       "CAROUSEL_LIMITS_MAX_TOKENS=200",
-                                       NULL};
 
 static void start(void)
 {
-    server_start(&server, settings);
+    static const char bundles[] = "CAROUSEL_MODELS_BUNDLES=tiny-music=tests/unit/bundles/tiny-music:"
+                                  "tiny-translation=tests/unit/bundles/tiny-translation";
+    server_start(&server, (const char *const[]){bundles, "CAROUSEL_LIMITS_MAX_TOKENS=200", NULL});
+}
+
+static void start_staff(void)
+{
+    static const char bundles[] = "CAROUSEL_MODELS_BUNDLES=tiny-staff=tests/unit/bundles/tiny-staff";
+    server_start(&server, (const char *const[]){bundles, "CAROUSEL_LIMITS_MAX_TOKENS=400", NULL});
 }
 
 static void stop(void)
@@ -30,6 +36,8 @@ START_TEST(a_tune_is_notes)
     ck_assert_double_eq(number_at(reply, "duration"), 9);
     ck_assert_double_eq(number_at(reply, "seed"), 7);
     ck_assert_double_eq(number_at(reply, "tempo"), 60);
+    ck_assert_str_eq(text_at(reply, "key"), "Dm");
+    ck_assert_str_eq(text_at(reply, "metre"), "3/4");
     ck_assert_double_eq(number_at(reply, "notes.0.pitch"), 74); /* the triad of D minor */
     ck_assert_double_eq(number_at(reply, "usage.prompt_tokens"), 6);
     ck_assert_int_ge(length_at(reply, "notes"), 9);
@@ -119,6 +127,95 @@ START_TEST(models_say_what_notes_they_know)
 }
 END_TEST
 
+/* ---- a staff ---- */
+
+START_TEST(a_tune_on_a_staff_has_a_metre_and_a_key)
+{
+    struct reply *reply = post(&server, "/v1/music", "{'metre':'6/8','key':'Ador','bars':8,'seed':5}");
+    expect_ok(reply);
+    ck_assert_str_eq(text_at(reply, "key"), "Ador");
+    ck_assert_str_eq(text_at(reply, "metre"), "6/8");
+    ck_assert_double_eq(number_at(reply, "voices"), 1);
+    ck_assert_str_eq(text_at(reply, "finish_reason"), "length");
+    ck_assert_double_eq(number_at(reply, "usage.prompt_tokens"), 3);
+    double duration = number_at(reply, "duration"); /* eight bars, of which some are played twice */
+    ck_assert(duration >= 24 && duration <= 48 && fmod(duration, 3) == 0);
+    reply = post(&server, "/v1/music", "{'seed':5}");
+    expect_ok(reply);
+    char drawn[16];
+    strcpy(drawn, text_at(reply, "key"));
+    ck_assert(!strcmp(drawn, "D") || !strcmp(drawn, "Dm") || !strcmp(drawn, "Ddor"));
+    reply = ask(&server, "GET", "/v1/models/tiny-staff", NULL);
+    ck_assert_double_eq(number_at(reply, "tonic"), 62);
+    ck_assert_double_eq(number_at(reply, "lowest_note"), 57);
+}
+END_TEST
+
+START_TEST(a_prime_on_a_staff_is_kept)
+{
+    struct reply *reply = post(&server, "/v1/music",
+                               "{'metre':'3/4','key':'G','bars':4,'seed':5,"
+                               "'prime':[{'pitch':62,'duration':1},'|',"
+                               "{'pitch':67,'duration':0.333},{'pitch':69,'duration':0.333},"
+                               "{'duration':0.333,'pitch':null},{'pitch':71,'duration':2}]}");
+    expect_ok(reply);
+    ck_assert_double_eq(number_at(reply, "notes.0.pitch"), 62);
+    ck_assert_double_eq(number_at(reply, "notes.1.start"), 1);
+    ck_assert_double_eq(number_at(reply, "notes.3.pitch"), 71);
+    ck_assert_double_eq(number_at(reply, "notes.3.start"), 2);
+    ck_assert_double_eq(number_at(reply, "notes.3.duration"), 2);
+}
+END_TEST
+
+START_TEST(a_staff_as_a_file)
+{
+    struct reply *reply = post(&server, "/v1/music",
+                               "{'format':'abc','key':'G','metre':'C|','bars':4,'seed':2}");
+    ck_assert_int_eq(reply->status, 200);
+    ck_assert_str_eq(reply_header(reply, "Content-Type"), "text/vnd.abc; charset=utf-8");
+    ck_assert_ptr_nonnull(strstr(reply->body, "X:1\nT:tiny-staff, seed 2\nM:2/2\nL:1/8\nQ:1/4=96\nK:G\n"));
+    char first[4096];
+    strncpy(first, reply->body, sizeof first - 1);
+    first[sizeof first - 1] = 0;
+    reply = post(&server, "/v1/music", "{'format':'abc','key':'G','metre':'C|','bars':4,'seed':2}");
+    ck_assert_str_eq(reply->body, first);
+    reply = post(&server, "/v1/music", "{'format':'midi','bars':4,'seed':2}");
+    ck_assert_int_eq(reply->status, 200);
+    ck_assert_mem_eq(reply->body, "MThd\0\0\0\6\0\1\0\2", 12);
+}
+END_TEST
+
+static const struct {
+    const char *body, *code, *param;
+    int status;
+} refused_staff[] = {
+    {"{'melody':[60]}", "unsupported_for_model", "melody", 422},
+    {"{'metre':'5/4'}", "invalid_value", "metre", 400},
+    {"{'metre':'3/7'}", "invalid_value", "metre", 400},
+    {"{'key':'Amix'}", "invalid_value", "key", 400},
+    {"{'key':'Alyd'}", "invalid_value", "key", 400},
+    {"{'bars':101}", "input_too_long", "bars", 400},
+    {"{'bars':9,'metre':'2/2'}", "input_too_long", "bars", 400}, /* 48 ticks each, of at most 400 */
+    {"{'prime':[[60]],'key':'G','metre':'3/4'}", "invalid_value", "prime[0]", 400},
+    {"{'prime':['||'],'key':'G','metre':'3/4'}", "invalid_value", "prime[0]", 400},
+    {"{'prime':[{'pitch':60}],'key':'G','metre':'3/4'}", "invalid_value", "prime[0]", 400},
+    {"{'prime':[{'duration':1}],'key':'G','metre':'3/4'}", "invalid_value", "prime[0]", 400},
+    {"{'prime':[{'pitch':60,'duration':0.4}],'key':'G','metre':'3/4'}", "invalid_value", "prime[0]", 400},
+    {"{'prime':[{'pitch':60,'duration':1e300}],'key':'G','metre':'3/4'}", "invalid_value", "prime[0]", 400},
+    {"{'prime':[{'pitch':60,'duration':1,'voice':0}],'key':'G','metre':'3/4'}", "invalid_value", "prime[0]",
+     400},
+    {"{'prime':[{'pitch':67,'duration':1}],'key':'G'}", "invalid_value", "prime", 400},
+    {"{'prime':[{'pitch':20,'duration':1}],'key':'G','metre':'3/4'}", "invalid_value", "prime", 400},
+    {"{'prime':[{'pitch':67,'duration':5}],'key':'G','metre':'3/4'}", "invalid_value", "prime", 400},
+};
+
+START_TEST(what_a_staff_cannot_be_is_refused_by_name)
+{
+    expect_error(post(&server, "/v1/music", refused_staff[_i].body), refused_staff[_i].status,
+                 refused_staff[_i].code, refused_staff[_i].param);
+}
+END_TEST
+
 Suite *music_suite(void);
 
 Suite *music_suite(void)
@@ -133,5 +230,14 @@ Suite *music_suite(void)
     tcase_add_loop_test(core, what_cannot_be_is_refused_by_name, 0, sizeof refused / sizeof *refused);
     tcase_add_test(core, models_say_what_notes_they_know);
     suite_add_tcase(suite, core);
+    TCase *staff = tcase_create("staff");
+    tcase_add_checked_fixture(staff, start_staff, stop);
+    tcase_set_timeout(staff, TEST_TIMEOUT_S);
+    tcase_add_test(staff, a_tune_on_a_staff_has_a_metre_and_a_key);
+    tcase_add_test(staff, a_prime_on_a_staff_is_kept);
+    tcase_add_test(staff, a_staff_as_a_file);
+    tcase_add_loop_test(staff, what_a_staff_cannot_be_is_refused_by_name, 0,
+                        sizeof refused_staff / sizeof *refused_staff);
+    suite_add_tcase(suite, staff);
     return suite;
 }

@@ -277,18 +277,28 @@ START_TEST(keys_and_metres)
         const char *name;
         bool is_key;
         int fifths, tonic;
-        bool minor;
-    } keys[] = {{"C", true, 0, 0, false}, {"G", true, 1, 7, false}, {"Bb", true, -2, 10, false},
-                {"F#m", true, 3, 6, true}, {"D minor", true, -1, 2, true}, {"Cb", true, -7, 11, false},
-                {"Ebmin", true, -6, 3, true}, {"", false, 0, 0, false}, {"H", false, 0, 0, false},
-                {"G#", false, 0, 0, false}, {"Gx", false, 0, 0, false}, {"Dbm", false, 0, 0, false}};
+        enum tune_mode mode;
+        const char *printed;
+    } keys[] = {{"C", true, 0, 0, MODE_MAJOR, "C"}, {"G", true, 1, 7, MODE_MAJOR, "G"},
+                {"Bb", true, -2, 10, MODE_MAJOR, "Bb"}, {"F#m", true, 3, 6, MODE_MINOR, "F#m"},
+                {"D minor", true, -1, 2, MODE_MINOR, "Dm"}, {"Cb", true, -7, 11, MODE_MAJOR, "Cb"},
+                {"Ebmin", true, -6, 3, MODE_MINOR, "Ebm"}, {"Ador", true, 1, 9, MODE_DORIAN, "Ador"},
+                {"D mixolydian", true, 1, 2, MODE_MIXOLYDIAN, "Dmix"}, {"C# dorian", true, 5, 1, MODE_DORIAN,
+                                                                        "C#dor"},
+                {"", false, 0, 0, MODE_MAJOR, NULL}, {"H", false, 0, 0, MODE_MAJOR, NULL},
+                {"G#", false, 0, 0, MODE_MAJOR, NULL}, {"Gx", false, 0, 0, MODE_MAJOR, NULL},
+                {"Dbm", false, 0, 0, MODE_MAJOR, NULL}, {"Fbmix", false, 0, 0, MODE_MAJOR, NULL}};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         int fifths = 0;
-        bool minor = false;
-        ck_assert_msg(tune_read_key(keys[i].name, &fifths, &minor) == keys[i].is_key, "%s", keys[i].name);
+        enum tune_mode mode = MODE_MAJOR;
+        char printed[TUNE_KEY_BYTES];
+        ck_assert_msg(tune_read_key(keys[i].name, &fifths, &mode) == keys[i].is_key, "%s", keys[i].name);
         ck_assert_int_eq(fifths, keys[i].fifths);
-        ck_assert_int_eq(minor, keys[i].minor);
-        if (keys[i].is_key) ck_assert_int_eq(tune_tonic(fifths, minor), keys[i].tonic);
+        ck_assert_int_eq(mode, keys[i].mode);
+        if (!keys[i].is_key) continue;
+        ck_assert_int_eq(tune_tonic(fifths, mode), keys[i].tonic);
+        ck_assert_str_eq(tune_print_key(fifths, mode, printed), keys[i].printed);
+        ck_assert_int_eq(tune_tonic(tune_signature(keys[i].tonic, mode), mode), keys[i].tonic);
     }
     unsigned beats, unit;
     ck_assert(tune_read_metre("6/8", &beats, &unit) && beats == 6 && unit == 8);
@@ -300,10 +310,10 @@ START_TEST(keys_and_metres)
     const struct tune odd = {.beats = 3, .unit = 8, .steps_per_quarter = 1};
     ck_assert_uint_eq(tune_bar(&odd), 0);
     int fifths;
-    bool minor;
-    tune_guess_key(&small, &fifths, &minor);
+    enum tune_mode mode;
+    tune_guess_key(&small, &fifths, &mode);
     ck_assert_int_eq(fifths, 5); /* B major has all but one of A sharp twice, A, F sharp, B */
-    ck_assert(!minor);
+    ck_assert_int_eq(mode, MODE_MAJOR);
 }
 END_TEST
 
