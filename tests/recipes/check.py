@@ -26,6 +26,18 @@ def dna(draw, has_site):
     return "".join(bases)
 
 
+def tune(draw, i):
+    """A jig whose notes go up and down the scale."""
+    at, bars = draw.randrange(7), []
+    for _ in range(8):
+        notes = []
+        for _ in range(6):
+            notes.append("DEFGABcdefga"[at])
+            at = min(11, max(0, at + draw.choice((-1, 1))))
+        bars.append("".join(notes[:3]) + " " + "".join(notes[3:]))
+    return f"X:{i}\nT:{i}\nM:6/8\nL:1/8\nK:D\n|: {' | '.join(bars[:4])} :|\n|: {' | '.join(bars[4:])} :|\n"
+
+
 def write_data(folder):
     draw = random.Random(1)
     lines = [" ".join(draw.choice(SEASIDE) for _ in range(8)) for _ in range(600)]
@@ -40,6 +52,7 @@ def write_data(folder):
     asked = [f"The {draw.choice(SEASIDE)} is {colour}. It {draw.choice(SEASIDE)} {i}.\tWhat colour is it?\t{colour}"
              for i in range(200) for colour in ("green", "red", "white")]
     (folder / "answers.tsv").write_text("\n".join(asked) + "\n")
+    (folder / "tunes.abc").write_text("\n".join(tune(draw, i) for i in range(120)))
     rows = [f"{100 + t + 10 * (t % 7)},{50 - 3 * (t % 4)}" for t in range(120)]
     (folder / "series.csv").write_text("\n".join(["a,b", *rows]) + "\n")
 
@@ -51,6 +64,7 @@ RECIPES = [
     ("my-slots", "slots", "marked.tsv", ["--epochs", "10"], r"held out: slot F1 ([\d.]+)", lambda x: x > 0.9),
     ("my-sites", "splice", "letters.csv", ["--epochs", "15"], r"held out: accuracy ([\d.]+)", lambda x: x > 0.9),
     ("my-answers", "babi", "answers.tsv", ["--epochs", "6"], r"held out: .*\(([\d.]+) %\)", lambda x: x > 90),
+    ("my-tunes", "folk", ".", ["--any", "--epochs", "12"], r"held out: .* ([\d.]+) bits a word", lambda x: x < 2.5),
     ("my-series", "series", "series.csv", ["--start", ROOT / "zoo/series", "--epochs", "1"],
      r"your .*: 1, ([\d.]+), [\d.]+,", lambda x: x < 1),
 ]
@@ -64,6 +78,7 @@ REQUESTS = [
     ("classify", {"model": "my-sites", "input": "aacraGTcnac"}, lambda a: a["results"][0][0]["label"] == "gt"),
     ("answer", {"context": "The ship is red. It sails.", "question": "What colour is it?"},
      lambda a: a["answers"][0]["answer"] == "red"),
+    ("music", {"model": "my-tunes", "key": "G", "bars": 4, "seed": 1}, lambda a: a["metre"] == "6/8" and a["key"] == "G"),
     ("forecast", {"model": "my-series", "series": [1, 2, 3, 4, 5, 6], "horizon": 3},
      lambda a: len(a["forecasts"][0]["mean"]) == 3),
 ]
