@@ -48,6 +48,7 @@ libhiredis-dev Redis and Valkey, where several servers keep states
 libpng-dev PNG pictures
 libturbojpeg0-dev JPEG pictures
 libgif-dev GIF pictures and animations
+libjs-dygraphs the plots of the page, built into the program
 curl the examples that `make run` prints
 endef
 
@@ -284,7 +285,7 @@ $O/%.o: %.c $O/flags
 
 $(VERSIONED:%.c=$O/%.o): $O/version
 # The assembler copies these into it.
-$O/server/playground/assets.o: docs/openapi.yaml $(wildcard server/playground/*.html server/playground/*.css server/playground/*.js server/playground/*.svg)
+$O/server/playground/assets.o: docs/openapi.yaml $(wildcard server/playground/*.html server/playground/*.css server/playground/*.js server/playground/*.svg /usr/share/javascript/dygraphs/dygraph.min.*)
 
 # Files that say what objects were made with; touched only where that has changed.
 define write_if_changed

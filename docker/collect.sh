@@ -31,6 +31,8 @@ add_needed() {
     done
 }
 add_needed "$root/usr/bin/carousel"
+# What the program has built in.
+echo /usr/share/javascript/dygraphs/dygraph.min.js >>"$root/libraries"
 # The loader, under the name that the program asks for.
 loader=$("${tool}readelf" -l "$root/usr/bin/carousel" | sed -n 's/.*interpreter: \(.*\)\]/\1/p')
 mkdir -p "$root$(dirname "$loader")"

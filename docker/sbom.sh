@@ -42,7 +42,9 @@ cat <<END
   {"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": "SPDXRef-carousel"}
 END
 echo "$packages" | while read -r name number source; do
-    echo "  ,{\"spdxElementId\": \"SPDXRef-carousel\", \"relationshipType\": \"DYNAMIC_LINK\"," \
+    # A script for browsers is part of the program; a library is loaded by it.
+    case $name in libjs-*) relation=CONTAINS ;; *) relation=DYNAMIC_LINK ;; esac
+    echo "  ,{\"spdxElementId\": \"SPDXRef-carousel\", \"relationshipType\": \"$relation\"," \
         "\"relatedSpdxElement\": \"SPDXRef-deb-$(echo "$name" | tr -c 'a-zA-Z0-9.\n-' -)\"}"
 done
 echo " ]}"

@@ -17,7 +17,7 @@ for package in $(sed -n '/^define NEEDS_BUILD/,/^endef/p' Makefile | sed '1d;$d;
     case $package in
         curl) ;; # the examples that `make run` prints
         gcc) packages="$packages $compiler" ;;
-        pkg-config) packages="$packages pkg-config" ;;
+        pkg-config | libjs-*) packages="$packages $package" ;;
         *) packages="$packages $package:$arch" ;;
     esac
 done

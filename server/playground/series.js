@@ -1,7 +1,7 @@
 // Series: paste, type or draw numbers; see them go on, with bands.
 import { h, field, choose, range, debounce } from "./ui.js";
 import { ask, ofTask, served } from "./api.js";
-import { plot } from "./plot.js";
+import { chart } from "./chart.js";
 import { requests } from "./requests.js";
 
 const seasonal = Array.from({ length: 72 }, (_, t) => Math.round(200 + 1.6 * t + 46 * Math.sin((t * Math.PI) / 6) + 17 * Math.cos((t * Math.PI) / 3) + 9 * Math.sin(t * t)));
@@ -29,16 +29,18 @@ export function parse(text) {
 
 export function open(main, wanted) {
   const names = ofTask("forecasting"), state = { model: names.includes(wanted) ? wanted : names.includes("series") ? "series" : names[0], horizon: 24, season: "",
-    history: [], mean: [], bands: [], odd: new Set(), draws: false, map: null };
+    history: [], mean: [], bands: [], odd: new Set(), draws: false };
   const values = h("textarea", { id: "values", rows: "4", spellcheck: false, class: "mono" });
-  const canvas = h("canvas", { class: "plot", role: "img" }), told = h("p", { class: "note", role: "status" });
+  const place = h("div", { class: "plot", role: "img" }), told = h("p", { class: "note", role: "status" }), under = h("span", { class: "note push" });
   const wrong = h("p", { class: "wrong", role: "alert" }), code = requests(), list = h("div", { class: "examples" });
+  const help = matchMedia("(pointer: coarse)").matches ? "Pinch to zoom, drag to move, tap twice for all." : "Drag to zoom, Shift and drag to move, double click for all; or + − ← → 0.";
+  const plot = chart(place, (text) => { under.textContent = text ?? help; });
   const hasAnomalies = served.routes.has("/v1/anomalies");
   let latest = 0;
 
   function draw() {
-    state.map = plot(canvas, { history: state.history, mean: state.mean, bands: state.bands, odd: state.odd, range: state.range });
-    canvas.setAttribute("aria-label", `${state.history.length} values${state.odd.size ? `, ${state.odd.size} of them unusual` : ""}, and ${state.mean.length} more as they are forecast`);
+    plot.draw({ history: state.history, mean: state.mean, bands: state.bands, odd: state.odd, range: state.range }).catch((error) => { wrong.textContent = error.message; });
+    place.setAttribute("aria-label", `${state.history.length} values${state.odd.size ? `, ${state.odd.size} of them unusual` : ""}, and ${state.mean.length} more as they are forecast`);
   }
 
   async function forecast() {
@@ -91,8 +93,7 @@ export function open(main, wanted) {
   // Drawing: each step under the pointer takes the pointer's height; steps between are filled in.
   let before = null;
   function pen(event) {
-    const box = canvas.getBoundingClientRect(), t = Math.max(0, Math.min(239, state.map.step(event.clientX - box.left)));
-    const value = state.map.value(event.clientY - box.top);
+    const at = plot.at(event), t = Math.max(0, Math.min(239, at.step)), value = at.value;
     const from = before ?? { t, value };
     for (let at = Math.min(from.t, t); at <= Math.max(from.t, t); at++) {
       const part = t === from.t ? 1 : (at - from.t) / (t - from.t);
@@ -102,14 +103,14 @@ export function open(main, wanted) {
     before = { t, value };
     draw();
   }
-  canvas.addEventListener("pointerdown", (event) => {
+  place.addEventListener("pointerdown", (event) => {
     if (!state.draws) return;
-    canvas.setPointerCapture(event.pointerId);
+    place.setPointerCapture(event.pointerId);
     before = null;
     pen(event);
   });
-  canvas.addEventListener("pointermove", (event) => { if (state.draws && before) pen(event); });
-  canvas.addEventListener("pointerup", () => {
+  place.addEventListener("pointermove", (event) => { if (state.draws && before) pen(event); });
+  place.addEventListener("pointerup", () => {
     if (!before) return;
     before = null;
     state.range = null;
@@ -121,7 +122,8 @@ export function open(main, wanted) {
     state.draws = on;
     pencil.setAttribute("aria-pressed", String(on));
     pencil.textContent = on ? "Draw a line from left to right" : "Draw";
-    canvas.classList.toggle("draws", on);
+    place.classList.toggle("draws", on);
+    plot.lend(on);
     if (!on) return;
     state.history = [];
     state.mean = Array(48).fill(null);
@@ -135,17 +137,19 @@ export function open(main, wanted) {
   main.append(h("h1", {}, "Series, and how they go on"),
     h("p", { class: "lead" }, "Paste a column from a spreadsheet, type numbers, or draw a line. The model reads them and says what comes next, and how sure it is."),
     h("div", { class: "bench" },
-      h("div", {}, h("div", { class: "chart" }, canvas),
+      h("div", {}, h("div", { class: "chart" }, place),
         h("p", { class: "legend" }, h("span", {}, h("i"), "values"), h("span", {}, h("i", { class: "mean" }), "mean"),
-          h("span", {}, h("i", { class: "band" }), "80 % and 95 %"), hasAnomalies ? h("span", {}, h("i", { class: "odd" }), "unusual") : null),
+          h("span", {}, h("i", { class: "band" }), "80 % and 95 %"), hasAnomalies ? h("span", {}, h("i", { class: "odd" }), "unusual") : null, under),
         wrong, h("div", { class: "row" }, pencil, told),
         field("Values, with commas or one a line; an empty place is missing", values), h("div", { class: "row" }, list)),
       h("div", { class: "settings" },
         field("Model", choose(names, state.model, (name) => { state.model = name; use(choices()); })),
         field("Horizon", range(1, 96, 1, state.horizon, (x) => { state.horizon = x; later(); }), (x) => `${x} steps`),
-        field("Season", h("input", { type: "number", min: "2", max: "1024", placeholder: "found in the values", oninput: (event) => { state.season = event.target.value; later(); } })))),
+        field("Season", h("input", { type: "number", min: "2", max: "1024", placeholder: "found in the values", oninput: (event) => { state.season = event.target.value; later(); } })),
+        h("p", { class: "note" }, "Drawn by dygraphs (", h("a", { href: "/playground/dygraph.txt" }, "licence"), ")."))),
     code);
   if (state.model === "numbers") state.horizon = 5;
+  under.textContent = help;
   use(choices());
-  return () => main.removeEventListener("redraw", draw);
+  return () => { latest++; main.removeEventListener("redraw", draw); plot.close(); };
 }

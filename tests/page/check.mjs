@@ -106,7 +106,7 @@ const parts = {
     await page.locator("#values").fill("1\n2\n3\n4\n5\n6\n7\n8");
     await page.getByText(/The next value: [89]/).waitFor();
     await page.getByRole("button", { name: "Draw" }).click();
-    const box = await page.locator("canvas.plot").boundingBox();
+    const box = await page.locator("div.plot").boundingBox();
     await page.mouse.move(box.x + 70, box.y + 200);
     await page.mouse.down();
     for (let i = 0; i <= 20; i++) await page.mouse.move(box.x + 70 + (i * (box.width - 120)) / 20, box.y + 170 + 80 * Math.sin(i));
@@ -114,6 +114,24 @@ const parts = {
     await page.waitForFunction(() => document.querySelector("#values").value.split(",").length > 30);
     await page.getByRole("button", { name: "a season and a trend" }).click();
     await page.getByText(/The next value: 3\d\d/).waitFor();
+    // A value is told, and the plot is zoomed by the keyboard and by the mouse, and shows all again.
+    const ticks = () => page.locator(".dygraph-axis-label-x").allTextContents().then((all) => all.filter(Boolean).map(Number));
+    const last = async () => Math.max(...(await ticks()));
+    const whole = await last();
+    await page.mouse.move(box.x + box.width / 3, box.y + 150);
+    await page.getByText(/^Step \d+: \d+/).waitFor();
+    await page.locator("div.plot").focus();
+    for (let i = 0; i < 4; i++) await page.keyboard.press("+");
+    check((await last()) < whole, "the keyboard zooms");
+    await page.keyboard.press("0");
+    await page.waitForFunction((most) => Math.max(...[...document.querySelectorAll(".dygraph-axis-label-x")].map((one) => Number(one.textContent))) >= most, whole);
+    await page.mouse.move(box.x + 90, box.y + 150);
+    await page.mouse.down();
+    await page.mouse.move(box.x + 190, box.y + 160, { steps: 5 });
+    await page.mouse.up();
+    check((await last()) < whole, "the mouse zooms");
+    await page.mouse.dblclick(box.x + 150, box.y + 150);
+    await page.waitForFunction((most) => Math.max(...[...document.querySelectorAll(".dygraph-axis-label-x")].map((one) => Number(one.textContent))) >= most, whole);
   },
   async labels(page) {
     await page.locator("#text").fill("not good at all , a waste of time");
@@ -364,16 +382,17 @@ async function everyWidth() {
 // What is on the wire: the policy, the tags, the size.
 async function wire() {
   const assets = readFileSync("server/playground/assets.def", "utf8");
-  const files = ["/", "/docs", ...[...assets.matchAll(/"([a-z.]+)", "server\/playground/g)].map(([, name]) => `/playground/${name}`).filter((name) => !name.endsWith(".html"))];
-  let sum = 0;
+  const files = ["/", "/docs", ...[...assets.matchAll(/"([a-z.]+)", "(?:server\/playground|\/usr)/g)].map(([, name]) => `/playground/${name}`).filter((name) => !name.endsWith(".html"))];
+  let sum = 0, plots = 0;
   for (const file of files) {
     const response = await fetch(server.url + file), bytes = Buffer.from(await response.arrayBuffer());
     sum += gzipSync(bytes).length;
+    if (file.includes("dygraph")) plots += gzipSync(bytes).length;
     check((response.headers.get("content-security-policy") || "").startsWith("default-src 'none'; script-src 'self'"), `${file} has a policy`);
     const again = await fetch(server.url + file, { headers: { "If-None-Match": response.headers.get("etag") } });
     check(again.status === 304, `${file} is not sent twice: ${again.status}`);
   }
-  console.log(`page: ${files.length} files, ${(sum / 1024).toFixed(1)} KiB compressed`);
+  console.log(`page: ${files.length} files, ${(sum / 1024).toFixed(1)} KiB compressed, of which dygraphs' are ${(plots / 1024).toFixed(1)} KiB`);
   check(sum < LARGEST, `the page has ${sum} bytes compressed`);
 }
 
