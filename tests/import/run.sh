@@ -11,6 +11,8 @@ rm -f "$folder/server.log"
 . tests/server.sh
 "$folder/venv/bin/python" $here/check.py "$folder" "${CAROUSEL_IMPORT:-build/carousel-import}" make 2>"$folder/make.log" ||
     { tail -20 "$folder/make.log"; exit 1; }
+"$folder/venv/bin/python" $here/published.py "$folder" make "${CAROUSEL_IMPORT:-build/carousel-import}" 2>>"$folder/make.log" ||
+    { tail -20 "$folder/make.log"; exit 1; }
 # ONNX' own vectors of recurrent layers: peepholes, initial states, layouts, lengths.
 checks=0 failures=0
 for model in /usr/share/libonnx-testdata/data/node/test_*{lstm,gru,rnn}_*; do
@@ -22,5 +24,6 @@ echo "vectors: $(((checks - failures) * 100 / checks))%: Checks: $checks, Failur
 server_start --models "$folder/bundles"
 failed=$((failures > 0))
 "$folder/venv/bin/python" $here/check.py "$folder" "" compare "$url" || failed=1
+"$folder/venv/bin/python" $here/published.py "$folder" compare "$url" || failed=1
 server_stop || failed=1
 exit $failed

@@ -75,12 +75,6 @@ static bool makes_socket(void)
     return socket(AF_INET, SOCK_STREAM, 0) >= 0;
 }
 
-static bool runs_program(void)
-{
-    execl("/bin/true", "true", (char *)NULL);
-    return errno != EPERM && errno != EACCES;
-}
-
 enum {
     READS_INSIDE = 1,
     READS_FLAGGED = 2,
@@ -122,6 +116,12 @@ END_TEST
 #endif
 
 #ifdef IS_CONFINED
+static bool runs_program(void)
+{
+    execl("/bin/true", "true", (char *)NULL);
+    return errno != EPERM && errno != EACCES;
+}
+
 START_TEST(nothing_else_is)
 {
     int can = what_it_can(false);
