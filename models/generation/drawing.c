@@ -7,6 +7,7 @@
 
 #include "models/jobs/random.h"
 #include "models/jobs/request.h"
+#include "models/jobs/rest.h"
 #include "models/jobs/job_sequence.h"
 
 struct picture {
@@ -19,9 +20,11 @@ struct picture {
 
 struct drawing {
     struct job job;
-    size_t n, label, n_pixels, n_given, F;
+    size_t n, label, n_pixels, n_begun, n_given, n_wanted, F; /* of each picture's pixels: in all, those of
+                                                                * `from`, and given, and in the end */
     double temperature;
-    float *given;             /* [n_given, F] */
+    uint64_t seed;
+    float *given;             /* [n_given - n_begun, F] */
     struct picture *pictures; /* [n] */
 };
 
@@ -69,7 +72,7 @@ static void feed(struct sequence *sequence, size_t room, struct ride *ride)
     const struct picture *picture = &d->pictures[seq->index];
     size_t left = d->n_given > picture->n_done ? d->n_given - picture->n_done : 0;
     ride->n_steps = left > room ? room : left > 0 ? left : 1;
-    ride->features = left > 0 ? d->given + picture->n_done * d->F : picture->window;
+    ride->features = left > 0 ? d->given + (picture->n_done - d->n_begun) * d->F : picture->window;
     ride->tap = TAP_OUTPUT;
     ride->want = WANT_ALL;
 }
@@ -101,12 +104,109 @@ static enum next receive(struct sequence *sequence, struct worker *worker, const
         picture->log_probability += log_probability(logit, *pixel);
         picture->n_done++;
     }
-    if (picture->n_done == d->n_pixels) return LEAVE;
+    if (picture->n_done == d->n_wanted) return LEAVE;
     if (picture->n_done >= d->n_given) look_at_next(d, picture);
     return STAY;
 }
 
+/* ---- what is kept --------------------------------------------------------------------------------- */
+
+/* A picture that is not whole. */
+struct kept {
+    uint64_t label, n_done, seed;
+    double log_probability;
+    struct random random;
+};
+
+static void walk(struct rest *rest, struct kept *kept, uint8_t *pixels)
+{
+    struct random *random = &kept->random;
+    uint32_t n_left = random->n_left;
+    rest_field(rest, &kept->label, sizeof kept->label);
+    rest_field(rest, &kept->n_done, sizeof kept->n_done);
+    rest_field(rest, &kept->seed, sizeof kept->seed);
+    rest_field(rest, &kept->log_probability, sizeof kept->log_probability);
+    rest_field(rest, random->key, sizeof random->key);
+    rest_field(rest, random->counter, sizeof random->counter);
+    rest_field(rest, random->block, sizeof random->block);
+    rest_field(rest, &n_left, sizeof n_left);
+    random->n_left = n_left;
+    if (pixels) rest_field(rest, pixels, (size_t)kept->n_done);
+}
+
+/* Read what is kept, and its pixels unless that is NULL; false if this model did not write it. */
+static bool read_kept(const struct model *model, const struct state *state, struct kept *kept,
+                      uint8_t *pixels)
+{
+    struct rest rest = {.use = REST_READ, .bytes = state->rest, .n = state->n_rest};
+    const struct drawing_spec *spec = drawing_spec_of(model);
+    *kept = (struct kept){0};
+    walk(&rest, kept, NULL);
+    bool good = !rest.failed && rest.n - rest.at == kept->n_done && kept->n_done == state->step &&
+                kept->label < model->n_labels &&
+                kept->n_done <= (uint64_t)(spec->height * spec->width) && kept->random.n_left <= 2;
+    for (size_t i = 0; good && i < kept->n_done; i++) {
+        if (pixels) pixels[i] = state->rest[rest.at + i];
+        good = state->rest[rest.at + i] <= 1;
+    }
+    return good;
+}
+
+void drawing_kept(const struct state *state, size_t *label, uint64_t *seed)
+{
+    struct rest rest = {.use = REST_READ, .bytes = state->rest, .n = state->n_rest};
+    struct kept kept = {0};
+    walk(&rest, &kept, NULL);
+    *label = (size_t)kept.label;
+    *seed = kept.seed;
+}
+
+static enum status keep(struct job *job, struct state **out)
+{
+    const struct drawing *d = (const struct drawing *)job;
+    struct picture *picture = &d->pictures[0];
+    struct kept kept = {.label = d->label, .n_done = picture->n_done, .seed = d->seed,
+                        .log_probability = picture->log_probability, .random = picture->random};
+    struct rest rest = {.use = REST_MEASURE};
+    walk(&rest, &kept, picture->pixels);
+    size_t n_floats = network_state_floats(job->model->network);
+    enum status status = state_new(picture->n_done, n_floats, rest.at, out);
+    if (status != STATUS_OK) return status;
+    memcpy((*out)->floats, job->_sequences[0].sequence.state, n_floats * sizeof(float));
+    rest = (struct rest){.use = REST_WRITE, .bytes = (*out)->rest, .n = (*out)->n_rest};
+    walk(&rest, &kept, picture->pixels);
+    return STATUS_OK;
+}
+
 /* ---- a new drawing ------------------------------------------------------------------------------ */
+
+/* What a state and the request say of one picture. */
+static enum status check_state(const struct model *model, const struct drawing_request *r,
+                               const struct job_options *options, struct error *err)
+{
+    const struct drawing_spec *spec = drawing_spec_of(model);
+    const size_t wanted = (r->n_rows ? r->n_rows : (size_t)spec->height) * (size_t)spec->width;
+    struct kept kept = {0};
+    enum status status = request_check_state(model, options, "n", options->keeps ? r->n : 1, err);
+    if (status != STATUS_OK) return status;
+    if (options->from && !read_kept(model, options->from, &kept, NULL))
+        return error_set(err, STATUS_BAD_VALUE,
+                         "the state is not one that this model wrote: expected a state of the same model");
+    if (options->from && r->label != kept.label)
+        return error_set_param(err, STATUS_BAD_VALUE, "prompt",
+                               "the state is of a picture of '%s'; expected that 'prompt', or none",
+                               model->labels[kept.label]);
+    if (options->from && r->n_given)
+        return error_set_param(err, STATUS_BAD_VALUE, "complete",
+                               "the picture of the state has its upper part already; leave 'complete' out");
+    if (r->n_rows > (size_t)spec->height || r->n_given > wanted || (options->from && kept.n_done >= wanted))
+        return error_set_param(err, STATUS_BAD_VALUE, "rows",
+                               "%zu rows are to stand in the end, and %zu stand or are given; expected at "
+                               "most %ld, and more than stand", wanted / (size_t)spec->width,
+                               (size_t)(options->from ? kept.n_done : r->n_given) / (size_t)spec->width,
+                               spec->height);
+    return STATUS_OK;
+}
 
 static enum status check(const struct model *model, const struct drawing_request *r, struct error *err)
 {
@@ -129,7 +229,7 @@ static void lay_out(void *job, const void *request, struct arena *arena)
     struct drawing *d = job;
     (void)request;
     job_lay_out(&d->job, arena);
-    d->given = arena_take(arena, d->n_given, d->F * sizeof *d->given);
+    d->given = arena_take(arena, d->n_given - d->n_begun, d->F * sizeof *d->given);
     d->pictures = arena_take(arena, d->n, sizeof *d->pictures);
     for (size_t i = 0; i < d->n; i++) {
         struct picture measured, *picture = d->pictures ? &d->pictures[i] : &measured;
@@ -138,33 +238,51 @@ static void lay_out(void *job, const void *request, struct arena *arena)
     }
 }
 
+/* Picture `i` of those that go on from one state; the first one goes on with its draws, too. */
+static void begin_from(const struct drawing *d, struct picture *picture, const struct state *from, size_t i)
+{
+    struct kept kept;
+    (void)read_kept(d->job.model, from, &kept, picture->pixels); /* it was checked */
+    picture->n_done = (size_t)kept.n_done;
+    picture->log_probability = kept.log_probability;
+    if (i == 0 && kept.seed == d->seed) picture->random = kept.random;
+}
+
 enum status drawing_new(struct model *model, const struct drawing_request *request,
                         const struct job_options *options, struct drawing **out, struct error *err)
 {
     static const struct driver driver = {feed, receive, job_sequence_finish};
+    const struct state *from = options->from;
     enum status status = check(model, request, err);
+    if (status == STATUS_OK) status = check_state(model, request, options, err);
     if (status != STATUS_OK) return status;
     const struct drawing_spec *spec = drawing_spec_of(model);
-    struct drawing plan = {.n = request->n, .label = request->label, .n_pixels =
-                           (size_t)(spec->height * spec->width),
-                           .n_given = request->n_given, .F = drawing_inputs(spec, model->n_labels),
-                           .temperature = request->temperature};
+    const size_t n_begun = from ? (size_t)from->step : 0;
+    struct drawing plan = {.n = request->n, .label = request->label,
+                           .n_pixels = (size_t)(spec->height * spec->width), .n_begun = n_begun,
+                           .n_given = from ? n_begun : request->n_given,
+                           .F = drawing_inputs(spec, model->n_labels),
+                           .temperature = request->temperature, .seed = request->seed};
+    plan.n_wanted = request->n_rows ? request->n_rows * (size_t)spec->width : plan.n_pixels;
     void *made;
     job_plan(&plan.job, model, plan.n, plan.n);
     status = job_make(&plan, sizeof plan, lay_out, request, &made, err);
     if (status != STATUS_OK) return status;
     struct drawing *d = made;
     job_init(&d->job, options, &driver);
+    d->job._keep = keep;
     for (size_t i = 0; i < d->n; i++) {
         struct picture *picture = &d->pictures[i];
         struct sequence *sequence = &d->job._sequences[i].sequence;
-        if (d->n_given) memcpy(picture->pixels, request->given, d->n_given);
         random_init(&picture->random, request->seed, i);
-        if (!d->n_given) look_at_next(d, picture);
-        sequence->cost_steps = sequence->least_steps = d->n_pixels;
+        if (from) begin_from(d, picture, from, i);
+        else if (d->n_given) memcpy(picture->pixels, request->given, d->n_given);
+        if (d->n_given == picture->n_done) look_at_next(d, picture);
+        sequence->cost_steps = sequence->least_steps = d->n_wanted - d->n_begun;
     }
-    for (size_t at = 0; at < d->n_given; at++)
-        drawing_window(spec, d->pictures[0].pixels, at, d->label, model->n_labels, d->given + at * d->F);
+    for (size_t at = d->n_begun; at < d->n_given; at++)
+        drawing_window(spec, d->pictures[0].pixels, at, d->label, model->n_labels,
+                       d->given + (at - d->n_begun) * d->F);
     *out = d;
     return STATUS_OK;
 }

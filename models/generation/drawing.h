@@ -5,7 +5,10 @@
  * `above` rows of the columns from x - beside to x + beside, the highest row first, then the `left` pixels
  * before it in its own row; 0 outside the picture. Then y / (height - 1) and x / (width - 1), and a 1 at the
  * place of the class among the labels (van den Oord et al., "Pixel recurrent neural networks", 2016, draw in
- * this order). */
+ * this order).
+ *
+ * A drawing may stop after some rows and be gone on with: the picture that is kept stands above what is drawn
+ * then. */
 #ifndef CAROUSEL_MODELS_DRAWING_H
 #define CAROUSEL_MODELS_DRAWING_H
 
@@ -32,11 +35,16 @@ struct drawing_request {
     size_t n;             /* pictures, 1 to DRAWING_MAX_PICTURES */
     const uint8_t *given; /* [n_given] pixels of the upper part, 0 or 1; NULL: none */
     size_t n_given;       /* at most height * width: then nothing is drawn, and only the likelihood is told */
+    size_t n_rows;        /* rows that stand in the end, those of options->from included; 0: all */
     double temperature;   /* logits are divided by it; 0: ink if it is likelier */
-    uint64_t seed;        /* picture i has the random stream i of it */
+    uint64_t seed;        /* picture i has the random stream i of it; that of options->from goes on with its
+                           * draws, another begins anew */
 };
 
 struct drawing;
+
+/* The label and the seed that a state has, which it must have to go on from it. */
+void drawing_kept(const struct state *state, size_t *label, uint64_t *seed);
 
 /* STATUS_UNSUPPORTED without the ability; STATUS_BAD_VALUE with the field's name. */
 enum status drawing_new(struct model *model, const struct drawing_request *request,
@@ -44,8 +52,9 @@ enum status drawing_new(struct model *model, const struct drawing_request *reque
                         struct error *err) MUST_CHECK;
 struct job *drawing_job(struct drawing *drawing);
 
-/* Once finished: picture i as [height, width] of 0 and 1. *log_probability: of all its pixels, given the
- * label, in nats, by the model's own distribution at temperature 1. */
+/* Once finished: picture i as [height, width] of 0 and 1, with paper where nothing is drawn yet.
+ * *log_probability: of all its pixels, also of those that stood already, given the label, in nats, by the
+ * model's own distribution at temperature 1. */
 const uint8_t *drawing_picture(const struct drawing *drawing, size_t i, double *log_probability);
 
 #endif

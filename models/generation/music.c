@@ -8,6 +8,7 @@
 
 #include "models/generation/sampler.h"
 #include "models/jobs/request.h"
+#include "models/jobs/rest.h"
 #include "models/jobs/job_sequence.h"
 
 enum { PITCHES = 128, NO_NOTE = -1, STOP_NOTE = -2 };
@@ -28,6 +29,7 @@ struct music {
     int16_t *melody;            /* [n_melody] */
     unsigned voices;
     bool ends_itself, has_ended;
+    uint64_t seed, step;        /* step: of options->from */
 };
 
 const struct music_spec *music_spec_of(const struct model *model)
@@ -154,6 +156,74 @@ static enum next receive(struct sequence *sequence, struct worker *worker, const
     return m->n_steps < m->total ? STAY : LEAVE;
 }
 
+/* ---- what is kept ------------------------------------------------------------------------------- */
+
+/* A tune between two steps: the tokens that the network has not read yet, which are the end of the last step
+ * and the rests of a melody after it. */
+struct kept {
+    uint64_t seed;
+    uint32_t has_ended, n;
+    struct random random;
+};
+
+static void walk(struct rest *rest, struct kept *kept)
+{
+    struct random *random = &kept->random;
+    uint32_t n_left = random->n_left;
+    rest_field(rest, &kept->seed, sizeof kept->seed);
+    rest_field(rest, &kept->has_ended, sizeof kept->has_ended);
+    rest_field(rest, random->key, sizeof random->key);
+    rest_field(rest, random->counter, sizeof random->counter);
+    rest_field(rest, random->block, sizeof random->block);
+    rest_field(rest, &n_left, sizeof n_left);
+    rest_field(rest, &kept->n, sizeof kept->n);
+    random->n_left = n_left;
+}
+
+/* false if this model did not write it. Its tokens stand behind what is read, kept->n of them. */
+static bool read_kept(const struct model *model, const struct state *state, struct kept *kept,
+                      const unsigned char **tokens)
+{
+    struct rest rest = {.use = REST_READ, .bytes = state->rest, .n = state->n_rest};
+    *kept = (struct kept){0};
+    walk(&rest, kept);
+    bool good = !rest.failed && kept->has_ended <= 1 && kept->random.n_left <= 2 && kept->n >= 1 &&
+                kept->n <= MUSIC_MAX_STEPS + 1 && rest.n - rest.at == kept->n * sizeof(int32_t);
+    for (size_t i = 0; good && i < kept->n; i++) {
+        int32_t token;
+        memcpy(&token, state->rest + rest.at + i * sizeof token, sizeof token);
+        good = token >= 0 && (size_t)token < tokenizer_size(model->tokenizer);
+    }
+    *tokens = state->rest + rest.at;
+    return good;
+}
+
+uint64_t music_kept_seed(const struct state *state)
+{
+    struct rest rest = {.use = REST_READ, .bytes = state->rest, .n = state->n_rest};
+    struct kept kept = {0};
+    walk(&rest, &kept);
+    return kept.seed;
+}
+
+static enum status keep(struct job *job, struct state **out)
+{
+    const struct music *m = (const struct music *)job;
+    struct kept kept = {.seed = m->seed, .has_ended = m->has_ended, .n = (uint32_t)(m->n - m->n_fed),
+                        .random = m->random};
+    if (m->has_ended) kept.n = 1; /* one that nothing reads */
+    struct rest rest = {.use = REST_MEASURE};
+    walk(&rest, &kept);
+    size_t n_floats = network_state_floats(job->model->network), tokens = kept.n * sizeof *m->tokens;
+    enum status status = state_new(m->step + m->n_fed, n_floats, rest.at + tokens, out);
+    if (status != STATUS_OK) return status;
+    memcpy((*out)->floats, job->_sequences[0].sequence.state, n_floats * sizeof(float));
+    rest = (struct rest){.use = REST_WRITE, .bytes = (*out)->rest, .n = (*out)->n_rest};
+    walk(&rest, &kept);
+    memcpy((*out)->rest + rest.at, m->tokens + m->n - kept.n, tokens);
+    return STATUS_OK;
+}
+
 /* ---- a new tune --------------------------------------------------------------------------------- */
 
 static enum status check_pitch(const struct model *model, const char *field, size_t i, int pitch,
@@ -199,13 +269,15 @@ static void lay_out(void *job, const void *request, struct arena *arena)
     sampler_scratch_take(&m->sampler, arena, &m->scratch);
     m->note_of = arena_take(arena, m->sampler.V, sizeof *m->note_of);
     m->logits = arena_take(arena, m->sampler.V, sizeof *m->logits);
-    m->tokens = arena_take(arena, m->total * (m->voices + 1) + 2, sizeof *m->tokens);
+    m->tokens = arena_take(arena, m->total * (m->voices + 1) + 2 + m->n, sizeof *m->tokens);
     m->steps = arena_take(arena, m->total + 1, sizeof *m->steps);
     m->melody = arena_take(arena, m->n_melody + 1, sizeof *m->melody);
 }
 
-static void fill_in(struct music *m, const struct music_request *r)
+static void fill_in(struct music *m, const struct music_request *r, const struct state *from)
 {
+    struct kept kept;
+    const unsigned char *tokens;
     const struct tokenizer *tokenizer = m->job.model->tokenizer;
     for (size_t i = 0; i < PITCHES; i++) m->token_of[i] = TOKEN_NONE;
     for (size_t i = 0; i < m->sampler.V; i++) {
@@ -215,7 +287,14 @@ static void fill_in(struct music *m, const struct music_request *r)
         if (note == STOP_NOTE) m->stop = (int32_t)i;
     }
     m->eos = tokenizer_eos(tokenizer);
-    m->tokens[m->n++] = tokenizer_bos(tokenizer);
+    random_init(&m->random, r->seed, 0);
+    m->n = 0;
+    if (from) {
+        (void)read_kept(m->job.model, from, &kept, &tokens); /* it was checked */
+        memcpy(m->tokens, tokens, kept.n * sizeof *m->tokens);
+        m->n = kept.n;
+        if (kept.seed == m->seed) m->random = kept.random;
+    } else m->tokens[m->n++] = tokenizer_bos(tokenizer);
     if (r->n_melody) memcpy(m->melody, r->melody, r->n_melody * sizeof *m->melody);
     for (size_t i = 0; i < r->n_prime; i++) {
         for (size_t k = 0; k < r->prime[i].n; k++) add(m, m->token_of[r->prime[i].pitches[k]]);
@@ -223,14 +302,31 @@ static void fill_in(struct music *m, const struct music_request *r)
     }
     add_given(m);
     m->n_given = m->n;
-    random_init(&m->random, r->seed, 0);
+}
+
+static enum status check_state(const struct model *model, const struct job_options *options, size_t *n_kept,
+                               struct error *err)
+{
+    struct kept kept = {0};
+    const unsigned char *tokens;
+    enum status status = request_check_state(model, options, "model", 1, err);
+    if (status != STATUS_OK) return status;
+    if (options->from && !read_kept(model, options->from, &kept, &tokens))
+        return error_set(err, STATUS_BAD_VALUE,
+                         "the state is not one that this model wrote: expected a state of the same model");
+    *n_kept = kept.n;
+    if (!kept.has_ended) return STATUS_OK;
+    return error_set(err, STATUS_BAD_VALUE,
+                     "the tune of the state has ended; expected one whose finish_reason was 'length'");
 }
 
 enum status music_new(struct model *model, const struct music_request *request,
                       const struct job_options *options, struct music **out, struct error *err)
 {
     static const struct driver driver = {feed, receive, job_sequence_finish};
+    size_t n_kept = 0;
     enum status status = check(model, request, err);
+    if (status == STATUS_OK) status = check_state(model, options, &n_kept, err);
     if (status != STATUS_OK) return status;
     const struct music_spec *spec = music_spec_of(model);
     struct music plan = {
@@ -238,6 +334,7 @@ enum status music_new(struct model *model, const struct music_request *request,
                     .top_p = request->top_p, .repetition_penalty = 1},
         .n_prime = request->n_prime, .n_melody = request->n_melody, .voices = (unsigned)spec->voices,
         .ends_itself = request->n_steps == 0 && request->n_melody == 0,
+        .n = n_kept, .seed = request->seed, .step = options->from ? options->from->step : 0,
     };
     size_t given = request->n_prime + request->n_melody;
     size_t most = given > request->n_steps ? given : request->n_steps;
@@ -247,7 +344,7 @@ enum status music_new(struct model *model, const struct music_request *request,
     status = job_make(&plan, sizeof plan, lay_out, request, &made, err);
     if (status != STATUS_OK) return status;
     struct music *m = made;
-    fill_in(m, request);
+    fill_in(m, request, options->from);
     if (m->n_steps >= m->total) { /* a prime of the whole length, or nothing but rests */
         job_release(m);
         return error_set_param(err, STATUS_BAD_VALUE, request->n_melody ? "melody" : "bars",
@@ -255,6 +352,7 @@ enum status music_new(struct model *model, const struct music_request *request,
                                "more steps than the prime has, or a melody with a note", plan.total);
     }
     job_init(&m->job, options, &driver);
+    m->job._keep = keep;
     struct sequence *sequence = &m->job._sequences[0].sequence;
     sequence->cost_steps = m->n_given + (m->total - m->n_steps) * (m->voices + 1);
     sequence->least_steps = m->n_given;

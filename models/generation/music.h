@@ -3,7 +3,10 @@
  * A model of task music-generation reads and writes steps. A step is its notes from high to low, each a token
  * that is a MIDI number ("72"), then the token "."; so the highest voice comes first, and a melody is
  * harmonised by giving that note of each step and drawing the others. Drawn tokens keep to that form: the
- * notes of a step fall, and there are no more than the bundle has voices. eos ends a tune. */
+ * notes of a step fall, and there are no more than the bundle has voices. eos ends a tune.
+ *
+ * A tune that eos has not ended can be gone on with: prime, melody and steps of a request are then those that
+ * follow. */
 #ifndef CAROUSEL_MODELS_MUSIC_H
 #define CAROUSEL_MODELS_MUSIC_H
 
@@ -45,10 +48,13 @@ struct music_request {
     size_t n_melody;
     size_t n_steps;                 /* of the tune, prime and melody included; 0: as the model ends it */
     double temperature, top_p;
-    uint64_t seed;
+    uint64_t seed;                  /* that of options->from goes on with its draws, another begins anew */
 };
 
 struct music;
+
+/* The seed of a state, for a request that names none. */
+uint64_t music_kept_seed(const struct state *state);
 
 /* STATUS_UNSUPPORTED without the ability; STATUS_BAD_VALUE with the field's name for a note that the model
  * has not. */
@@ -56,7 +62,7 @@ enum status music_new(struct model *model, const struct music_request *request,
                       const struct job_options *options, struct music **out, struct error *err) MUST_CHECK;
 struct job *music_job(struct music *music);
 
-/* Once finished: the tune's steps, prime included. *has_ended: by eos. */
+/* Once finished: the steps of this request, prime included. *has_ended: by eos. */
 const struct music_step *music_steps(const struct music *music, size_t *n, bool *has_ended);
 size_t music_n_read(const struct music *music);  /* tokens that were given */
 size_t music_n_drawn(const struct music *music); /* and that were drawn */

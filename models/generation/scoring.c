@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/memory.h"
+#include "models/generation/kept_text.h"
 #include "models/jobs/logits.h"
 #include "models/jobs/request.h"
 #include "models/jobs/job_sequence.h"
@@ -19,32 +20,43 @@ struct item {
 struct scoring {
     struct job job;
     size_t n;
+    int32_t lead;                   /* TOKEN_NONE: none */
     struct item *items;             /* [n] */
     struct scoring_result *results; /* [n] */
 };
 
-static size_t n_bos(const struct model *model)
+/* What stands before an item's own tokens: bos, or the last token of the state, which was drawn and not read;
+ * TOKEN_NONE: nothing. */
+static int32_t lead_of(const struct model *model, const struct state *from)
 {
-    return tokenizer_bos(model->tokenizer) == TOKEN_NONE ? 0 : 1;
+    struct kept_text kept;
+    bool good = from && kept_text_read(from, network_output_size(model->network), &kept, NULL, NULL, NULL);
+    return good ? kept.last : tokenizer_bos(model->tokenizer);
 }
 
-static enum status check_item(const struct model *model, const struct scoring_item *item,
+static enum status check_item(const struct model *model, const struct scoring_item *item, size_t n_lead,
                               const char *field, struct error *err)
 {
     size_t V = network_vocabulary_size(model->network);
     enum status status = request_check_tokens(field, &item->context, V, err);
     if (status == STATUS_OK) status = request_check_tokens(field, &item->text, V, err);
     if (status != STATUS_OK) return status;
-    if (item->text.n > 0 && n_bos(model) + item->context.n + item->text.n > 1) return STATUS_OK;
+    if (item->text.n > 0 && n_lead + item->context.n + item->text.n > 1) return STATUS_OK;
     return error_set_param(err, STATUS_BAD_VALUE, field,
                            "%s: %zu tokens, and none has one before it: expected at least %d", field,
                            item->text.n, item->text.n == 0 ? 1 : 2);
 }
 
 static enum status check(const struct model *model, const struct scoring_item *items, size_t n,
-                         size_t n_choices, struct error *err)
+                         size_t n_choices, const struct job_options *options, struct error *err)
 {
+    struct kept_text kept;
     enum status status = request_check_ability(model, ABILITY_SCORE, err);
+    if (status == STATUS_OK) status = request_check_state(model, options, "input", 1, err);
+    if (status == STATUS_OK && options->from &&
+        !kept_text_read(options->from, network_output_size(model->network), &kept, NULL, NULL, err))
+        status = STATUS_BAD_VALUE;
+    const size_t n_lead = status == STATUS_OK && lead_of(model, options->from) != TOKEN_NONE;
     if (status != STATUS_OK) return status;
     if (n < 1)
         return error_set_param(err, STATUS_BAD_VALUE, "input", "no input, expected at least one");
@@ -52,7 +64,7 @@ static enum status check(const struct model *model, const struct scoring_item *i
         char field[ERROR_PARAM_BYTES];
         if (n_choices) (void)snprintf(field, sizeof field, "choices[%zu]", i % n_choices);
         else request_field(field, "input", i, n);
-        status = check_item(model, &items[i], field, err);
+        status = check_item(model, &items[i], n_lead, field, err);
     }
     return status;
 }
@@ -66,7 +78,7 @@ static void lay_out(void *job, const void *request, struct arena *arena)
     s->results = arena_take(arena, s->n, sizeof *s->results);
     for (size_t i = 0; i < s->n; i++) {
         struct item measured, *item = s->items ? &s->items[i] : &measured;
-        item->first = n_bos(s->job.model) + items[i].context.n;
+        item->first = (s->lead != TOKEN_NONE) + items[i].context.n;
         item->n = item->first + items[i].text.n;
         item->tokens = arena_take(arena, item->n, sizeof *item->tokens);
         if (item->first == 0) item->first = 1;
@@ -81,11 +93,10 @@ static void put(struct item *item, size_t *at, const int32_t *ids, size_t n)
 
 static void fill_in(struct scoring *s, const struct scoring_item *items)
 {
-    int32_t bos = tokenizer_bos(s->job.model->tokenizer);
     for (size_t i = 0; i < s->n; i++) {
         struct item *item = &s->items[i];
         size_t at = 0;
-        put(item, &at, &bos, n_bos(s->job.model));
+        put(item, &at, &s->lead, s->lead != TOKEN_NONE);
         put(item, &at, items[i].context.ids, items[i].context.n);
         put(item, &at, items[i].text.ids, items[i].text.n);
         struct sequence *sequence = &s->job._sequences[i].sequence;
@@ -131,9 +142,9 @@ enum status scoring_new(struct model *model, const struct scoring_item *items, s
                         struct error *err)
 {
     static const struct driver driver = {feed, receive, job_sequence_finish};
-    enum status status = check(model, items, n, n_choices, err);
+    enum status status = check(model, items, n, n_choices, options, err);
     if (status != STATUS_OK) return status;
-    struct scoring plan = {.n = n};
+    struct scoring plan = {.n = n, .lead = lead_of(model, options->from)};
     job_plan(&plan.job, model, n, n);
     void *made;
     status = job_make(&plan, sizeof plan, lay_out, items, &made, err);

@@ -97,18 +97,20 @@ static const char *const common_fields[] = {
     "state", "return_state", NULL};
 
 /* Read where the request goes on from. A route that keeps nothing refuses the fields, never ignores them. */
-static bool read_branch(struct call *call, struct reply *reply, bool goes_on)
+static bool read_branch(struct call *call, struct reply *reply, const struct fields *fields)
 {
     enum branch_reading reading = branch_read(call->request, call->root, reply, &call->branch);
     if (reading != BRANCH_READ) return reading == BRANCH_NONE;
     call->options.from = branch_from(call->branch);
     call->options.keeps = branch_keeps(call->branch);
-    if (goes_on) return true;
+    if (fields->goes_on) return true;
+    const bool begins = fields->begins_from && call->options.from && !call->options.keeps;
+    if (begins) return true;
     for (size_t i = 0; branch_fields[i]; i++)
         if (json_get(call->root, branch_fields[i]))
             return problem_set(call->problem, FAULT_UNSUPPORTED_FOR_MODEL, branch_fields[i],
-                               "'%s': this route neither goes on from a state nor keeps one; leave it out",
-                               branch_fields[i]);
+                               "'%s' has no meaning here: %s; leave it out", branch_fields[i],
+                               fields->stateless ? fields->stateless : "nothing is computed step by step");
     call->options.from = NULL;
     call->options.keeps = false;
     branch_free(call_take_branch(call)); /* the header alone, which a proxy may add */
@@ -201,7 +203,7 @@ bool call_open(struct call *call, struct request *request, struct reply *reply,
     bool good =
         fields_check(call->root, fields, common_fields, call->config->http_strict_json, call->problem);
     if (good)
-        good = read_options(call) && read_branch(call, reply, fields->goes_on) && find_model(call, ability) &&
+        good = read_options(call) && read_branch(call, reply, fields) && find_model(call, ability) &&
                find_room(call);
     if (!good) call_close(call);
     return good;

@@ -29,6 +29,9 @@ struct fields {
     const struct synonym *synonyms;
     const struct refusal *refusals; /* a value that asks for nothing (null, false, "", [], {}) is ignored */
     bool goes_on;                   /* the route can go on from a state and keep one */
+    bool begins_from;               /* or go on from one only */
+    const char *stateless;          /* why it cannot (both false), or cannot keep one: ends the sentence
+                                     * "'store' has no meaning here: ..."; NULL: nothing to say */
     bool is_open;                   /* unknown names are ignored */
 };
 

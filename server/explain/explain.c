@@ -280,7 +280,8 @@ static bool read_output(struct call *call, const struct json *target, size_t *ou
 static bool read_target(struct call *call, struct explanation_request *r)
 {
     static const char *const known[] = {"step", "token", "label", "output", NULL};
-    static const struct fields fields = {.known = known};
+    static const struct fields fields = {
+        .known = known, .stateless = "an explanation is of one whole input"};
     const struct json *target = json_get(call->root, "target");
     r->step = r->output = EXPLAIN_DEFAULT;
     if (!target) return true;
@@ -426,7 +427,8 @@ void api_explain(struct request *request, struct reply *reply)
 {
     static const char *const known[] = {"input", "output", "what", "layer", "units", "follow", "target",
                                         "format", NULL};
-    static const struct fields fields = {.known = known};
+    static const struct fields fields = {
+        .known = known, .stateless = "an explanation is of one whole input"};
     struct call call;
     struct asked asked = {0};
     if (!call_open(&call, request, reply, &fields, ABILITY_EXPLAIN)) return;

@@ -182,7 +182,8 @@ static bool submit(struct call *call, const struct translation_request *request)
 void api_caption(struct request *request, struct reply *reply)
 {
     static const char *const known[] = {"image", "frames", "features", "n", BEAMS_FIELDS, NULL};
-    static const struct fields fields = {.known = known};
+    static const struct fields fields = {
+        .known = known, .stateless = "a picture is looked at whole, and nothing comes after its caption"};
     struct call call;
     struct source source = {0};
     if (!call_open(&call, request, reply, &fields, ABILITY_CAPTION)) return;

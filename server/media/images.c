@@ -8,8 +8,10 @@
 #include "models/generation/drawing.h"
 #include "models/media/image.h"
 #include "server/api/answer.h"
+#include "server/api/branch.h"
 #include "server/api/codec.h"
 #include "server/base/config.h"
+#include "server/request/access.h"
 #include "server/request/server.h"
 
 enum { PROMPT_BYTES = 1024, MAX_OUTPUT_SIDE = 1024, WHITE = 255 };
@@ -18,7 +20,7 @@ enum { PROMPT_BYTES = 1024, MAX_OUTPUT_SIDE = 1024, WHITE = 255 };
 struct images {
     struct work work;
     struct drawing *drawing;
-    size_t n, scale;
+    size_t n, scale, n_drawn; /* n_drawn: pixels of each picture */
     int64_t seed;
 };
 
@@ -56,10 +58,16 @@ static void print(struct work *work, struct request *request, struct reply *repl
     struct writer out;
     uint8_t *grey = memory_new(width * height, 1);
     bool good = grey != NULL;
-    request->record.steps_out = task->n * (size_t)(spec->width * spec->height);
+    request->record.steps_out = task->n * task->n_drawn;
     snprintf(size, sizeof size, "%zux%zu", width, height);
     writer_init(&out, (size_t)request->server->config->limits_reply_bytes);
     put_open(&out, '{');
+    if (work->branch) {
+        char id[REQUEST_ID_BYTES];
+        branch_name(work->branch, access_new_id("img-", id));
+        put_named_string(&out, "id", id);
+        branch_put(work->branch, &out);
+    }
     put_named_integer(&out, "created", (int64_t)time(NULL));
     put_named_string(&out, "model", work->job->model->name);
     put_named_integer(&out, "seed", task->seed);
@@ -85,6 +93,11 @@ static bool read_prompt(struct call *call, size_t *label)
     const char *prompt = NULL;
     char list[256] = "";
     if (!field_string(call->root, "prompt", PROMPT_BYTES, &prompt, call->problem)) return false;
+    if (!prompt && call->options.from) {
+        uint64_t seed;
+        drawing_kept(call->options.from, label, &seed);
+        return true;
+    }
     for (*label = 0; *label < model->n_labels; ++*label) {
         if (prompt && !strcmp(prompt, model->labels[*label])) return true;
         size_t n = strlen(list);
@@ -162,13 +175,26 @@ static bool read_request(struct call *call, struct images *task, struct drawing_
     r->n = 1;
     r->temperature = 1;
     task->seed = call_random_seed();
+    (void)branch_seed(call->branch, &task->seed);
+    if (call->options.from) {
+        size_t label;
+        uint64_t seed;
+        drawing_kept(call->options.from, &label, &seed);
+        task->seed = (int64_t)seed;
+    }
     if (!read_prompt(call, &r->label) || !read_size(call, &task->scale) || !read_form(call) ||
         !field_size(call->root, "n", 1, most < DRAWING_MAX_PICTURES ? most : DRAWING_MAX_PICTURES, &r->n,
                     call->problem) ||
         !field_number(call->root, "temperature", 0, 2, &r->temperature, call->problem) ||
         !field_integer(call->root, "seed", 0, MAX_SEED, &task->seed, call->problem) ||
+        !field_size(call->root, "rows", 1, (size_t)drawing_spec_of(call->model)->height, &r->n_rows,
+                    call->problem) ||
         !read_complete(call, pixels, &r->n_given))
         return false;
+    const struct drawing_spec *spec = drawing_spec_of(call->model);
+    const size_t n_begun = call->options.from ? (size_t)call->options.from->step : r->n_given;
+    const size_t n_wanted = (r->n_rows ? r->n_rows : (size_t)spec->height) * (size_t)spec->width;
+    task->n_drawn = n_wanted > n_begun ? n_wanted - n_begun : 0;
     r->given = *pixels;
     r->seed = (uint64_t)task->seed;
     task->n = r->n;
@@ -190,6 +216,7 @@ static bool submit(struct call *call, const struct images *wanted, const struct 
     task->work.print = print;
     task->work.release = work_release;
     call_record(call, request->n_given);
+    task->work.branch = call_take_branch(call);
     call_defer(call, &task->work);
     return true;
 }
@@ -197,7 +224,7 @@ static bool submit(struct call *call, const struct images *wanted, const struct 
 void api_images(struct request *request, struct reply *reply)
 {
     static const char *const known[] = {"prompt", "n", "size", "response_format", "output_format", "seed",
-                                        "temperature", "complete", NULL};
+                                        "temperature", "complete", "rows", NULL};
     static const struct refusal refusals[] = {
         {"stream", "pictures are sent whole: leave it out", JSON_BOOLEAN},
         {"quality", "these models have one quality: leave it out", JSON_STRING},
@@ -206,7 +233,8 @@ void api_images(struct request *request, struct reply *reply)
         {"output_compression", "PNG files lose nothing: leave it out", JSON_ABSENT},
         {"partial_images", "pictures are sent whole: leave it out", JSON_ABSENT},
         {NULL, NULL, JSON_ABSENT}};
-    static const struct fields fields = {.known = known, .refusals = refusals, .is_open = true};
+    static const struct fields fields = {.known = known, .refusals = refusals, .goes_on = true,
+                                         .is_open = true};
     struct call call;
     struct images task = {.scale = 1};
     struct drawing_request wanted = {.n = 1};

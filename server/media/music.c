@@ -9,6 +9,7 @@
 #include "models/generation/music.h"
 #include "models/generation/staff.h"
 #include "server/api/answer.h"
+#include "server/api/branch.h"
 #include "server/api/codec.h"
 #include "server/base/config.h"
 
@@ -371,7 +372,20 @@ static bool read_steps(struct call *call, const struct compose *task, struct ask
     if (!read_prime(call, asked) || !read_melody(call, asked) || !read_length(call, task,
                                                                               asked)) return false;
     r->seed = (uint64_t)task->seed;
-    return !task->has_key || r->prime || r->melody || begin_in_key(call, task, asked);
+    if (call->branch && task->format != FORMAT_NOTES)
+        return problem_set(call->problem, FAULT_INVALID_VALUE, "format",
+                           "a file does not say under which id its state is kept; expected 'notes'");
+    bool begins = task->has_key && !r->prime && !r->melody && !call->options.from;
+    return !begins || begin_in_key(call, task, asked);
+}
+
+/* A tune on a staff is written from its head to its end. */
+static bool check_branch(struct call *call)
+{
+    return !call->branch || music_spec_of(call->model)->notation != MUSIC_STAFF ||
+           problem_set(call->problem, FAULT_UNSUPPORTED_FOR_MODEL, "model",
+                       "model '%s' writes a tune from its head to its end, and keeps no state; send a "
+                       "'prime' to go on from", call->model->name);
 }
 
 static bool read_request(struct call *call, struct compose *task, struct asked *asked)
@@ -381,6 +395,9 @@ static bool read_request(struct call *call, struct compose *task, struct asked *
     r->temperature = spec->temperature;
     r->top_p = spec->top_p;
     task->seed = call_random_seed();
+    if (!check_branch(call)) return false;
+    if (call->options.from) task->seed = (int64_t)music_kept_seed(call->options.from);
+    else (void)branch_seed(call->branch, &task->seed);
     if (!read_style(call, task) ||
         !field_number(call->root, "temperature", 0, 2, &r->temperature, call->problem) ||
         !field_number(call->root, "top_p", 0, 1, &r->top_p, call->problem) ||
@@ -407,6 +424,7 @@ static bool submit(struct call *call, const struct compose *wanted, const struct
     task->work.print = print;
     task->work.release = work_release;
     call_record(call, is_staff ? staff_n_read(task->staff) : music_n_read(task->music));
+    task->work.branch = call_take_branch(call);
     call_defer(call, &task->work);
     return true;
 }
@@ -416,7 +434,7 @@ void api_music(struct request *request, struct reply *reply)
     static const char *const known[] = {"prime", "melody", "bars", "key", "metre", "tempo", "program",
                                         "title", "hold",
                                         "temperature", "top_p", "seed", "format", NULL};
-    static const struct fields fields = {.known = known};
+    static const struct fields fields = {.known = known, .goes_on = true};
     struct call call;
     struct compose task = {.format = FORMAT_NOTES};
     struct asked asked = {.bars = 0};

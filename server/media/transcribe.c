@@ -22,6 +22,9 @@ static const char *const format_names[] = {[FORMAT_JSON] = "json", [FORMAT_TEXT]
 /* A subtitle ends at a pause of so many seconds, or when it has lasted so long. */
 static const double PAUSE_S = 0.8, CUE_S = 6;
 
+/* Why no state is kept. */
+static const char stateless[] = "what is written or said is read whole, forwards and backwards";
+
 struct transcribe {
     struct work work;
     struct reading *reading;
@@ -450,7 +453,7 @@ static bool read_search(struct call *call, struct transcribe *wanted)
 void api_transcribe(struct request *request, struct reply *reply)
 {
     static const char *const known[] = {"strokes", "features", "n", "num_beams", NULL};
-    static const struct fields fields = {.known = known};
+    static const struct fields fields = {.known = known, .stateless = stateless};
     struct transcribe wanted = {.format = FORMAT_OURS};
     struct call call;
     if (!call_open(&call, request, reply, &fields, ABILITY_TRANSCRIBE)) return;
@@ -545,7 +548,8 @@ void api_audio_transcriptions(struct request *request, struct reply *reply)
         {"stream", "the answer comes whole; leave it out", JSON_ABSENT},
         {"include", "ask for response_format 'verbose_json', which has avg_logprob", JSON_ABSENT},
         {NULL, NULL, JSON_ABSENT}};
-    static const struct fields fields = {.known = known, .refusals = refusals, .is_open = true};
+    static const struct fields fields = {.known = known, .refusals = refusals, .stateless = stateless,
+                                         .is_open = true};
     struct transcribe wanted = {.format = FORMAT_JSON};
     struct multipart form;
     struct call call;

@@ -115,7 +115,9 @@ static const struct refusal refusals[] = {
     {"horizon", "each value is foretold from those before it, one step ahead", JSON_ABSENT},
     {"target", "send it as 'series'", JSON_ABSENT},
     {NULL, NULL, JSON_ABSENT}};
-static const struct fields fields = {.known = known, .synonyms = synonyms, .refusals = refusals};
+static const struct fields fields = {
+    .known = known, .synonyms = synonyms, .refusals = refusals,
+    .stateless = "a value is judged beside the whole series; /v1/forecast goes on value by value"};
 
 static bool read_sensitivity(const struct call *call, struct judging *task)
 {

@@ -255,7 +255,9 @@ void api_answer(struct request *request, struct reply *reply)
 {
     static const char *const known[] = {"context", "question", "n", NULL};
     static const struct synonym synonyms[] = {{"top_k", "n"}, {NULL, NULL}};
-    static const struct fields fields = {.known = known, .synonyms = synonyms};
+    static const struct fields fields = {
+        .known = known, .synonyms = synonyms,
+        .stateless = "a context is read together with its questions, and nothing comes after an answer"};
     struct call call;
     struct asked asked = {.n_best = 1};
     if (!call_open(&call, request, reply, &fields, ABILITY_ANSWER)) return;

@@ -5,7 +5,9 @@
 
 #include "core/base/memory.h"
 #include "server/api/answer.h"
+#include "server/api/branch.h"
 #include "server/api/readings.h"
+#include "server/request/access.h"
 #include "server/request/server.h"
 
 struct embed {
@@ -49,6 +51,12 @@ static void print(struct work *work, struct request *request, struct reply *repl
     struct writer out;
     writer_init(&out, (size_t)request->server->config->limits_reply_bytes);
     put_open(&out, '{');
+    if (work->branch) {
+        char id[REQUEST_ID_BYTES];
+        branch_name(work->branch, access_new_id("embd-", id));
+        put_named_string(&out, "id", id);
+        branch_put(work->branch, &out);
+    }
     put_named_string(&out, "object", "list");
     put_name(&out, "data");
     put_open(&out, '[');
@@ -95,16 +103,26 @@ static bool check_input(struct call *call)
                        call->model->name);
 }
 
+/* A state is of the last step: it does not have the steps before it, of which a mean is. */
+static bool check_pooling(struct call *call, bool mean)
+{
+    return !mean || (!call->options.from && !call->options.keeps) ||
+           problem_set(call->problem, FAULT_INVALID_VALUE, "pooling",
+                       "'pooling' is 'mean', which a state does not know of the steps before it; expected "
+                       "'last'");
+}
+
 void api_embeddings(struct request *request, struct reply *reply)
 {
     static const char *const known[] = {"input", "encoding_format", "dimensions", "pooling", NULL};
-    static const struct fields fields = {.known = known, .is_open = true};
+    static const struct fields fields = {.known = known, .goes_on = true, .is_open = true};
     struct call call;
     struct inputs inputs;
     bool base64 = false, mean = false;
     if (!call_open(&call, request, reply, &fields, ABILITY_EMBED)) return;
     if (choice_read(&call, "encoding_format", "float", "base64", &base64) &&
         choice_read(&call, "pooling", "last", "mean", &mean) && check_dimensions(&call) &&
+        check_pooling(&call, mean) &&
         check_input(&call) && inputs_read(&call, "input", TEXTS_ONE | TEXTS_IDS, &inputs)) {
         call_record(&call, inputs.n_steps);
         submit(&call, &inputs, mean ? READING_MEAN : READING_LAST, base64);

@@ -231,7 +231,8 @@ static bool submit(struct call *call, const struct pronounce *wanted, struct tra
 void api_pronounce(struct request *request, struct reply *reply)
 {
     static const char *const known[] = {"input", "alphabet", "stress", "n", "alignment", BEAMS_FIELDS, NULL};
-    static const struct fields fields = {.known = known};
+    static const struct fields fields = {
+        .known = known, .stateless = "a word is read whole, and nothing comes after its sounds"};
     struct call call;
     struct spans spans;
     struct pronounce asked = {.aligns = false};

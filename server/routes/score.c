@@ -187,7 +187,9 @@ static bool submit_all(struct call *call, const struct spans *inputs, const stru
 void api_score(struct request *request, struct reply *reply)
 {
     static const char *const known[] = {"input", "choices", NULL};
-    static const struct fields fields = {.known = known};
+    static const struct fields fields = {
+        .known = known, .begins_from = true,
+        .stateless = "a score leaves no state behind; it begins from one by previous_response_id or state"};
     struct call call;
     struct spans inputs = {0}, choices = {0};
     if (!call_open(&call, request, reply, &fields, ABILITY_SCORE)) return;

@@ -240,7 +240,9 @@ void api_translate(struct request *request, struct reply *reply)
 {
     static const char *const known[] = {"input", "n", "alternatives", "split_sentences", "stream",
                                         BEAMS_FIELDS, NULL};
-    static const struct fields fields = {.known = known};
+    static const struct fields fields = {
+        .known = known,
+        .stateless = "a sentence is read whole, forwards and backwards, before a word of it is written"};
     struct call call;
     struct spans spans;
     bool cut;

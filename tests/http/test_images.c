@@ -1,5 +1,6 @@
 /* POST /v1/images/generations: OpenAI's shape, sizes, completion, what is refused. The model is random. */
 #include <check.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "client.h"
@@ -64,6 +65,38 @@ START_TEST(an_upper_part_is_completed_and_a_whole_one_judged)
 }
 END_TEST
 
+START_TEST(a_picture_is_branched)
+{
+    char whole[4096], id[64];
+    struct reply *reply = post(&server, ROUTE, "{'prompt':'b','seed':5}");
+    snprintf(whole, sizeof whole, "%s", text_at(reply, "data.0.b64_json"));
+    for (int rows = 1; rows < 5; rows++) {
+        reply = postf(&server, ROUTE, "{'prompt':'b','seed':5,'rows':%d,'store':true}", rows);
+        expect_ok(reply);
+        ck_assert_double_eq(number_at(reply, "usage.output_tokens"), 4 * rows);
+        snprintf(id, sizeof id, "%s", text_at(reply, "id"));
+        reply = postf(&server, ROUTE, "{'previous_response_id':'%s','n':2}", id);
+        expect_ok(reply);
+        ck_assert_double_eq(number_at(reply, "seed"), 5);
+        ck_assert_double_eq(number_at(reply, "usage.output_tokens"), 2 * (20 - 4 * rows));
+        ck_assert_str_eq(text_at(reply, "data.0.b64_json"), whole);
+        reply = postf(&server, "/v1/sessions", "{'from':'%s','id':'s%d'}", id, rows);
+        ck_assert_int_eq(reply->status, 201);
+        reply = postf(&server, ROUTE, "{'session':'s%d'}", rows);
+        ck_assert_str_eq(text_at(reply, "data.0.b64_json"), whole);
+        ck_assert_double_eq(number_at(reply, "step"), 1);
+        expect_error(postf(&server, ROUTE, "{'session':'s%d'}", rows), 400, "invalid_value", "rows");
+    }
+    expect_error(postf(&server, ROUTE, "{'previous_response_id':'%s','prompt':'a'}", id), 400,
+                 "invalid_value", "prompt");
+    expect_error(postf(&server, ROUTE, "{'previous_response_id':'%s','complete':[[0,0,0,1]]}", id), 400,
+                 "invalid_value", "complete");
+    expect_error(postf(&server, ROUTE, "{'previous_response_id':'%s','rows':2}", id), 400, "invalid_value",
+                 "rows");
+    expect_error(post(&server, ROUTE, "{'prompt':'b','n':2,'store':true}"), 400, "invalid_value", "n");
+}
+END_TEST
+
 static const struct {
     const char *body, *code, *param;
     int status;
@@ -110,6 +143,7 @@ Suite *images_suite(void)
     tcase_add_test(core, pictures_have_openais_shape);
     tcase_add_test(core, sizes_are_whole_multiples);
     tcase_add_test(core, an_upper_part_is_completed_and_a_whole_one_judged);
+    tcase_add_test(core, a_picture_is_branched);
     tcase_add_loop_test(core, what_cannot_be_is_refused_by_name, 0, sizeof refused / sizeof *refused);
     suite_add_tcase(suite, core);
     return suite;

@@ -1,6 +1,7 @@
 /* POST /v1/music: tunes, harmonies, files, what is refused; the same on a staff. The models are random. */
 #include <check.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "client.h"
@@ -58,6 +59,53 @@ START_TEST(a_melody_gets_voices)
     ck_assert_double_eq(number_at(reply, "notes.2.pitch"), 76);
     ck_assert_double_eq(number_at(reply, "notes.2.start"), 3);
     ck_assert_double_eq(number_at(reply, "notes.3.voice"), 1);
+}
+END_TEST
+
+/* Go on from a stored tune, and by a session: the notes are those of the tune in one piece, `from` quarters
+ * later. */
+static void expect_rest(struct reply *reply, char pitches[64][4], int n)
+{
+    char shown[4];
+    expect_ok(reply);
+    ck_assert_int_eq(length_at(reply, "notes"), n);
+    for (int i = 0; i < n; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "notes.%d.pitch", i);
+        snprintf(shown, sizeof shown, "%d", (int)number_at(reply, path));
+        ck_assert_str_eq(shown, pitches[i]);
+    }
+}
+
+START_TEST(a_tune_goes_on)
+{
+    char pitches[64][4], id[64];
+    int n = 0;
+    struct reply *reply = post(&server, "/v1/music", "{'bars':2,'metre':'3/4','seed':7}");
+    expect_ok(reply);
+    for (int i = 0; i < length_at(reply, "notes"); i++) {
+        char path[32];
+        snprintf(path, sizeof path, "notes.%d.start", i);
+        if (number_at(reply, path) < 3) continue;
+        snprintf(path, sizeof path, "notes.%d.pitch", i);
+        ck_assert_int_lt(n, 64);
+        snprintf(pitches[n++], sizeof *pitches, "%d", (int)number_at(reply, path));
+    }
+    reply = post(&server, "/v1/music", "{'bars':1,'metre':'3/4','seed':7,'store':true}");
+    expect_ok(reply);
+    snprintf(id, sizeof id, "%s", text_at(reply, "id"));
+    ck_assert_double_gt(number_at(reply, "expires_at"), 0);
+    for (int i = 0; i < 2; i++)
+        expect_rest(postf(&server, "/v1/music", "{'previous_response_id':'%s','bars':1,'metre':'3/4'}", id),
+                    pitches, n);
+    reply = postf(&server, "/v1/sessions", "{'from':'%s','id':'tune'}", id);
+    ck_assert_int_eq(reply->status, 201);
+    expect_rest(post(&server, "/v1/music", "{'session':'tune','step':0,'bars':1,'metre':'3/4'}"), pitches, n);
+    reply = post(&server, "/v1/sessions/tune/steps", "[{'bars':1},{'bars':1}]");
+    ck_assert_int_eq(reply->status, 200);
+    ck_assert_ptr_nonnull(strstr(reply->body, "\"step\":3"));
+    expect_error(post(&server, "/v1/music", "{'bars':1,'store':true,'format':'midi'}"), 400, "invalid_value",
+                 "format");
 }
 END_TEST
 
@@ -164,6 +212,8 @@ START_TEST(a_prime_on_a_staff_is_kept)
     ck_assert_double_eq(number_at(reply, "notes.3.pitch"), 71);
     ck_assert_double_eq(number_at(reply, "notes.3.start"), 2);
     ck_assert_double_eq(number_at(reply, "notes.3.duration"), 2);
+    expect_error(post(&server, "/v1/music", "{'bars':1,'store':true}"), 422, "unsupported_for_model",
+                 "model");
 }
 END_TEST
 
@@ -227,6 +277,7 @@ Suite *music_suite(void)
     tcase_add_test(core, a_tune_is_notes);
     tcase_add_test(core, a_melody_gets_voices);
     tcase_add_test(core, files_have_their_media_types);
+    tcase_add_test(core, a_tune_goes_on);
     tcase_add_loop_test(core, what_cannot_be_is_refused_by_name, 0, sizeof refused / sizeof *refused);
     tcase_add_test(core, models_say_what_notes_they_know);
     suite_add_tcase(suite, core);

@@ -117,6 +117,46 @@ START_TEST(a_verdict_is_updated)
 }
 END_TEST
 
+/* A score begins from a state, and leaves none; an embedding goes on. At every cut they are those of the
+ * whole text. */
+START_TEST(scores_and_embeddings_go_on)
+{
+    static const char text[] = "abcabacbc";
+    char whole[TEXT], parts[TEXT], id[64];
+    server_start(&server, NULL);
+    part_of(postf(&server, "/v1/embeddings", "{'model':'tiny-characters','input':'%s'}", text),
+            "\"data\"", "\"model\"", whole);
+    for (int cut = 1; cut < (int)sizeof text - 1; cut++) {
+        struct reply *answer = postf(&server, "/v1/embeddings",
+                                     "{'model':'tiny-characters','input':'%.*s','store':true}", cut, text);
+        expect_ok(answer);
+        snprintf(id, sizeof id, "%s", text_at(answer, "id"));
+        answer = postf(&server, "/v1/embeddings", "{'previous_response_id':'%s','input':'%s'}", id,
+                       text + cut);
+        expect_ok(answer);
+        part_of(answer, "\"data\"", "\"model\"", parts);
+        ck_assert_str_eq(parts, whole);
+        answer = postf(&server, "/v1/score", "{'model':'tiny-characters','input':'%.*s','choices':['%s']}",
+                       cut, text, text + cut);
+        expect_ok(answer);
+        double expected = number_at(answer, "results.0.0.log_likelihood");
+        answer = postf(&server, "/v1/completions",
+                       "{'model':'tiny-characters','prompt':'%.*s','max_tokens':0,'store':true}", cut, text);
+        expect_ok(answer);
+        snprintf(id, sizeof id, "%s", text_at(answer, "id"));
+        answer = postf(&server, "/v1/score", "{'previous_response_id':'%s','input':'%s'}", id, text + cut);
+        expect_ok(answer);
+        ck_assert_double_eq(number_at(answer, "results.0.log_likelihood"), expected);
+    }
+    expect_error(postf(&server, "/v1/score", "{'previous_response_id':'%s','input':'a','store':true}", id),
+                 422, "unsupported_for_model", "store");
+    expect_error(post(&server, "/v1/embeddings",
+                      "{'model':'tiny-characters','input':'a','store':true,'pooling':'mean'}"), 400,
+                 "invalid_value", "pooling");
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
 /* A prompt that begins as an earlier one did is read from there on, and answered with the same bytes. */
 START_TEST(beginnings_of_prompts_are_remembered)
 {
@@ -463,6 +503,7 @@ Suite *state_suite(void)
     tcase_add_test(cases, a_stored_answer_goes_on_at_every_cut);
     tcase_add_test(cases, a_series_takes_one_value_after_the_other);
     tcase_add_test(cases, a_verdict_is_updated);
+    tcase_add_test(cases, scores_and_embeddings_go_on);
     tcase_add_test(cases, beginnings_of_prompts_are_remembered);
     tcase_add_test(cases, a_stream_is_stored_too);
     tcase_add_test(cases, what_cannot_go_on_is_refused);

@@ -30,7 +30,9 @@ static void teardown(void)
     model_drop(model);
 }
 
-static struct drawing *run(const struct drawing_request *request, size_t chunk_steps, size_t max_batch)
+/* With a state to go on from, and whether one is kept. */
+static struct drawing *run_on(const struct drawing_request *request, const struct state *from, bool keeps,
+                              size_t chunk_steps, size_t max_batch)
 {
     struct drawing *drawing = NULL;
     struct jobs_witness witness;
@@ -38,10 +40,17 @@ static struct drawing *run(const struct drawing_request *request, size_t chunk_s
     struct scheduler *scheduler = jobs_scheduler(2, chunk_steps, max_batch);
     jobs_witness_init(&witness);
     struct job_options options = jobs_options(&witness);
+    options.from = from;
+    options.keeps = keeps;
     ck_assert_msg(drawing_new(model, request, &options, &drawing, &err) == STATUS_OK, "%s", err.message);
     ck_assert_int_eq(jobs_run(drawing_job(drawing), scheduler, &witness), STATUS_OK);
     scheduler_free(scheduler);
     return drawing;
+}
+
+static struct drawing *run(const struct drawing_request *request, size_t chunk_steps, size_t max_batch)
+{
+    return run_on(request, NULL, false, chunk_steps, max_batch);
 }
 
 START_TEST(likelihoods_are_those_of_plain_loops)
@@ -90,6 +99,66 @@ START_TEST(company_changes_no_pixel)
     ck_assert_uint_gt(n_different, N_TOGETHER / 2);
     job_free(drawing_job(together));
     job_free(drawing_job(narrow));
+}
+END_TEST
+
+/* Draw the picture in two parts, cut below row `rows`; *upper is what stands after the first. */
+static struct drawing *draw_in_parts(struct drawing_request request, size_t rows, struct state **state)
+{
+    struct drawing_request part = request;
+    part.n_rows = rows;
+    struct drawing *first = run_on(&part, NULL, true, 4, 4);
+    ck_assert_int_eq(job_keep(drawing_job(first), state), STATUS_OK);
+    job_free(drawing_job(first));
+    request.given = NULL;
+    request.n_given = 0;
+    return run_on(&request, *state, true, 4, 4);
+}
+
+START_TEST(a_picture_in_parts_is_that_in_one_piece)
+{
+    static const uint8_t upper[] = {1, 0, 0, 1};
+    for (size_t n_given = 0; n_given <= 4; n_given += 4)
+        for (size_t rows = 1 + n_given / 4; rows < 5; rows++) {
+            struct drawing_request request = {.label = 1, .n = 1, .given = upper, .n_given = n_given,
+                                              .temperature = 1, .seed = rows};
+            struct drawing *whole = run(&request, 4, 4);
+            struct state *state, *end;
+            size_t label;
+            uint64_t seed;
+            double a, b;
+            struct drawing *parts = draw_in_parts(request, rows, &state);
+            ck_assert_mem_eq(drawing_picture(parts, 0, &b), drawing_picture(whole, 0, &a), PIXELS);
+            ck_assert_mem_eq(&a, &b, sizeof a);
+            drawing_kept(state, &label, &seed);
+            ck_assert_uint_eq(label, 1);
+            ck_assert_uint_eq(seed, rows);
+            request.n = 3; /* several ends: the first is the same one */
+            request.given = NULL;
+            request.n_given = 0;
+            struct drawing *fork = run_on(&request, state, false, 2, 4);
+            ck_assert_mem_eq(drawing_picture(fork, 0, &b), drawing_picture(whole, 0, &a), PIXELS);
+            ck_assert_mem_eq(drawing_picture(fork, 2, &b), drawing_picture(whole, 0, &a), 4 * rows);
+            ck_assert_int_eq(job_keep(drawing_job(parts), &end), STATUS_OK);
+            struct error err = {.message = ""};
+            struct drawing *none;
+            struct job_options options = {.from = end};
+            request.n = 1;
+            ck_assert_int_eq(drawing_new(model, &request, &options, &none, &err), STATUS_BAD_VALUE);
+            ck_assert_str_eq(err.param, "rows"); /* it is whole */
+            request.label = 0;
+            options.from = state;
+            ck_assert_int_eq(drawing_new(model, &request, &options, &none, &err), STATUS_BAD_VALUE);
+            ck_assert_str_eq(err.param, "prompt");
+            request.label = 1;
+            state->rest[state->n_rest - 1] = 2;
+            ck_assert_int_eq(drawing_new(model, &request, &options, &none, &err), STATUS_BAD_VALUE);
+            state_drop(state);
+            state_drop(end);
+            job_free(drawing_job(whole));
+            job_free(drawing_job(parts));
+            job_free(drawing_job(fork));
+        }
 }
 END_TEST
 
@@ -182,6 +251,7 @@ Suite *drawing_suite(void)
     tcase_set_timeout(core, 60);
     tcase_add_test(core, likelihoods_are_those_of_plain_loops);
     tcase_add_test(core, company_changes_no_pixel);
+    tcase_add_test(core, a_picture_in_parts_is_that_in_one_piece);
     tcase_add_test(core, an_upper_part_is_completed);
     tcase_add_test(core, no_step_allocates);
     tcase_add_test(core, what_cannot_be_is_refused);

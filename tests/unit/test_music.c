@@ -37,11 +37,15 @@ static struct music_request request_of(uint64_t seed)
     return (struct music_request){.n_steps = N_STEPS, .temperature = 2, .top_p = 1, .seed = seed};
 }
 
+static const struct state *from; /* that the next job goes on from */
+
 static void make_job(struct tune_job *job, const struct music_request *request)
 {
     struct error err = {.message = ""};
     jobs_witness_init(&job->witness);
     struct job_options options = jobs_options(&job->witness);
+    options.from = from;
+    options.keeps = true;
     ck_assert_msg(music_new(model, request, &options, &job->music, &err) == STATUS_OK, "%s", err.message);
 }
 
@@ -79,6 +83,82 @@ START_TEST(notes_fall_and_the_length_is_as_asked)
     for (size_t i = 0; i < n; i++) n_notes += steps[i].n;
     ck_assert_uint_gt(n_notes, N_STEPS);
     job_free(music_job(job.music));
+}
+END_TEST
+
+/* Write the first steps, keep the state, and write the others from it: *next is the second job's. */
+static const struct music_step *write_rest(struct tune_job *next, struct music_request request, size_t cut,
+                                           size_t *n)
+{
+    struct tune_job first;
+    struct music_request part = request;
+    struct state *state;
+    bool has_ended;
+    size_t n_first, n_melody = part.n_melody < cut ? part.n_melody : cut;
+    part.n_steps = cut;
+    part.n_melody = n_melody;
+    (void)write_alone(&first, &part, &n_first, &has_ended);
+    ck_assert_uint_eq(n_first, cut);
+    ck_assert_int_eq(job_keep(music_job(first.music), &state), STATUS_OK);
+    ck_assert_uint_eq(music_kept_seed(state), request.seed);
+    job_free(music_job(first.music));
+    request.n_steps -= cut;
+    request.melody += n_melody;
+    request.n_melody -= n_melody;
+    from = state;
+    const struct music_step *steps = write_alone(next, &request, n, &has_ended);
+    from = NULL;
+    state_drop(state);
+    return steps;
+}
+
+START_TEST(a_tune_in_parts_is_that_in_one_piece)
+{
+    static const int16_t melody[] = {72, 74, MUSIC_REST, MUSIC_REST, 76, 74, MUSIC_REST};
+    for (size_t n_melody = 0; n_melody <= 7; n_melody += 7)
+        for (size_t cut = 1; cut < N_STEPS; cut++) {
+            struct tune_job whole, rest;
+            struct music_request request = request_of(cut);
+            bool has_ended;
+            size_t n, n_rest;
+            if (n_melody && cut >= n_melody - 1) continue; /* nothing but a rest would be left to write */
+            request.melody = melody;
+            request.n_melody = n_melody;
+            if (n_melody) request.n_steps = n_melody;
+            const struct music_step *steps = write_alone(&whole, &request, &n, &has_ended);
+            const struct music_step *ends = write_rest(&rest, request, cut, &n_rest);
+            ck_assert_uint_eq(n, cut + n_rest);
+            ck_assert_mem_eq(steps + cut, ends, n_rest * sizeof *steps);
+            job_free(music_job(whole.music));
+            job_free(music_job(rest.music));
+        }
+}
+END_TEST
+
+START_TEST(a_tune_that_has_ended_does_not_go_on)
+{
+    struct tune_job job;
+    struct state *state = NULL;
+    struct music *none;
+    struct error err = {.message = ""};
+    for (uint64_t seed = 0; !state; seed++) {
+        struct music_request request = request_of(seed);
+        size_t n;
+        bool has_ended;
+        request.n_steps = 0;
+        (void)write_alone(&job, &request, &n, &has_ended);
+        if (has_ended) ck_assert_int_eq(job_keep(music_job(job.music), &state), STATUS_OK);
+        job_free(music_job(job.music));
+    }
+    const struct music_request request = request_of(1);
+    const struct job_options options = {.from = state};
+    ck_assert_int_eq(music_new(model, &request, &options, &none, &err), STATUS_BAD_VALUE);
+    ck_assert_ptr_nonnull(strstr(err.message, "has ended"));
+    memset(state->rest, 0xff, state->n_rest);
+    ck_assert_int_eq(music_new(model, &request, &options, &none, &err), STATUS_BAD_VALUE);
+    state->n_rest--;
+    ck_assert_int_eq(music_new(model, &request, &options, &none, &err), STATUS_BAD_VALUE);
+    state_drop(state);
 }
 END_TEST
 
@@ -325,6 +405,8 @@ Suite *music_suite(void)
     tcase_set_timeout(core, 60);
     tcase_add_loop_test(core, notes_fall_and_the_length_is_as_asked, 0, 6);
     tcase_add_test(core, a_tune_without_a_length_ends_or_is_cut);
+    tcase_add_test(core, a_tune_in_parts_is_that_in_one_piece);
+    tcase_add_test(core, a_tune_that_has_ended_does_not_go_on);
     tcase_add_test(core, a_melody_is_the_highest_voice);
     tcase_add_test(core, company_changes_no_note);
     tcase_add_test(core, what_cannot_be_is_refused);
