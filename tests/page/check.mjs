@@ -22,7 +22,7 @@ function check(good, what) {
 }
 
 // No model of the zoo is of these tasks, or has a gru: random ones stand for them.
-const random = ["translation", "ink", "speech", "music", "drawing"].flatMap((name) => ["--model", `tiny-${name}=tests/unit/bundles/tiny-${name}`])
+const random = ["translation", "ink", "speech", "music", "staff", "drawing"].flatMap((name) => ["--model", `tiny-${name}=tests/unit/bundles/tiny-${name}`])
   .concat("--model", "gates=tests/http/predict/gates", "--model", "places=tests/http/answering/places");
 const server = await serve(program, ...(mode === "--pictures" ? [] : random));
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
@@ -270,6 +270,14 @@ const parts = {
     await page.getByLabel("Length").fill("3");
     await page.getByText(/in 4 voices, 12 quarter notes/).waitFor();
     await code(page, /"bars":3/);
+  },
+  async "music/tiny-staff"(page) {
+    await page.locator("button:text-is('Play'):enabled").waitFor();
+    check(!(await page.locator("textarea").isVisible()), "one voice has no melody to harmonise");
+    await page.getByLabel("Metre").selectOption("6/8");
+    await page.getByText(/notes in 6\/8 and D/).waitFor();
+    check(/\nM:6\/8\n/.test((await saved(page, "ABC", "abc")).toString()), "a tune on a staff is saved as ABC");
+    await code(page, /"metre":"6\/8"/);
   },
   async "pictures/tiny-drawing"(page) {
     await page.locator(".gallery canvas").nth(7).waitFor();

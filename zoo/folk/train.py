@@ -164,7 +164,7 @@ def train(model, rows, args):
     epoch = recipe.load_checkpoint(args.checkpoint, model, optimizer, average, plan)
     progress = recipe.Progress(args.epochs, steps, every=60)
     words = sum(len(row) - 1 for row in rows["valid"])
-    while plan.far < 1:
+    while plan.far < 1 - 1e-9:  # sums of shares
         model.train()
         by_length = sorted(rows["train"], key=lambda row: len(row) + random.uniform(0, 20))
         batches = [by_length[at:at + BATCH] for at in range(0, len(by_length), BATCH)]
@@ -174,7 +174,7 @@ def train(model, rows, args):
             recipe.descend(loss, model, optimizer, plan)
             average.update(model)
             progress.step(epoch, step, loss.item())
-            if plan.far >= 1:
+            if plan.far >= 1 - 1e-9:
                 break
         fast = {name: value.clone() for name, value in model.state_dict().items()}
         model.load_state_dict(average.weights)
