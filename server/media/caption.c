@@ -8,6 +8,7 @@
 #include "models/translation/captioning.h"
 #include "server/api/answer.h"
 #include "server/api/beams.h"
+#include "server/api/form.h"
 #include "server/base/config.h"
 
 enum { MAX_FRAMES = 4096 }; /* of "frames" */
@@ -72,12 +73,24 @@ static bool fail(const struct call *call, enum status status, struct error *err,
     return problem_from(call->problem, status, err, field);
 }
 
-/* Decode the picture in a string. The caller frees *image. */
-static bool decode(const struct call *call, const struct json *value, const char *field, size_t most,
-                   struct image *image)
+/* The pictures of a request: files of a form, or else data URLs. */
+struct pictures {
+    const struct part *files[MULTIPART_MAX_PARTS];
+    size_t n_files;
+    const struct json *value; /* the field, if there are no files */
+};
+
+/* Decode a picture: file i, or the one in a string. The caller frees *image. */
+static bool decode(const struct call *call, const struct pictures *pictures, size_t i,
+                   const struct json *value, const char *field, size_t most, struct image *image)
 {
     struct error err = {0};
     *image = (struct image){0};
+    if (pictures->n_files) {
+        const struct part *file = pictures->files[i];
+        enum status status = image_decode((const uint8_t *)file->bytes, file->n, most, image, &err);
+        return status == STATUS_OK || fail(call, status, &err, field);
+    }
     if (json_kind(value) != JSON_STRING)
         return field_expected(value, field, "a data URL, a string such as 'data:image/png;base64,iVBORw0...'",
                               call->problem);
@@ -86,13 +99,17 @@ static bool decode(const struct call *call, const struct json *value, const char
     return status == STATUS_OK || fail(call, status, &err, field);
 }
 
-static bool read_image(const struct call *call, const struct json *value, struct source *source)
+static bool read_image(const struct call *call, const struct pictures *pictures, struct source *source)
 {
     struct error err = {0};
     struct image image;
     source->field = "image";
     if (!check_front_end(call, "image")) return false;
-    bool good = decode(call, value, "image", max_pixels(call), &image);
+    if (pictures->n_files > 1)
+        return problem_set(call->problem, FAULT_INVALID_VALUE, "image",
+                           "'image' is there %zu times; expected one file, or several as 'frames'",
+                           pictures->n_files);
+    bool good = decode(call, pictures, 0, pictures->value, "image", max_pixels(call), &image);
     if (good) {
         enum status status = captioning_rows(call->model, &image, &source->rows, &source->n_steps, &err);
         good = status == STATUS_OK || fail(call, status, &err, "image");
@@ -102,13 +119,14 @@ static bool read_image(const struct call *call, const struct json *value, struct
 }
 
 /* One picture a frame, decoded one by one: those that the model looks at. */
-static bool read_frames(const struct call *call, const struct json *value, struct source *source)
+static bool read_frames(const struct call *call, const struct pictures *pictures, struct source *source)
 {
     const struct picture_spec *spec = &call->model->picture;
-    const struct json *frame = json_first(value);
+    const struct json *value = pictures->value, *frame = json_first(value);
     source->field = "frames";
     if (!check_front_end(call, "frames")) return false;
-    size_t n = json_kind(value) == JSON_ARRAY ? json_count(value) : 0, at = 0, N = picture_frames(spec);
+    size_t n = pictures->n_files, at = 0, N = picture_frames(spec);
+    if (!n && json_kind(value) == JSON_ARRAY) n = json_count(value);
     if (n < 1 || n > MAX_FRAMES)
         return field_expected(value, "frames", "an array of 1 to 4096 data URLs, one a frame", call->problem);
     size_t size = picture_patches(spec) * picture_row_size(spec);
@@ -118,9 +136,10 @@ static bool read_frames(const struct call *call, const struct json *value, struc
     for (size_t i = 0; i < N; i++) {
         char field[ERROR_PARAM_BYTES];
         struct image image;
-        for (; at < picture_sample(i, N, n); at++) frame = json_next(frame);
+        for (; at < picture_sample(i, N, n); at++)
+            if (!pictures->n_files) frame = json_next(frame);
         snprintf(field, sizeof field, "frames[%zu]", at);
-        bool good = decode(call, frame, field, max_pixels(call) / N, &image);
+        bool good = decode(call, pictures, at, frame, field, max_pixels(call) / N, &image);
         if (good) picture_put_frame(spec, &image, 0, source->rows + i * size);
         image_free(&image);
         if (!good) return false;
@@ -145,21 +164,42 @@ static bool read_features(struct call *call, struct source *source)
     return good;
 }
 
-/* Exactly one of the three ways to send a picture. */
-static bool read_source(struct call *call, struct source *source)
+/* The files of a form that have this name, with or without the brackets of a list. */
+static void find_files(const struct multipart *form, const char *name, struct pictures *pictures)
+{
+    const size_t bytes = strlen(name);
+    for (size_t i = 0; i < form->n; i++) {
+        const struct part *part = &form->parts[i];
+        if (!part->is_file || strncmp(part->name, name, bytes)) continue;
+        if (!part->name[bytes] || !strcmp(part->name + bytes, "[]"))
+            pictures->files[pictures->n_files++] = part;
+    }
+}
+
+/* Exactly one of the three ways to send a picture. form: empty if the body is JSON. */
+static bool read_source(struct call *call, const struct multipart *form, struct source *source)
 {
     static const char *const names[] = {"image", "frames", "features"};
-    const struct json *values[3];
-    size_t n = 0, which = 0;
+    struct pictures pictures, found = {0};
+    size_t n = 0, which = 0, n_files = 0;
     *source = (struct source){0};
-    for (size_t i = 0; i < 3; i++)
-        if ((values[i] = json_get(call->root, names[i]))) n++, which = i;
+    for (size_t i = 0; i < 3; i++) {
+        pictures = (struct pictures){.value = json_get(call->root, names[i])};
+        if (i < 2) find_files(form, names[i], &pictures);
+        n += (size_t)(pictures.value != NULL) + (size_t)(pictures.n_files > 0);
+        n_files += pictures.n_files;
+        if (pictures.value || pictures.n_files) which = i, found = pictures;
+    }
+    for (size_t i = 0; i < form->n; i++) n_files -= form->parts[i].is_file;
+    if (n_files)
+        return problem_set(call->problem, FAULT_INVALID_VALUE, "image",
+                           "the form has a file that is neither 'image' nor 'frames'; expected these only");
     if (n != 1)
         return problem_set(call->problem, FAULT_INVALID_VALUE, n ? names[which] : "image",
                            "expected exactly one of 'image', 'frames' and 'features', found %s",
                            n ? "several" : "none");
     if (which == 2) return read_features(call, source);
-    return which ? read_frames(call, values[1], source) : read_image(call, values[0], source);
+    return which ? read_frames(call, &found, source) : read_image(call, &found, source);
 }
 
 static bool submit(struct call *call, const struct translation_request *request)
@@ -184,11 +224,16 @@ void api_caption(struct request *request, struct reply *reply)
     static const char *const known[] = {"image", "frames", "features", "n", BEAMS_FIELDS, NULL};
     static const struct fields fields = {
         .known = known, .stateless = "a picture is looked at whole, and nothing comes after its caption"};
+    static const char *const plain[] = {"n", BEAMS_FIELDS, "timeout_ms", "priority", NULL};
     struct call call;
+    struct multipart form = {.n = 0};
     struct source source = {0};
-    if (!call_open(&call, request, reply, &fields, ABILITY_CAPTION)) return;
+    if (!(multipart_is_type(request->content_type)
+              ? form_open(&call, request, reply, &fields, plain, ABILITY_CAPTION, &form)
+              : call_open(&call, request, reply, &fields, ABILITY_CAPTION)))
+        return;
     struct translation_request wanted = beams_request(&call, ABILITY_CAPTION);
-    if (beams_read_n(&call, &wanted) && read_source(&call, &source)) {
+    if (beams_read_n(&call, &wanted) && read_source(&call, &form, &source)) {
         const struct input rows = {.features = source.rows, .n_steps = source.n_steps};
         call_record(&call, source.n_steps);
         wanted.rows = &rows;

@@ -84,7 +84,7 @@ request_handler *route_handler(enum route_id route)
 static bool takes_type(enum route_id route, const char *type)
 {
     static const char form_type[] = "application/x-www-form-urlencoded";
-    if (route == ROUTE_AUDIO_TRANSCRIPTIONS) return multipart_is_type(type);
+    if (route == ROUTE_AUDIO_TRANSCRIPTIONS || route == ROUTE_CAPTION) return multipart_is_type(type);
     if (route == ROUTE_LIBRE_TRANSLATE) return !strncasecmp(type, form_type, sizeof form_type - 1);
     if (route == ROUTE_SESSION_STEPS) return !strcasecmp(type, "application/x-ndjson");
     return (route == ROUTE_INFER || route == ROUTE_VERSION_INFER) && !strcasecmp(type,

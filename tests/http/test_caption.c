@@ -115,6 +115,84 @@ START_TEST(pictures_have_captions)
 }
 END_TEST
 
+/* The bytes of a data URL. */
+static size_t read_bytes(const char *url, char *out)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    unsigned value = 0, bits = 0;
+    size_t n = 0;
+    for (const char *at = strchr(url, ',') + 1; *at && *at != '='; at++) {
+        value = value << 6 | (unsigned)(strchr(digits, *at) - digits);
+        if ((bits += 6) < 8) continue;
+        bits -= 8;
+        out[n++] = (char)(value >> bits & 0xff);
+    }
+    return n;
+}
+
+/* A form with fields "name=value&name=value" and pictures in parts of these names, ended by NULL. */
+static struct reply *post_form(const char *fields, const char *const *names,
+                               const struct gold *const *pictures)
+{
+    static char body[MAX_BODY];
+    static struct reply reply;
+    static struct client client;
+    static const char part[] = "--xYz\r\nContent-Disposition: form-data; name=\"%.*s\"%s\r\n\r\n";
+    size_t n = 0;
+    for (const char *at = fields; *at;) {
+        const char *value = strchr(at, '=') + 1, *end = value + strcspn(value, "&");
+        n += (size_t)snprintf(body + n, MAX_BODY - n, part, (int)(value - 1 - at), at, "");
+        n += (size_t)snprintf(body + n, MAX_BODY - n, "%.*s\r\n", (int)(end - value), value);
+        at = *end ? end + 1 : end;
+    }
+    for (size_t i = 0; names[i]; i++) {
+        n += (size_t)snprintf(body + n, MAX_BODY - n, part, (int)strlen(names[i]), names[i],
+                              "; filename=\"a.png\"\r\nContent-Type: image/png");
+        n += read_bytes(pictures[i]->url, body + n);
+        n += (size_t)snprintf(body + n, MAX_BODY - n, "\r\n");
+    }
+    n += (size_t)snprintf(body + n, MAX_BODY - n, "--xYz--\r\n");
+    client_open(&client, &server);
+    client_say(&client, "POST /v1/caption HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
+               "Content-Type: multipart/form-data; boundary=xYz\r\nContent-Length: %zu\r\n\r\n", n);
+    client_send(&client, body, n);
+    ck_assert(client_read(&client, &reply));
+    client_close(&client);
+    return &reply;
+}
+
+/* Pictures as files of a form: one, and the frames of an animation. */
+START_TEST(files_of_a_form_have_captions)
+{
+    const struct gold *gold = &golds[_i];
+    const struct gold *const frames[] = {&golds[(_i + 1) % 3], gold, &golds[(_i + 2) % 3]};
+    const char *const several[] = {"frames[]", "frames[]", "frames[]", NULL};
+    const char *const plain[] = {"frames", NULL};
+    expect_gold(post_form("model=tiny-caption&n=4", (const char *const[]){"image", NULL}, &gold), gold, 4);
+    expect_gold(post_form("model=tiny-caption&n=4", several, frames), gold, 4);
+    expect_gold(post_form("model=tiny-caption", plain, &gold), gold, 1);
+}
+END_TEST
+
+START_TEST(forms_that_cannot_be_are_refused)
+{
+    static const struct {
+        const char *fields, *names[3], *param;
+        int status;
+    } rows[] = {
+        {"model=tiny-caption", {"image", "image", NULL}, "image", 400},
+        {"model=tiny-caption", {"image", "frames", NULL}, "frames", 400},
+        {"model=tiny-caption", {"file", NULL}, "image", 400},
+        {"model=tiny-caption", {NULL}, "image", 400},
+        {"model=tiny-caption&n=0", {"image", NULL}, "n", 400},
+        {"model=tiny-caption&image=data", {"image", NULL}, "image", 400},
+    };
+    const struct gold *const pictures[] = {&golds[0], &golds[1]};
+    expect_error(post_form(rows[_i].fields, rows[_i].names, pictures), rows[_i].status, "invalid_value",
+                 rows[_i].param);
+}
+END_TEST
+
 START_TEST(attention_is_given_on_request)
 {
     const struct gold *gold = &golds[_i];
@@ -200,6 +278,8 @@ Suite *caption_suite(void)
     tcase_add_checked_fixture(core, start, stop);
     tcase_set_timeout(core, TEST_TIMEOUT_S);
     tcase_add_loop_test(core, pictures_have_captions, 0, 3);
+    tcase_add_loop_test(core, files_of_a_form_have_captions, 0, 3);
+    tcase_add_loop_test(core, forms_that_cannot_be_are_refused, 0, 6);
     tcase_add_loop_test(core, attention_is_given_on_request, 0, 3);
     tcase_add_loop_test(core, each_format_is_read, 0, 5);
     tcase_add_loop_test(core, hostile_pictures_are_refused, 0, 9);
