@@ -560,11 +560,16 @@ clean:
 help:
 	@sed -n 's/^## \([a-z -]*\): \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r target text; do \
 	  printf '  %-20s %s\n' "$$target" "$$text"; done
+## bench-translation: an encoder-decoder against ONNX Runtime and PyTorch, same weights, same tokens (five minutes; pip)
+bench-translation: deps-clients bench-programs
+	@tests/venv.sh $(BUILD)/translation tests/bench/requirements.txt
+	@$(BUILD)/translation/venv/bin/python tests/bench/translation.py --programs $O/tests
+
 ## bench-xlstm: TiRex at full size against PyTorch (five minutes; pip)
 bench-xlstm: deps-clients all
 	@tests/venv.sh $(BUILD)/xlstm tests/bench/xlstm-requirements.txt
 	@$(BUILD)/xlstm/venv/bin/python tests/bench/xlstm.py --program $(CAROUSEL)
 
-.PHONY: all run deps bench bench-programs bench-compare bench-xlstm install install-import uninstall clean help
+.PHONY: all run deps bench bench-programs bench-compare bench-translation bench-xlstm install install-import uninstall clean help
 
 -include $(shell find $O -name '*.d' 2>/dev/null)

@@ -158,6 +158,15 @@ static float dot(size_t n, const float *x, const float *y)
     return sum;
 }
 
+/* y += weight x, in vectors too. */
+static void add(size_t n, float weight, const float *x, float *y)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t k = 0; k < LANES; k++) y[i + k] += weight * x[i + k];
+    for (; i < n; i++) y[i] += weight * x[i];
+}
+
 static float score_of(const struct attention *a, const float *query, const float *key, float *row)
 {
     if (a->score != ADDITIVE) return a->scale * dot(a->A, query, key);
@@ -185,9 +194,9 @@ static void attend(const struct attention *a, const float *query, const struct m
         sum *= shrink;
         for (size_t i = 0; i < M; i++) out[i] *= shrink;
         for (size_t s = 0; s < n; s++) {
-            const float *m = memory->rows + (first + s) * M, weight = expf(e[s] - most);
+            const float weight = expf(e[s] - most);
             sum += weight;
-            for (size_t i = 0; i < M; i++) out[i] += weight * m[i];
+            add(M, weight, memory->rows + (first + s) * M, out);
         }
     }
     for (size_t i = 0; i < M; i++) out[i] /= sum;

@@ -118,7 +118,7 @@ static size_t collect(struct beam *b, const struct ride *rides, size_t V, size_t
     struct candidate *kept = b->candidates;
     size_t n = 0;
     for (size_t i = 0; i < b->n_live; i++) {
-        double before = b->score[i] - logits_log_sum_exp(rides[i].output, V);
+        double before = b->score[i] - logits_log_sum_fast(rides[i].output, V);
         for (size_t v = 0; v < V; v++) {
             struct candidate candidate = {before + (double)rides[i].output[v], i, (int32_t)v};
             if (n == most && !is_better(&candidate, &kept[n - 1])) continue;
@@ -162,7 +162,7 @@ static size_t draw(struct beam *b, const struct search *search, const struct rid
         size_t parent = is_first ? 0 : k, number = is_first ? k : b->number[k];
         const float *output = rides[parent].output;
         int32_t token = sampler_draw(&search->sampler, output, NULL, NULL, &b->random[number], &b->scratch);
-        double before = (is_first ? begun : b->score[k]) - logits_log_sum_exp(output, search->V);
+        double before = (is_first ? begun : b->score[k]) - logits_log_sum_fast(output, search->V);
         double score = before + (double)output[token];
         if (token == eos) {
             finish(b, search, b->n_done, parent, score, true);

@@ -33,6 +33,14 @@ generation() {
     done
 }
 
+translation() {
+    for precision in float32 int8; do
+        for beams in 1 4; do
+            "$programs/bench_translation" --workers "$(nproc)" --precision $precision --beams $beams zoo/g2p 1 16 64
+        done
+    done
+}
+
 # What HTTP costs 64 streams: tokens a second there and in the core, taken in turns.
 streams() {
     local core http
@@ -47,5 +55,6 @@ streams() {
 record kernels "" "$programs/bench_kernels"
 record network precision,threads,B,T,median_ms,best_ms,gflops,gbytes_per_s network
 record generation precision,workers,chunk_steps,streams,tokens_per_s,gap_p50_ms,gap_p99_ms,prompt_tokens_per_s generation
+record translation precision,workers,beams,sentences,median_ms,best_ms,cpu_ms,sentences_per_s,tokens_per_s translation
 record server "" tests/bench/http.sh "$seconds"
 record streams precision,core_tokens_per_s,http_tokens_per_s,ratio streams

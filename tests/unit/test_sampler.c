@@ -362,6 +362,12 @@ START_TEST(log_sum_exp_is_stable)
     ck_assert_double_eq_tol(logits_log_sum_exp((float[]){1000, 1000}, 2), 1000 + log(2), 1e-12);
     ck_assert_double_eq_tol(logits_log_sum_exp((float[]){-1e30f, 5}, 2), 5, 1e-15);
     ck_assert_double_eq(logits_log_sum_exp((float[]){-7}, 1), -7);
+    static float many[1003];
+    for (size_t n = 1; n <= 1003; n += 167) {
+        for (size_t i = 0; i < n; i++) many[i] = (float)(i * 37 % 101) * 0.31f - 20;
+        ck_assert_double_eq_tol(logits_log_sum_fast(many, n), logits_log_sum_exp(many, n), 2e-6);
+    }
+    ck_assert_double_eq_tol(logits_log_sum_fast((float[]){-1e30f, 5}, 2), 5, 1e-11);
 }
 END_TEST
 
