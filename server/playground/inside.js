@@ -1,17 +1,21 @@
 // Inside: cells and gates of a layer over time, step by step, and the units that follow a pattern.
 import { h, field, choose, segments, range, debounce, diverging, onDiverging, fit, ink, visible, percent } from "./ui.js";
-import { ask, detail, ofTask, served } from "./api.js";
+import { ask, detail, ofTask, reading, served } from "./api.js";
+import { write } from "./hand.js";
 import { lines } from "./plot.js";
 import { pad, picture } from "./labels.js";
 import { parse } from "./series.js";
 import { requests } from "./requests.js";
 
-export const tasks = ["text-generation", "text-classification", "sequence-classification", "forecasting", "token-classification", "sequence-prediction"];
+export const tasks = ["text-generation", "text-classification", "sequence-classification", "forecasting", "token-classification", "sequence-prediction",
+  "question-answering", "pronunciation", "translation", "transcription", "music-generation"];
 const texts = {
   shakespeare: "KING HENRY:\nWhat news, my lord?\n\nGLOUCESTER:\nThe king is come; deal mildly with his youth;\nFor young hot colts being raged do rage the more.\n\nQUEEN:\nHow fares our noble uncle?\n",
   sentiment: "it starts slowly , but the last half hour is a film to fall in love with .",
   slots: "Book a table for two at a sushi bar in San Francisco tomorrow evening",
   splice: "CCAGCTGCATCACAGGAGGCCAGCGAGCAGGTCTGTTCCAAGGGCCTTCGAGCCAGTCTG",
+  chorales: "67 62 59 43 69 62 57 50 71 62 59 43 67 62 59 43",
+  g2p: "carousel",
   intents: "could you play some jazz by miles davis from the sixties please",
 };
 const kinds = [
@@ -21,7 +25,13 @@ const kinds = [
   { value: "r", text: "reset gate", title: "r, how much of the old goes into the new" }, { value: "z", text: "update gate", title: "z, how much of the old is kept" },
   { value: "n", text: "new", title: "n, the new" },
 ];
+const story = { question: "Where is the football?", context: "Mary took the football. John went to the office. Mary went to the garden." };
 const signed = "chgn"; // the others lie between 0 and 1
+// What a decoder writes for an input: the route that is asked, and where its text stands in the answer.
+const writers = {
+  pronunciation: ["/v1/pronounce", (input) => ({ input: [input] }), (answer) => answer.pronunciations[0].phonemes],
+  translation: ["/v1/translate", (input) => ({ input }), (answer) => answer.translations[0].text],
+};
 // What a unit may follow: a number a step.
 const patterns = {
   "place in the line": (steps) => { let n = 0; return steps.map((s) => (s.includes("\n") ? (n = 0) : ++n)); },
@@ -33,11 +43,13 @@ const patterns = {
   "vowels": (steps) => steps.map((s) => Number(/^[aeiou]$/i.test(s))),
 };
 
-const shade = (kind, v) => (kind === "c" ? Math.tanh(v) : signed.includes(kind) ? v : 2 * v - 1);
+// z is the new of an slstm, which has a forget gate, and the update gate of a gru.
+const isSigned = (kind, cell) => signed.includes(kind) || (kind === "z" && Boolean(cell.f));
+const shade = (kind, v, cell) => (kind === "c" ? Math.tanh(v) : isSigned(kind, cell) ? v : 2 * v - 1);
 
 export function open(main, wanted) {
-  const names = ofTask(...tasks);
-  const state = { model: names.includes(wanted) ? wanted : ofTask("text-generation")[0] || names[0], layer: 0, layers: 1, units: 24, kind: "c", answer: null, row: 0, now: 0, direction: 0, timer: 0, input: null };
+  const sound = new Set(reading("sound")), names = ofTask(...tasks).filter((name) => !sound.has(name));
+  const state = { model: names.includes(wanted) ? wanted : ofTask("text-generation")[0] || names[0], layer: 0, layers: 1, units: 24, kind: "c", answer: null, row: 0, now: 0, direction: 0, timer: 0, input: null, output: null, target: null, writer: null };
   const entry = h("div"), result = h("div"), wrong = h("p", { class: "wrong", role: "alert" }), code = requests();
   const layerPlace = h("div");
   let latest = 0;
@@ -49,17 +61,18 @@ export function open(main, wanted) {
     play.textContent = "Play";
   }
   function startPlaying() {
-    const last = state.answer.n_steps - 1;
+    const last = state.answer.T - 1;
     if (state.now >= last) state.now = -1;
     play.textContent = "Pause";
     state.timer = setInterval(() => (state.now >= last ? stopPlaying() : move(state.now + 1, state.row)), Math.max(40, Math.min(400, 9000 / (last + 1))));
   }
-  const body = (more) => ({ model: state.model, input: state.input, layer: state.layer, units: state.units, ...more });
+  const body = (more) => ({ model: state.model, input: state.input, ...(state.writer ? { output: state.output } : {}), layer: state.layer, units: state.units, ...(state.target ? { target: state.target } : {}), ...more });
+  const isEmpty = (input) => !input || (Array.isArray(input) || typeof input === "string" ? !input.length : !input.question || !input.context);
 
   async function explain(more = {}) {
     const turn = ++latest;
     stopPlaying();
-    if (!state.input || !state.input.length) return null;
+    if (isEmpty(state.input) || (state.writer && state.output === null)) return null;
     const request = body(more);
     if (!state.answer) result.replaceChildren(h("p", { class: "note", role: "status" }, "Looking inside …"));
     code.show("/v1/explain", request);
@@ -68,9 +81,11 @@ export function open(main, wanted) {
       if (turn !== latest) return null;
       wrong.textContent = "";
       state.answer = answer;
+      answer.shown = answer.part === "decoder" ? answer.output_steps : answer.steps;
+      answer.T = answer.shown?.length ?? answer.n_steps;
       if (state.layers !== answer.layers) { state.layers = answer.layers; layerChoice(); }
       state.row = 0;
-      state.now = Math.min(state.now || answer.n_steps - 1, answer.n_steps - 1);
+      state.now = Math.min(state.now || answer.T - 1, answer.T - 1);
       state.direction = Math.min(state.direction, answer.cells.length - 1);
       show();
       return answer;
@@ -80,7 +95,22 @@ export function open(main, wanted) {
       return null;
     }
   }
-  const later = debounce(220, () => explain());
+  // Of a model with a decoder: what it writes is asked first.
+  async function again() {
+    if (!state.writer || isEmpty(state.input)) return explain();
+    const [path, make, read] = state.writer, { model, input } = state;
+    state.target = null;
+    try {
+      const answer = await ask(path, { model, ...make(input) });
+      if (state.model !== model || state.input !== input) return null;
+      state.output = read(answer);
+      return explain();
+    } catch (error) {
+      wrong.textContent = error.message;
+      return null;
+    }
+  }
+  const later = debounce(220, again);
 
   // ---- what is shown ----
 
@@ -92,16 +122,16 @@ export function open(main, wanted) {
   let heat, text, chart, slider, told, unitList, stepCount, ends, heading, seen;
 
   function drawHeat() {
-    const answer = state.answer, cell = cells(), n = cell.units.length, T = answer.n_steps, left = 40;
+    const answer = state.answer, cell = cells(), n = cell.units.length, T = answer.T, left = 40;
     const right = cell.half_life ? 66 : 4, room = Math.max(180, heat.parentElement.clientWidth - 34 - left - right), w = Math.max(3.2, Math.min(34, room / T)), rowHeight = n > 32 ? 9 : 13;
-    const letters = answer.steps && w >= 7.5, top = 20, edge = left + w * T;
+    const letters = answer.shown && w >= 7.5, top = 20, edge = left + w * T;
     const context = fit(heat, edge + right + 2, top + n * rowHeight + 4);
     context.font = `11px ${ink("mono")}`;
     context.textBaseline = "middle";
     if (letters) {
       context.textAlign = "center";
       context.fillStyle = ink("soft");
-      answer.steps.forEach((step, t) => context.fillText(step.length > 1 ? "" : visible(step), left + (t + 0.5) * w, 10));
+      answer.shown.forEach((step, t) => context.fillText(step.length > 1 ? "" : visible(step), left + (t + 0.5) * w, 10));
     }
     context.textAlign = "right";
     context.fillStyle = ink("soft");
@@ -113,7 +143,7 @@ export function open(main, wanted) {
       context.fillText(String(unit), left - 8, y + rowHeight / 2);
       if (cell.half_life) context.fillText(life === null || life >= 1e4 ? "∞" : life < 10 ? life.toFixed(1) : String(Math.round(life)), edge + right - 2, y + rowHeight / 2);
       rowValues(row).forEach((v, t) => {
-        context.fillStyle = diverging(shade(state.kind, v));
+        context.fillStyle = diverging(shade(state.kind, v, cell));
         context.fillRect(left + t * w, y, w > 8 ? w - 0.6 : w + 0.4, rowHeight - 0.8);
       });
     });
@@ -127,12 +157,12 @@ export function open(main, wanted) {
 
   function drawText() {
     const answer = state.answer;
-    text.hidden = !answer.steps;
-    if (!answer.steps) return;
+    text.hidden = !answer.shown;
+    if (!answer.shown) return;
     const values = rowValues();
-    const spaced = answer.steps.some((step) => step.length > 1);
-    text.replaceChildren(...answer.steps.flatMap((step, t) => {
-      const x = shade(state.kind, values[t]), span = h("span", { title: values[t].toPrecision(3), class: t === state.now ? "now" : null }, step === "\n" ? "⏎\n" : step);
+    const spaced = answer.shown.some((step) => step.length > 1);
+    text.replaceChildren(...answer.shown.flatMap((step, t) => {
+      const x = shade(state.kind, values[t], cells()), span = h("span", { title: values[t].toPrecision(3), class: t === state.now ? "now" : null }, step === "\n" ? "⏎\n" : step);
       span.style.background = diverging(x);
       span.style.color = onDiverging(x);
       return spaced ? [span, " "] : [span];
@@ -148,14 +178,14 @@ export function open(main, wanted) {
 
   function tell() {
     const answer = state.answer, cell = cells(), life = cell.half_life?.[state.row];
-    const step = answer.steps ? ` (${visible(answer.steps[state.now])})` : "";
+    const step = answer.shown ? ` (${visible(answer.shown[state.now])})` : "";
     const correlation = cell.correlation ? ` Follows the pattern with r = ${cell.correlation[state.row].toFixed(2)}.` : "";
     const gates = ["c", "i", "f", "g", "o", "r", "z", "n", "h"].filter((kind) => cell[kind]).map((kind) => `${kind} ${rowValues(state.row, kind)[state.now].toFixed(2)}`).join("   ");
-    told.replaceChildren(h("b", {}, `Unit ${cell.units[state.row]}`), ` of layer ${answer.layer + 1} at step ${state.now + 1}${step}: `, h("span", { class: "mono" }, gates),
+    told.replaceChildren(h("b", {}, `Unit ${cell.units[state.row]}`), ` of layer ${answer.layer + 1}${answer.part ? `, in the ${answer.part},` : ""} at step ${state.now + 1}${step}: `, h("span", { class: "mono" }, gates),
       h("br"), cell.half_life ? `It forgets half of what it holds in ${life === null ? "no time that can be told" : life < 100 ? `${life.toFixed(1)} steps` : `${Math.round(life)} steps`}.` : "It has no gates.", correlation);
-    heading.textContent = answer.steps ? `The text, as ${name(state.row)} sees it` : `What ${name(state.row)} does`;
-    ends.textContent = signed.includes(state.kind) ? "−1" : "0";
-    stepCount.textContent = `${state.now + 1} / ${answer.n_steps}`;
+    heading.textContent = answer.shown ? `The text, as ${name(state.row)} sees it` : `What ${name(state.row)} does`;
+    ends.textContent = isSigned(state.kind, cell) ? "−1" : "0";
+    stepCount.textContent = `${state.now + 1} / ${answer.T}`;
     slider.value = state.now;
   }
 
@@ -170,7 +200,7 @@ export function open(main, wanted) {
   }
 
   function move(step, row) {
-    state.now = Math.max(0, Math.min(state.answer.n_steps - 1, step));
+    state.now = Math.max(0, Math.min(state.answer.T - 1, step));
     state.row = Math.max(0, Math.min(cells().units.length - 1, row));
     redraw();
   }
@@ -197,9 +227,9 @@ export function open(main, wanted) {
     if (!answer.gradients) return null;
     const sizes = answer.steps ? answer.gradients : answer.gradients.map((row) => Math.sqrt(row.reduce((sum, v) => sum + v * v, 0)));
     const most = Math.max(...sizes.map(Math.abs), 1e-12), target = answer.target;
-    const what = target.token !== undefined ? `the next token being “${visible(target.token)}” (${percent(Math.exp(target.logprob))})`
-      : target.label !== undefined ? `the label ${target.label}${target.score !== undefined ? ` (${percent(target.score)})` : ""}` : "the network's first output";
-    const isPicture = state.input.length === 28 && state.input[0].length === 28;
+    const what = answer.output_steps ? `“${visible(target.token)}” being written (${percent(Math.exp(target.logprob))})` : target.token !== undefined ? `the next token being “${visible(target.token)}” (${percent(Math.exp(target.logprob))})`
+      : target.label !== undefined ? `the label ${target.label}${target.score !== undefined ? ` (${percent(target.score)})` : ""}${state.task === "transcription" ? ` at its spike, step ${target.step + 1}` : ""}` : "the network's first output";
+    const isPicture = state.input.length === 28 && state.input[0].length === 28 && !answer.steps;
     const shown = isPicture ? digit(answer) : h("div", { class: "coloured" }, sizes.flatMap((v, t) => {
       const x = Math.sign(v) * Math.sqrt(Math.abs(v) / most), span = h("span", { title: v.toPrecision(3) }, answer.steps ? (answer.steps[t] === "\n" ? "⏎\n" : answer.steps[t]) : String(t + 1));
       span.style.background = diverging(answer.steps ? x : Math.abs(x));
@@ -207,11 +237,13 @@ export function open(main, wanted) {
       return answer.steps && !answer.steps.some((step) => step.length > 1) ? [span] : [span, " "];
     }));
     return h("section", {}, h("h2", {}, "The way back to the input"),
-      h("p", { class: "note" }, `How much each step counts for ${what}: the exact gradient, through all steps${answer.steps ? ", times the input" : isPicture ? "" : ", its length"}.${isPicture ? "" : " The colours go by its square root."}`), shown);
+      h("p", { class: "note" }, `How much each step counts for ${what}: the exact gradient, through all steps${answer.steps ? ", times the input" : isPicture ? "" : ", its length"}.${isPicture ? "" : " The colours go by its square root."}`),
+      answer.output_steps ? h("div", { class: "units", role: "group", "aria-label": "The token whose way is shown" }, answer.output_steps.map((step, at) => h("button", { type: "button", "aria-pressed": String(at === target.step),
+        onclick: () => { state.target = { step: at }; explain(); } }, visible(step)))) : null, shown);
   }
 
   function legend() {
-    const [own, lets, keeps] = cells().c ? ["cell, as tanh(c)", "input gate", "forget gate"] : cells().z ? ["output", "reset gate", "update gate"] : ["output"];
+    const [own, lets, keeps] = cells().c ? ["cell, as tanh(c)", "input gate", "forget gate"] : cells().z ? ["output", "reset gate", "update gate"] : cells().f ? ["output", "input gate", "forget gate"] : ["output"];
     return h("p", { class: "legend" }, h("span", {}, h("i"), own), lets ? [h("span", {}, h("i", { class: "gate-i" }), lets), h("span", {}, h("i", { class: "gate-f" }), keeps)] : null);
   }
 
@@ -222,7 +254,7 @@ export function open(main, wanted) {
     heat = h("canvas", { tabindex: "0", role: "img" });
     text = h("div", { class: "coloured", "aria-hidden": "true" });
     chart = h("canvas", { class: "plot", role: "img", "aria-label": "The cell and the gates of the chosen unit over the steps" });
-    slider = range(0, answer.n_steps - 1, 1, state.now, (t) => { stopPlaying(); move(t, state.row); });
+    slider = range(0, answer.T - 1, 1, state.now, (t) => { stopPlaying(); move(t, state.row); });
     slider.setAttribute("aria-label", "Step");
     told = h("p", { class: "note" });
     heading = h("h2");
@@ -245,13 +277,13 @@ export function open(main, wanted) {
     ends = h("span");
     const bar = h("canvas", { class: "scale", "aria-hidden": "true" });
     result.replaceChildren(
-      h("div", { class: "row" }, segments("What is shown", kinds.filter((kind) => cells()[kind.value]), state.kind, (kind) => { state.kind = kind; redraw(); }),
+      h("div", { class: "row" }, segments("What is shown", kinds.filter((kind) => cells()[kind.value]).map((kind) => (kind.value === "z" && cells().f ? { value: "z", text: "new", title: "z, the new" } : kind)), state.kind, (kind) => { state.kind = kind; redraw(); }),
         answer.cells.length > 1 ? segments("Direction", answer.cells.map((one, i) => ({ value: i, text: one.direction })), state.direction, (i) => { state.direction = i; show(); }) : null,
         h("span", { class: "note push" }, ends, bar, "1")),
       h("div", { class: "heat" }, heat), h("div", { class: "row" }, play, h("div", { class: "grow" }, slider), stepCount), told,
       h("section", {}, heading, unitList, text,
         h("div", { class: "chart" }, chart), legend()),
-      ...[answer.steps ? search() : null, gradients(answer)].filter(Boolean));
+      ...[answer.steps && answer.part !== "decoder" ? search() : null, gradients(answer)].filter(Boolean));
     const context = fit(bar, 112, 10);
     for (let x = 0; x < 112; x++) { context.fillStyle = diverging((x - 56) / 56); context.fillRect(x, 0, 1.2, 10); }
     redraw();
@@ -264,8 +296,8 @@ export function open(main, wanted) {
     async function look(title, follow) {
       found.textContent = `Comparing all units with “${title}” …`;
       try {
-        const answers = await Promise.all(Array.from({ length: state.layers }, (_, layer) => ask("/v1/explain", { model: state.model, input: state.input, layer, units: 1, what: ["cells"], follow })));
-        const marks = answers.flatMap((answer) => answer.cells.map((cell, direction) => ({ layer: answer.layer, direction, r: cell.correlation[0], unit: cell.units[0] })));
+        const answers = await Promise.all(Array.from({ length: state.layers }, (_, layer) => ask("/v1/explain", { ...body(), layer, units: 1, what: ["cells"], follow }).catch(() => null)));
+        const marks = answers.filter(Boolean).flatMap((answer) => answer.cells.map((cell, direction) => ({ layer: answer.layer, direction, r: cell.correlation[0], unit: cell.units[0] })));
         const best = marks.sort((a, b) => Math.abs(b.r) - Math.abs(a.r))[0];
         state.layer = best.layer;
         state.direction = best.direction;
@@ -305,12 +337,33 @@ export function open(main, wanted) {
     state.answer = null;
     state.layer = 0;
     state.now = 0;
-    state.input = null;
+    state.input = state.output = state.target = null;
     result.replaceChildren();
     entry.replaceChildren();
+    wrong.textContent = "";
     const info = await detail(model);
     if (state.model !== model) return;
-    if (info.vocabulary_size) {
+    state.task = info.task;
+    state.writer = writers[info.task] || null;
+    if (info.task === "question-answering") {
+      const parts = Object.keys(story).map((name) => {
+        const input = h(name === "context" ? "textarea" : "input", { spellcheck: false, oninput: () => { state.input = { ...state.input, [name]: input.value }; later(); } });
+        input.value = story[name];
+        return input;
+      });
+      state.input = { ...story };
+      entry.append(h("div", { class: "stacked" }, field("Question", parts[0]), field("Text", parts[1])));
+      explain();
+    } else if (info.task === "transcription" && info.front_end) {
+      // The strokes in a plain hand, as the part with the pen writes them.
+      const set = () => { state.input = write(input.value).map((stroke) => stroke.map(([x, y]) => [Math.round(16 * x), Math.round(16 * y)])); };
+      const input = h("input", { type: "text", spellcheck: false, autocapitalize: "none", maxlength: "24", oninput: () => { set(); later(); } });
+      const label = h("input", { type: "text", maxlength: "16", placeholder: "the highest spike", spellcheck: false, autocapitalize: "none", oninput: () => { state.target = label.value ? { label: label.value } : null; later(); } });
+      input.value = "hello";
+      set();
+      entry.append(h("div", { class: "stacked" }, field("Letters from a to z, written in a plain hand", input), field("The letter whose way is shown", label)));
+      explain();
+    } else if (info.vocabulary_size) {
       const input = h("textarea", { rows: "4", spellcheck: false, class: "mono", oninput: () => { state.input = input.value; later(); } });
       input.value = state.input = texts[model] || "The quick brown fox jumps over the lazy dog.";
       const grow = served.routes.has("/v1/completions") && info.task === "text-generation" ? h("button", { type: "button", onclick: async () => {
@@ -321,8 +374,8 @@ export function open(main, wanted) {
         await explain();
         startPlaying();
       } }, "Let it write on, and watch") : null;
-      entry.append(field("Text", input), h("div", { class: "row" }, grow));
-      explain();
+      entry.append(field(info.task === "music-generation" ? "Tokens: notes as MIDI numbers, the voices of a step from the highest on" : "Text", input), h("div", { class: "row" }, grow));
+      again();
     } else if (info.task === "forecasting") {
       const input = h("input", { type: "text", class: "mono", oninput: () => { state.input = parse(input.value); later(); } });
       input.value = model === "numbers" ? "2, 4, 8, 16, 32, 64" : Array.from({ length: 36 }, (_, t) => Math.round(50 + 20 * Math.sin(t / 1.9) + t)).join(", ");

@@ -313,6 +313,25 @@ const parts = {
     check(await step.inputValue() === "0", "the slider stops what is played");
     await page.locator(".heat canvas").press("ArrowUp");
   },
+  async "inside/babi"(page) {
+    await page.getByText(/How much each step counts for the label garden/).waitFor();
+    await page.getByLabel("Question").fill("Where is John?");
+    await page.getByText(/How much each step counts for the label office/).waitFor();
+  },
+  async "inside/g2p"(page) {
+    await page.getByText(/in the encoder, at step/).waitFor();
+    await page.getByRole("button", { name: "K", exact: true }).click();
+    await page.getByText(/“K” being written/).waitFor();
+    await page.getByLabel("Layer", { exact: true }).selectOption({ label: "4 of 4" });
+    await page.getByText(/in the decoder, at step/).waitFor();
+  },
+  async "inside/ink"(page) {
+    await page.getByLabel("The letter whose way is shown").fill("h");
+    await page.getByText(/the label h .* at its spike, step \d+/).waitFor();
+  },
+  async "inside/chorales"(page) {
+    await page.getByText(/the next token being/).waitFor();
+  },
   async "inside/digits"(page) {
     await page.locator(".heat canvas").waitFor();
     await page.getByText(/the label 3/).waitFor();
