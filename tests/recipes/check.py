@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """check.py CAROUSEL FOLDER: trains each recipe for strangers' data (docs/train-your-own.md) on small files, serves the
-bundles that come out, and asks them. Ends with a line like the one that check prints."""
+bundles that come out, and asks them; the script of docs/translation.md too. Ends with a line like the one that check
+prints."""
 
 import json
 import pathlib
@@ -79,6 +80,7 @@ REQUESTS = [
     ("answer", {"context": "The ship is red. It sails.", "question": "What colour is it?"},
      lambda a: a["answers"][0]["answer"] == "red"),
     ("music", {"model": "my-tunes", "key": "G", "bars": 4, "seed": 1}, lambda a: a["metre"] == "6/8" and a["key"] == "G"),
+    ("translate", {"input": "three and one and two"}, lambda a: a["translations"][0]["text"] == "trois et un et deux"),
     ("forecast", {"model": "my-series", "series": [1, 2, 3, 4, 5, 6], "horizon": 3},
      lambda a: len(a["forecasts"][0]["mean"]) == 3),
 ]
@@ -102,6 +104,12 @@ def main():
         found = re.search(figure, done.stdout)
         if done.returncode != 0 or not found or not is_good(float(found[1])):
             failures.append(f"{recipe} on {data} ended with {done.returncode}:\n{done.stdout[-1500:]}")
+    page = (ROOT / "docs/translation.md").read_text(encoding="utf-8")
+    script = page[page.index("# translator.py"):]
+    done = subprocess.run([sys.executable, "-c", script[:script.index("```")]], cwd=folder / "bundles",
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        failures.append(f"the script of docs/translation.md ended with {done.returncode}:\n{done.stdout[-1500:]}")
     server = subprocess.Popen([program, "serve", "--port", "0", "--models", folder / "bundles"],
                               stdout=subprocess.PIPE, text=True)
     url = server.stdout.readline().rpartition(" ")[2].strip()
@@ -115,7 +123,7 @@ def main():
     server.terminate()
     server.wait()
     print("\n".join(failures))
-    n = len(RECIPES) + len(REQUESTS)
+    n = len(RECIPES) + 1 + len(REQUESTS)
     print(f"recipes: {100 * (n - len(failures)) // n}%: Checks: {n}, Failures: {len(failures)}, Errors: 0")
     sys.exit(bool(failures))
 
