@@ -221,7 +221,8 @@ static enum status build_layer(struct plan *plan, size_t i)
     struct layer *layer = NULL;
     status = spec->type->build(spec, &context, &layer, plan->err);
     if (status != STATUS_OK) return status;
-    if (layer->identity) {
+    if (layer->identity && layer->input_size) status = check_layer(plan, layer, before, &wire);
+    if (layer->identity && status == STATUS_OK) {
         int source = source_of(plan, i, 0);
         plan->place[i] = wire.sources[0];
         if (source != SOURCE_INPUT && plan->n_readers[source] > 1)
@@ -229,7 +230,7 @@ static enum status build_layer(struct plan *plan, size_t i)
         spec->type->free(layer);
         return STATUS_OK;
     }
-    status = check_layer(plan, layer, before, &wire);
+    if (status == STATUS_OK) status = check_layer(plan, layer, before, &wire);
     if (status == STATUS_OK) plan->place[i] = append(network, layer, &wire);
     else spec->type->free(layer);
     return status;

@@ -293,7 +293,27 @@ static enum status run_steps(const struct model *model, const struct steps *step
     return status;
 }
 
-/* The ids of "target", which a decoder reads. */
+/* The rows of "target" of a decoder that reads numbers. */
+static enum status read_target_rows(const struct json *array, size_t width, struct steps *out,
+                                    struct error *err)
+{
+    size_t n = 0;
+    out->features = memory_new(out->n, width * sizeof *out->features);
+    if (!out->features) return error_set(err, STATUS_NO_MEMORY, "no memory");
+    for (const struct json *row = json_first(array); row; row = json_next(row)) {
+        if (json_kind(row) != JSON_ARRAY || json_count(row) != width)
+            return error_set(err, STATUS_BAD_VALUE, "target[%zu] is no row of %zu numbers", n / width, width);
+        for (const struct json *v = json_first(row); v; v = json_next(v)) {
+            double x = 0;
+            enum status status = input_read_number(v, "target", n / width, (double)FLT_MAX, &x, err);
+            if (status != STATUS_OK) return status;
+            out->features[n++] = (float)x;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* The ids or the rows of "target", which a decoder reads. */
 static enum status read_target(const struct model *model, const struct json *array, struct steps *out,
                                struct error *err)
 {
@@ -306,9 +326,10 @@ static enum status read_target(const struct model *model, const struct json *arr
     size_t n = json_count(array), i = 0;
     enum status status = input_check_steps(n, err);
     if (status != STATUS_OK) return status;
+    out->n = n;
+    if (!V) return read_target_rows(array, network_input_size(model->decoder), out, err);
     out->tokens = memory_new(n, sizeof *out->tokens);
     if (!out->tokens) return error_set(err, STATUS_NO_MEMORY, "no memory");
-    out->n = n;
     for (const struct json *v = json_first(array); v; v = json_next(v), i++) {
         double id = 0;
         status = input_read_number(v, "target", i, (double)INT32_MAX, &id, err);
@@ -348,6 +369,7 @@ static enum status check_case(const struct model *model, const struct json *valu
         status = expect(model, &keys, model->decoder ? target.n : steps.n, &expectation, err);
     if (status == STATUS_OK) status = run_steps(model, &steps, &target, &expectation, tolerance, proof, err);
     memory_free(target.tokens);
+    memory_free(target.features);
     memory_free(steps.tokens);
     memory_free(steps.features);
     return status;

@@ -1,9 +1,13 @@
 #include "server/api/texts.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/memory.h"
+#include "models/text/sentence.h"
 #include "models/text/utf8.h"
+
+enum { MAX_STRANGE = 6 }; /* characters that a sentence names */
 
 bool texts_keep(const struct spans *spans, struct kept_texts *out)
 {
@@ -92,4 +96,43 @@ bool texts_places(const struct kept_texts *texts, const struct tokenizer *tokeni
     if (!there) memory_free(*places);
     if (!there) *places = NULL;
     return there;
+}
+
+/* Append the characters of a text that the model has never seen to a list for people. */
+static size_t list_strange(const struct tokenizer *tokenizer, const char *text, uint32_t *seen, size_t n_seen,
+                           char *list, size_t room)
+{
+    size_t bytes = strlen(text), length;
+    for (size_t at = 0; at < bytes && n_seen < MAX_STRANGE; at += length) {
+        struct tokenizer_loss loss = {0};
+        struct error err;
+        uint32_t code;
+        int32_t *ids;
+        size_t n, i = 0;
+        char shown[CHARACTER_BYTES];
+        if (!(length = utf8_decode(text + at, bytes - at, &code))) break;
+        if (tokenizer_read(tokenizer, text + at, length, 64, &ids, &n, &loss, &err) != STATUS_OK) continue;
+        memory_free(ids);
+        while (i < n_seen && seen[i] != code) i++;
+        if (!loss.n_skipped || i < n_seen) continue;
+        size_t used = strlen(list);
+        snprintf(list + used, room - used, "%s%s", n_seen ? ", " : "", sentence_character(shown, code));
+        seen[n_seen++] = code;
+    }
+    return n_seen;
+}
+
+bool texts_check_letters(const struct call *call, const char *field, const struct spans *spans,
+                         const char *kind)
+{
+    uint32_t seen[MAX_STRANGE];
+    char list[MAX_STRANGE * (CHARACTER_BYTES + 2) + 1] = "";
+    size_t n_seen = 0;
+    if (!spans->loss.n_skipped) return true;
+    for (size_t i = 0; i < spans->n; i++)
+        n_seen = list_strange(call->model->tokenizer, spans->texts[i], seen, n_seen, list, sizeof list);
+    return problem_set(call->problem, FAULT_INVALID_VALUE, field,
+                       "'%s' has characters that model '%s' has never seen: %s%s; expected %s without them",
+                       field, call->model->name, list, n_seen == MAX_STRANGE ? " and perhaps others" : "",
+                       kind);
 }

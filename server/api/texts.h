@@ -31,4 +31,9 @@ bool texts_places(const struct kept_texts *texts, const struct tokenizer *tokeni
 /* The places of the n pieces of a text, which follow each other: places[n]. */
 void texts_pieces(const char *text, const struct piece_of *pieces, size_t n, struct text_place *places);
 
+/* Refuse texts with characters that the model's tokenizer would leave out: what is made of half a word is
+ * wrong. The sentence names them, and expects `kind` without them. */
+bool texts_check_letters(const struct call *call, const char *field, const struct spans *spans,
+                         const char *kind);
+
 #endif

@@ -6,13 +6,9 @@
 #include "core/base/memory.h"
 #include "models/bundle/input.h"
 #include "models/translation/pronunciation.h"
-#include "models/text/sentence.h"
-#include "models/text/utf8.h"
 #include "server/api/answer.h"
 #include "server/api/beams.h"
 #include "server/api/texts.h"
-
-enum { MAX_STRANGE = 6 }; /* characters that a sentence names */
 
 struct pronounce {
     struct work work;
@@ -166,45 +162,6 @@ static bool read_style(struct call *call, struct pronunciation_style *style)
     return true;
 }
 
-/* Append the characters of a word that the model has never seen to a list for people. */
-static size_t list_strange(const struct tokenizer *tokenizer, const char *word, uint32_t *seen, size_t n_seen,
-                           char *list, size_t room)
-{
-    size_t bytes = strlen(word), length;
-    for (size_t at = 0; at < bytes && n_seen < MAX_STRANGE; at += length) {
-        struct tokenizer_loss loss = {0};
-        struct error err;
-        uint32_t code;
-        int32_t *ids;
-        size_t n, i = 0;
-        char shown[CHARACTER_BYTES];
-        if (!(length = utf8_decode(word + at, bytes - at, &code))) break;
-        if (tokenizer_read(tokenizer, word + at, length, 64, &ids, &n, &loss, &err) != STATUS_OK) continue;
-        memory_free(ids);
-        while (i < n_seen && seen[i] != code) i++;
-        if (!loss.n_skipped || i < n_seen) continue;
-        size_t used = strlen(list);
-        snprintf(list + used, room - used, "%s%s", n_seen ? ", " : "", sentence_character(shown, code));
-        seen[n_seen++] = code;
-    }
-    return n_seen;
-}
-
-/* Refuse words with characters that would be left out: half a word has no pronunciation. */
-static bool check_letters(const struct call *call, const struct spans *spans)
-{
-    uint32_t seen[MAX_STRANGE];
-    char list[MAX_STRANGE * (CHARACTER_BYTES + 2) + 1] = "";
-    size_t n_seen = 0;
-    if (!spans->loss.n_skipped) return true;
-    for (size_t i = 0; i < spans->n; i++)
-        n_seen = list_strange(call->model->tokenizer, spans->texts[i], seen, n_seen, list, sizeof list);
-    return problem_set(call->problem, FAULT_INVALID_VALUE, "input",
-                       "'input' has characters that model '%s' has never seen: %s%s; expected words without "
-                       "them, one in a string", call->model->name, list,
-                       n_seen == MAX_STRANGE ? " and perhaps others" : "");
-}
-
 static bool submit(struct call *call, const struct pronounce *wanted, struct translation_request *request,
                    const struct spans *spans)
 {
@@ -245,7 +202,7 @@ void api_pronounce(struct request *request, struct reply *reply)
         call_record(&call, spans.n_tokens);
         wanted.inputs = spans.spans;
         wanted.n_inputs = spans.n;
-        if (check_letters(&call, &spans)) submit(&call, &asked, &wanted, &spans);
+        if (texts_check_letters(&call, "input", &spans, "words")) submit(&call, &asked, &wanted, &spans);
         spans_free(&spans);
     }
     call_close(&call);

@@ -40,6 +40,22 @@ class Attention(nn.Module):
         return F.scaled_dot_product_attention(q[None], keys[None], memory[None], scale=self.scale)[0]
 
 
+class GaussianAttention(nn.Linear):
+    """Graves' window (2013, equations 46 to 51)."""
+    def __init__(self, query_size, memory_size, num_gaussians, first_position):
+        super().__init__(query_size, 3 * num_gaussians)
+        self.first = first_position
+
+    def forward(self, x, memory, kappa):
+        u, rows = torch.arange(len(memory)) + self.first, []
+        for given in super().forward(x).exp():
+            alpha, beta, step = given.chunk(3)
+            kappa = step if kappa is None else kappa + step
+            phi = (alpha[:, None] * (-beta[:, None] * (kappa[:, None] - u) ** 2).exp()).sum(0)
+            rows.append(phi @ memory)
+        return torch.stack(rows), kappa
+
+
 def lstm(i, h, n=1, both=0):
     return ("lstm", dict(input_size=i, hidden_size=h, num_layers=n, bias=1, bidirectional=both, proj_size=0))
 
@@ -54,6 +70,10 @@ def embedding(v, e):
 
 def attention(score, q, m, a=0, bias=0, scaled=0):
     return ("attention", dict(score=score, query_size=q, memory_size=m, attention_size=a, bias=bias, scaled=scaled))
+
+
+def window(q, m, k, first=1):
+    return ("gaussian_attention", dict(query_size=q, memory_size=m, num_gaussians=k, first_position=first))
 
 
 def previous(n):
@@ -108,6 +128,13 @@ GRAPHS = {
                          (None, linear(23, 6), None)], [7, 3, 5], [33, 9, 70]),
     "decoder_general": (decoder(19, 6, 16, 12, "general"), [9, 4, 1, 12], [7, 50, 1, 20]),
     "decoder_additive": (decoder(11, 5, 9, 7, "additive", a=8, bias=1), [9, 4], [7, 50]),
+    "gaussian_attention": ([("h", lstm(3, 8), None), ("w", window(8, 5, 3), None), (None, CONCAT, ["w", "h"]),
+                            (None, linear(13, 4), None)], [7, 3, 15], [4, 40, 1]),
+    "gaussian_handwriting": ([("read", previous(6), ["w"]), ("x", ("identity", dict(size=3)), ["input"]),
+                              (None, CONCAT, ["x", "read"]), ("h", lstm(9, 8), None),
+                              ("w", window(8, 6, 2, first=0), None), (None, CONCAT, ["x", "w", "h"]),
+                              ("g", lstm(17, 7), None), (None, CONCAT, ["h", "g"]), (None, linear(15, 13), None)],
+                             [12, 5], [6, 9]),
 }
 # "x" of graph_previous is what enters: its first layer must give the size.
 GRAPHS["graph_previous"][0].insert(1, ("x", linear(3, 3), ["input"]))
@@ -124,6 +151,8 @@ def apply(kind, m, xs, memory, cell):
         return m(xs[0], cell)
     if kind == "attention":
         return m(xs[0], memory), None
+    if kind == "gaussian_attention":
+        return m(xs[0], memory, cell)
     joined = {"concat": lambda: torch.cat(xs, -1), "add": lambda: sum(xs), "multiply": lambda: torch.stack(xs).prod(0)}
     return (joined[kind]() if kind in joined else m(xs[0])), None
 
@@ -148,6 +177,8 @@ def run(layers, modules, x, memory):
         if kind == "lstm" and not keys["bidirectional"]:
             h, c = cells[i]
             state += [v for k in range(keys["num_layers"]) for v in (h[k], c[k])]
+        if kind == "gaussian_attention":
+            state.append(cells[i])
         if kind == "previous":
             state.append(last[from_[i][0]][0])
     y = torch.cat(rows)
@@ -158,7 +189,7 @@ def run(layers, modules, x, memory):
 def gradient(layers, modules, x, memory, index):
     """Autograd's gradient of one output of one sequence: as make_golden.py's, over all layers that read the input, and
     by the memory."""
-    if any(kind == "previous" for _, (kind, _), _ in layers):
+    if any(kind in ("previous", "gaussian_attention") for _, (kind, _), _ in layers):
         return torch.zeros(0), torch.zeros(0)
     by = torch.ones(len(x), 1, requires_grad=True) if x.dtype == torch.int64 else x.detach().clone().requires_grad_()
     memory = memory if memory is None else memory.detach().clone().requires_grad_()
@@ -179,25 +210,28 @@ class Scaled:
         return self.embedding(x) * self.factor
 
 
+ATTENTIONS = {"attention": Attention, "gaussian_attention": GaussianAttention}
+
+
 def make(index, name, case, module, folder, gain=2.0):
     layers, lengths, spans = case
     torch.manual_seed(index)
     torch.set_default_dtype(torch.float32)
-    joins = ("concat", "add", "multiply", "previous")
-    modules = [nn.Identity() if kind in joins else Attention(**keys) if kind == "attention" else module(kind, keys)
+    joins = ("concat", "add", "multiply", "previous", "identity")
+    modules = [nn.Identity() if kind in joins else ATTENTIONS[kind](**keys) if kind in ATTENTIONS else module(kind, keys)
                for _, (kind, keys), _ in layers]
     tokens = next((keys["num_embeddings"] for _, (kind, keys), _ in layers if kind == "embedding"), 0)
-    width = 0 if tokens else next(keys.get("input_size") or keys["in_features"] for _, (kind, keys), _ in layers
-                                  if kind in ("lstm", "linear"))
-    size = next((keys["memory_size"] for _, (kind, keys), _ in layers if kind == "attention"), 0)
+    width = 0 if tokens else next(keys.get("input_size") or keys.get("in_features") or keys["size"]
+                                  for _, (kind, keys), _ in layers if kind in ("lstm", "linear", "identity"))
+    size = next((keys["memory_size"] for _, (kind, keys), _ in layers if kind in ATTENTIONS), 0)
     lines, tensors, from_ = [], [], sources(layers)
     for i, ((_, (kind, keys), _), m) in enumerate(zip(layers, modules)):
         m.eval()
-        prefix = f"{kind}{i}" if kind == "attention" or any(True for _ in m.parameters()) else "-"
+        prefix = f"{kind}{i}" if kind in ATTENTIONS or any(True for _ in m.parameters()) else "-"
         lines.append(f"layer {kind} {prefix}" + "".join(f" {k}={v}" for k, v in keys.items())
                      + " inputs=" + ",".join(map(str, from_[i])))
         for tensor_name, p in m.named_parameters():
-            if kind != "embedding":
+            if kind not in ("embedding", "gaussian_attention"):
                 p.data *= gain
             tensors.append((f"{prefix}.{tensor_name}", p.data.clone()))
     xs = [torch.randint(tokens, (n,)) if tokens else torch.randn(n, width) for n in lengths]

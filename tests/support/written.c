@@ -209,6 +209,25 @@ static const struct files bundles[N_TASKS] = {
         "   [1, 0, 1, 0, 0, 1], [0, 1, 1, 1, 0, 1]],\n"
         "   \"output\": [46.5]}]}",
         {1, 2, 4, 8, 16, 32, 0.5f}, 7},
+    /* A mixture of one normal, whatever the point; the decoder looks at "a" and at the end alike. */
+    [TASK_HANDWRITING_GENERATION] = {
+        "{\"format_version\": 1, \"task\": \"handwriting-generation\",\n"
+        " \"network\": {\"encoder\": [{\"type\": \"one_hot\", \"num_classes\": 2}],\n"
+        "   \"decoder\": [{\"type\": \"linear\", \"prefix\": \"in\", \"in_features\": 3, "
+        "\"out_features\": 2, \"bias\": false},\n"
+        "   {\"type\": \"attention\", \"prefix\": \"look\", \"score\": \"dot\", \"query_size\": 2, "
+        "\"memory_size\": 2},\n"
+        "   {\"type\": \"linear\", \"prefix\": \"out\", \"in_features\": 2, \"out_features\": 7, "
+        "\"bias\": false}]},\n"
+        " \"handwriting\": {\"points_per_character\": 4},\n"
+        " \"tokenizer\": {\"type\": \"characters\", \"vocabulary\": [\"</s>\", \"a\"], "
+        "\"eos_token\": \"</s>\"}}",
+        NULL,
+        "{\"in.weight\": {\"dtype\": \"F32\", \"shape\": [2, 3], \"data_offsets\": [0, 24]},\n"
+        " \"out.weight\": {\"dtype\": \"F32\", \"shape\": [7, 2], \"data_offsets\": [24, 80]}}",
+        "{\"cases\": [{\"input\": \"a\", \"tokens\": [1, 0], \"target\": [[0, 0, 1], [2, 1, 0]],\n"
+        "   \"output\": [0.5, 0, 1, -1, 0.5, 0.25, 0]}]}",
+        {0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, -2, 1, 0, 0, 0.5f, 0, 0}, 20},
 };
 
 static void join(char *out, size_t size, const char *name, const char *file)

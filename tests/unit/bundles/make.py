@@ -374,6 +374,51 @@ def write_drawing():
     (HERE / "likelihoods.txt").write_text("".join(lines))
 
 
+def write_handwriting():
+    """Graves' network with a window of 2 and a mixture of 2, which reads one of four letters and a space at a time."""
+    rng, H, G, K, M = random.Random(77), 6, 5, 2, 2
+    letters = ["</s>", " ", *"abcd"]
+    n = len(letters)
+    t = lstm_weights(rng, "first", 3 + n, H, spread=1.2) | lstm_weights(rng, "second", 3 + n + H, G, spread=1.2)
+    t |= {"window.weight": matrix(rng, 3 * K, H, 0.3), "window.bias": [0.3, -0.2, 0.4, 0.1, -2.2, -2.0],
+          "mixture.weight": matrix(rng, 1 + 6 * M, H + G, 1.0), "mixture.bias": matrix(rng, 1, 1 + 6 * M, 0.3)[0]}
+
+    def outputs(text, points):
+        h, c, g, d, read, kappa, out = [0.0] * H, [0.0] * H, [0.0] * G, [0.0] * G, [0.0] * n, [0.0] * K, []
+        for point in points:
+            h, c = step(t, "first", point + read, h, c)
+            given = [math.exp(v) for v in affine(t["window.weight"], t["window.bias"], h)]
+            kappa = [k + s for k, s in zip(kappa, given[2 * K:])]
+            read = [0.0] * n
+            for u, letter in enumerate(text, 1):
+                read[letter] += sum(given[k] * math.exp(-given[K + k] * (kappa[k] - u) ** 2) for k in range(K))
+            g, d = step(t, "second", point + read + h, g, d)
+            out.append(affine(t["mixture.weight"], t["mixture.bias"], h + g))
+        return out
+
+    cases = []
+    for text, steps in (("ab cd", 9), ("d", 1), ("aaaa", 3)):
+        ids = [letters.index(letter) for letter in text] + [0]
+        points = [[0.0, 0.0, 1.0]] + [[rng.uniform(-1, 1), rng.uniform(-1, 1), float(rng.randrange(2))]
+                                      for _ in range(steps - 1)]
+        cases.append({"input": text, "tokens": ids, "target": points, "output": outputs(ids, points)[-1]})
+    plain.write("tiny-handwriting", {
+        "task": "handwriting-generation", "description": "A random hand for the tests.",
+        "network": {"encoder": [{"type": "one_hot", "num_classes": n}], "decoder": [
+            {"type": "identity", "size": 3, "name": "point"},
+            {"type": "previous", "size": n, "inputs": "window", "name": "read"},
+            {"type": "concat", "inputs": ["point", "read"]},
+            {"type": "lstm", "prefix": "first", "input_size": 3 + n, "hidden_size": H, "name": "h"},
+            {"type": "gaussian_attention", "prefix": "window", "query_size": H, "memory_size": n, "num_gaussians": K,
+             "name": "window"},
+            {"type": "concat", "inputs": ["point", "window", "h"]},
+            {"type": "lstm", "prefix": "second", "input_size": 3 + n + H, "hidden_size": G, "name": "g"},
+            {"type": "concat", "inputs": ["h", "g"]},
+            {"type": "linear", "prefix": "mixture", "in_features": H + G, "out_features": 1 + 6 * M}]},
+        "tokenizer": {"type": "characters", "vocabulary": letters, "eos_token": "</s>"},
+        "handwriting": {"points_per_character": 20, "bias": 0.5, "line_height": 6}}, t, cases)
+
+
 def attend(model, text):
     """What each token of the best of 3 hypotheses, and the end, attended to."""
     (_, _, has_ended, tokens), *_ = search(model, ids(text), 3, 1, 12)
@@ -390,6 +435,7 @@ def main():
     write_music()
     write_staff()
     write_drawing()
+    write_handwriting()
     write_captions()
     write_sentences(Translation())
     for model in (Translation(), Pronunciation()):

@@ -1,0 +1,228 @@
+/* POST /v1/handwriting: a text as the strokes of a pen, as SVG, PNG or G-code. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/memory.h"
+#include "models/bundle/input.h"
+#include "models/generation/handwriting_page.h"
+#include "models/media/image.h"
+#include "server/api/answer.h"
+#include "server/api/texts.h"
+#include "server/base/config.h"
+#include "server/request/server.h"
+
+enum { MIN_WIDTH = 64, MAX_WIDTH = 8192, WIDTH = 800, MIN_SIZE = 8, MAX_SIZE = 512, SIZE = 64 };
+#define MAX_SEED 9007199254740991
+
+enum format { FORMAT_STROKES, FORMAT_SVG, FORMAT_PNG, FORMAT_GCODE, N_FORMATS };
+static const struct {
+    const char *name, *media_type;
+} formats[N_FORMATS] = {
+    {"strokes", NULL}, {"svg", "image/svg+xml"}, {"png", "image/png"},
+    {"gcode", "text/x-gcode; charset=utf-8"}};
+
+struct handwrite {
+    struct work work;
+    struct handwriting *handwriting;
+    bool *is_space; /* [rows of the text] owned */
+    struct page_request page;
+    enum format format;
+    double bias;
+    int64_t seed;
+};
+
+static void release(struct work *work)
+{
+    struct handwrite *task = (struct handwrite *)work;
+    memory_free(task->is_space);
+    work_release(work);
+}
+
+/* ---- the answer --------------------------------------------------------------------------------- */
+
+static void put_strokes(struct writer *out, const struct strokes *page)
+{
+    put_name(out, "strokes");
+    put_open(out, '[');
+    bool begins = true;
+    for (size_t i = 0; i < page->n; i++) {
+        const struct stroke_point *p = &page->points[i];
+        if (begins) put_open(out, '[');
+        put_open(out, '[');
+        put_float(out, (float)p->x);
+        put_float(out, (float)p->y);
+        put_close(out, ']');
+        if (p->ends) put_close(out, ']');
+        begins = p->ends;
+    }
+    put_close(out, ']');
+}
+
+static void print_strokes(const struct handwrite *task, struct request *request, const struct strokes *page,
+                          bool has_ended, struct reply *reply)
+{
+    struct writer out;
+    const size_t n_read = handwriting_n_read(task->handwriting);
+    const struct usage usage[] = {{"prompt_tokens", n_read}, {"completion_tokens", page->n},
+                                  {"total_tokens", n_read + page->n}};
+    answer_open(&out, request, "hand-", "handwriting", task->work.job->model);
+    put_named_integer(&out, "seed", task->seed);
+    put_name(&out, "bias");
+    put_double(&out, task->bias);
+    put_named_integer(&out, "width", (int64_t)page->width);
+    put_named_integer(&out, "height", (int64_t)page->height);
+    put_strokes(&out, page);
+    put_named_string(&out, "finish_reason", has_ended ? "stop" : "length");
+    answer_close(&out, usage, 3, &task->work, reply);
+}
+
+static uint8_t *png_of(const struct strokes *page, size_t *bytes)
+{
+    uint8_t *grey = memory_new(page->width * page->height, 1), *file = NULL;
+    if (grey) {
+        strokes_draw(page, grey);
+        file = image_write_png(grey, page->width, page->height, bytes);
+    }
+    memory_free(grey);
+    return file;
+}
+
+/* The file as the reply's body. false: no memory. */
+static bool print_file(enum format format, const struct strokes *page, struct reply *reply)
+{
+    reply->content_type = formats[format].media_type;
+    if (format == FORMAT_PNG) {
+        uint8_t *file = png_of(page, &reply->body_bytes);
+        reply->body = file ? malloc(reply->body_bytes) : NULL;
+        if (reply->body) memcpy(reply->body, file, reply->body_bytes);
+        memory_free(file);
+        return reply->body != NULL;
+    }
+    bool is_svg = format == FORMAT_SVG;
+    reply->body = malloc(is_svg ? strokes_svg_room(page) : strokes_gcode_room(page));
+    if (reply->body)
+        reply->body_bytes = (is_svg ? strokes_svg : strokes_gcode)(page, reply->body);
+    return reply->body != NULL;
+}
+
+static void print(struct work *work, struct request *request, struct reply *reply)
+{
+    const struct handwrite *task = (struct handwrite *)work;
+    const struct handwriting_spec *spec = handwriting_spec_of(work->job->model);
+    struct strokes page;
+    size_t n;
+    bool has_ended;
+    const struct pen_point *points = handwriting_points(task->handwriting, &n, &has_ended);
+    struct stroke_point *out = memory_new(n, sizeof *out);
+    request->record.steps_out = n;
+    bool good = out != NULL;
+    if (good && (!handwriting_page(points, n, task->is_space, spec->line_height, &task->page, out, &page) ||
+                 (task->format == FORMAT_PNG && page.width * page.height > STROKES_MAX_PIXELS)))
+        problem_set(&reply->problem, FAULT_INVALID_VALUE, "size",
+                    "the page would be %zu x %zu pixels, expected at most %d high, and %d pixels of PNG in "
+                    "all; choose a smaller 'size' or a shorter text", page.width, page.height,
+                    (int)STROKES_MAX_SIDE, (int)STROKES_MAX_PIXELS);
+    else if (good && task->format == FORMAT_STROKES) print_strokes(task, request, &page, has_ended, reply);
+    else if (good) good = print_file(task->format, &page, reply);
+    memory_free(out);
+    if (!good) problem_set(&reply->problem, FAULT_NO_MEMORY, NULL, NULL);
+}
+
+/* ---- what is asked ------------------------------------------------------------------------------ */
+
+static bool read_format(struct call *call, enum format *format)
+{
+    const char *name = NULL, *accept = call->request->accept;
+    if (!field_string(call->root, "format", 16, &name, call->problem)) return false;
+    *format = FORMAT_STROKES;
+    for (size_t i = 1; !name && accept && i < N_FORMATS; i++)
+        if (strstr(accept, formats[i].media_type)) *format = (enum format)i;
+    if (!name) return true;
+    for (*format = 0; *format < N_FORMATS; ++*format)
+        if (!strcmp(name, formats[*format].name)) return true;
+    return field_expected(json_get(call->root, "format"), "format", "'strokes', 'svg', 'png' or 'gcode'",
+                          call->problem);
+}
+
+static bool read_align(struct call *call, enum align *align)
+{
+    static const char *const names[N_ALIGNS] = {"left", "center", "right"};
+    const char *name = NULL;
+    if (!field_string(call->root, "align", 16, &name, call->problem)) return false;
+    if (!name) return true;
+    for (*align = 0; *align < N_ALIGNS; ++*align)
+        if (!strcmp(name, names[*align])) return true;
+    return field_expected(json_get(call->root, "align"), "align", "'left', 'center' or 'right'",
+                          call->problem);
+}
+
+static bool read_request(struct call *call, struct handwrite *task)
+{
+    task->bias = handwriting_spec_of(call->model)->bias;
+    task->seed = call_random_seed();
+    return read_format(call, &task->format) && read_align(call, &task->page.align) &&
+           field_size(call->root, "width", MIN_WIDTH, MAX_WIDTH, &task->page.width, call->problem) &&
+           field_size(call->root, "size", MIN_SIZE, MAX_SIZE, &task->page.size, call->problem) &&
+           field_number(call->root, "bias", 0, HANDWRITING_MAX_BIAS, &task->bias, call->problem) &&
+           field_integer(call->root, "seed", 0, MAX_SEED, &task->seed, call->problem);
+}
+
+/* Which rows of the text are spaces. A bos or eos is none. */
+static bool *find_spaces(const struct model *model, const struct token_span *text)
+{
+    const size_t first = input_puts_bos(model);
+    bool *is_space = memory_new(input_text_steps(model, text->n), sizeof *is_space);
+    for (size_t i = 0; is_space && i < text->n; i++) {
+        size_t bytes;
+        const char *piece = tokenizer_piece(model->tokenizer, text->ids[i], &bytes);
+        is_space[first + i] = bytes == 1 && (*piece == ' ' || *piece == '\n');
+    }
+    return is_space;
+}
+
+static bool submit(struct call *call, const struct handwrite *wanted, const struct token_span *text)
+{
+    struct error err = {0};
+    struct handwrite *task = calloc(1, sizeof *task);
+    if (!task) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
+    *task = *wanted;
+    const struct handwriting_request request = {
+        .text = *text, .bias = task->bias, .seed = (uint64_t)task->seed,
+        .max_whole_steps = scheduler_max_rows(call->request->server->scheduler)};
+    task->is_space = find_spaces(call->model, text);
+    enum status status = task->is_space ? STATUS_OK : STATUS_NO_MEMORY;
+    if (status == STATUS_OK)
+        status = handwriting_new(call->model, &request, &call->options, &task->handwriting, &err);
+    if (status != STATUS_OK) {
+        release(&task->work);
+        return problem_from(call->problem, status, &err, "input");
+    }
+    task->work.job = handwriting_job(task->handwriting);
+    task->work.print = print;
+    task->work.release = release;
+    call_record(call, text->n);
+    call_defer(call, &task->work);
+    return true;
+}
+
+void api_handwriting(struct request *request, struct reply *reply)
+{
+    static const char *const known[] = {"input", "bias", "width", "size", "align", "seed", "format", NULL};
+    static const struct refusal refusals[] = {
+        {"style", "each seed has a hand of its own: try several", JSON_ABSENT},
+        {NULL, NULL, JSON_ABSENT}};
+    static const struct fields fields = {.known = known, .refusals = refusals};
+    struct call call;
+    struct spans spans;
+    struct handwrite wanted = {.page = {.width = WIDTH, .size = SIZE}};
+    if (!call_open(&call, request, reply, &fields, ABILITY_WRITE)) return;
+    if (read_request(&call, &wanted) && spans_read(&call, "input", TEXTS_ONE, &spans)) {
+        if (spans.n != 1)
+            problem_set(call.problem, FAULT_INVALID_VALUE, "input",
+                        "'input' has %zu texts; expected one string", spans.n);
+        else if (texts_check_letters(&call, "input", &spans, "a text"))
+            submit(&call, &wanted, &spans.spans[0]);
+        spans_free(&spans);
+    }
+    call_close(&call);
+}

@@ -1,0 +1,140 @@
+/* POST /v1/handwriting: strokes and files, seeds, what is refused. The hand is random. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+
+static struct server server;
+static const char *const settings[] = {"CAROUSEL_MODELS_FOLDERS=tests/unit/bundles", NULL};
+#define ROUTE "/v1/handwriting"
+
+static void start(void)
+{
+    server_start(&server, settings);
+}
+
+static void stop(void)
+{
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+
+START_TEST(a_text_is_strokes)
+{
+    struct reply *reply = post(&server, ROUTE, "{'input':'ab cd','seed':5,'bias':1,'width':400,'size':50}");
+    expect_ok(reply);
+    ck_assert_str_eq(text_at(reply, "object"), "handwriting");
+    ck_assert_str_eq(text_at(reply, "model"), "tiny-handwriting");
+    ck_assert_double_eq(number_at(reply, "seed"), 5);
+    ck_assert_double_eq(number_at(reply, "bias"), 1);
+    ck_assert_double_eq(number_at(reply, "width"), 400);
+    ck_assert_double_ge(number_at(reply, "height"), 90);
+    ck_assert_int_ge(length_at(reply, "strokes"), 1);
+    ck_assert_int_eq(length_at(reply, "strokes.0.0"), 2);
+    ck_assert_double_le(number_at(reply, "strokes.0.0.0"), 400);
+    ck_assert_double_eq(number_at(reply, "usage.prompt_tokens"), 6); /* the text and its end */
+    const char *reason = text_at(reply, "finish_reason");
+    ck_assert(!strcmp(reason, "stop") || !strcmp(reason, "length"));
+}
+END_TEST
+
+/* What a seed writes is always the same, in each form. */
+START_TEST(a_seed_is_a_hand)
+{
+    struct reply *reply = post(&server, ROUTE, "{'input':'abc','seed':8,'format':'svg'}");
+    char *first = strdup(reply->body);
+    reply = post(&server, ROUTE, "{'input':'abc','seed':8,'format':'svg'}");
+    ck_assert_str_eq(reply->body, first);
+    reply = post(&server, ROUTE, "{'input':'abc','seed':9,'format':'svg'}");
+    ck_assert_str_ne(reply->body, first);
+    free(first);
+}
+END_TEST
+
+static const struct {
+    const char *headers, *body, *media_type, *begins;
+} files[] = {
+    {"", "{\"input\":\"a\",\"format\":\"svg\"}", "image/svg+xml", "<svg xmlns="},
+    {"Accept: image/svg+xml\r\n", "{\"input\":\"a\"}", "image/svg+xml", "<svg xmlns="},
+    {"", "{\"input\":\"a\",\"format\":\"png\",\"align\":\"center\"}", "image/png", "\x89PNG\r\n"},
+    {"Accept: image/png\r\n", "{\"input\":\"a\"}", "image/png", "\x89PNG\r\n"},
+    {"", "{\"input\":\"a\",\"format\":\"gcode\",\"align\":\"right\"}", "text/x-gcode; charset=utf-8",
+     "; 200.0 x"},
+    {"Accept: image/png\r\n", "{\"input\":\"a\",\"format\":\"strokes\"}", "application/json",
+     "{\"id\":\"hand-"},
+};
+
+START_TEST(files_have_their_media_types)
+{
+    struct reply *reply = ask_as(&server, files[_i].headers, "POST", ROUTE, files[_i].body);
+    ck_assert_int_eq(reply->status, 200);
+    ck_assert_str_eq(reply_header(reply, "Content-Type"), files[_i].media_type);
+    ck_assert_ptr_eq(strstr(reply->body, files[_i].begins), reply->body);
+}
+END_TEST
+
+static const struct {
+    const char *body, *code, *param;
+    int status;
+} refused[] = {
+    {"{}", "invalid_value", "input", 400},
+    {"{'input':''}", "invalid_value", "input", 400},
+    {"{'input':7}", "invalid_value", "input", 400},
+    {"{'input':['a','b']}", "invalid_value", "input", 400},
+    {"{'input':'abz'}", "invalid_value", "input", 400},
+    {"{'input':'a','bias':11}", "invalid_value", "bias", 400},
+    {"{'input':'a','bias':-1}", "invalid_value", "bias", 400},
+    {"{'input':'a','bias':'neat'}", "invalid_value", "bias", 400},
+    {"{'input':'a','width':63}", "invalid_value", "width", 400},
+    {"{'input':'a','size':513}", "invalid_value", "size", 400},
+    {"{'input':'a','align':'justify'}", "invalid_value", "align", 400},
+    {"{'input':'a','format':'pdf'}", "invalid_value", "format", 400},
+    {"{'input':'a','seed':-1}", "invalid_value", "seed", 400},
+    {"{'input':'a','style':3}", "invalid_value", "style", 400},
+    {"{'input':'a','colour':'red'}", "invalid_value", "colour", 400},
+    {"{'model':'tiny-music','input':'a'}", "unsupported_for_model", NULL, 422},
+};
+
+START_TEST(what_cannot_be_is_refused_by_name)
+{
+    expect_error(post(&server, ROUTE, refused[_i].body), refused[_i].status, refused[_i].code,
+                 refused[_i].param);
+}
+END_TEST
+
+/* A letter that the hand has never written is named. */
+START_TEST(an_unknown_letter_is_named)
+{
+    struct reply *reply = post(&server, ROUTE, "{'input':'abxc'}");
+    expect_error(reply, 400, "invalid_value", "input");
+    ck_assert_ptr_nonnull(strstr(text_at(reply, "error.message"), "'x'"));
+}
+END_TEST
+
+START_TEST(a_long_text_is_refused)
+{
+    enum { LONG = 1700 };
+    char body[LONG + 64] = "{'input':'";
+    memset(body + strlen(body), 'a', LONG);
+    strcat(body, "'}");
+    expect_error(post(&server, ROUTE, body), 400, "input_too_long", "input");
+}
+END_TEST
+
+Suite *handwriting_suite(void);
+
+Suite *handwriting_suite(void)
+{
+    Suite *suite = suite_create("handwriting");
+    TCase *core = tcase_create("core");
+    tcase_add_checked_fixture(core, start, stop);
+    tcase_set_timeout(core, TEST_TIMEOUT_S);
+    tcase_add_test(core, a_text_is_strokes);
+    tcase_add_test(core, a_seed_is_a_hand);
+    tcase_add_loop_test(core, files_have_their_media_types, 0, sizeof files / sizeof *files);
+    tcase_add_loop_test(core, what_cannot_be_is_refused_by_name, 0, sizeof refused / sizeof *refused);
+    tcase_add_test(core, an_unknown_letter_is_named);
+    tcase_add_test(core, a_long_text_is_refused);
+    suite_add_tcase(suite, core);
+    return suite;
+}
