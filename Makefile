@@ -569,7 +569,11 @@ bench-translation: deps-clients bench-programs
 bench-xlstm: deps-clients all
 	@tests/venv.sh $(BUILD)/xlstm tests/bench/xlstm-requirements.txt
 	@$(BUILD)/xlstm/venv/bin/python tests/bench/xlstm.py --program $(CAROUSEL)
+## xlstm-sweep: TiRex and TiRex-2 against the programs of their authors, over many lengths (an hour; pip)
+xlstm-sweep: deps-clients all
+	@tests/venv.sh $(BUILD)/xlstm tests/bench/xlstm-requirements.txt
+	@$(BUILD)/xlstm/venv/bin/python tests/bench/xlstm_sweep.py --program $(CAROUSEL)
 
-.PHONY: all run deps bench bench-programs bench-compare bench-translation bench-xlstm install install-import uninstall clean help
+.PHONY: all run deps bench bench-programs bench-compare bench-translation bench-xlstm xlstm-sweep install install-import uninstall clean help
 
 -include $(shell find $O -name '*.d' 2>/dev/null)

@@ -142,7 +142,7 @@ def golden_cases(weights, patch, context):
         if n < context:
             series[1], x[context - n + 1] = None, math.nan
         there = ~x.isnan()
-        scale = max(x[there].std(unbiased=False).item(), 1e-6)
+        scale = x[there].std(unbiased=False).item()
         z = torch.cat([((x - x[there].mean()) / scale).nan_to_num(0), torch.zeros(patch)]).view(-1, patch)
         mask = torch.cat([there.double(), torch.zeros(patch)]).view(-1, patch)
         steps = torch.cat([z, mask], 1)
@@ -169,7 +169,8 @@ def main():
         "sha256": hashlib.sha256((args.bundle / "model.safetensors").read_bytes()).hexdigest(),
         "network": network.layers,
         "forecast": {"context_length": args.context, "patch_length": patch, "full_context": True,
-                     "scaling": {"type": "standard"}, "output": {"type": "patches", "levels": LEVELS}},
+                     "scaling": {"type": "standard", "minimum": 1e-30, "constant": 1e-5},
+                     "output": {"type": "patches", "levels": LEVELS}},
     }
     (args.bundle / "config.json").write_text(json.dumps(config, indent=1))
     golden = args.golden.read_text() if args.golden else json.dumps(golden_cases(weights, patch, args.context))

@@ -57,9 +57,13 @@ static void fill_series(const struct explanation *e, const double *values, size_
         candidates_features(&candidates, spec->window, e->_plan->features);
         return;
     }
+    if (spec->output == OUTPUT_PATCHES) {
+        struct patch_reading reading = patches_reading(spec, values, n, scratch);
+        patches_features(spec, &reading.scale, reading.trends ? scratch : values, n, 1, e->_plan->features);
+        return;
+    }
     struct series_scale scale = series_scale_of(spec, values, n);
-    if (spec->output == OUTPUT_PATCHES) patches_features(spec, &scale, values, n, 1, e->_plan->features);
-    else series_features(spec, &scale, values, n, scratch, e->_plan->features);
+    series_features(spec, &scale, values, n, scratch, e->_plan->features);
 }
 
 static enum status read_series(struct explanation *e, const struct explanation_request *r, struct error *err)

@@ -6,6 +6,7 @@
 
 #include "models/forecast/forecast_job.h"
 #include "models/forecast/patches.h"
+#include "models/forecast/trend.h"
 
 static bool has_patches(const struct model *model)
 {
@@ -18,6 +19,7 @@ static void lay_out(const struct forecast *f, struct forecasted *series, struct 
     if (has_patches(f->job.model)) {
         series->n_past = patches_read(spec, series->n) - 1;
         series->n_ahead = patches_ahead(spec, f->horizon);
+        if (spec->trend.scale > 0) series->differences = arena_take(arena, series->n, sizeof(double));
     } else {
         series->n_past = series->n < spec->window ? series->n : spec->window;
         series->n_ahead = f->horizon;
@@ -40,8 +42,11 @@ static void begin(struct forecast *f, const struct forecast_series *tail, size_t
     series->has_rule = spec->rules && !series_has_holes(tail->values, tail->n) &&
                        series_rule(&series->scale, series->z, series->n, &series->rule);
     seq->sequence.cost_steps = seq->sequence.least_steps = series->n_past + series->n_ahead;
-    if (has_patches(f->job.model))
-        patches_features(spec, &series->scale, tail->values, tail->n, series->n_ahead, series->features);
+    if (!has_patches(f->job.model)) return;
+    series->reading = patches_reading(spec, tail->values, tail->n, series->differences);
+    patches_features(spec, &series->reading.scale,
+                     series->reading.trends ? series->differences : tail->values, tail->n, series->n_ahead,
+                     series->features);
 }
 
 /* ---- the driver ---- */
@@ -90,7 +95,7 @@ static bool read_lead(const struct forecast *f, struct forecasted *series, size_
     size_t n_levels = spec->n_levels;
     double *at = series->at + lead * n_levels;
     if (spec->output == OUTPUT_PATCHES)
-        patches_levels(spec, &series->scale, lead % spec->patch_length, outputs, at);
+        patches_levels(spec, &series->reading.scale, lead % spec->patch_length, outputs, at);
     else if (series->has_rule) {
         double value = follow_rule(series, lead, n_levels);
         for (size_t q = 0; q < n_levels; q++) at[q] = value;
@@ -113,6 +118,16 @@ static bool read_output(const struct forecast *f, struct path *path, const float
     return true;
 }
 
+/* What is left to do when all patches are there. false: a value leaves the range of float. */
+static bool finish_patches(const struct forecast *f, struct forecasted *series)
+{
+    const struct forecast_spec *spec = forecast_spec_of(f->job.model);
+    trend_finish(spec, series->reading.trends, series->reading.last, series->at, f->horizon);
+    for (size_t i = 0; i < f->horizon * spec->n_levels; i++)
+        if (!(fabs(series->at[i]) <= (double)FLT_MAX)) return false;
+    return true;
+}
+
 static enum next receive(struct sequence *sequence, struct worker *worker, const struct ride *ride)
 {
     (void)worker;
@@ -132,6 +147,10 @@ static enum next receive(struct sequence *sequence, struct worker *worker, const
             return LEAVE;
         }
     if (path->n < f->horizon) return STAY;
+    if (has_patches(f->job.model) && !finish_patches(f, series)) {
+        atomic_store_explicit(&series->error, forecast_too_big, memory_order_relaxed);
+        return LEAVE;
+    }
     atomic_fetch_add_explicit(&series->n_whole, 1, memory_order_relaxed);
     return LEAVE;
 }

@@ -8,6 +8,7 @@
 #include "models/forecast/candidates.h"
 #include "models/forecast/forecasting.h"
 #include "models/forecast/kept_series.h"
+#include "models/forecast/patches.h"
 #include "models/forecast/series.h"
 #include "models/jobs/job_sequence.h"
 
@@ -36,6 +37,8 @@ struct forecasted {
     size_t n_ahead;               /* steps whose outputs are read */
     struct candidates candidates; /* made in `memory` by the first feed() */
     void *memory;
+    struct patch_reading reading; /* patches */
+    double *differences;          /* [n] of a series with a trend; NULL if the model knows none */
     double *at;                   /* [horizon, n_levels] of the bundle's levels */
     double *mean;      /* [n_targets, horizon] */
     double *samples;   /* [num_samples, n_targets, horizon] */

@@ -161,9 +161,45 @@ static enum status read_levels(const struct json *array, struct forecast_spec *s
     return STATUS_OK;
 }
 
+/* {"scale", "exponent"}, for a trend with "r2". */
+struct width_keys {
+    double scale, exponent, r2;
+};
+
+static enum status read_width(const struct json *value, bool is_trend, struct forecast_spec *spec,
+                              struct error *err)
+{
+    static const struct field both[] = {
+        {.name = "scale", .kind = FIELD_NUMBER, .required = true, .minimum = 0.01, .maximum = 100,
+         .offset = offsetof(struct width_keys, scale)},
+        {.name = "exponent", .kind = FIELD_NUMBER, .required = true, .minimum = 0, .maximum = 2,
+         .offset = offsetof(struct width_keys, exponent)},
+        {.name = "r2", .kind = FIELD_NUMBER, .required = true, .minimum = 0, .maximum = 1,
+         .offset = offsetof(struct width_keys, r2)},
+    };
+    const char *name = is_trend ? "trend" : "band";
+    struct width_keys keys = {0};
+    bool has_median = false;
+    if (!value) return STATUS_OK;
+    if (spec->output != OUTPUT_PATCHES)
+        return error_set(err, STATUS_BAD_VALUE, "'%s' has no place in type '%s', only in 'patches'", name,
+                         outputs[spec->output]);
+    enum status status = json_read(value, both, is_trend ? 3 : 2, &keys, err);
+    if (status != STATUS_OK) {
+        error_prefix(err, "%s", name);
+        return status;
+    }
+    for (size_t q = 0; q < spec->n_levels; q++) has_median = has_median || fabs(spec->levels[q] - 0.5) < 1e-9;
+    if (!has_median)
+        return error_set(err, STATUS_BAD_VALUE, "'%s' needs the level 0.5, from which it measures", name);
+    *(is_trend ? &spec->trend : &spec->band) = (struct width){keys.scale, keys.exponent};
+    if (is_trend) spec->trend_r2 = keys.r2;
+    return STATUS_OK;
+}
+
 struct output_keys {
     long type, residual, weights;
-    const struct json *levels, *basis;
+    const struct json *levels, *basis, *band, *trend;
     double unseasonal_width; /* 0: left out */
     bool rules;
 };
@@ -178,6 +214,8 @@ static const struct field output_fields[] = {
     {.name = "levels", .kind = FIELD_ARRAY, .offset = offsetof(struct output_keys, levels)},
     {.name = "basis", .kind = FIELD_ARRAY, .offset = offsetof(struct output_keys, basis)},
     {.name = "rules", .kind = FIELD_BOOLEAN, .offset = offsetof(struct output_keys, rules)},
+    {.name = "band", .kind = FIELD_OBJECT, .offset = offsetof(struct output_keys, band)},
+    {.name = "trend", .kind = FIELD_OBJECT, .offset = offsetof(struct output_keys, trend)},
     {.name = "unseasonal_width", .kind = FIELD_NUMBER, .minimum = 0.1, .maximum = 10,
      .offset = offsetof(struct output_keys, unseasonal_width)},
 };
@@ -218,6 +256,8 @@ static enum status read_output(const struct json *value, struct forecast_spec *s
         return error_set(err, STATUS_BAD_VALUE, "'weights' has no place without a 'basis'");
     if (keys.levels) status = read_levels(keys.levels, spec, err);
     if (keys.basis) status = read_basis(keys.basis, spec, err);
+    if (status == STATUS_OK) status = read_width(keys.band, false, spec, err);
+    if (status == STATUS_OK) status = read_width(keys.trend, true, spec, err);
     return status;
 }
 
@@ -288,6 +328,11 @@ static enum status read_forecast(const struct json *object, struct bundle *bundl
         return STATUS_OK;
     }
     status = scaling_read(keys.scaling, &spec->scaling, err);
+    if (status == STATUS_OK && (spec->scaling.squashes || spec->scaling.spares_binary) &&
+        spec->output != OUTPUT_PATCHES)
+        status = error_set(err, STATUS_BAD_VALUE,
+                           "'%s' has no place with output type '%s', only with 'patches'",
+                           spec->scaling.squashes ? "squash" : "binary", outputs[spec->output]);
     if (status != STATUS_OK) {
         error_prefix(err, "scaling");
         return status;

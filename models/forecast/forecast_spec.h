@@ -21,6 +21,10 @@ enum {
     FORECAST_MAX_INPUTS = 64, FORECAST_MAX_LEVELS = 64, FORECAST_MAX_BASIS = 64,
     FORECAST_MAX_LAG = 1024, FORECAST_MAX_CONTEXT = 4096, FORECAST_MAX_PATCH = 512
 };
+/* The distance from the median at lead h, 1 being the first, times sqrt(scale) h^(exponent - 1/2). */
+struct width {
+    double scale, exponent;
+};
 struct forecast_spec {
     size_t context_length;
     struct scaling scaling;
@@ -30,6 +34,9 @@ struct forecast_spec {
     enum forecast_output output;
     size_t patch_length; /* patches: values of a step; else 0 */
     bool full_context;   /* patches: shorter series are read as context_length values, the first missing */
+    struct width band;         /* patches: of the levels around the median; scale 0: as the network says */
+    struct width trend;        /* patches: of a series with a trend, read as differences; scale 0: never is */
+    double trend_r2;           /* part of the variance that a line explains, from which on it is a trend */
     size_t window; /* candidates: the last values that the network reads */
     double unseasonal_width; /* candidates: how much wider the intervals are of a series without a season */
     bool residual_last;

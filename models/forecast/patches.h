@@ -15,13 +15,25 @@ size_t patches_read(const struct forecast_spec *spec, size_t n);
 /* Patches of a horizon, >= 1. */
 size_t patches_ahead(const struct forecast_spec *spec, size_t horizon);
 
+/* How a series is read. */
+struct patch_reading {
+    struct series_scale scale; /* of the values, or of their differences */
+    bool trends;               /* read as differences */
+    double last;               /* if so, the value that they go on from */
+};
+
+/* How values[0..n) are read; n >= 1, at least one not missing. If they have a trend, `differences` [n], which
+ * may be NULL if the spec has no trend, receives what to give patches_features() in their place. */
+struct patch_reading patches_reading(const struct forecast_spec *spec, const double *values, size_t n,
+                                     double *differences);
+
 /* The steps of values[0..n) (NaN if missing) and of `ahead` patches to come: features
  * [patches_read + ahead - 1, 2 patch_length]. What is missing of the first patch lies before its values. */
 void patches_features(const struct forecast_spec *spec, const struct series_scale *scale,
                       const double *values, size_t n, size_t ahead, float *features);
 
-/* The levels [n_levels], ascending, of value `i` of a patch, from the outputs [n_levels, patch_length] of the
- * step before it. */
+/* The levels [n_levels] of value `i` of a patch, from the outputs [n_levels, patch_length] of the step before
+ * it. They may cross until trend_finish() has all of them. */
 void patches_levels(const struct forecast_spec *spec, const struct series_scale *scale, size_t i,
                     const float *outputs, double *at);
 

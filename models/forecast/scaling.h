@@ -3,6 +3,7 @@
 #ifndef CAROUSEL_MODELS_SCALING_H
 #define CAROUSEL_MODELS_SCALING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "models/text/json.h"
@@ -15,11 +16,15 @@ struct scaling {
     double mean, scale; /* constant and minmax; else 0 and 1 */
     double minimum;     /* of a measured scale */
     double level; /* mean_abs: 0, or below this part of the largest value a span counts as small */
+    double constant; /* standard: the scale of a series of equal values is |mean| plus this; 0: `minimum` */
+    bool squashes; /* patches: the network reads asinh of the scaled values, and gives such */
+    bool spares_binary; /* patches: a series of zeros and ones is neither scaled nor squashed */
 };
 
-/* z = (x - mean) / scale */
+/* z = (x - mean) / scale; of patches, if it squashes, asinh of that */
 struct series_scale {
     double mean, scale;
+    bool squashes;
 };
 
 /* Read the object `value`. STATUS_BAD_VALUE with a sentence that begins with the key. */

@@ -73,12 +73,16 @@ static enum status candidate_steps(const struct model *model, const double *valu
 static enum status patch_steps(const struct forecast_spec *spec, const double *values, size_t n,
                                struct steps *steps, struct error *err)
 {
-    struct series_scale scale = series_scale_of(spec, values, n);
+    double *differences = memory_new(n, sizeof *differences);
     steps->n = patches_read(spec, n) + 1;
     steps->features = memory_new(steps->n * 2 * spec->patch_length, sizeof *steps->features);
-    if (!steps->features) return no_memory(err);
-    patches_features(spec, &scale, values, n, 2, steps->features);
-    return STATUS_OK;
+    bool there = differences && steps->features;
+    if (there) {
+        struct patch_reading reading = patches_reading(spec, values, n, differences);
+        patches_features(spec, &reading.scale, reading.trends ? differences : values, n, 2, steps->features);
+    }
+    memory_free(differences);
+    return there ? STATUS_OK : no_memory(err);
 }
 
 static enum status scale_series(const struct model *model, const double *values, size_t n,
@@ -146,6 +150,9 @@ static void print_scaling(const struct view *view)
                      f->scaling.minimum);
         break;
     }
+    if (f->scaling.squashes)
+        inspect_line(view, "", "asinh of it%s",
+                     f->scaling.spares_binary ? ", unless all values are 0 or 1" : "");
 }
 
 static void print_inputs(const struct view *view)
@@ -180,6 +187,9 @@ static void inspect(const struct view *view)
         print_scaling(view);
         inspect_line(view, "patches", "of %zu values%s", f->patch_length,
                      f->full_context ? ", the context always whole" : "");
+        if (f->trend.scale > 0)
+            inspect_line(view, "trend", "read as differences if a line explains %g of the variance",
+                         f->trend_r2);
     } else {
         print_scaling(view);
         print_inputs(view);

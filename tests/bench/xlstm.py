@@ -98,10 +98,13 @@ class Server:
         while json.load(urllib.request.urlopen(self.url + "/v1/models"))["data"] == []:
             time.sleep(0.1)
 
+    def post(self, body):
+        request = urllib.request.Request(self.url + "/v1/forecast", json.dumps(body).encode(), {"Content-Type": "application/json"})
+        return json.load(urllib.request.urlopen(request))
+
     def ask(self, series):
-        body = json.dumps({"model": "tirex", "series": series, "horizon": 64, "quantiles": LEVELS}).encode()
-        request = urllib.request.Request(self.url + "/v1/forecast", body, {"Content-Type": "application/json"})
-        return list(json.load(urllib.request.urlopen(request))["forecasts"][0]["quantiles"].values())
+        answer = self.post({"model": "tirex", "series": series, "horizon": 64, "quantiles": LEVELS})
+        return list(answer["forecasts"][0]["quantiles"].values())
 
     def processor_s(self):
         fields = pathlib.Path(f"/proc/{self.child.pid}/stat").read_text().rsplit(")", 1)[1].split()

@@ -2,13 +2,16 @@
 """Write the cases xlstm_*.gold: xLSTM's layers run by their authors' own program, for test_golden.c to repeat.
 
     python3 tests/golden/make_xlstm.py          needs torch, and xlstm==2.0.6 from PyPI (pip install --no-deps xlstm
-                                                omegaconf einops dacite huggingface_hub is enough for its CPU paths)
+                                                omegaconf einops dacite huggingface_hub is enough for its CPU paths);
+                                                tirex-2==0.4.0 for the last case
 
 As in make_golden.py, whose file format this is: weights are float32, answers are computed in float64 and rounded.
 The differences that are measured here are printed: float32 of the package against its own float64.
 """
+import importlib.util
 import os
 import struct
+import sys
 
 import torch
 from torch import nn
@@ -228,25 +231,83 @@ def make_stack(index, name, n, heads, kinds, lengths, gain=0.3):
         single = [theirs(x[None])[0] for x in xs]
         exact = [theirs.double()(x.double()[None])[0] for x in xs]
     drift = max((a - b).abs().max().item() for a, b in zip(single, exact))
+    size = write(name, chain, lambda x: theirs(x[None])[0], [x.double() for x in xs])
+    return f"| {name} | {index} | {kinds} | {len(lengths)} | {max(lengths)} | {size} | {drift:.1e} |"
+
+
+def write(name, chain, run, xs):
+    """The file of a case: the network `run` over each of xs. Returns its bytes."""
+    exact, gradients = [], []
+    for i, x in enumerate(xs):
+        x = x.clone().requires_grad_()
+        y = run(x)
+        y[2 * len(x) // 3, i % y.shape[1]].backward()
+        exact.append(y.detach())
+        gradients.append(x.grad)
     lines = [f"layer {kind} {prefix}" + "".join(f" {k}={v}" for k, v in keys.items())
              + " inputs=" + ",".join(map(str, sources)) for kind, prefix, keys, sources in chain.layers]
     lines += [f"tensor {k} " + " ".join(map(str, t.shape)) for k, t in chain.tensors.items()]
-    gradients = []
-    for i, x in enumerate(xs):
-        x = x.double().requires_grad_()
-        theirs(x[None])[0][2 * len(x) // 3, i % n].backward()
-        gradients.append(x.grad)
-    lines += [f"input features {n}", "lengths " + " ".join(map(str, lengths)), f"output {n} {sum(lengths)}", "state 0",
-              f"gradient {n}", "data"]
+    lines += [f"input features {xs[0].shape[1]}", "lengths " + " ".join(str(len(x)) for x in xs),
+              f"output {exact[0].shape[1]} {sum(map(len, xs))}", "state 0", f"gradient {xs[0].shape[1]}", "data"]
     path = os.path.join(golden.HERE, "cases", name + ".gold")
     with open(path, "wb") as file:
         file.write("\n".join(["carousel golden 1", f"case {name}"] + lines).encode() + b"\n")
         for values in [*chain.tensors.values(), torch.cat(xs), torch.cat(exact), torch.cat(gradients)]:
             values = values.flatten().tolist()
             file.write(struct.pack(f"<{len(values)}f", *values))
-    return f"| {name} | {index} | {kinds} | {len(lengths)} | {max(lengths)} | {os.path.getsize(path)} | {drift:.1e} |"
+    return os.path.getsize(path)
 
 
+def recipe():
+    """zoo/tirex2.py; the package has its name."""
+    zoo = os.path.join(golden.HERE, "..", "..", "zoo")
+    spec = importlib.util.spec_from_file_location("recipe", os.path.join(zoo, "tirex2.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, zoo)
+    spec.loader.exec_module(module)
+    sys.path.remove(zoo)
+    return module
+
+
+def make_tirex2(index, name, n, lengths):
+    """TiRex-2's network for one series, of both kinds of blocks, as zoo/tirex2.py has it, run by PyPI's tirex-2."""
+    from tirex2.model import TiRex2
+    torch.manual_seed(index)
+    torch.set_default_dtype(torch.float32)
+    mixer = {"embedding_dim": n, "num_heads": 2}
+    config = {"stack_config": {"recipe": ["m", "s"], "templates": {
+        kind: {"time_mixer": {"model_type": f"bi-{kind}lstm", "num_slstm_heads": 2, **mixer}, "variate_mixer": mixer,
+               "dropout": 0.0, "eps": EPS} for kind in "ms"}},
+        "num_blocks": 2, "embedding_dim": n, "input_patch_size": 4, "output_patch_size": 4, "quantiles": [0.1, 0.5, 0.9],
+        "tokenizer_cfg": {"input_patch_size": 4, "output_patch_size": 4, "input_patch_stride": 4}, "scaler_cfg": {},
+        "h_expand": 2, "context_len": 16, "future_len": 8, "input_ff_dim": 24, "act_func": "SiLU", "dropout": 0.0,
+        "stack_out_norm_config": {"eps": EPS}, "device": "cpu"}
+    theirs = TiRex2(**config).eval()
+    for part, p in theirs.named_parameters():
+        p.data += torch.randn_like(p) * 0.2 * p.shape[1 if "recurrent" in part and p.dim() > 1 else -1] ** -0.5
+    chain = Chain()
+    network = recipe().convert(recipe().complete(theirs.state_dict()), config)
+    for layer in network.layers:
+        keys = {k: int(v) if isinstance(v, bool) else v for k, v in layer.items()
+                if k not in ("type", "name", "prefix", "inputs")}
+        sources = [chain.places[i] for i in layer["inputs"]] if "inputs" in layer else [len(chain.layers) - 1]
+        chain.layers.append((layer["type"], layer.get("prefix", "-"), keys, sources))
+        chain.places[layer["name"]] = len(chain.layers) - 1
+    chain.tensors = network.tensors
+    xs = [torch.randn(length, 8) for length in lengths]
+
+    def run(x):
+        x = theirs.input_patch_embedding(x[None])
+        for block in theirs.stack:
+            x = block(x, group_vector=torch.ones(1), target_mask=torch.ones(1, dtype=torch.bool),
+                      known_covariate_mask=torch.zeros(1, dtype=torch.bool))[0]
+        return theirs.output_patch_embedding(theirs.stack_out_norm(x))[0]
+
+    size = write(name, chain, run, xs)
+    return f"| {name} | {index} | tirex-2, float32 | {len(lengths)} | {max(lengths)} | {size} | |"
+
+
+EPS = 1e-7
 STACKS = {
     "xlstm_block_s": (16, 4, "s", [7, 3, 12]),
     "xlstm_block_m": (16, 4, "m", [7, 3, 12]),
@@ -262,6 +323,7 @@ def main():
         print(golden.make(1000 + i, name, *case))
     for i, (name, case) in enumerate(STACKS.items()):
         print(make_stack(1100 + i, name, *case))
+    print(make_tirex2(1200, "xlstm_tirex2", 16, [9, 3, 20]))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "models/forecast/forecasting.h"
+#include "models/forecast/trend.h"
 #include "tests/support/jobs.h"
 #include "tests/support/tiny.h"
 
@@ -145,6 +146,108 @@ START_TEST(neither_cuts_nor_company_matter)
 }
 END_TEST
 
+/* ---- what TiRex-2 does around its network; numbers computed once by PyPI's tirex-2 ---- */
+
+enum { H = 4 };
+static const struct forecast_spec around = {
+    .context_length = 8, .patch_length = 2, .output = OUTPUT_PATCHES, .n_levels = LEVELS,
+    .levels = {0.1, 0.5, 0.9}, .band = {0.9, 0.52}, .trend = {1.68, 0.51}, .trend_r2 = 0.87,
+    .scaling = {.type = SCALING_STANDARD, .minimum = 1e-8, .squashes = true, .spares_binary = true}};
+static const double rising[] = {1, 2.5, (double)NAN, 4, 5.25, 6, 7.5}, flat[] = {3, -1, 4, 1, -5, 9, 2};
+
+static void check_levels(bool trends, double last, const double *expected)
+{
+    double at[H * LEVELS] = {-1, 0.5, 2, /**/ 0.5, 0.25, 1, /**/ -2, 1, 0.5, /**/ -1, -1, 3};
+    trend_finish(&around, trends, last, at, H);
+    for (size_t i = 0; i < H * LEVELS; i++) ck_assert_double_eq_tol(at[i], expected[i], 2e-6);
+}
+
+START_TEST(a_series_with_a_trend_is_read_as_differences)
+{
+    static const float expected[] = {-1.3279380f, 0.7917167f, 0, 0, 0.4255666f, -0.4255666f, 0.7917167f};
+    double differences[7];
+    float steps[4 * 2 * P];
+    struct patch_reading reading = patches_reading(&around, rising, 7, differences);
+    ck_assert(reading.trends && reading.scale.squashes);
+    ck_assert_double_eq_tol(reading.last, 7.5, 1e-15);
+    ck_assert_double_eq_tol(reading.scale.mean, 1, 1e-12);
+    ck_assert_double_eq_tol(reading.scale.scale, 0.570087730884552, 1e-7);
+    patches_features(&around, &reading.scale, differences, 7, 1, steps);
+    for (size_t i = 0; i < 7; i++) /* the first of eight places is empty */
+        ck_assert_float_eq_tol(steps[(i + 1) / P * 2 * P + (i + 1) % P], expected[i], 1e-6f);
+    check_levels(true, 7.5, (double[]){6.055778, 8, 9.944222, 6.26525, 8.25, 10.438826, 4.84237, 9.25,
+                                       11.543316, 3.829671, 8.25, 13.988062});
+}
+END_TEST
+
+START_TEST(a_series_without_a_trend_is_not)
+{
+    static const double four[] = {0, (double)NAN, 1, (double)NAN, 2, (double)NAN, 3};
+    double differences[7], tiny[6], still[6];
+    struct patch_reading reading = patches_reading(&around, flat, 7, differences);
+    ck_assert(!reading.trends && reading.scale.squashes);
+    ck_assert_double_eq_tol(reading.scale.scale, 4.015276908874512, 1e-6);
+    /* levels that cross are sorted, as the package does not */
+    check_levels(false, 0, (double[]){-0.923025, 0.5, 1.923025, 0.25, 0.490482, 0.971445, -1.909276, 0.515121,
+                                      1, -1, -1, 2.901418});
+    ck_assert(trend_is_there(&around, four, 7) && !trend_is_there(&around, four, 5)); /* four values, three */
+    for (size_t i = 0; i < 6; i++) {
+        tiny[i] = (double)i * 1e-13;
+        still[i] = 0.1;
+    }
+    ck_assert(!trend_is_there(&around, tiny, 6) && !trend_is_there(&around, still, 6));
+}
+END_TEST
+
+START_TEST(a_trend_goes_on)
+{
+    enum { HORIZON = 3 };
+    static const double values[] = {1, 2, 3, 4, 5, 6, 7, 8}, low = 0.1;
+    static const double middle[HORIZON] = {9, 9.4142136, 8.7320508}, lowest[HORIZON] = {8, 8, 7};
+    struct forecast_series series = {.values = values, .n = 8};
+    struct model *model = repeating_model();
+    struct forecast_spec *spec = (struct forecast_spec *)model->spec;
+    spec->trend = (struct width){1, 0.5};
+    spec->trend_r2 = 0.87;
+    const struct forecast_request request = {.series = &series, .n_series = 1, .horizon = HORIZON,
+                                             .quantiles = &low, .n_quantiles = 1};
+    struct forecast *forecast = run(model, &request, 1, 8, 8);
+    struct forecast_result result;
+    forecast_read(forecast, 0, &result);
+    ck_assert_msg(result.error == NULL, "%s", result.error);
+    /* medians 0, 0, -1; the other levels 3 and 1 above them */
+    for (size_t t = 0; t < HORIZON; t++) {
+        ck_assert_double_eq_tol(result.mean[t], middle[t], 1e-6);
+        ck_assert_double_eq_tol(result.quantiles[t], lowest[t], 1e-6);
+    }
+    job_free(forecast_job(forecast));
+    jobs_model_free(model);
+}
+END_TEST
+
+START_TEST(zeros_and_ones_are_left_alone)
+{
+    static const double binary[] = {0, 1, (double)NAN, 1, 0}, constant[] = {5, (double)NAN, 5};
+    struct forecast_spec spec = around;
+    double differences[5], at[LEVELS];
+    struct patch_reading reading = patches_reading(&spec, binary, 5, differences);
+    ck_assert(!reading.trends && !reading.scale.squashes);
+    ck_assert_double_eq_tol(reading.scale.scale, 1, 1e-15);
+    ck_assert_double_eq_tol(reading.scale.mean, 0, 1e-15);
+    reading = patches_reading(&spec, constant, 3, differences);
+    ck_assert_double_eq_tol(reading.scale.scale, 1e-8, 1e-15);
+    spec.scaling.constant = 0.25;
+    reading = patches_reading(&spec, constant, 3, differences);
+    ck_assert_double_eq_tol(reading.scale.scale, 5.25, 1e-15);
+    /* outputs come back by sinh, and do not overflow */
+    patches_levels(&spec, &(struct series_scale){.mean = 4.75, .scale = 3.1124749, .squashes = true}, 0,
+                   (float[]){0.5f, 0, 25, 0, -30, 0}, at);
+    ck_assert_double_eq_tol(at[0], 6.3718959, 1e-5);
+    ck_assert_double_eq_tol(at[1], 755032256, 100);
+    ck_assert_double_eq_tol(at[2], -755032256, 100);
+}
+END_TEST
+
 Suite *patches_suite(void);
 
 Suite *patches_suite(void)
@@ -153,6 +256,10 @@ Suite *patches_suite(void)
     TCase *cases = tcase_create("patches");
     tcase_add_test(cases, values_become_steps);
     tcase_add_test(cases, a_horizon_of_several_patches_is_one_pass);
+    tcase_add_test(cases, a_series_with_a_trend_is_read_as_differences);
+    tcase_add_test(cases, a_series_without_a_trend_is_not);
+    tcase_add_test(cases, a_trend_goes_on);
+    tcase_add_test(cases, zeros_and_ones_are_left_alone);
     tcase_add_test(cases, neither_cuts_nor_company_matter);
     suite_add_tcase(suite, cases);
     return suite;
