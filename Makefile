@@ -37,7 +37,6 @@ gcc the compiler
 libc6-dev the C library's headers
 pkg-config finds the libraries below
 libmicrohttpd-dev HTTP
-libcjson-dev JSON
 libopenblas-dev the second backend of the products, loaded if it is chosen, and the tests' oracle
 libinih-dev the configuration file
 nettle-dev SHA-256, which names a model's weights and keeps API keys
@@ -54,6 +53,7 @@ endef
 
 define NEEDS_CHECK
 check the unit tests' framework
+libcjson-dev JSON, as the HTTP tests read the server's answers
 endef
 
 define NEEDS_FUZZ
@@ -196,15 +196,15 @@ endif
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
             -Wswitch-enum -Wformat=2 -Wwrite-strings -Wconversion -Wundef $(if $(DEV),-Werror)
-PACKAGES := libmicrohttpd libcjson inih nettle gnutls zlib libsodium hiredis libpng libturbojpeg
+PACKAGES := libmicrohttpd inih nettle gnutls zlib libsodium hiredis libpng libturbojpeg
 HEADED   := openblas # only its headers: it is loaded at run time
 
 ifneq ($(filter-out help deps% run clean format% layers size version,$(or $(MAKECMDGOALS),all)),)
 # hiredis asks for 64-bit offsets, which the machines served here have anyway; the names that this redirects are not its business.
 PACKAGE_CFLAGS := $(filter-out -D_FILE_OFFSET_BITS=64,$(shell $(PKG_CONFIG) --cflags $(PACKAGES) $(HEADED)))
 PACKAGE_LIBS   := $(shell $(PKG_CONFIG) --libs $(PACKAGES))
-CHECK_CFLAGS   := $(shell $(PKG_CONFIG) --cflags check 2>/dev/null)
-CHECK_LIBS     := $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
+CHECK_CFLAGS   := $(shell $(PKG_CONFIG) --cflags check 2>/dev/null; $(PKG_CONFIG) --cflags libcjson 2>/dev/null)
+CHECK_LIBS     := $(shell $(PKG_CONFIG) --libs check 2>/dev/null; $(PKG_CONFIG) --libs libcjson 2>/dev/null)
 endif
 
 # Ours come before the user's CFLAGS, so that his win.

@@ -64,7 +64,6 @@ count 1 'hiredis/hiredis\.h'
 foreign 'png\.h' models/media/png.c
 foreign 'turbojpeg\.h' models/media/jpeg.c
 foreign 'gif_lib\.h' models/media/gif.c
-count 1 '(cjson/)?cJSON\.h'
 foreign '.*intrin\.h|arm_neon\.h' core/kernels/vector_avx2.h core/kernels/vector_avx512.h core/kernels/vector_neon.h \
     $(ls core/kernels/*.[ch])
 

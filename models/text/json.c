@@ -1,10 +1,7 @@
-/* A scan, then cJSON's tree. The position of a fault comes from the scan; cJSON's global error pointer, which
- * threads would share, is never read. */
+/* The words of a scan (models/text/json_scan.h), read. */
 #include "models/text/json.h"
 
-#include <cjson/cJSON.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,59 +11,28 @@
 
 enum { FEW_KEYS = 12 };
 
-/* struct json is never defined: it is what this file calls a cJSON outside. */
-static const cJSON *inside(const struct json *value)
+/* struct json is never defined: it is what this file calls a word outside. */
+static const uint64_t *inside(const struct json *value)
 {
-    return (const cJSON *)(const void *)value;
+    return (const uint64_t *)(const void *)value;
 }
 
-static const struct json *outside(const cJSON *item)
+static const struct json *outside(const uint64_t *word)
 {
-    return (const struct json *)(const void *)item;
+    return (const struct json *)(const void *)word;
 }
 
-static void set_hooks(void)
+static unsigned tag_of(uint64_t word)
 {
-    cJSON_Hooks hooks = {.malloc_fn = memory_raw, .free_fn = memory_free};
-    cJSON_InitHooks(&hooks);
+    return (unsigned)(word >> WORD_TAG_SHIFT);
 }
 
-/* ---- long numbers --------------------------------------------------------------------------- */
-
-/* Behind the string that begins at text[at]. */
-static size_t string_end(const char *text, size_t at)
+static const char *text_at(const uint64_t *address)
 {
-    while (text[++at] != '"') at += text[at] == '\\';
-    return at + 1;
+    return (const char *)(uintptr_t)*address;
 }
 
-/* Write the number that text[0..n) rounds to over it, with blanks behind. Too large ones stay so. */
-static void shorten(char *text, size_t n)
-{
-    char number[32];
-    int bytes = snprintf(number, sizeof number, "%.17g", strtod(text, NULL));
-    if (!strpbrk(number, "0123456789"))
-        bytes = snprintf(number, sizeof number, "%s1e999", *text == '-' ? "-" : "");
-    memset(text, ' ', n);
-    memcpy(text, number, (size_t)bytes);
-}
-
-/* A copy of a text that the scan has taken, with no number longer than cJSON reads. NULL: no memory. */
-static char *without_long_numbers(const char *text, size_t bytes)
-{
-    char *copy = memory_raw(bytes + 1);
-    if (!copy) return NULL;
-    memcpy(copy, text, bytes);
-    copy[bytes] = '\0';
-    for (size_t at = 0, n; at < bytes; at += n) {
-        n = strspn(copy + at, "+-.0123456789eE");
-        if (n > JSON_SCAN_NUMBER_BYTES) shorten(copy + at, n);
-        if (!n) n = copy[at] == '"' ? string_end(copy, at) - at : 1;
-    }
-    return copy;
-}
-
-/* ---- the tree ------------------------------------------------------------------------------- */
+/* ---- keys ----------------------------------------------------------------------------------- */
 
 static int compare_keys(const void *a, const void *b)
 {
@@ -80,52 +46,58 @@ static bool duplicate(const char *key, struct json_fault *fault)
     return false;
 }
 
-/* Few keys pair by pair, many by sorting, so that no object costs the square of its size. */
-static bool check_keys(const cJSON *object, struct json_fault *fault)
+static bool check_few(const char *const *keys, size_t n, struct json_fault *fault)
 {
-    size_t n = 0;
-    for (const cJSON *child = object->child; child; child = child->next, n++)
-        for (const cJSON *other = object->child; n < FEW_KEYS && other != child; other = other->next)
-            if (!strcmp(other->string, child->string)) return duplicate(child->string, fault);
-    if (n <= FEW_KEYS) return true;
-    const char **keys = memory_raw(n * sizeof *keys);
+    for (size_t i = 1; i < n; i++)
+        for (size_t k = 0; k < i; k++)
+            if (!strcmp(keys[k], keys[i])) return duplicate(keys[i], fault);
+    return true;
+}
+
+static bool check_sorted(const char **keys, size_t n, struct json_fault *fault)
+{
+    qsort(keys, n, sizeof *keys, compare_keys);
+    for (size_t i = 1; i < n; i++)
+        if (!strcmp(keys[i - 1], keys[i])) return duplicate(keys[i], fault);
+    return true;
+}
+
+/* Few keys pair by pair, many by sorting, so that no object costs the square of its size. */
+static bool check_keys(const struct json *object, struct json_fault *fault)
+{
+    const char *few[FEW_KEYS];
+    size_t n = json_count(object), i = 0;
+    bool is_few = n <= FEW_KEYS;
+    const char **keys = is_few ? few : memory_raw(n * sizeof *keys);
     if (!keys) {
         fault->kind = JSON_FAULT_MEMORY;
         return false;
     }
-    n = 0;
-    for (const cJSON *child = object->child; child; child = child->next) keys[n++] = child->string;
-    qsort(keys, n, sizeof *keys, compare_keys);
-    bool unique = true;
-    for (size_t i = 1; i < n && unique; i++)
-        if (!strcmp(keys[i - 1], keys[i])) unique = duplicate(keys[i], fault);
-    memory_free(keys);
+    for (const struct json *v = json_first(object); v; v = json_next(v)) keys[i++] = json_key(v);
+    bool unique = is_few ? check_few(keys, n, fault) : check_sorted(keys, n, fault);
+    if (!is_few) memory_free(keys);
     return unique;
 }
 
 /* Every object of the tree; depth is bounded by the scan. */
-static bool check_tree(const cJSON *node, struct json_fault *fault)
+static bool check_tree(const struct json *node, struct json_fault *fault)
 {
-    if (cJSON_IsObject(node) && !check_keys(node, fault)) return false;
-    for (const cJSON *child = node->child; child; child = child->next)
-        if (child->child && !check_tree(child, fault)) return false;
+    if (json_kind(node) == JSON_OBJECT && !check_keys(node, fault)) return false;
+    for (const struct json *child = json_first(node); child; child = json_next(child))
+        if (json_first(child) && !check_tree(child, fault)) return false;
     return true;
 }
+
+/* ---- documents ------------------------------------------------------------------------------ */
 
 struct json *json_parse_within(const char *text, size_t bytes, const struct json_limits *limits,
                                struct json_fault *fault)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    bool has_long_number;
-    pthread_once(&once, set_hooks);
-    if (!json_scan(text, bytes, limits, &has_long_number, fault)) return NULL;
-    char *shorter = has_long_number ? without_long_numbers(text, bytes) : NULL;
-    cJSON *root = NULL;
-    if (shorter || !has_long_number) root = cJSON_ParseWithLength(shorter ? shorter : text, bytes);
-    memory_free(shorter);
-    if (!root) fault->kind = JSON_FAULT_MEMORY; /* the scan has let it through */
-    else if (!limits->checks_keys || check_tree(root, fault)) return (struct json *)(void *)root;
-    cJSON_Delete(root);
+    struct json_words *words = json_scan(text, bytes, limits, fault);
+    if (!words) return NULL;
+    struct json *root = (struct json *)(void *)(words->words + WORDS_BEFORE);
+    if (!limits->checks_keys || check_tree(root, fault)) return root;
+    json_words_free(words);
     return NULL;
 }
 
@@ -163,36 +135,36 @@ enum status json_parse(const char *text, size_t bytes, struct json **out, struct
 
 void json_free(struct json *root)
 {
-    cJSON_Delete((cJSON *)(void *)root);
+    enum { BEFORE = offsetof(struct json_words, words) + WORDS_BEFORE * sizeof(uint64_t) };
+    if (root) json_words_free((void *)((char *)root - BEFORE));
 }
 
 /* ---- values --------------------------------------------------------------------------------- */
 
 enum json_kind json_kind(const struct json *value)
 {
+    static const enum json_kind kinds[] = {JSON_NULL,   JSON_BOOLEAN, JSON_BOOLEAN,
+                                           JSON_STRING, JSON_ARRAY,   JSON_OBJECT};
     if (!value) return JSON_ABSENT;
-    const cJSON *item = inside(value);
-    if (cJSON_IsBool(item)) return JSON_BOOLEAN;
-    if (cJSON_IsNumber(item)) return JSON_NUMBER;
-    if (cJSON_IsString(item)) return JSON_STRING;
-    if (cJSON_IsArray(item)) return JSON_ARRAY;
-    if (cJSON_IsObject(item)) return JSON_OBJECT;
-    return JSON_NULL;
+    unsigned tag = tag_of(*inside(value));
+    return tag < WORD_NULL ? JSON_NUMBER : kinds[tag - WORD_NULL];
 }
 
 double json_number(const struct json *value)
 {
-    return inside(value)->valuedouble;
+    double number;
+    memcpy(&number, inside(value), sizeof number);
+    return number;
 }
 
 bool json_boolean(const struct json *value)
 {
-    return cJSON_IsTrue(inside(value));
+    return tag_of(*inside(value)) == WORD_TRUE;
 }
 
 const char *json_string(const struct json *value)
 {
-    return inside(value)->valuestring;
+    return json_kind(value) == JSON_STRING ? text_at(inside(value) + 1) : NULL;
 }
 
 bool json_is_integer(const struct json *value, int64_t minimum, int64_t maximum, int64_t *integer)
@@ -207,30 +179,59 @@ bool json_is_integer(const struct json *value, int64_t minimum, int64_t maximum,
 
 const struct json *json_get(const struct json *object, const char *name)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(inside(object), name);
-    return item && !cJSON_IsNull(item) ? outside(item) : NULL;
+    const struct json *member = json_kind(object) == JSON_OBJECT ? json_first(object) : NULL;
+    while (member && strcmp(json_key(member), name)) member = json_next(member);
+    return json_kind(member) == JSON_NULL ? NULL : member;
+}
+
+/* The value at a word, or behind the key there. */
+static const struct json *value_at(const uint64_t *word)
+{
+    unsigned tag = tag_of(*word);
+    if (tag == WORD_END) return NULL;
+    return outside(tag == WORD_KEY ? word + 2 : word);
 }
 
 const struct json *json_first(const struct json *value)
 {
-    return value ? outside(inside(value)->child) : NULL;
+    enum json_kind kind = json_kind(value);
+    return kind == JSON_ARRAY || kind == JSON_OBJECT ? value_at(inside(value) + 2) : NULL;
 }
 
 const struct json *json_next(const struct json *value)
 {
-    return outside(inside(value)->next);
+    const uint64_t *word = inside(value);
+    switch (tag_of(*word)) {
+    case WORD_STRING: return value_at(word + 2);
+    case WORD_ARRAY:
+    case WORD_OBJECT: return value_at(word + word[1]);
+    default: return value_at(word + 1);
+    }
 }
 
 size_t json_count(const struct json *value)
 {
-    size_t n = 0;
-    for (const struct json *v = json_first(value); v; v = json_next(v)) n++;
-    return n;
+    enum json_kind kind = json_kind(value);
+    if (kind != JSON_ARRAY && kind != JSON_OBJECT) return 0;
+    return (size_t)(*inside(value) & (((uint64_t)1 << WORD_TAG_SHIFT) - 1));
+}
+
+/* The exponent of a word that is no finite number is all ones. */
+bool json_numbers(const struct json *array, double *out, size_t n)
+{
+    static const uint64_t exponent = UINT64_C(0x7ff) << 52;
+    uint64_t others = 0;
+    if (json_kind(array) != JSON_ARRAY || json_count(array) != n) return false;
+    const uint64_t *word = inside(array) + 2;
+    for (size_t i = 0; i < n; i++) others |= (word[i] & exponent) == exponent;
+    if (n && !others) memcpy(out, word, n * sizeof *out);
+    return !others;
 }
 
 const char *json_key(const struct json *member)
 {
-    return inside(member)->string;
+    const uint64_t *word = inside(member) - 2;
+    return tag_of(*word) == WORD_KEY ? text_at(word + 1) : NULL;
 }
 
 const char *json_describe(char out[JSON_DESCRIPTION_BYTES], const struct json *value)

@@ -1,9 +1,9 @@
 /* json: reading JSON that is not trusted: the files of bundles, and the bodies of requests.
  *
- * A document is parsed whole and then only read; values are borrowed from it until json_free. A scan by a
- * grammar of our own (models/text/json_scan.h) comes before the parser (cJSON, which models/text/json.c alone
- * includes). It bounds depth and number of values, and refuses all that RFC 8259 does not allow, bytes that
- * are not UTF-8, lone surrogates, and \u0000, because strings are zero-terminated from here on.
+ * A document is parsed whole and then only read; values are borrowed from it until json_free. One pass over
+ * the text (models/text/json_scan.h) makes one flat array of it, in which numbers lie as doubles, each
+ * rounded exactly. It bounds depth and number of values, and refuses all that RFC 8259 does not allow, bytes
+ * that are not UTF-8, lone surrogates, and \u0000, because strings are zero-terminated from here on.
  *
  * The objects of bundles are read by tables (models/text/json_read.c): one struct field a key, saying what it
  * may be and where it goes. A key that is not in the table is an error, except those that begin with '_',
@@ -72,7 +72,10 @@ const struct json *json_get(const struct json *object, const char *name);
 /* Members of an object or elements of an array, in order: NULL after the last. */
 const struct json *json_first(const struct json *value); /* accepts NULL */
 const struct json *json_next(const struct json *value);
-size_t json_count(const struct json *value); /* walks the list: keep it */
+size_t json_count(const struct json *value); /* accepts NULL; does not walk */
+/* Copy the elements of an array of exactly n finite numbers. Return false, with out[0..n) undefined, if the
+ * value is anything else. */
+bool json_numbers(const struct json *array, double *out, size_t n);
 const char *json_key(const struct json *member);
 
 /* A value for a sentence: "null", "3.5", "'text'", "an array"; returns out. */

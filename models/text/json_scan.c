@@ -1,11 +1,24 @@
-/* One pass without recursion: the brackets that are open stand in a list. */
+/* One pass without recursion: the brackets that are open stand in a list, with the places of their words. */
 #include "models/text/json_scan.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/memory.h"
+#include "models/text/number.h"
 #include "models/text/utf8.h"
+
+enum { FIRST_WORDS = 64, BYTES_A_WORD = 6, NUMBER_TEXT_BYTES = 256 };
+
+static const int64_t most_exponent = INT64_C(1) << 50;
+
+struct open {
+    char bracket;    /* '[' or '{' */
+    size_t at;       /* of its word */
+    size_t children;
+};
 
 struct scan {
     const char *text;
@@ -13,10 +26,14 @@ struct scan {
     const struct json_limits *limits;
     size_t values;
     size_t depth;
-    bool has_long_number;
-    char open[JSON_SCAN_DEPTH]; /* '[' or '{' of each level */
+    struct json_words *words; /* owned */
+    size_t n_words, capacity;
+    char *next_text;          /* in words->texts, which has room for all of them */
+    struct open open[JSON_SCAN_DEPTH];
     struct json_fault *fault;
 };
+
+/* ---- faults --------------------------------------------------------------------------------- */
 
 /* The n bytes at this place are not what was expected. */
 static bool fault_of(struct scan *scan, size_t n, const char *expected)
@@ -33,6 +50,56 @@ static bool fault_at(struct scan *scan, const char *expected)
     return fault_of(scan, n ? n : 1, expected);
 }
 
+static bool no_memory(struct scan *scan)
+{
+    *scan->fault = (struct json_fault){.kind = JSON_FAULT_MEMORY};
+    return false;
+}
+
+/* ---- words ---------------------------------------------------------------------------------- */
+
+static bool make_words(struct scan *scan, size_t capacity)
+{
+    struct json_words *larger = memory_raw(sizeof *larger + capacity * sizeof *larger->words);
+    if (!larger) return no_memory(scan);
+    larger->texts = scan->words ? scan->words->texts : NULL;
+    if (scan->n_words) memcpy(larger->words, scan->words->words, scan->n_words * sizeof *larger->words);
+    memory_free(scan->words);
+    scan->words = larger;
+    scan->capacity = capacity;
+    return true;
+}
+
+static bool put_word(struct scan *scan, uint64_t word)
+{
+    if (scan->n_words == scan->capacity && !make_words(scan, 2 * scan->capacity)) return false;
+    scan->words->words[scan->n_words++] = word;
+    return true;
+}
+
+static bool put_tag(struct scan *scan, unsigned tag)
+{
+    return put_word(scan, (uint64_t)tag << WORD_TAG_SHIFT);
+}
+
+/* A string's or a key's. No text is longer than what stands for it, and its quotes have room for the zero. */
+static bool put_text(struct scan *scan, unsigned tag)
+{
+    if (!scan->next_text) {
+        scan->next_text = scan->words->texts = memory_raw(scan->bytes - scan->at);
+        if (!scan->next_text) return no_memory(scan);
+    }
+    return put_tag(scan, tag) && put_word(scan, (uint64_t)(uintptr_t)scan->next_text);
+}
+
+static void put_bytes(struct scan *scan, const char *bytes, size_t n)
+{
+    memcpy(scan->next_text, bytes, n);
+    scan->next_text += n;
+}
+
+/* ---- scalars -------------------------------------------------------------------------------- */
+
 static int peek(const struct scan *scan)
 {
     return scan->at < scan->bytes ? (unsigned char)scan->text[scan->at] : -1;
@@ -44,18 +111,72 @@ static void skip_space(struct scan *scan)
     while ((c = peek(scan)) == ' ' || c == '\t' || c == '\n' || c == '\r') scan->at++;
 }
 
-static size_t skip_digits(struct scan *scan)
+/* The number text[0..n), which number_round has left undecided. */
+static bool put_undecided(struct scan *scan, const char *text, size_t n)
 {
+    char few[NUMBER_TEXT_BYTES], *copy = n < sizeof few ? few : memory_raw(n + 1);
+    if (!copy) return no_memory(scan);
+    memcpy(copy, text, n);
+    copy[n] = '\0';
+    double value = strtod(copy, NULL);
+    if (copy != few) memory_free(copy);
+    uint64_t word;
+    memcpy(&word, &value, sizeof word);
+    return put_word(scan, word);
+}
+
+/* More digits than fit: keep the first significant ones of digits[0..n), among which may be a point. */
+static void cut_digits(const char *digits, size_t n, struct decimal *decimal)
+{
+    size_t i = 0, kept = 0;
+    decimal->digits = 0;
+    while (i < n && (digits[i] == '0' || digits[i] == '.')) i++;
+    for (; i < n && kept < NUMBER_DIGITS; i++) {
+        if (digits[i] == '.') continue;
+        decimal->digits = decimal->digits * 10 + (uint64_t)(digits[i] - '0');
+        kept++;
+    }
+    for (; i < n; i++) {
+        if (digits[i] == '.') continue;
+        decimal->exponent++;
+        decimal->is_cut |= digits[i] != '0';
+    }
+}
+
+/* Read digits into the number, in which too many wrap round. Return how many. */
+static size_t read_digits(struct scan *scan, uint64_t *number)
+{
+    const char *begin = scan->text + scan->at, *end = scan->text + scan->bytes, *at = begin;
+    uint64_t value = *number;
+    for (unsigned digit; at < end && (digit = (unsigned)(unsigned char)*at - '0') < 10; at++)
+        value = value * 10 + digit;
+    *number = value;
+    scan->at += (size_t)(at - begin);
+    return (size_t)(at - begin);
+}
+
+/* e-12; false: it is none. One beyond all doubles stays there, however many digits were before it. */
+static bool read_exponent(struct scan *scan, int64_t *exponent)
+{
+    scan->at++;
+    bool is_negative = peek(scan) == '-';
+    if (is_negative || peek(scan) == '+') scan->at++;
     size_t begin = scan->at;
-    while (peek(scan) >= '0' && peek(scan) <= '9') scan->at++;
-    return scan->at - begin;
+    int64_t value = 0;
+    for (int c; (c = peek(scan)) >= '0' && c <= '9'; scan->at++)
+        if (value < most_exponent) value = value * 10 + (c - '0');
+    if (scan->at == begin) return fault_at(scan, "a digit");
+    *exponent += is_negative ? -value : value;
+    return true;
 }
 
 static bool scan_number(struct scan *scan)
 {
+    struct decimal decimal = {0};
     size_t begin = scan->at;
-    if (peek(scan) == '-') scan->at++;
-    size_t digits_at = scan->at, n = skip_digits(scan);
+    bool is_negative = peek(scan) == '-';
+    scan->at += is_negative;
+    size_t digits_at = scan->at, n = read_digits(scan, &decimal.digits), digits_end = scan->at;
     if (!n) return fault_at(scan, "a digit");
     if (n > 1 && scan->text[digits_at] == '0') {
         scan->at = digits_at + 1;
@@ -63,15 +184,20 @@ static bool scan_number(struct scan *scan)
     }
     if (peek(scan) == '.') {
         scan->at++;
-        if (!skip_digits(scan)) return fault_at(scan, "a digit");
+        size_t n_after = read_digits(scan, &decimal.digits);
+        if (!n_after) return fault_at(scan, "a digit");
+        n += n_after;
+        decimal.exponent = -(int64_t)n_after;
+        digits_end = scan->at;
     }
-    if (peek(scan) == 'e' || peek(scan) == 'E') {
-        scan->at++;
-        if (peek(scan) == '-' || peek(scan) == '+') scan->at++;
-        if (!skip_digits(scan)) return fault_at(scan, "a digit");
-    }
-    scan->has_long_number |= scan->at - begin > JSON_SCAN_NUMBER_BYTES;
-    return true;
+    if (n > NUMBER_DIGITS) cut_digits(scan->text + digits_at, digits_end - digits_at, &decimal);
+    int c = peek(scan);
+    if ((c == 'e' || c == 'E') && !read_exponent(scan, &decimal.exponent)) return false;
+    double value;
+    if (!number_round(&decimal, &value)) return put_undecided(scan, scan->text + begin, scan->at - begin);
+    uint64_t word;
+    memcpy(&word, &value, sizeof word);
+    return put_word(scan, word | (uint64_t)is_negative << 63);
 }
 
 static bool scan_hex4(struct scan *scan, unsigned *unit)
@@ -86,63 +212,96 @@ static bool scan_hex4(struct scan *scan, unsigned *unit)
     return true;
 }
 
+/* A code point of \u, which is not zero and no surrogate. */
+static void put_code(struct scan *scan, uint32_t code)
+{
+    static const unsigned char leads[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    size_t n = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = n; i-- > 1; code >>= 6) scan->next_text[i] = (char)(0x80 | (code & 0x3f));
+    scan->next_text[0] = (char)(leads[n] | code);
+    scan->next_text += n;
+}
+
 /* After the backslash. */
 static bool scan_escape(struct scan *scan)
 {
+    static const char names[] = "\"\\/bfnrtu", meanings[] = "\"\\/\b\f\n\r\t";
     int c = peek(scan);
-    if (c < 0 || !strchr("\"\\/bfnrtu", c) || !c) return fault_at(scan, "an escape such as \\n or \\u00e9");
+    const char *name = c > 0 ? strchr(names, c) : NULL;
+    if (!name) return fault_at(scan, "an escape such as \\n or \\u00e9");
     size_t begin = scan->at++;
-    if (c != 'u') return true;
+    if (c != 'u') {
+        put_bytes(scan, &meanings[name - names], 1);
+        return true;
+    }
     unsigned unit, low = 0;
     if (!scan_hex4(scan, &unit)) return false;
     if (!unit) {
         scan->at = begin;
         return fault_at(scan, "no \\u0000: texts must not hold a zero character");
     }
-    if (unit < 0xd800 || unit > 0xdfff) return true;
+    if (unit < 0xd800 || unit > 0xdfff) {
+        put_code(scan, unit);
+        return true;
+    }
     bool paired = unit < 0xdc00 && peek(scan) == '\\' && scan->at + 1 < scan->bytes &&
                   scan->text[scan->at + 1] == 'u';
     if (paired) {
         scan->at += 2;
         if (!scan_hex4(scan, &low)) return false;
     }
-    if (low >= 0xdc00 && low <= 0xdfff) return true;
+    if (low >= 0xdc00 && low <= 0xdfff) {
+        put_code(scan, 0x10000 + ((unit & 0x3ff) << 10 | (low & 0x3ff)));
+        return true;
+    }
     scan->at = begin;
     return fault_at(scan, "a pair of surrogates");
 }
 
-static bool scan_string(struct scan *scan)
+/* Copy what stands for itself, as far as it goes. */
+static bool scan_plain(struct scan *scan)
 {
-    if (peek(scan) != '"') return fault_at(scan, "a string");
+    const char *begin = scan->text + scan->at;
+    for (int c; (c = peek(scan)) >= 32 && c != '"' && c != '\\';) {
+        uint32_t code;
+        size_t n = c < 128 ? 1 : utf8_decode(scan->text + scan->at, scan->bytes - scan->at, &code);
+        if (!n) return fault_at(scan, "UTF-8");
+        scan->at += n;
+    }
+    put_bytes(scan, begin, (size_t)(scan->text + scan->at - begin));
+    return true;
+}
+
+/* A string, or a key by its tag. */
+static bool scan_string(struct scan *scan, unsigned tag)
+{
+    if (!put_text(scan, tag)) return false;
     scan->at++;
     for (;;) {
+        if (!scan_plain(scan)) return false;
         int c = peek(scan);
         if (c == '"') break;
         if (c < 0) return fault_at(scan, "the end of a string");
-        if (c < 32) return fault_at(scan, "no control character inside a string (write it as an escape)");
-        if (c == '\\') {
-            scan->at++;
-            if (!scan_escape(scan)) return false;
-        } else if (c < 128) scan->at++;
-        else {
-            uint32_t code;
-            size_t n = utf8_decode(scan->text + scan->at, scan->bytes - scan->at, &code);
-            if (!n) return fault_at(scan, "UTF-8");
-            scan->at += n;
-        }
+        if (c != '\\')
+            return fault_at(scan, "no control character inside a string (write it as an escape)");
+        scan->at++;
+        if (!scan_escape(scan)) return false;
     }
+    put_bytes(scan, "", 1);
     scan->at++;
     return true;
 }
 
-static bool scan_word(struct scan *scan, const char *word)
+static bool scan_word(struct scan *scan, const char *word, unsigned tag)
 {
     size_t n = strlen(word);
     if (scan->bytes - scan->at < n || memcmp(scan->text + scan->at, word, n))
         return fault_at(scan, "a value (object, array, string, number, true, false or null)");
     scan->at += n;
-    return true;
+    return put_tag(scan, tag);
 }
+
+/* ---- arrays and objects --------------------------------------------------------------------- */
 
 static bool scan_count(struct scan *scan)
 {
@@ -159,7 +318,18 @@ static bool scan_open(struct scan *scan)
         scan->fault->at = scan->at;
         return false;
     }
-    scan->open[scan->depth++] = scan->text[scan->at++];
+    scan->open[scan->depth++] = (struct open){.bracket = scan->text[scan->at++], .at = scan->n_words};
+    return put_word(scan, 0) && put_word(scan, 0); /* written when it is closed */
+}
+
+static bool scan_close(struct scan *scan)
+{
+    const struct open *open = &scan->open[--scan->depth];
+    if (!put_tag(scan, WORD_END)) return false;
+    uint64_t tag = open->bracket == '[' ? WORD_ARRAY : WORD_OBJECT, *word = scan->words->words + open->at;
+    word[0] = tag << WORD_TAG_SHIFT | open->children;
+    word[1] = scan->n_words - open->at;
+    scan->at++;
     return true;
 }
 
@@ -169,7 +339,7 @@ static bool scan_key(struct scan *scan)
     skip_space(scan);
     if (scan->limits->checks_keys && !scan_count(scan)) return false;
     if (peek(scan) != '"') return fault_at(scan, "a key in double quotes");
-    if (!scan_string(scan)) return false;
+    if (!scan_string(scan, WORD_KEY)) return false;
     skip_space(scan);
     if (peek(scan) != ':') return fault_at(scan, "':'");
     scan->at++;
@@ -198,15 +368,18 @@ static bool scan_value(struct scan *scan, bool *opened)
     *opened = false;
     skip_space(scan);
     if (!scan_count(scan)) return false;
+    if (scan->depth) scan->open[scan->depth - 1].children++;
     int c = peek(scan);
+    if (c >= '0' && c <= '9') return scan_number(scan);
     if (c == '[' || c == '{') {
         *opened = true;
         return scan_open(scan);
     }
-    if (c == '"') return scan_string(scan);
+    if (c == '"') return scan_string(scan, WORD_STRING);
     if (is_no_number(scan)) return scan_no_number(scan);
-    if (c == '-' || (c >= '0' && c <= '9')) return scan_number(scan);
-    return scan_word(scan, c == 't' ? "true" : c == 'f' ? "false" : "null");
+    if (c == '-') return scan_number(scan);
+    if (c == 't') return scan_word(scan, "true", WORD_TRUE);
+    return c == 'f' ? scan_word(scan, "false", WORD_FALSE) : scan_word(scan, "null", WORD_NULL);
 }
 
 /* After a value: close what ends here; true with *more if a sibling follows. */
@@ -214,7 +387,7 @@ static bool scan_after(struct scan *scan, bool *more)
 {
     for (*more = false; scan->depth;) {
         skip_space(scan);
-        char close = scan->open[scan->depth - 1] == '[' ? ']' : '}';
+        char close = scan->open[scan->depth - 1].bracket == '[' ? ']' : '}';
         int c = peek(scan);
         if (c == ',') {
             scan->at++;
@@ -222,8 +395,7 @@ static bool scan_after(struct scan *scan, bool *more)
             return close == ']' || scan_key(scan);
         }
         if (c != close) return fault_at(scan, close == ']' ? "',' or ']'" : "',' or '}'");
-        scan->at++;
-        scan->depth--;
+        if (!scan_close(scan)) return false;
     }
     return true;
 }
@@ -234,7 +406,7 @@ static bool scan_document(struct scan *scan)
     while (more) {
         if (!scan_value(scan, &opened)) return false;
         if (opened) {
-            bool array = scan->open[scan->depth - 1] == '[';
+            bool array = scan->open[scan->depth - 1].bracket == '[';
             skip_space(scan);
             if (peek(scan) != (array ? ']' : '}')) {
                 if (!array && !scan_key(scan)) return false;
@@ -244,15 +416,24 @@ static bool scan_document(struct scan *scan)
         if (!scan_after(scan, &more)) return false;
     }
     skip_space(scan);
-    return scan->at == scan->bytes || fault_at(scan, "nothing after the value");
+    return (scan->at == scan->bytes || fault_at(scan, "nothing after the value")) &&
+           put_tag(scan, WORD_END);
 }
 
-bool json_scan(const char *text, size_t bytes, const struct json_limits *limits, bool *has_long_number,
-               struct json_fault *fault)
+struct json_words *json_scan(const char *text, size_t bytes, const struct json_limits *limits,
+                             struct json_fault *fault)
 {
     struct scan scan = {.text = text, .bytes = bytes, .limits = limits, .fault = fault};
     *fault = (struct json_fault){.kind = JSON_FAULT_NONE};
-    bool good = scan_document(&scan);
-    *has_long_number = scan.has_long_number;
-    return good;
+    bool good = make_words(&scan, FIRST_WORDS + bytes / BYTES_A_WORD);
+    for (int i = 0; good && i < WORDS_BEFORE; i++) good = put_word(&scan, 0);
+    if (good && scan_document(&scan)) return scan.words;
+    json_words_free(scan.words);
+    return NULL;
+}
+
+void json_words_free(struct json_words *words)
+{
+    if (words) memory_free(words->texts);
+    memory_free(words);
 }

@@ -437,6 +437,7 @@ static bool read_row(struct call *call, const char *param, size_t step, const st
 {
     char at[ERROR_PARAM_BYTES + 48];
     bool scalar = json_kind(row) == JSON_NUMBER && width == 1;
+    if (json_numbers(row, out, width)) return true;
     snprintf(at, sizeof at, "%s[%zu]", param, step);
     if (!scalar && (json_kind(row) != JSON_ARRAY || json_count(row) != width)) {
         char expected[80];

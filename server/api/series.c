@@ -17,6 +17,7 @@ bool series_values(const struct call *call, const struct json *array, const char
                            "'%s' has %zu values; expected at most %zu", param, *n, max);
     double *to = *values = memory_new(*n + 1, sizeof *to);
     if (!to) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
+    if (json_numbers(array, to, *n)) return true;
     for (const struct json *cell = json_first(array); cell; cell = json_next(cell), t++) {
         to[t] = json_kind(cell) == JSON_NUMBER ? json_number(cell) : NAN;
         if (isfinite(to[t]) || json_kind(cell) == JSON_NULL) continue;

@@ -197,18 +197,31 @@ void put_float(struct writer *writer, float value)
     else put_null(writer);
 }
 
+/* Write `n` digits of a number, with zeros before it. */
+static void print_places(char *out, uint64_t number, int n)
+{
+    for (int i = n; i-- > 0; number /= 10) out[i] = (char)('0' + number % 10);
+}
+
 void put_rounded(struct writer *writer, double value)
 {
-    char text[64];
-    if (!isfinite(value) || fabs(value) > 1e15) {
+    enum { PLACES = 3, SCALE = 1000 };
+    if (!isfinite(value) || fabs(value) > 1e12) {
         put_double(writer, value);
         return;
     }
-    int n = snprintf(text, sizeof text, "%.3f", value);
-    while (text[n - 1] == '0') n--;
-    if (text[n - 1] == '.') n--;
-    if (n == 2 && text[0] == '-' && text[1] == '0') write_text(writer, "0", 1);
-    else write_text(writer, text, n);
+    int64_t scaled = llround(value * SCALE), size = scaled < 0 ? -scaled : scaled;
+    char text[PLACES + 1] = ".";
+    int n = PLACES + 1;
+    print_places(text + 1, (uint64_t)(size % SCALE), PLACES);
+    while (n > 0 && (text[n - 1] == '0' || text[n - 1] == '.')) n--;
+    if (scaled < 0) {
+        separate(writer);
+        put_raw(writer, "-", 1);
+        writer->need_comma = false;
+    }
+    put_integer(writer, size / SCALE);
+    put_raw(writer, text, (size_t)n);
 }
 
 void put_named_string(struct writer *writer, const char *name, const char *text)

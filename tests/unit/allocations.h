@@ -1,7 +1,7 @@
 /* allocations: malloc, calloc, realloc and posix_memalign of all our objects, made to fail.
  *
  * The linker turns every call of them in our objects (the tests' included) into a call of this file (--wrap
- * in the Makefile); core/base/memory.h and cJSON's hooks end there too. libmicrohttpd's and the C library's
+ * in the Makefile); core/base/memory.h ends there too. libmicrohttpd's and the C library's
  * own calls are not touched. A thread may except itself. Any thread, but one at a time for the first two. */
 #ifndef CAROUSEL_TESTS_UNIT_ALLOCATIONS_H
 #define CAROUSEL_TESTS_UNIT_ALLOCATIONS_H

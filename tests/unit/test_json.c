@@ -147,6 +147,79 @@ START_TEST(many_keys_are_compared_too)
 }
 END_TEST
 
+/* What is taken, printed again: every value is found, with its key, at its place. */
+static void print_again(struct writer *out, const struct json *value)
+{
+    bool is_object = json_kind(value) == JSON_OBJECT;
+    if (json_kind(value) == JSON_NULL) put_null(out);
+    if (json_kind(value) == JSON_BOOLEAN) put_boolean(out, json_boolean(value));
+    if (json_kind(value) == JSON_NUMBER) put_double(out, json_number(value));
+    if (json_kind(value) == JSON_STRING) put_string(out, json_string(value));
+    if (!is_object && json_kind(value) != JSON_ARRAY) return;
+    size_t n = 0;
+    put_open(out, is_object ? '{' : '[');
+    for (const struct json *child = json_first(value); child; child = json_next(child), n++) {
+        ck_assert(is_object == (json_key(child) != NULL));
+        if (is_object) put_name(out, json_key(child));
+        print_again(out, child);
+    }
+    ck_assert_uint_eq(json_count(value), n);
+    put_close(out, is_object ? '}' : ']');
+}
+
+static const char *const printed[] = {
+    "[]", "{}", "[[],{},[]]", "[[[]]]", "\"\"", "-0", "[1,-2.5,1e+300,0.1]",
+    "[null,true,false,\"a\",[],{},1,\"\"]", "{\"\":{\"\":[]},\"a\":\"b\",\"b\":[1,\"a\",2]}",
+    "{\"a\":1,\"b\":{\"a\":[{\"a\":null},{\"b\":[[]]}]},\"c\":{},\"d\":\"\"}",
+    "[\"\\\"\\\\/\\b\\f\\n\\r\\t\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"]",
+};
+
+START_TEST(documents_are_kept_whole)
+{
+    struct problem problem;
+    struct json *document = parse(printed[_i], &problem);
+    struct writer out;
+    size_t bytes;
+    ck_assert_msg(document != NULL, "%s", problem.message);
+    ck_assert_ptr_null(json_key(document));
+    ck_assert_ptr_null(json_next(document));
+    writer_init(&out, 1000);
+    print_again(&out, document);
+    char *text = writer_take(&out, &bytes);
+    ck_assert_str_eq(text, printed[_i]);
+    free(text);
+    json_free(document);
+}
+END_TEST
+
+START_TEST(escapes_are_read)
+{
+    struct problem problem;
+    struct json *document = parse("\"\\u0041\\u00e9\\u20AC\\ud83d\\ude00\\b\\/\\uffff\"", &problem);
+    ck_assert_str_eq(json_string(document), "A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\b/\xef\xbf\xbf");
+    json_free(document);
+}
+END_TEST
+
+START_TEST(numbers_are_copied_if_all_are_finite)
+{
+    static const char *const others[] = {"[1,2,null]", "[1,2,\"3\"]", "[1,2]", "[1,2,3,4]", "[1,[2],3]", "{}",
+                                         "[1,2,1e999]", "[-1e999,2,3]", "3", "[[],[],[]]", "[]", "null"};
+    struct problem problem;
+    double found[3] = {0};
+    struct json *document = parse("[1, -0.5 ,3e2]", &problem);
+    ck_assert(json_numbers(document, found, 3));
+    ck_assert(found[0] == 1 && found[1] == -0.5 && found[2] == 300);
+    json_free(document);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        document = parse(others[i], &problem);
+        ck_assert_msg(!json_numbers(document, found, 3), "%s", others[i]);
+        json_free(document);
+    }
+    ck_assert(!json_numbers(NULL, found, 3));
+}
+END_TEST
+
 /* ---- getters ---- */
 
 static const char fields[] = "{\"i\":7,\"big\":9007199254740993,\"half\":0.5,\"huge\":1e999,\"s\":\"text\","
@@ -257,7 +330,8 @@ START_TEST(fields_are_known_by_their_names)
     static const struct refusal refusals[] = {
         {"old", "send 'new'", JSON_ABSENT}, {"text", "leave it out", JSON_STRING}, {NULL, NULL, JSON_ABSENT}};
     const struct named *row = &names[_i];
-    const struct fields table = {known, synonyms, refusals, false, row->open};
+    const struct fields table = {
+        .known = known, .synonyms = synonyms, .refusals = refusals, .is_open = row->open};
     struct problem problem = {0};
     char text[64];
     snprintf(text, sizeof text, "%s", row->text);
@@ -323,11 +397,15 @@ START_TEST(answers_are_json)
     put_close(&out, ']');
     put_named_rounded(&out, "ms", 1.5);
     put_named_rounded(&out, "zero", -0.0001);
+    put_named_rounded(&out, "below", -0.0506);
+    put_named_rounded(&out, "whole", -12);
+    put_named_rounded(&out, "next", 2.9996);
     put_close(&out, '}');
     char *text = taken(&out);
     ck_assert_str_eq(text, "{\"text\":\"a\\\"b\\\\c\\n\\u0001\\u007f/"
                            "\xc3\xa9\",\"bad\":\"x\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdy\",\"list\":[-7,null,"
-                           "true,[],null,null],\"ms\":1.5,\"zero\":0}");
+                           "true,[],null,null],\"ms\":1.5,\"zero\":0,\"below\":-0.051,"
+                           "\"whole\":-12,\"next\":3}");
     free(text);
 }
 END_TEST
@@ -403,6 +481,9 @@ Suite *json_suite(void)
     tcase_add_test(grammar, a_zero_byte_ends_nothing);
     tcase_add_test(grammar, values_are_counted);
     tcase_add_test(grammar, many_keys_are_compared_too);
+    tcase_add_loop_test(grammar, documents_are_kept_whole, 0, (int)(sizeof printed / sizeof *printed));
+    tcase_add_test(grammar, escapes_are_read);
+    tcase_add_test(grammar, numbers_are_copied_if_all_are_finite);
     suite_add_tcase(suite, grammar);
     TCase *getters = tcase_create("fields");
     tcase_add_test(getters, fields_are_read_or_left);
