@@ -115,7 +115,8 @@ static bool reads_ids(const struct plan *plan)
 static size_t pooling_at(const struct plan *plan)
 {
     for (size_t i = 0; i < plan->n_parts; i++)
-        if (strcmp(plan->parts[i].type, "pooling") == 0) return i;
+        if (strcmp(plan->parts[i].type, "pooling") == 0 || strcmp(plan->parts[i].type, "flatten") == 0)
+            return i;
     return SIZE_MAX;
 }
 

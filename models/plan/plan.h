@@ -54,7 +54,7 @@ struct part {
     bool transposed;                      /* linear: weight [in, out] */
     double epsilon;
     const char *mode;        /* pooling; padding of conv1d */
-    size_t kernel, dilation; /* conv1d */
+    size_t kernel, dilation; /* conv1d; steps of flatten, 1 */
 };
 
 struct node;
@@ -102,6 +102,8 @@ MUST_CHECK enum status plan_embedding(struct plan *plan, const char *prefix, con
 /* Add a layer without tensors: an activation. */
 MUST_CHECK enum status plan_plain(struct plan *plan, const char *type, const char *origin, struct error *err);
 MUST_CHECK enum status plan_pooling(struct plan *plan, const char *mode, const char *from, struct error *err);
+/* All rows of plan->window steps in one. STATUS_UNSUPPORTED if the window is not known. */
+MUST_CHECK enum status plan_flatten(struct plan *plan, const char *from, struct error *err);
 
 /* A norm: affine if it has a weight, which then has a bias too. */
 struct norm_source {

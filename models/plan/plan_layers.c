@@ -75,6 +75,24 @@ enum status plan_pooling(struct plan *plan, const char *mode, const char *from, 
     return plan_word(plan, "mode", mode, pool_print(plan->pool, "from %s", from), err);
 }
 
+enum status plan_flatten(struct plan *plan, const char *from, struct error *err)
+{
+    enum { MAX_STEPS = 4096, MAX_WIDTH = 1 << 20 };
+    size_t width = plan_width(plan), steps = plan->window;
+    if (steps == 0 || steps > MAX_STEPS || width > MAX_WIDTH / steps)
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "%s: the number of steps is not fixed, or too large; expected an input of at most "
+                         "%d steps",
+                         from, (int)MAX_STEPS);
+    struct part *part = plan_add(plan, "flatten", "", from, err);
+    if (!part) return err->status;
+    part->mode = "flatten";
+    part->kernel = steps, part->dilation = 1;
+    part->out = width * steps;
+    plan->pools = true;
+    return plan_size(plan, "steps", steps, "from the input's shape", err);
+}
+
 enum status plan_norm(struct plan *plan, const char *type, const char *prefix, const char *origin,
                       const struct norm_source *source, struct error *err)
 {

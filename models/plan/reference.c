@@ -286,6 +286,19 @@ static enum status run_pooling(const struct reference *reference, const char *mo
     return STATUS_OK;
 }
 
+/* The last `steps` rows one behind the other; rows of zeros come first if there are fewer. */
+static enum status run_flatten(const struct reference *reference, size_t steps, struct rows *rows,
+                               struct error *err)
+{
+    double *out = pool_take(reference->plan->pool, steps * rows->width, sizeof *out);
+    if (!out) return pool_spent(err);
+    size_t n = rows->n < steps ? rows->n : steps;
+    memcpy(out + (steps - n) * rows->width, rows->values + (rows->n - n) * rows->width,
+           n * rows->width * sizeof *out);
+    *rows = (struct rows){out, 1, steps * rows->width, NULL};
+    return STATUS_OK;
+}
+
 static enum status run_function(const struct reference *reference, double (*function)(double x),
                                 struct rows *rows, struct error *err)
 {
@@ -400,6 +413,8 @@ enum status reference_run(const struct reference *reference, const int32_t *ids,
             status = run_norm(reference, i, &rows, err);
         else if (strcmp(part->type, "conv1d") == 0) status = run_conv(reference, i, &rows, err);
         else if (strcmp(part->type, "pooling") == 0) status = run_pooling(reference, part->mode, &rows, err);
+        else if (strcmp(part->type, "flatten") == 0)
+            status = run_flatten(reference, part->kernel, &rows, err);
         else if (strcmp(part->type, "softmax") == 0) status = run_softmax(reference, &rows, err);
         else if (function) status = run_function(reference, function, &rows, err);
         else if (strcmp(part->type, "dropout"))

@@ -397,6 +397,7 @@ static enum status add_other(struct plan *plan, const struct keras_layer *layer,
         report_ignored(plan->report, origin, "there is one step left");
         return STATUS_OK;
     }
+    if (strcmp(class, "Flatten") == 0 && plan->n_parts) return plan_flatten(plan, origin, err);
     for (size_t i = 0; i < sizeof idle / sizeof *idle; i++)
         if (strcmp(class, idle[i]) == 0) {
             report_ignored(plan->report, origin, "it does nothing when a model is served without padding");

@@ -160,6 +160,19 @@ def make_torch(matrix):
         export(matrix, name, model, kind, run, ids, dynamo)
 
 
+def make_tutorials(matrix):
+    """Models as the tutorials of PyTorch and Keras write them, with their own sizes."""
+    import torch
+
+    import modules
+    torch.manual_seed(0)
+    made, model = matrix.folder / "made", modules.Sequence().double().eval()
+    torch.save(model.state_dict(), made / "tutorial-sine.pt")
+    matrix.add("tutorial-sine-pt", made / "tutorial-sine.pt", "forecast", torch_run(model, False))
+    torch.save(model, made / "tutorial-sine-module.pt")
+    matrix.add("tutorial-sine-module-pt", made / "tutorial-sine-module.pt", "forecast", torch_run(model, False))
+
+
 def export(matrix, name, model, kind, run, ids, dynamo_refused):
     import torch
     made = matrix.folder / "made"
@@ -226,6 +239,9 @@ def make_keras(matrix):
                          L.SimpleRNN(3), softmax3()]),
         "relu": ("rows", [keras.Input((None, 2)), L.LSTM(4, activation="relu"), softmax3()]),
         "forecast": ("forecast", [keras.Input((None, 1)), L.LSTM(8, return_sequences=True), L.LSTM(4), L.Dense(1)]),
+        # keras.io's bidirectional LSTM on IMDB, with a vocabulary of letters
+        "imdb": ("text-binary", [keras.Input((None,), dtype="int32"), L.Embedding(n, 128), L.Bidirectional(L.LSTM(64, return_sequences=True)),
+                                 L.Bidirectional(L.LSTM(64)), L.Dense(1, activation="sigmoid")]),
         "letters": ("letters", [keras.Input((None, n)), L.LSTM(8, return_sequences=True), L.Dense(n, activation="softmax")]),
     }
     built = {name: (kind, keras.Sequential(layers)) for name, (kind, layers) in models.items()} | {"chain": ("rows", chain)}
@@ -242,7 +258,7 @@ def make_keras(matrix):
         def letters(ids, run=run):
             return numpy.log(run(numpy.eye(n)[ids]))
         given = {"forecast": run, "text-binary": logit, "letters": letters}.get(kind, logits)
-        flags = ["--pad", "none"] if name == "maxpool" else []
+        flags = ["--pad", "none"] if name in ("maxpool", "imdb") else []
         for form in ("h5", "keras"):
             model.save(made / f"{name}.{form}")
             matrix.add(f"keras-{name}-{form}", made / f"{name}.{form}", "generation" if kind == "letters" else kind, given, *flags)
@@ -304,6 +320,7 @@ def main():
     began = time.monotonic()
     make_torch(matrix)
     make_quantised(matrix)
+    make_tutorials(matrix)
     make_keras(matrix)
     (folder / "expected.json").write_text(json.dumps(
         {"cases": matrix.expected, "failures": matrix.failures, "checks": matrix.checks}))

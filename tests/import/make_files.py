@@ -514,6 +514,26 @@ def make_dumps():
     json.dump({"a": [[1, 2], [3]], "lstm.kernel": []}, open(FILES / "uneven.json", "w"))
 
 
+def make_flatten():
+    """A window of four steps in one dense layer; the second layer reads it from its end, and gives its steps in that order."""
+    import os
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras
+    import numpy
+    from keras import layers as L
+    keras.utils.set_random_seed(24)
+    model = keras.Sequential([keras.Input((4, 2)), L.LSTM(3, return_sequences=True),
+                              L.SimpleRNN(3, return_sequences=True, go_backwards=True), L.Flatten(), L.Dense(3)])
+    model.save(FILES / "keras_flatten.keras")
+    cases = []
+    for n in range(3):
+        rows = [[round(((7 * t + 3 * i + n) % 11) / 5 - 1, 3) for i in range(2)] for t in range(4)]
+        output = model.predict(numpy.array([rows]), verbose=0)[0]
+        cases.append({"input": rows, "features": rows, "output": [float(x) for x in output]})
+    write_golden("keras_flatten", cases)
+    keras.Sequential([keras.Input((None, 2)), L.LSTM(3, return_sequences=True), L.TimeDistributed(L.Dense(2)), L.Flatten()]).save(FILES / "keras_open.keras")
+
+
 def make_tf2onnx():
     """Models of Keras that tf2onnx wrote (tensorflow-cpu 2.21.0 and tf2onnx 1.17.0 from PyPI, which nothing else here needs)."""
     import keras

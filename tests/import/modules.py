@@ -160,3 +160,20 @@ class Regressor(nn.Module):
 
     def forward(self, x):
         return self.out(self.gru(x)[0][:, -1])
+
+
+class Sequence(nn.Module):
+    """The sine waves of PyTorch's examples (time_sequence_prediction): two cells, in double, unrolled by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm1 = nn.LSTMCell(1, 51)
+        self.lstm2 = nn.LSTMCell(51, 51)
+        self.linear = nn.Linear(51, 1)
+
+    def forward(self, input):
+        one = two = None
+        for step in input.split(1, dim=1):
+            one = self.lstm1(step[:, 0], one)
+            two = self.lstm2(one[0], two)
+        return self.linear(two[0])

@@ -19,7 +19,7 @@ import zipfile
 
 os.environ["KERAS_BACKEND"] = "torch"
 PADDING = "\ue000"  # a private character stands for id 0
-GREEDY = "xin chao cac ban, xin chao the gioi nay! hello world"[:40]
+TEXT = "xin chao cac ban, xin chao the gioi nay! hello world"[:40]
 
 
 def write(folder, tensors, config, cases):
@@ -83,9 +83,9 @@ def textgenrnn(package, folder):
             {"type": "concat", "inputs": ["e", "a", "b"]},
             {"type": "attention_pooling", "prefix": "attention", "input_size": 356, "bias": False, "score_bias": False},
             {"type": "linear", "prefix": "output", "in_features": 356, "out_features": 465}]}
-    texts = [GREEDY, PADDING * 29 + "Hello world"]
+    texts = [TEXT, PADDING * 29 + "Hello world"]
     write(folder, tensors, config, [{"input": t, "tokens": [letters.index(c) for c in t], "output": logits(t).tolist()} for t in texts])
-    found = logits(GREEDY)
+    found = logits(TEXT)
     found = numpy.exp(found - found.max())
     return {"labels": config["labels"], "scores": (found / found.sum()).tolist()}
 
@@ -213,7 +213,7 @@ def main():
         return False
     expected = json.loads((folder / "published.json").read_text())
     failures = expected["failures"]
-    found = {r["label"]: r["score"] for r in ask(sys.argv[3], "classify", {"model": "textgenrnn", "input": [GREEDY], "top_k": 465})["results"][0]}
+    found = {r["label"]: r["score"] for r in ask(sys.argv[3], "classify", {"model": "textgenrnn", "input": [TEXT], "top_k": 465})["results"][0]}
     known = dict(zip(expected["textgenrnn"]["labels"], expected["textgenrnn"]["scores"], strict=True))
     difference = max(abs(score - known[label]) for label, score in found.items())
     if not difference <= 1e-5:

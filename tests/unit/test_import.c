@@ -117,6 +117,8 @@ static const struct {
      "onnx_classifier",
      {LETTERS, ABC, .pad = "none"},
      "bidirectional        true"},
+    {"keras_flatten.keras", "keras_flatten", {.task = "sequence-prediction"}, "steps                4"},
+    {"keras_flatten.keras", NULL, {.task = "sequence-prediction"}, "reference"},
     {"writer2.json", "writer2", {LETTERS}, "epochs"},
     {"dump.json", "dump", {ABC, .pooling = "last", .gates = "ifco,zrh"}, "reset_after          false"},
     {"dump.npz", "dump", {ABC, .pooling = "last", .gates = "zrn,ifgo"}, "reset_after          false"},
@@ -165,6 +167,8 @@ static const struct {
     struct options options;
     const char *param, *says;
 } refused[] = {
+    {"keras_open.keras", {.task = "sequence-prediction"}, "", "the number of steps is not fixed"},
+    {"keras_flatten.keras", {.task = "forecasting"}, "", "reads from the end"},
     {"dump.json", {ABC, .pooling = "last"}, "gates", "the order of the gates of 'first' is not in the file"},
     {"dump.json", {ABC, .pooling = "last", .gates = "ifco"}, "gates", "of Keras: zrn"},
     {"dump.json", {ABC, .pooling = "last", .gates = "iico,zzz,"}, "gates", "ifgo"},
