@@ -137,6 +137,11 @@ define NEEDS_OTHER_DEBIAN
 mmdebstrap makes the other Debian
 endef
 
+define NEEDS_PERF_ANALYZER
+mmdebstrap unpacks the C library that perf_analyzer wants
+python3-pip fetches perf_analyzer
+endef
+
 define NEEDS_DEB
 debhelper builds the package
 dpkg-dev finds the packages of the libraries
@@ -155,7 +160,7 @@ python3 reads the list of what is in the image
 python3-venv a place of its own for the reader
 endef
 
-export NEEDS_BUILD NEEDS_CHECK NEEDS_FUZZ NEEDS_BENCH NEEDS_VALGRIND NEEDS_CLIENTS NEEDS_RECIPES NEEDS_SOAK NEEDS_OPENAPI NEEDS_PAGE NEEDS_IMPORT NEEDS_PROMETHEUS NEEDS_PROXIES NEEDS_REPLICAS NEEDS_KUBERNETES NEEDS_OTHER_DEBIAN NEEDS_DEB \
+export NEEDS_BUILD NEEDS_CHECK NEEDS_FUZZ NEEDS_BENCH NEEDS_VALGRIND NEEDS_CLIENTS NEEDS_RECIPES NEEDS_SOAK NEEDS_OPENAPI NEEDS_PAGE NEEDS_IMPORT NEEDS_PROMETHEUS NEEDS_PROXIES NEEDS_REPLICAS NEEDS_KUBERNETES NEEDS_OTHER_DEBIAN NEEDS_PERF_ANALYZER NEEDS_DEB \
        NEEDS_DOCKER
 
 # ---------------------------------------------------------------------------------------------
@@ -534,6 +539,11 @@ bench-programs: $(BENCH_PROGRAMS)
 ## bench-compare: against ONNX Runtime, OpenVINO and PyTorch, same weights, same answers (ten minutes; pip)
 bench-compare: deps-clients bench-programs
 	@tests/bench/compare.sh $O/tests
+
+## bench-perf-analyzer: NVIDIA's perf_analyzer against the server, sequences included (half a minute; pip, mmdebstrap)
+bench-perf-analyzer: deps-perf_analyzer all
+	@CAROUSEL_PROGRAM=$(CAROUSEL) tests/bench/perf_analyzer.sh $(BUILD)/perf-analyzer
+.PHONY: bench-perf-analyzer
 
 COMPLETION := $(PREFIX)/share/bash-completion/completions/carousel
 
