@@ -198,6 +198,7 @@ void explanation_free(struct explanation *e)
     cell_free(&e->cells[1]);
     memory_free(e->tokens);
     memory_free(e->written);
+    memory_free(e->origin);
     memory_free(e->gradients);
     model_drop(e->model);
     memory_free(e);

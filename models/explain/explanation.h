@@ -26,6 +26,8 @@ struct explanation_request {
     const double *features;   /* [n_steps, input_size] unscaled */
     const double *series;     /* [n_steps], NaN if missing */
     size_t n_steps;
+    const size_t *origin;     /* [n_steps + 1] of features from a front end: the point or sample with which
+                                 each step begins, and where the last one ends; or NULL */
     const struct steps *steps; /* as the network reads them: bos, eos and scaling done */
     struct token_span written; /* of a model with a decoder: what it wrote, without bos and eos */
 
@@ -69,6 +71,7 @@ struct explanation {
     int32_t *written;         /* [n_written] what a decoder wrote, with its eos if it has one; NULL without a
                                  decoder. Step k is the one that writes token k */
     size_t n_written;
+    size_t *origin;           /* [T + 1] as in the request; or NULL */
     unsigned what;            /* as it was asked */
     size_t n_layers, layer, n_directions;
     bool in_decoder;          /* the layer: its steps are n_written, else T */

@@ -38,7 +38,9 @@ static enum status read_features(struct explanation *e, const struct explanation
     if (!e->T) return error_set_param(err, STATUS_BAD_VALUE, "input",
                                       "input is empty, expected at least one step");
     e->_plan->features = memory_new(e->T, e->width * sizeof(float));
-    if (!e->_plan->features) return no_memory(err);
+    if (r->origin) e->origin = memory_new(e->T + 1, sizeof *e->origin);
+    if (!e->_plan->features || (r->origin && !e->origin)) return no_memory(err);
+    if (r->origin) memcpy(e->origin, r->origin, (e->T + 1) * sizeof *e->origin);
     enum status status = input_features(e->model, r->features, e->T, e->_plan->features, err);
     if (status != STATUS_OK) {
         error_prefix(err, "input");

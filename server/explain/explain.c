@@ -8,6 +8,7 @@
 #include "core/base/clock.h"
 #include "core/base/memory.h"
 #include "models/explain/explanation.h"
+#include "models/features/feature.h"
 #include "server/api/codec.h"
 #include "server/explain/explain_answer.h"
 #include "server/explain/explainer.h"
@@ -37,6 +38,7 @@ struct asked {
     struct explanation_request request;
     struct inputs inputs;
     struct steps steps;
+    struct front_steps front;
     int32_t *written;
     double *series, *follow;
     size_t *units;
@@ -46,6 +48,7 @@ struct asked {
 static void asked_free(struct asked *asked)
 {
     inputs_free(&asked->inputs);
+    front_steps_free(&asked->front);
     memory_free(asked->steps.tokens);
     memory_free(asked->steps.features);
     memory_free(asked->written);
@@ -97,12 +100,31 @@ static bool has_own_input(const struct task *task)
     return has;
 }
 
+/* Run the model's front end over strokes or samples. */
+static bool read_front(struct call *call, const struct json *field, struct asked *asked)
+{
+    struct error err = {0};
+    struct raw_owned raw;
+    struct explanation_request *r = &asked->request;
+    const struct front *front = call->model->front;
+    size_t most = (size_t)call->config->limits_sequence_values / network_input_size(call->model->network);
+    enum status status = raw_read(front, field, &raw, &err);
+    if (status == STATUS_OK) status = front_run(front, &raw.raw, most, &asked->front, &err);
+    raw_free(&raw);
+    if (status != STATUS_OK) return problem_from(call->problem, status, &err, "input");
+    r->features = asked->front.values;
+    r->n_steps = asked->front.n;
+    r->origin = asked->front.origin;
+    return true;
+}
+
 /* Read an input of the task's own form, as golden.json has it. */
 static bool read_own_input(struct call *call, struct asked *asked)
 {
     struct error err = {0};
     const struct json *field = json_get(call->root, "input");
     if (!field) return field_expected(NULL, "input", "an input, as docs/http-api.md says", call->problem);
+    if (call->model->front) return read_front(call, field, asked);
     enum status status = call->model->task->steps(call->model, field, &asked->steps, &err);
     if (status != STATUS_OK) return problem_from(call->problem, status, &err, "input");
     asked->request.steps = &asked->steps;

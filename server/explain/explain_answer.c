@@ -31,6 +31,12 @@ static void put_steps(struct writer *out, const struct explanation *e)
 {
     put_named_integer(out, "n_steps", (int64_t)e->T);
     if (e->tokens) put_pieces(out, "steps", e->model->tokenizer, e->tokens, e->T);
+    if (e->origin) {
+        put_name(out, "origin");
+        put_open(out, '[');
+        for (size_t t = 0; t <= e->T; t++) put_integer(out, (int64_t)e->origin[t]);
+        put_close(out, ']');
+    }
     if (e->written) put_pieces(out, "output_steps", e->model->target, e->written, e->n_written);
 }
 

@@ -214,8 +214,40 @@ export function open(main, wanted) {
       h("figure", {}, rests, h("figcaption", {}, "More ink here speaks for it in orange, against it in blue")));
   }
 
+  // The strokes as they were written, each point in the colour of its step's gradient; and the steps so far.
+  function written(answer, sizes, most) {
+    const draw = (canvas, colour) => {
+      const points = state.input.flat(), right = Math.max(...points.map(([x]) => x)), low = Math.max(...points.map(([, y]) => y)), top = Math.min(...points.map(([, y]) => y));
+      const width = Math.max(220, Math.min(680, result.clientWidth - 40)), scale = Math.min(2.4, (width - 24) / (right || 1)), context = fit(canvas, width, (low - top) * scale + 24);
+      context.lineWidth = 4;
+      context.lineCap = "round";
+      let at = 0, step = 0;
+      for (const stroke of state.input) stroke.forEach(([x, y], i) => {
+        while (step + 1 < answer.n_steps && answer.origin[step + 1] <= at) step++;
+        const [fromX, fromY] = stroke[Math.max(0, i - 1)];
+        context.strokeStyle = colour(step);
+        context.beginPath();
+        context.moveTo(12 + fromX * scale, 12 + (fromY - top) * scale);
+        context.lineTo(12 + x * scale, 12 + (y - top) * scale);
+        context.stroke();
+        at++;
+      });
+    };
+    const rests = h("canvas", { class: "plot", role: "img", "aria-label": "The strokes, coloured by how much each step counts" });
+    seen = h("canvas", { class: "plot", role: "img", "aria-label": "The strokes that have been read at this step" });
+    seen.draw = () => draw(seen, (step) => ink(step <= state.now ? "ink" : "line"));
+    rests.draw = () => draw(rests, (step) => diverging(0.12 + 0.88 * Math.sqrt(sizes[step] / most)));
+    seen.others = [rests];
+    return h("div", { class: "chart" }, h("figure", {}, rests, h("figcaption", {}, "What counts for it is orange")), h("figure", {}, seen, h("figcaption", {}, "What has been read at this step")));
+  }
+
   function drawSeen() {
     if (!seen) return;
+    if (seen.draw) {
+      seen.draw();
+      for (const other of seen.others) other.draw();
+      return;
+    }
     picture(seen, state.input);
     const context = seen.getContext("2d");
     context.strokeStyle = ink("accent");
@@ -230,7 +262,7 @@ export function open(main, wanted) {
     const what = answer.output_steps ? `“${visible(target.token)}” being written (${percent(Math.exp(target.logprob))})` : target.token !== undefined ? `the next token being “${visible(target.token)}” (${percent(Math.exp(target.logprob))})`
       : target.label !== undefined ? `the label ${target.label}${target.score !== undefined ? ` (${percent(target.score)})` : ""}${state.task === "transcription" ? ` at its spike, step ${target.step + 1}` : ""}` : "the network's first output";
     const isPicture = state.input.length === 28 && state.input[0].length === 28 && !answer.steps;
-    const shown = isPicture ? digit(answer) : h("div", { class: "coloured" }, sizes.flatMap((v, t) => {
+    const shown = isPicture ? digit(answer) : answer.origin ? written(answer, sizes, most) : h("div", { class: "coloured" }, sizes.flatMap((v, t) => {
       const x = Math.sign(v) * Math.sqrt(Math.abs(v) / most), span = h("span", { title: v.toPrecision(3) }, answer.steps ? (answer.steps[t] === "\n" ? "⏎\n" : answer.steps[t]) : String(t + 1));
       span.style.background = diverging(answer.steps ? x : Math.abs(x));
       span.style.color = onDiverging(answer.steps ? x : Math.abs(x));
@@ -347,7 +379,7 @@ export function open(main, wanted) {
     state.writer = writers[info.task] || null;
     if (info.task === "question-answering") {
       const parts = Object.keys(story).map((name) => {
-        const input = h(name === "context" ? "textarea" : "input", { spellcheck: false, oninput: () => { state.input = { ...state.input, [name]: input.value }; later(); } });
+        const input = h(name === "context" ? "textarea" : "input", { ...(name === "context" ? { rows: "3" } : { type: "text" }), spellcheck: false, oninput: () => { state.input = { ...state.input, [name]: input.value }; later(); } });
         input.value = story[name];
         return input;
       });

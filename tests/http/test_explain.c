@@ -203,6 +203,8 @@ START_TEST(a_letter_is_explained_at_its_spike)
     expect_ok(reply);
     ck_assert_str_ne(text_at(reply, "target.label"), "<blank>");
     int T = (int)number_at(reply, "n_steps");
+    ck_assert_int_eq(length_at(reply, "origin"), T + 1);
+    ck_assert_double_eq(number_at(reply, "origin.0"), 0);
     reply = postf(&pens, "/v1/explain", "{%s,'target':{'label':'y'}}", ink);
     expect_ok(reply);
     double spike = number_at(reply, "target.score"), highest = 0;
