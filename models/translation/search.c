@@ -148,6 +148,17 @@ static size_t extend(struct beam *b, const struct search *search, const struct r
     return b->n_results == search->B ? 0 : n_live;
 }
 
+/* The target begins as is given: the only hypothesis follows it. */
+static size_t follow(struct beam *b, const struct search *search, const struct ride *rides)
+{
+    const int32_t token = search->given[b->n_done];
+    double before = b->score[0] - logits_log_sum_fast(rides[0].output, search->V);
+    b->parents[b->n_done * search->B] = 0;
+    b->token[0] = token;
+    b->score[0] = before + (double)rides[0].output[token];
+    return 1;
+}
+
 /* ---- draws ------------------------------------------------------------------------------------ */
 
 /* Draw the next token of each hypothesis; the first ones are all drawn from the same output. What has ended
@@ -162,6 +173,7 @@ static size_t draw(struct beam *b, const struct search *search, const struct rid
         size_t parent = is_first ? 0 : k, number = is_first ? k : b->number[k];
         const float *output = rides[parent].output;
         int32_t token = sampler_draw(&search->sampler, output, NULL, NULL, &b->random[number], &b->scratch);
+        if (b->n_done < search->n_given) token = search->given[b->n_done]; /* the draw is used up */
         double before = (is_first ? begun : b->score[k]) - logits_log_sum_fast(output, search->V);
         double score = before + (double)output[token];
         if (token == eos) {
@@ -224,7 +236,9 @@ void beam_begin(struct beam *b, const struct search *search)
 bool beam_advance(struct beam *b, const struct search *search, const struct ride *rides)
 {
     const size_t first = b->n_done * search->B;
-    b->n_live = search->draws ? draw(b, search, rides) : extend(b, search, rides);
+    b->n_live = search->draws                 ? draw(b, search, rides)
+                : b->n_done < search->n_given ? follow(b, search, rides)
+                                              : extend(b, search, rides);
     memcpy(b->tokens + first, b->token, b->n_live * sizeof *b->tokens);
     b->n_done++;
     bool goes_on = b->n_live > 0 && b->n_done < search->max_tokens;

@@ -21,6 +21,8 @@ struct search {
     bool streams;         /* B is 1, and the text can be read while it is written */
     struct sampler sampler;
     uint64_t seed;
+    const int32_t *given; /* [n_given] how the target begins; NULL: nothing is said of that */
+    size_t n_given;       /* < max_tokens */
 };
 
 /* A continuation of a hypothesis. */

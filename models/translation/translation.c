@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/memory.h"
 #include "models/bundle/input.h"
 #include "models/jobs/job_sequence.h"
 #include "models/jobs/request.h"
+#include "models/jobs/rest.h"
 #include "models/translation/search.h"
 
 /* One input: what the encoder reads, what it gives, and the search. */
@@ -25,6 +27,7 @@ struct translation {
     size_t n, n_best;
     bool shows_attention; /* translation_attention will be asked */
     struct source *sources; /* [n] */
+    int32_t *given;         /* [search.n_given] */
 };
 
 const struct translation_spec *translation_spec_of(const struct model *model)
@@ -101,6 +104,10 @@ static enum status check(const struct model *model, const struct translation_req
         return error_set_param(err, STATUS_BAD_VALUE, "stream",
                                "a text is known while it is written only if it is the only one: expected one "
                                "beam or one draw, found %zu", request->num_beams);
+    if (status == STATUS_OK && request->n_given && request->n_given >= request->max_tokens)
+        return error_set_param(err, STATUS_BAD_VALUE, "max_tokens",
+                               "max_tokens is %zu, and %zu tokens stand already: expected more",
+                               request->max_tokens, request->n_given);
     if (status == STATUS_OK && request->n_inputs < 1)
         return error_set_param(err, STATUS_BAD_VALUE, "input", "no input, expected at least one");
     for (size_t i = 0; i < request->n_inputs && status == STATUS_OK; i++)
@@ -118,6 +125,7 @@ static void lay_out(void *job, const void *request, struct arena *arena)
     const size_t B = t->search.B, width = network_output_size(model->network);
     job_lay_out(&t->job, arena);
     t->sources = arena_take(arena, t->n, sizeof *t->sources);
+    t->given = arena_take(arena, t->search.n_given, sizeof *t->given);
     for (size_t i = 0; i < t->n; i++) {
         struct source measured, *source = t->sources ? &t->sources[i] : &measured;
         size_t S = source->S = source_steps(model, r, i);
@@ -204,6 +212,60 @@ static enum next receive(struct sequence *sequence, struct worker *worker, const
     return STAY;
 }
 
+/* ---- what is kept ----------------------------------------------------------------------------- */
+
+static void walk(struct rest *rest, struct translation_kept *kept)
+{
+    rest_field(rest, &kept->seed, sizeof kept->seed);
+    rest_field(rest, &kept->n_source, sizeof kept->n_source);
+    rest_field(rest, &kept->n_target, sizeof kept->n_target);
+}
+
+bool translation_read_kept(const struct model *model, const struct state *state,
+                           struct translation_kept *kept, struct error *err)
+{
+    struct rest rest = {.use = REST_READ, .bytes = state->rest, .n = state->n_rest};
+    *kept = (struct translation_kept){0};
+    walk(&rest, kept);
+    const size_t n = (size_t)kept->n_source + kept->n_target;
+    bool good = !rest.failed && state->n_floats == 0 && kept->n_source > 0 && model->decoder &&
+                rest.n - rest.at == n * sizeof(int32_t);
+    if (good && !(kept->ids = memory_new(n, sizeof(int32_t))))
+        return error_set(err, STATUS_NO_MEMORY, "no memory for the state") == STATUS_OK;
+    if (good) memcpy(kept->ids, state->rest + rest.at, n * sizeof(int32_t));
+    for (size_t i = 0; good && i < n; i++) {
+        size_t V = i < kept->n_source ? network_vocabulary_size(model->network)
+                                      : network_output_size(model->decoder);
+        bool ends = i >= kept->n_source && kept->ids[i] == tokenizer_eos(model->target);
+        good = kept->ids[i] >= 0 && (size_t)kept->ids[i] < V && !ends;
+    }
+    if (good) return true;
+    memory_free(kept->ids);
+    kept->ids = NULL;
+    return error_set(err, STATUS_BAD_VALUE, "the state is not one that this model wrote: expected a state of "
+                                            "the same model") == STATUS_OK;
+}
+
+static enum status keep(struct job *job, struct state **out)
+{
+    const struct translation *t = (const struct translation *)job;
+    const struct model *model = job->model;
+    const struct source *source = &t->sources[0];
+    const struct translation_result *best = &source->beam.results[0];
+    const size_t n_bos = input_puts_bos(model), n_read = source->S - n_bos - input_puts_eos(model);
+    struct translation_kept kept = {.seed = t->search.seed, .n_source = (uint32_t)n_read,
+                                    .n_target = (uint32_t)best->n};
+    struct rest rest = {.use = REST_MEASURE};
+    walk(&rest, &kept);
+    enum status status = state_new(best->n, 0, rest.at + (n_read + best->n) * sizeof(int32_t), out);
+    if (status != STATUS_OK) return status;
+    rest = (struct rest){.use = REST_WRITE, .bytes = (*out)->rest, .n = (*out)->n_rest};
+    walk(&rest, &kept);
+    rest_field(&rest, source->tokens + n_bos, n_read * sizeof(int32_t));
+    memcpy((*out)->rest + rest.at, best->tokens, best->n * sizeof(int32_t));
+    return STATUS_OK;
+}
+
 /* ---- making one ------------------------------------------------------------------------------- */
 
 /* Copy what the encoder is to read. */
@@ -238,7 +300,7 @@ static struct search search_of(const struct model *model, const struct translati
         .length_penalty = request->length_penalty, .coverage_penalty = request->coverage_penalty,
         .draws = request->temperature > 0,
         .keeps_weights = request->keeps_attention || request->coverage_penalty > 0,
-        .streams = request->streams, .seed = request->seed,
+        .streams = request->streams, .seed = request->seed, .n_given = request->n_given,
         .sampler = {.V = V, .temperature = request->temperature, .top_p = request->top_p,
                     .repetition_penalty = 1}};
 }
@@ -248,6 +310,10 @@ enum status translation_new(struct model *model, const struct translation_reques
 {
     static const struct driver driver = {feed, receive, job_sequence_finish};
     enum status status = check(model, request, err);
+    if (status == STATUS_OK && options->keeps && (request->n_inputs > 1 || request->rows))
+        status = error_set_param(err, STATUS_BAD_VALUE, "input",
+                                 "%zu texts or sentences are given, expected one: a state is that of one",
+                                 request->n_inputs);
     if (status != STATUS_OK) return status;
     struct translation plan = {.n = request->n_inputs, .n_best = request->n_best,
                                .shows_attention = request->keeps_attention,
@@ -259,6 +325,9 @@ enum status translation_new(struct model *model, const struct translation_reques
     if (status != STATUS_OK) return status;
     t = block;
     job_init(&t->job, options, &driver);
+    t->job._keep = keep;
+    if (request->n_given) memcpy(t->given, request->given, request->n_given * sizeof *t->given);
+    t->search.given = t->given;
     status = fill_sources(t, request, err);
     if (status != STATUS_OK) {
         job_free(&t->job);

@@ -13,6 +13,10 @@
  * the attention is that of the decoder's last attention layer. One beam is greedy decoding. Equal scores: the
  * earlier hypothesis first, then the lower token.
  *
+ * A target may begin as is given, which all hypotheses then share. So a translation can be gone on with, or
+ * branched: its state are the tokens of its source and of its best target. They are read again, because a
+ * source is read whole; the result is that of one request, if that has one beam, or draws of the same seed.
+ *
  * With a temperature nothing is searched: B hypotheses are drawn, each by itself (sampler.h) and from a
  * stream of random numbers of its own, and ranked in the same way. Two may be the same. */
 #ifndef CAROUSEL_MODELS_TRANSLATION_H
@@ -56,7 +60,9 @@ struct translation_request {
     size_t n_texts;                     /* NULL: itself */
     enum ability ability;               /* what the route asks of the model: TRANSLATE, PRONOUNCE ... */
     size_t num_beams, n_best;           /* 1 to TRANSLATION_MAX_BEAMS; 1 to num_beams */
-    size_t max_tokens;                  /* of a target, 1 to TRANSLATION_MAX_TOKENS */
+    const int32_t *given;               /* [n_given] how the target begins; NULL: nothing is said of that */
+    size_t n_given;                     /* < max_tokens */
+    size_t max_tokens;                  /* of a target, given ones included, 1 to TRANSLATION_MAX_TOKENS */
     double length_penalty, coverage_penalty; /* 0 to 10 each; coverage needs a decoder that attends */
     double temperature, top_p;          /* 0 to 2, 0: a search; num_beams are the draws; 0 to 1 */
     uint64_t seed;                      /* of the draws: draw k of input i is always the same */
@@ -66,6 +72,17 @@ struct translation_request {
 };
 
 struct translation;
+
+/* What the state of a translation says: spans of its bytes, copied to ids[0..n_source + n_target), which are
+ * from memory_new, the caller's. */
+struct translation_kept {
+    uint64_t seed;
+    uint32_t n_source, n_target;
+    int32_t *ids;
+};
+/* false, with *err: no translation of this model wrote it, or there is no memory. */
+bool translation_read_kept(const struct model *model, const struct state *state,
+                           struct translation_kept *kept, struct error *err);
 
 /* STATUS_UNSUPPORTED if the model has not the ability; STATUS_BAD_VALUE or STATUS_TOO_LONG with the field's
  * name. */

@@ -6,6 +6,7 @@
 
 #include "core/base/memory.h"
 #include "server/api/answer.h"
+#include "server/api/branch.h"
 #include "server/routes/translate.h"
 
 static void release(struct work *work)
@@ -231,24 +232,62 @@ static bool submit(struct call *call, struct translation_request *request, struc
     task->work.job = translation_job(task->translation);
     task->work.print = print;
     task->work.release = release;
+    task->work.branch = call_take_branch(call);
     call_defer(call, &task->work);
     if (request->streams) call->request->operation = &translate_stream;
     return true;
+}
+
+/* A stream does not say under which id its state is kept. */
+static bool check_kept(const struct call *call, const struct translation_request *request)
+{
+    return !call->options.keeps || !request->streams ||
+           problem_set(call->problem, FAULT_INVALID_VALUE, "stream",
+                       "a streamed translation keeps no state; leave 'stream' or 'store' out");
+}
+
+/* From the state of a translation, whose source and whose beginning it has. */
+static void go_on(struct call *call, struct translation_request *wanted)
+{
+    struct translation_kept kept;
+    struct error err = {0};
+    bool cut;
+    if (json_get(call->root, "input")) {
+        problem_set(call->problem, FAULT_INVALID_VALUE, "input",
+                    "the state has its text already; leave 'input' out");
+        return;
+    }
+    if (!translation_read_kept(call->model, call->options.from, &kept, &err)) {
+        problem_from(call->problem, *err.message ? STATUS_BAD_VALUE : STATUS_NO_MEMORY, &err, "state");
+        return;
+    }
+    struct token_span source = {kept.ids, kept.n_source};
+    struct spans spans = {.spans = &source, .n = 1, .n_texts = 1, .n_tokens = kept.n_source};
+    if (read_fields(call, wanted, &cut) && check_kept(call, wanted)) {
+        if (!json_get(call->root, "seed")) wanted->seed = kept.seed;
+        wanted->given = kept.ids + kept.n_source;
+        wanted->n_given = kept.n_target;
+        wanted->inputs = &source;
+        wanted->n_inputs = 1;
+        call_record(call, kept.n_source);
+        submit(call, wanted, &spans);
+    }
+    memory_free(kept.ids);
 }
 
 void api_translate(struct request *request, struct reply *reply)
 {
     static const char *const known[] = {"input", "n", "alternatives", "split_sentences", "stream",
                                         BEAMS_FIELDS, NULL};
-    static const struct fields fields = {
-        .known = known,
-        .stateless = "a sentence is read whole, forwards and backwards, before a word of it is written"};
+    static const struct fields fields = {.known = known, .goes_on = true};
     struct call call;
     struct spans spans;
     bool cut;
     if (!call_open(&call, request, reply, &fields, ABILITY_TRANSLATE)) return;
     struct translation_request wanted = beams_request(&call, ABILITY_TRANSLATE);
-    if (read_fields(&call, &wanted, &cut) &&
+    bool begins = !call.options.from || (call.branch->has_session && json_get(call.root, "input"));
+    if (!begins) go_on(&call, &wanted);
+    else if (read_fields(&call, &wanted, &cut) && check_kept(&call, &wanted) &&
         spans_read(&call, "input", TEXTS_ONE | (cut ? TEXTS_CUT : 0), &spans)) {
         call_record(&call, spans.n_tokens);
         wanted.inputs = spans.spans;

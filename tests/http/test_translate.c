@@ -41,6 +41,52 @@ START_TEST(a_text_becomes_texts)
 }
 END_TEST
 
+/* What an answer says of its one translation, without numbers that are measured. */
+static void result_of(struct reply *reply, char out[1024])
+{
+    expect_ok(reply);
+    const char *from = strstr(reply->body, "\"translations\""), *to = strstr(reply->body, "\"usage\"");
+    ck_assert(from && to && to - from < 1024);
+    snprintf(out, 1024, "%.*s", (int)(to - from), from);
+}
+
+/* Cut after each token, gone on with, and branched: greedy, and drawn. */
+START_TEST(a_translation_goes_on_and_is_branched)
+{
+    static const char *const ways[] = {"'num_beams':1", "'temperature':1.5,'seed':3",
+                                       "'temperature':1.5,'seed':8"};
+    char whole[1024], parts[1024], id[64];
+    for (int way = 0; way < 3; way++) {
+        struct reply *reply = postf(&server, "/v1/translate", "{" MODEL "'input':'bcd','max_tokens':9,%s}",
+                                    ways[way]);
+        result_of(reply, whole);
+        for (int cut = 1; cut < 9; cut++) {
+            reply = postf(&server, "/v1/translate",
+                          "{" MODEL "'input':'bcd','max_tokens':%d,'store':true,%s}", cut, ways[way]);
+            expect_ok(reply);
+            snprintf(id, sizeof id, "%s", text_at(reply, "id"));
+            const char *same = way ? way == 1 ? "'temperature':1.5,'top_p':1" : "'temperature':1.5" : ways[0];
+            reply = postf(&server, "/v1/translate", "{'previous_response_id':'%s','max_tokens':9,%s}", id,
+                          same);
+            result_of(reply, parts);
+            ck_assert_str_eq(parts, whole);
+            reply = postf(&server, "/v1/translate",
+                          "{'previous_response_id':'%s','max_tokens':9,'n':3,'temperature':1,'seed':4}", id);
+            expect_ok(reply);
+            ck_assert_int_eq(length_at(reply, "translations.0.alternatives"), 2);
+            expect_ok(postf(&server, "/v1/translate",
+                            "{'previous_response_id':'%s','max_tokens':9,'num_beams':4}", id));
+        }
+    }
+    expect_error(postf(&server, "/v1/translate", "{'previous_response_id':'%s','input':'a'}", id), 400,
+                 "invalid_value", "input");
+    expect_error(post(&server, "/v1/translate", "{" MODEL "'input':['a','b'],'store':true}"), 400,
+                 "invalid_value", "input");
+    expect_error(post(&server, "/v1/translate", "{" MODEL "'input':'a','stream':true,'store':true}"), 400,
+                 "invalid_value", "stream");
+}
+END_TEST
+
 START_TEST(attention_is_shown_if_asked_for)
 {
     struct reply *reply =
@@ -218,6 +264,7 @@ Suite *translate_suite(void)
     tcase_add_checked_fixture(core, start, stop);
     tcase_set_timeout(core, TEST_TIMEOUT_S);
     tcase_add_test(core, a_text_becomes_texts);
+    tcase_add_test(core, a_translation_goes_on_and_is_branched);
     tcase_add_test(core, attention_is_shown_if_asked_for);
     tcase_add_test(core, greedy_is_the_default_of_a_bundle_that_says_nothing);
     tcase_add_test(core, draws_have_a_seed);
