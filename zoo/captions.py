@@ -170,15 +170,17 @@ class Model(nn.Module):
 
 
 def encode_texts(words, texts):
-    """What the decoder reads and what it is to say, [N, T]; -100 behind the end."""
+    """What the decoder reads and what it is to say, [N, T]; -100 behind the end and for a word that a text marks
+    by an asterisk: it is read, but nothing is learned from it."""
     index = {word: i for i, word in enumerate(words)}
-    ids = [[index[w] for w in text.split()] for text in texts]
+    ids = [[index[w.lstrip("*")] for w in text.split()] for text in texts]
     longest = max(map(len, ids)) + 1
     read = torch.full((len(ids), longest), EOS)
     said = torch.full((len(ids), longest), -100)
     for i, row in enumerate(ids):
         read[i, :len(row) + 1] = torch.tensor([BOS, *row])
         said[i, :len(row) + 1] = torch.tensor([*row, EOS])
+        said[i, [k for k, w in enumerate(texts[i].split()) if w[0] == "*"]] = -100
     return read, said
 
 
