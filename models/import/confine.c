@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* syscall, O_PATH */
 #include "models/import/confine.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -18,7 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MAX_OPEN_FILES = 64, MAX_SECONDS = 3600, PATH_BYTES = 1024 };
+enum { MAX_OPEN_FILES = 64, MAX_SECONDS = 3600, PATH_BYTES = 1024, MAX_LINKS = 1000 };
 
 static void limit(void)
 {
@@ -57,14 +58,30 @@ static void allow(int rules, const char *path, uint64_t rights)
 }
 
 /* The folder that holds a path. */
-static void allow_beside(int rules, const char *path, uint64_t rights)
+static void folder_of(const char *path, char out[PATH_BYTES])
 {
-    char copy[PATH_BYTES];
-    if (snprintf(copy, sizeof copy, "%s", path) >= PATH_BYTES) return;
-    for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/';) copy[--n] = '\0';
-    char *slash = strrchr(copy, '/');
-    if (slash) slash[slash == copy] = '\0';
-    allow(rules, slash ? copy : ".", rights);
+    if (snprintf(out, PATH_BYTES, "%s", path) >= PATH_BYTES) *out = '\0';
+    for (size_t n = strlen(out); n > 1 && out[n - 1] == '/';) out[--n] = '\0';
+    char *slash = strrchr(out, '/');
+    if (slash) slash[slash == out] = '\0';
+    else snprintf(out, PATH_BYTES, ".");
+}
+
+/* A folder, and the files that its links lead to: a cache of Hugging Face keeps them elsewhere. */
+static void allow_linked(int rules, const char *folder)
+{
+    char path[2 * PATH_BYTES];
+    size_t left = MAX_LINKS;
+    allow(rules, folder, read_folder);
+    DIR *list = opendir(folder);
+    for (struct dirent *entry; list && left && (entry = readdir(list));) {
+        if (entry->d_type != DT_LNK) continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        struct stat about;
+        if (stat(path, &about) == 0 && S_ISREG(about.st_mode)) allow(rules, path, read_file);
+        left--;
+    }
+    if (list) closedir(list);
 }
 
 static long version(void)
@@ -86,8 +103,10 @@ static void confine_files(const struct options *options)
     int rules = abi < 1 ? -1 : (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0);
     if (rules < 0) return;
     struct stat about;
-    if (stat(options->file, &about) == 0 && S_ISDIR(about.st_mode)) allow(rules, options->file, read_folder);
-    else allow_beside(rules, options->file, read_folder); /* weights of ONNX lie beside it */
+    char folder[PATH_BYTES];
+    folder_of(options->file, folder); /* weights of ONNX lie beside it */
+    bool is_folder = stat(options->file, &about) == 0 && S_ISDIR(about.st_mode);
+    allow_linked(rules, is_folder ? options->file : folder);
     const char *const files[] = {options->tokenizer, options->labels, options->scaler, options->network,
                                  options->golden};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
@@ -95,7 +114,8 @@ static void confine_files(const struct options *options)
     /* How much memory there is, which the loader asks. */
     static const char *const memory[] = {"/proc/meminfo", "/proc/self/cgroup", "/sys/fs/cgroup"};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) allow(rules, memory[i], read_folder);
-    if (!options->dry_run) allow_beside(rules, options->output ? options->output : "bundle", write_folder);
+    folder_of(options->output ? options->output : "bundle", folder);
+    if (!options->dry_run) allow(rules, folder, write_folder);
     syscall(SYS_landlock_restrict_self, rules, 0);
     close(rules);
 }

@@ -8,9 +8,9 @@
 
 /* Confine this process, before anything is read. Always: no new privileges, 64 descriptors, an hour of CPU,
  * no core dump. If the kernel has Landlock (Linux 5.13): it reads only beneath the folder of options->file,
- * and the files of the other options, and writes only beneath the folder that the bundle goes into. If the
- * kernel filters system calls: no sockets, no programs, no other processes. What the kernel lacks is left
- * out. */
+ * files that links in that folder lead to, and the files of the other options, and writes only beneath the
+ * folder that the bundle goes into. If the kernel filters system calls: no sockets, no programs, no other
+ * processes. What the kernel lacks is left out. */
 void confine(const struct options *options);
 /* Whether the kernel has Landlock. */
 bool confine_has_landlock(void);

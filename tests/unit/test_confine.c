@@ -16,7 +16,7 @@
 
 static struct tmp tmp;
 static char inside[TMP_PATH_BYTES], outside[TMP_PATH_BYTES], made[TMP_PATH_BYTES], flagged[TMP_PATH_BYTES];
-static char file[TMP_PATH_BYTES], bundle[TMP_PATH_BYTES];
+static char file[TMP_PATH_BYTES], bundle[TMP_PATH_BYTES], linked[TMP_PATH_BYTES];
 
 static void touch(const char *path)
 {
@@ -37,6 +37,8 @@ static void setup(void)
     touch(tmp_path(&tmp, "in/weights", inside));
     touch(tmp_path(&tmp, "other/labels", flagged));
     touch(tmp_path(&tmp, "other/secret", outside));
+    touch(tmp_path(&tmp, "other/blob", linked)); /* as a cache of Hugging Face keeps its files */
+    ck_assert_int_eq(symlink("../other/blob", tmp_path(&tmp, "in/linked", linked)), 0);
     tmp_path(&tmp, "out/bundle", bundle);
     tmp_path(&tmp, "out/made", made);
 }
@@ -94,7 +96,8 @@ static int what_it_can(bool dry_run)
     pid_t child = fork();
     if (child == 0) {
         confine(&options);
-        _exit((opens(inside, O_RDONLY) ? READS_INSIDE : 0) | (opens(flagged, O_RDONLY) ? READS_FLAGGED : 0) |
+        _exit((opens(inside, O_RDONLY) && opens(linked, O_RDONLY) ? READS_INSIDE : 0) |
+              (opens(flagged, O_RDONLY) ? READS_FLAGGED : 0) |
               (opens(made, O_WRONLY | O_CREAT) ? WRITES_OUTPUT : 0) | (begins_thread() ? BEGINS_THREAD : 0) |
               (opens(outside, O_RDONLY) ? READS_OUTSIDE : 0) | (opens(file, O_WRONLY) ? WRITES_INPUT : 0) |
               (makes_socket() ? MAKES_SOCKET : 0) | (begins_process() ? BEGINS_PROCESS : 0));
