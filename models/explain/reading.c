@@ -72,6 +72,10 @@ static enum status read_series(struct explanation *e, const struct explanation_r
 {
     const struct forecast_spec *spec = forecast_spec_of(e->model);
     bool has_candidates = spec->output == OUTPUT_CANDIDATES;
+    if (spec->n_columns > 1)
+        return error_set_param(err, STATUS_UNSUPPORTED, "input",
+                               "model '%s' reads several rows, of which no explanation is made",
+                               e->model->name);
     size_t skipped = series_skipped(spec, r->n_steps), n = r->n_steps - skipped, n_there = 0;
     const double *values = r->series + skipped;
     for (size_t t = 0; t < n; t++)

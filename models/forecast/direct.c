@@ -157,15 +157,17 @@ static enum next receive(struct sequence *sequence, struct worker *worker, const
 
 /* ---- the results ---- */
 
+/* The value of step t of all rows' steps, one row behind the other. */
 static double value_at(const struct forecast *f, const struct forecasted *series, size_t t, double level)
 {
     const struct forecast_spec *spec = forecast_spec_of(f->job.model);
+    if (spec->n_levels == 0) return series->mean[t];
     double value = series_level(spec->levels, series->at + t * spec->n_levels, spec->n_levels, level);
     return series->candidates.floor ? fmax(value, 0) : value;
 }
 
-/* Draw a path. One above the median tends to stay there: levels follow an autoregression of normal numbers.
- * */
+/* Draw a path of each row. One above the median tends to stay there: levels follow an autoregression of
+ * normal numbers. */
 static void draw_sample(const struct forecast *f, const struct forecasted *series, size_t number,
                         double *sample)
 {
@@ -173,22 +175,24 @@ static void draw_sample(const struct forecast *f, const struct forecasted *serie
     struct random random;
     random_init(&random, f->seed, (uint64_t)(series - f->series) << 32 | (number + 1));
     double normal = random_normal(&random);
-    for (size_t t = 0; t < f->horizon; t++) {
+    for (size_t t = 0; t < series->n_targets * f->horizon; t++) {
         sample[t] = value_at(f, series, t, 0.5 * erfc(-normal / sqrt(2.0)));
         normal = kept * normal + fresh * random_normal(&random);
     }
 }
 
-static void settle(struct forecast *f, struct forecasted *series)
+void forecast_settle_levels(struct forecast *f, struct forecasted *series)
 {
-    for (size_t t = 0; t < f->horizon; t++) {
+    size_t each = series->n_targets * f->horizon;
+    for (size_t t = 0; t < each; t++) {
         series->mean[t] = value_at(f, series, t, 0.5);
         for (size_t q = 0; q < f->n_quantiles; q++)
-            series->quantiles[q * f->horizon + t] = value_at(f, series, t, f->levels[q]);
+            series->quantiles[q * each + t] = value_at(f, series, t, f->levels[q]);
     }
-    for (size_t i = 0; i < f->num_samples; i++) draw_sample(f, series, i, series->samples + i * f->horizon);
+    for (size_t i = 0; i < f->num_samples; i++) draw_sample(f, series, i, series->samples + i * each);
     series->is_settled = true;
 }
 
 const struct forecast_way forecast_direct = {
-    .driver = {feed, receive, job_sequence_finish}, .lay_out = lay_out, .begin = begin, .settle = settle};
+    .driver = {feed, receive, job_sequence_finish}, .lay_out = lay_out, .begin = begin,
+    .settle = forecast_settle_levels};

@@ -39,7 +39,10 @@ struct forecasted {
     void *memory;
     struct patch_reading reading; /* patches */
     double *differences;          /* [n] of a series with a trend; NULL if the model knows none */
-    double *at;                   /* [horizon, n_levels] of the bundle's levels */
+    double *at;                   /* [n_targets, horizon, n_levels] of the bundle's levels */
+    /* of a model that reads several rows */
+    struct series_columns columns; /* rows of n + horizon values */
+    struct series_scale *scales;   /* [n_columns] */
     double *mean;      /* [n_targets, horizon] */
     double *samples;   /* [num_samples, n_targets, horizon] */
     double *quantiles; /* [n_quantiles, n_targets, horizon] */
@@ -74,7 +77,11 @@ struct forecast_way {
      * sort. */
     void (*settle)(struct forecast *f, struct forecasted *series);
 };
-extern const struct forecast_way forecast_walking, forecast_direct;
+extern const struct forecast_way forecast_walking, forecast_direct, forecast_horizons;
+
+/* A settle() for models that give levels, or one value alone: quantiles by interpolation, and paths drawn
+ * from them. */
+void forecast_settle_levels(struct forecast *f, struct forecasted *series);
 
 /* The error of a series whose values leave the range of float. */
 extern const char forecast_too_big[];

@@ -1,6 +1,6 @@
 #include <stdio.h>
-#include <string.h>
 
+#include "models/forecast/columns.h"
 #include "models/forecast/forecasting.h"
 #include "models/jobs/request.h"
 
@@ -18,32 +18,58 @@ static size_t least_samples(const struct model *model, const struct forecast_req
     return r->n_quantiles > 0 && !forecast_is_direct(forecast_spec_of(model)) ? 1 : 0;
 }
 
-/* Return what of a series' rows the model has no use for, or NULL. */
-static const char *useless_row(const struct forecast_spec *spec, const struct rows *rows)
+/* Refuse rows that a model of one series has no use for. */
+static enum status check_one(const struct model *model, const struct rows *rows, size_t i, struct error *err)
 {
-    (void)spec;
-    if (!rows) return NULL;
-    for (size_t i = 0; i < rows->n_covariates; i++)
-        return rows->covariates[i].known ? "future_covariates" : "past_covariates";
-    return rows->n_targets > 1 ? "target" : NULL;
-}
-
-static enum status check_rows(const struct model *model, const struct forecast_request *r, struct error *err)
-{
-    for (size_t i = 0; i < r->n_series; i++) {
-        const char *useless = useless_row(forecast_spec_of(model), r->series[i].rows);
-        char param[ERROR_PARAM_BYTES];
-        if (!useless) continue;
-        snprintf(param, sizeof param, "series[%zu].%s", i, useless);
-        if (!strcmp(useless, "target"))
-            return error_set_param(err, STATUS_UNSUPPORTED, param,
-                                   "%s has %zu rows, but model '%s' forecasts each series by itself; send "
-                                   "every row as an object of its own",
-                                   param, r->series[i].rows->n_targets, model->name);
+    char param[ERROR_PARAM_BYTES];
+    if (rows && rows->n_covariates) {
+        const char *field = rows->covariates[0].known ? "future_covariates" : "past_covariates";
+        snprintf(param, sizeof param, "series[%zu].%s", i, field);
         return error_set_param(err, STATUS_UNSUPPORTED, param,
                                "%s: model '%s' reads the target alone; leave '%s' out", param, model->name,
-                               useless);
+                               field);
     }
+    if (!rows || rows->n_targets <= 1) return STATUS_OK;
+    snprintf(param, sizeof param, "series[%zu].target", i);
+    return error_set_param(err, STATUS_UNSUPPORTED, param,
+                           "%s has %zu rows, but model '%s' forecasts each series by itself; send every "
+                           "row as an object of its own", param, rows->n_targets, model->name);
+}
+
+/* Check the rows and the length of each series. */
+static enum status check_series(const struct model *model, const struct forecast_request *r,
+                                struct error *err)
+{
+    const struct forecast_spec *spec = forecast_spec_of(model);
+    for (size_t i = 0; i < r->n_series; i++) {
+        const struct forecast_series *series = &r->series[i];
+        size_t n = series->n - series_skipped(spec, series->n);
+        char place[ERROR_PARAM_BYTES];
+        snprintf(place, sizeof place, "series[%zu]", i);
+        enum status status = spec->n_columns ? columns_check(model, series->rows, place, err)
+                                             : check_one(model, series->rows, i, err);
+        if (status == STATUS_OK && r->max_whole_steps)
+            status = request_check_length(place, model, n, r->max_whole_steps, err);
+        if (status != STATUS_OK) return status;
+    }
+    return STATUS_OK;
+}
+
+/* A model of horizons tells of so many steps, and may read as many ahead. */
+static enum status check_horizon(const struct model *model, size_t horizon, struct error *err)
+{
+    const struct forecast_spec *spec = forecast_spec_of(model);
+    if (spec->output != OUTPUT_HORIZONS) return STATUS_OK;
+    size_t passes = (horizon + spec->horizon - 1) / spec->horizon;
+    size_t ahead = spec->ahead ? (passes - 1) * spec->horizon + spec->ahead : 0;
+    if (passes > 1 && !spec->rolls_on)
+        return error_set_param(err, STATUS_UNSUPPORTED, "horizon",
+                               "horizon is %zu, but model '%s' was trained to tell of %zu steps; expected at "
+                               "most %zu", horizon, model->name, spec->horizon, spec->horizon);
+    if (ahead > horizon)
+        return error_set_param(err, STATUS_BAD_VALUE, "horizon",
+                               "horizon is %zu, but model '%s' reads values that are known %zu steps ahead; "
+                               "expected %zu", horizon, model->name, ahead, ahead);
     return STATUS_OK;
 }
 
@@ -66,5 +92,6 @@ enum status forecast_request_check(const struct model *model, const struct forec
             return error_set_param(err, STATUS_BAD_VALUE, "quantiles",
                                    "quantile %zu is %g, expected a number between 0 and 1", i,
                                    r->quantiles[i]);
-    return check_rows(model, r, err);
+    status = check_horizon(model, r->horizon, err);
+    return status == STATUS_OK ? check_series(model, r, err) : status;
 }

@@ -19,6 +19,7 @@
 
 #include "core/base/memory.h"
 #include "models/jobs/request.h"
+#include "models/forecast/columns.h"
 #include "models/forecast/forecast_job.h"
 
 /* ---- what a request asks for ---- */
@@ -52,6 +53,9 @@ static const char *judge(const struct forecast *f, const struct forecast_series 
 {
     struct forecast_series tail = tail_of(f, series);
     if (tail.n == 0) return series_empty;
+    const struct forecast_spec *spec = forecast_spec_of(f->job.model);
+    const char *sentence = spec->n_columns ? columns_judge(spec, tail.rows, tail.values, tail.n) : NULL;
+    if (sentence) return sentence;
     size_t n_there = 0;
     for (size_t t = 0; t < tail.n; t++) {
         if (isinf(tail.values[t])) return series_too_big;
@@ -59,7 +63,7 @@ static const char *judge(const struct forecast *f, const struct forecast_series 
     }
     if (n_there == 0 && !f->goes_on) return series_missing;
     if (f->goes_on) *scale = f->kept.scale;
-    else *scale = series_scale_of(forecast_spec_of(f->job.model), tail.values, tail.n);
+    else *scale = series_scale_of(spec, tail.values, tail.n);
     if (!isfinite(scale->mean) || !isfinite(scale->scale)) return series_too_big;
     for (size_t t = 0; t < tail.n; t++) {
         double z = (tail.values[t] - scale->mean) / scale->scale;
@@ -168,6 +172,23 @@ static enum status make(struct forecast *plan, const struct forecast_request *re
     return STATUS_OK;
 }
 
+static const struct forecast_way *way_of(const struct forecast_spec *spec)
+{
+    if (spec->output == OUTPUT_HORIZONS) return &forecast_horizons;
+    return forecast_is_direct(spec) ? &forecast_direct : &forecast_walking;
+}
+
+/* A state holds the values of one row. */
+static enum status check_state(const struct model *model, const struct job_options *options, size_t n_series,
+                               struct error *err)
+{
+    if ((options->from || options->keeps) && forecast_spec_of(model)->n_columns > 1)
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "model '%s' reads several rows and keeps no state; send all values each time",
+                         model->name);
+    return request_check_state(model, options, "series", n_series, err);
+}
+
 enum status forecast_new(struct model *model, const struct forecast_request *request,
                          const struct job_options *options, struct forecast **out,
                          struct error *err)
@@ -180,12 +201,12 @@ enum status forecast_new(struct model *model, const struct forecast_request *req
     struct forecast_series whole;
     double *values = NULL;
     enum status status = forecast_request_check(model, request, err);
-    if (status == STATUS_OK) status = request_check_state(model, options, "series", request->n_series, err);
+    if (status == STATUS_OK) status = check_state(model, options, request->n_series, err);
     if (status == STATUS_OK && from && !kept_series_read(from, forecast_spec_of(model), &plan.kept, err))
         status = STATUS_BAD_VALUE;
     if (status != STATUS_OK) return status;
     bool direct = is_direct(model);
-    plan.way = direct ? &forecast_direct : &forecast_walking;
+    plan.way = way_of(forecast_spec_of(model));
     plan.n_paths = direct || forecast_spec_of(model)->output == OUTPUT_MEAN ? 1 : 1 + request->num_samples;
     plan.goes_on = from && !direct;
     plan.step = (from ? from->step : 0) + request->series[0].n;
@@ -228,7 +249,10 @@ void forecast_read(struct forecast *forecast, size_t series, struct forecast_res
 uint64_t forecast_steps_in(const struct forecast *forecast)
 {
     uint64_t sum = 0;
-    for (size_t i = 0; i < forecast->n_series; i++) sum += forecast->series[i].n_fed;
+    for (size_t i = 0; i < forecast->n_series; i++) {
+        const struct forecasted *series = &forecast->series[i]; /* what it told and read again is not sent */
+        sum += series->n_fed < series->n ? series->n_fed : series->n;
+    }
     return sum;
 }
 

@@ -7,7 +7,8 @@
  *
  * A model of output type "candidates" (models/forecast/candidates.h) or "patches" (models/forecast/patches.h)
  * needs no paths: its series ride once, through the last values and the steps to come, and give all quantiles
- * of all steps. Samples are drawn from these.
+ * of all steps. Samples are drawn from these. One of output type "horizons" reads the values alone; it may
+ * read several rows, and forecast several (models/forecast/columns.h).
  *
  * A series that goes on from a kept state stays on the scale of its first part, and the network reads the new
  * values alone. The state is the one after the last value, before the forecast. */
@@ -40,6 +41,7 @@ struct forecast_request {
     size_t num_samples;      /* paths a series; 0 if neither quantiles nor samples are wanted, and if
                               * the model gives quantiles without samples */
     uint64_t seed;
+    size_t max_whole_steps;  /* that a network which reads whole sequences can (scheduler_max_rows); 0: any */
 };
 
 /* One series' answer, once finished; pointers are the job's. A path whose values leave the range of float is

@@ -16,7 +16,6 @@ struct reader {
     const char *place;
     const struct json *target, *past, *future; /* NULL if absent */
     struct rows *out;
-    double *next;      /* the next part of the block */
     struct error *err;
 };
 
@@ -78,8 +77,8 @@ static enum status read_row(const struct reader *r, const char *field, const cha
 
 static double *take(struct reader *r, size_t n)
 {
-    double *taken = r->next;
-    r->next += n;
+    double *taken = r->out->next;
+    r->out->next += n;
     return taken;
 }
 
@@ -89,7 +88,7 @@ static enum status read_targets(struct reader *r)
 {
     struct rows *out = r->out;
     char label[LABEL_BYTES];
-    out->targets = r->next;
+    out->targets = out->next;
     if (!out->nested) {
         snprintf(label, sizeof label, "%s.target", r->place);
         return read_row(r, "target", label, r->target, out->n, "", take(r, out->n));
@@ -119,9 +118,9 @@ static enum status read_past(struct reader *r)
     return STATUS_OK;
 }
 
-static struct row *find(struct rows *rows, const char *name)
+struct row *rows_find(const struct rows *rows, const char *name)
 {
-    for (size_t i = 0; name && i < rows->n_covariates; i++)
+    for (size_t i = 0; i < rows->n_covariates; i++)
         if (rows->covariates[i].name && !strcmp(rows->covariates[i].name, name)) return &rows->covariates[i];
     return NULL;
 }
@@ -133,7 +132,7 @@ static enum status read_future(struct reader *r)
     size_t i = 0;
     for (const struct json *row = json_first(r->future); row; row = json_next(row), i++) {
         const char *name = json_kind(r->future) == JSON_OBJECT ? json_key(row) : NULL;
-        struct row *past = find(out, name);
+        struct row *past = name ? rows_find(out, name) : NULL;
         double *to = past ? past->values + out->n : take(r, out->n + out->horizon);
         enum status status =
             past ? read_row(r, future_name, label_of(label, r, future_name, i, name), row, out->horizon,
@@ -160,8 +159,16 @@ static enum status check_form(const struct reader *r, const char *field, const s
                     "an object of names, each with an array of numbers, or an array of such arrays");
 }
 
+double *rows_add(struct rows *rows, const char *name)
+{
+    double *values = rows->next;
+    rows->next += rows->n + rows->horizon;
+    rows->covariates[rows->n_covariates++] = (struct row){.name = name, .values = values, .known = true};
+    return values;
+}
+
 /* Count values and rows, and make the block. */
-static enum status make_room(struct reader *r, size_t max_values)
+static enum status make_room(struct reader *r, size_t max_values, size_t n_more)
 {
     struct rows *out = r->out;
     const struct json *first = json_first(r->target);
@@ -180,17 +187,18 @@ static enum status make_room(struct reader *r, size_t max_values)
         return error_set_param(r->err, STATUS_TOO_LONG, r->place,
                                "%s has %zu values in all its rows; expected at most %zu", r->place, values,
                                max_values);
+    n_covariates += n_more;
     size_t doubles = out->n_targets * out->n + n_covariates * (out->n + out->horizon);
     size_t bytes = n_covariates * sizeof *out->covariates + (doubles + 1) * sizeof(double);
     out->memory = memory_new(bytes, 1);
     if (!out->memory) return error_set(r->err, STATUS_NO_MEMORY, "no memory for the request");
-    r->next = out->memory;
+    out->next = out->memory;
     out->covariates = (struct row *)((double *)out->memory + doubles + 1);
     return STATUS_OK;
 }
 
 enum status rows_read(const struct json *object, const char *place, size_t horizon, size_t max_values,
-                      struct rows *out, struct error *err)
+                      size_t n_more, struct rows *out, struct error *err)
 {
     struct reader r = {.place = place, .out = out, .err = err, .target = json_get(object, "target"),
                        .past = json_get(object, past_name), .future = json_get(object, future_name)};
@@ -201,7 +209,7 @@ enum status rows_read(const struct json *object, const char *place, size_t horiz
         return expected(&r, "target", label, r.target, "an array of numbers, or an array of such rows");
     enum status status = check_form(&r, past_name, r.past);
     if (status == STATUS_OK) status = check_form(&r, future_name, r.future);
-    if (status == STATUS_OK) status = make_room(&r, max_values);
+    if (status == STATUS_OK) status = make_room(&r, max_values, n_more);
     if (status == STATUS_OK) status = read_targets(&r);
     if (status == STATUS_OK) status = read_past(&r);
     return status == STATUS_OK ? read_future(&r) : status;

@@ -32,17 +32,23 @@ struct rows {
     const double *targets;  /* [n_targets, n] NaN if missing */
     struct row *covariates; /* [n_covariates] in the order of the request, those of past_covariates first */
     void *memory;           /* all of it: rows_free */
+    double *next;           /* in it */
 };
 
 /* Whether `object` has more than one plain row of target. */
 bool rows_are_there(const struct json *object);
 
 /* Read the members `target`, `past_covariates` and `future_covariates` of `object`, which has at most
- * `max_values` values in all. Names in *out are the document's; the rest is the caller's until rows_free,
- * also after a failure. `place` stands before the names in sentences: "series[0]". STATUS_BAD_VALUE,
- * STATUS_TOO_LONG, or STATUS_NO_MEMORY, with the field in err->param. */
+ * `max_values` values in all; there is room for n_more covariates (rows_add). Names in *out are the
+ * document's; the rest is the caller's until rows_free, also after a failure. `place` stands before the names
+ * in sentences: "series[0]". STATUS_BAD_VALUE, STATUS_TOO_LONG, or STATUS_NO_MEMORY, with the field in
+ * err->param. */
 MUST_CHECK enum status rows_read(const struct json *object, const char *place, size_t horizon,
-                                 size_t max_values, struct rows *out, struct error *err);
+                                 size_t max_values, size_t n_more, struct rows *out, struct error *err);
+/* Add a covariate that is known ahead, one of the n_more; the caller writes its values [n + horizon]. */
+double *rows_add(struct rows *rows, const char *name);
+/* The covariate of this name, or NULL. */
+struct row *rows_find(const struct rows *rows, const char *name);
 void rows_free(struct rows *rows);
 
 #endif

@@ -94,6 +94,19 @@ static double basis_error(const struct forecast_spec *spec, size_t k,
     return clamp(-log10(fabs(z - foretold) / size + 1e-5) / 5, -1, 1);
 }
 
+/* An input that reads a column at step t. What lies before the first value is 0, and not missing. */
+static double column_value(const struct forecast_spec *spec, size_t input, const struct series_past *past,
+                           size_t t)
+{
+    size_t column = spec->inputs[input].column, lag = spec->inputs[input].lag;
+    bool of_missing = spec->inputs[input].kind == INPUT_COLUMN_MISSING;
+    if (t < lag) return 0;
+    bool walks = spec->columns[column].role == COLUMN_TARGET && spec->output != OUTPUT_HORIZONS;
+    if (!past->columns || (walks && !of_missing)) return of_missing ? 0 : series_z(past, t, lag);
+    size_t at = column * past->columns->width + t - lag + spec->inputs[input].lead;
+    return of_missing ? past->columns->missing[at] : past->columns->z[at];
+}
+
 static double input_value(const struct forecast_spec *spec, size_t input,
                           const struct series_scale *scale, const struct series_past *past,
                           size_t t, bool missing)
@@ -110,6 +123,8 @@ static double input_value(const struct forecast_spec *spec, size_t input,
     case INPUT_POSITION: return (double)(t < 64 ? t : 64) / 64;
     case INPUT_LAG: return series_z(past, t, lag);
     case INPUT_ERROR: return basis_error(spec, lag, past, t);
+    case INPUT_COLUMN:
+    case INPUT_COLUMN_MISSING: return column_value(spec, input, past, t);
     }
     return 0;
 }
@@ -124,9 +139,10 @@ void series_step(const struct forecast_spec *spec, const struct series_scale *sc
 }
 
 void series_go_on(const struct forecast_spec *spec, const struct series_scale *scale, size_t first,
-                  size_t n_before, const double *values, size_t n, double *z, float *features)
+                  size_t n_before, const double *values, size_t n, const struct series_columns *columns,
+                  double *z, float *features)
 {
-    const struct series_past past = {.read = z, .n_read = n_before + n, .first = first};
+    const struct series_past past = {.read = z, .n_read = n_before + n, .first = first, .columns = columns};
     double *now = z + n_before;
     series_scaled(scale, values, n, now);
     for (size_t t = 0; t < n && isnan(values[t]); t++) /* holes that follow an earlier part */
@@ -139,7 +155,7 @@ void series_go_on(const struct forecast_spec *spec, const struct series_scale *s
 void series_features(const struct forecast_spec *spec, const struct series_scale *scale,
                      const double *values, size_t n, double *z, float *features)
 {
-    series_go_on(spec, scale, 0, 0, values, n, z, features);
+    series_go_on(spec, scale, 0, 0, values, n, NULL, z, features);
 }
 
 /* ---- rules ---- */
@@ -180,6 +196,8 @@ static size_t n_locations(const struct forecast_spec *spec)
     if (spec->output == OUTPUT_QUANTILES) return spec->n_levels;
     if (spec->output == OUTPUT_CANDIDATES) return N_CANDIDATES + 1 + spec->n_levels;
     if (spec->output == OUTPUT_PATCHES) return spec->n_levels * spec->patch_length;
+    if (spec->output == OUTPUT_HORIZONS)
+        return spec->horizon * forecast_n_targets(spec) * (spec->n_levels ? spec->n_levels : 1);
     return spec->n_basis > 0 ? spec->n_basis : 1;
 }
 
@@ -267,6 +285,7 @@ double series_distribution_draw(const struct series_distribution *distribution,
     case OUTPUT_STUDENT_T: return d->location + d->scale * random_student_t(random, d->df);
     case OUTPUT_QUANTILES:
     case OUTPUT_PATCHES:
+    case OUTPUT_HORIZONS:
     case OUTPUT_CANDIDATES: return inverse(d, random_uniform(random));
     }
     return d->location;

@@ -18,12 +18,20 @@ struct series_scale series_scale_of(const struct forecast_spec *spec, const doub
 /* z[0..n) of values[0..n), holes filled. */
 void series_scaled(const struct series_scale *scale, const double *values, size_t n, double *z);
 
+/* The scaled rows of a series that has several (models/forecast/columns.h). */
+struct series_columns {
+    size_t width;  /* values of a row, those that are known ahead included */
+    double *z;     /* [n_columns, width] */
+    bool *missing; /* [n_columns, width] */
+};
+
 /* What a step can look back on: z[first..first + n_read) of the values read, then a path's own z. */
 struct series_past {
     const double *read; /* [n_read] */
     size_t n_read;
     const double *path; /* path[i] is z[first + n_read + i] */
     size_t first;       /* values before these, at which no step looks back */
+    const struct series_columns *columns; /* NULL: the series is all there is */
 };
 
 /* Return true if one of values[0..n) is missing. */
@@ -38,9 +46,11 @@ void series_step(const struct forecast_spec *spec, const struct series_scale *sc
                  const struct series_past *past, size_t t, bool missing, float *features);
 
 /* Go on with a series: z[0..n_before) are there, of which z[0] is that of step `first`. Write z[n_before..)
- * of values[0..n) and the steps of them: features [n, n_inputs]. */
+ * of values[0..n) and the steps of them: features [n, n_inputs]. `columns` may be NULL if no input reads
+ * one. */
 void series_go_on(const struct forecast_spec *spec, const struct series_scale *scale, size_t first,
-                  size_t n_before, const double *values, size_t n, double *z, float *features);
+                  size_t n_before, const double *values, size_t n, const struct series_columns *columns,
+                  double *z, float *features);
 
 /* Write z[0..n) of values[0..n) and the steps of them: features [n, n_inputs]. */
 void series_features(const struct forecast_spec *spec, const struct series_scale *scale,

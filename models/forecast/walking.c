@@ -5,20 +5,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/forecast/columns.h"
 #include "models/forecast/forecast_job.h"
 
 static void lay_out(const struct forecast *f, struct forecasted *series, struct arena *arena)
 {
     const struct forecast_spec *spec = forecast_spec_of(f->job.model);
     series->features = arena_take(arena, series->n, spec->n_inputs * sizeof(float));
+    if (!spec->n_columns) return;
+    series->columns.width = series->n + f->horizon;
+    series->columns.z = arena_take(arena, spec->n_columns, series->columns.width * sizeof(double));
+    series->columns.missing = arena_take(arena, spec->n_columns, series->columns.width * sizeof(bool));
+    series->scales = arena_take(arena, spec->n_columns, sizeof *series->scales);
 }
 
 static void begin(struct forecast *f, const struct forecast_series *tail, size_t i, size_t good)
 {
     const struct forecast_spec *spec = forecast_spec_of(f->job.model);
     struct forecasted *series = &f->series[i];
-    series_go_on(spec, &series->scale, f->kept.n_before, series->n_before, tail->values, series->n, series->z,
-                 series->features);
+    if (spec->n_columns)
+        columns_scale(spec, tail->rows, tail->values, series->n, f->horizon, series->columns.z,
+                      series->columns.missing, series->scales);
+    series_go_on(spec, &series->scale, f->kept.n_before, series->n_before, tail->values, series->n,
+                 &series->columns, series->z, series->features);
     series->has_rule = spec->rules && !series_has_holes(tail->values, tail->n) &&
                        series_rule(&series->scale, series->z, series->n_before + series->n, &series->rule);
     for (size_t number = 0; number < f->n_paths; number++) {
@@ -62,7 +71,8 @@ static bool path_advance(const struct forecast *f, struct path *path, bool is_me
     const struct forecast_spec *spec = forecast_spec_of(f->job.model);
     struct forecasted *series = path->of;
     if (atomic_load_explicit(&series->error, memory_order_relaxed)) return false;
-    const struct series_past past = {series->z, series->n_before + series->n, path->values, f->kept.n_before};
+    const struct series_past past = {series->z, series->n_before + series->n, path->values, f->kept.n_before,
+                                     &series->columns};
     struct series_distribution distribution;
     size_t t = past.first + past.n_read + path->n;
     series_distribution_read(spec, &past, t - 1, outputs, &distribution);

@@ -6,10 +6,12 @@
 #include "models/bundle/input.h"
 #include "models/bundle/inspect.h"
 #include "models/forecast/candidates.h"
+#include "models/forecast/columns.h"
 #include "models/forecast/patches.h"
 #include "models/forecast/series.h"
 #include "models/text/number.h"
 
+enum { GOLDEN_MAX_VALUES = 1 << 20 }; /* of all rows of an input */
 enum { GOLDEN_HORIZON = 4 }; /* the steps to come of a golden case of a bundle with candidates */
 
 static enum status check(const struct parts *parts, struct error *err)
@@ -25,6 +27,7 @@ static enum status check(const struct parts *parts, struct error *err)
     if (outputs != series_n_outputs(spec))
         return error_set(err, STATUS_BAD_SHAPE, "the network gives %zu numbers, 'forecast' needs %zu",
                          outputs, series_n_outputs(spec));
+    if (spec->output == OUTPUT_HORIZONS && !spec->rolls_on) return STATUS_OK; /* of one whole series */
     return task_check_causal(parts, &task_forecasting, err);
 }
 
@@ -85,6 +88,53 @@ static enum status patch_steps(const struct forecast_spec *spec, const double *v
     return there ? STATUS_OK : no_memory(err);
 }
 
+/* Make the steps of a bundle with columns: those of the values that are read. */
+static enum status column_steps(const struct forecast_spec *spec, const struct rows *rows,
+                                const double *tail, size_t n, size_t ahead, struct steps *steps,
+                                struct error *err)
+{
+    size_t width = n + ahead, first = 0;
+    double *z = memory_new(spec->n_columns * width, sizeof *z);
+    bool *missing = memory_new(spec->n_columns * width, sizeof *missing);
+    struct series_scale *scales = memory_new(spec->n_columns, sizeof *scales);
+    const struct series_columns columns = {.width = width, .z = z, .missing = missing};
+    steps->n = n;
+    steps->features = memory_new(n * spec->n_inputs, sizeof *steps->features);
+    bool there = z && missing && scales && steps->features;
+    while (spec->columns[first].role != COLUMN_TARGET) first++;
+    if (there) {
+        columns_scale(spec, rows, tail, n, ahead, z, missing, scales);
+        const struct series_past past = {.read = z + first * width, .n_read = width, .columns = &columns};
+        for (size_t t = 0; t < n; t++)
+            series_step(spec, &scales[first], &past, t, missing[first * width + t],
+                        steps->features + t * spec->n_inputs);
+    }
+    memory_free(z);
+    memory_free(missing);
+    memory_free(scales);
+    return there ? STATUS_OK : no_memory(err);
+}
+
+/* The steps of an input that is an object of rows, as a request has it. */
+static enum status rows_steps(const struct model *model, const struct json *input, struct steps *steps,
+                              struct error *err)
+{
+    const struct forecast_spec *spec = forecast_spec_of(model);
+    size_t horizon = spec->output == OUTPUT_HORIZONS ? spec->horizon : 1, most = GOLDEN_MAX_VALUES;
+    struct rows rows;
+    enum status status = rows_read(input, "input", horizon, most, 0, &rows, err);
+    if (status == STATUS_OK) status = input_check_steps(rows.n, err);
+    if (status == STATUS_OK) status = columns_check(model, &rows, "input", err);
+    if (status == STATUS_OK) {
+        size_t skipped = series_skipped(spec, rows.n), n = rows.n - skipped;
+        const char *sentence = columns_judge(spec, &rows, rows.targets + skipped, n);
+        status = sentence ? error_set(err, STATUS_BAD_VALUE, "'input': %s", sentence)
+                          : column_steps(spec, &rows, rows.targets + skipped, n, horizon, steps, err);
+    }
+    rows_free(&rows);
+    return status;
+}
+
 static enum status scale_series(const struct model *model, const double *values, size_t n,
                                 struct steps *steps, struct error *err)
 {
@@ -98,6 +148,7 @@ static enum status scale_series(const struct model *model, const double *values,
         return error_set(err, STATUS_BAD_VALUE, "'input' has no value in its last %zu", n);
     if (spec->output == OUTPUT_CANDIDATES) return candidate_steps(model, values, n, steps, err);
     if (spec->output == OUTPUT_PATCHES) return patch_steps(spec, values, n, steps, err);
+    if (spec->output == OUTPUT_HORIZONS) return column_steps(spec, NULL, values, n, 0, steps, err);
     steps->n = n;
     steps->features = memory_new(n * spec->n_inputs, sizeof *steps->features);
     double *z = memory_new(n, sizeof *z);
@@ -112,6 +163,10 @@ static enum status scale_series(const struct model *model, const double *values,
 static enum status series_steps(const struct model *model, const struct json *input,
                                 struct steps *steps, struct error *err)
 {
+    const struct forecast_spec *spec = forecast_spec_of(model);
+    if (spec->n_columns && json_kind(input) == JSON_OBJECT) return rows_steps(model, input, steps, err);
+    if (spec->n_columns > 1)
+        return error_set(err, STATUS_BAD_VALUE, "'input' is not an object with 'target' and covariates");
     if (json_kind(input) != JSON_ARRAY)
         return error_set(err, STATUS_BAD_VALUE, "'input' is not an array of numbers");
     size_t n = json_count(input);
@@ -161,6 +216,11 @@ static void print_inputs(const struct view *view)
     fprintf(view->out, "%-*s", INSPECT_COLUMN, "inputs");
     for (size_t i = 0; i < f->n_inputs; i++) {
         fprintf(view->out, "%s %s", i ? "," : "", forecast_input_name(f->inputs[i].kind));
+        bool is_column = f->inputs[i].kind == INPUT_COLUMN || f->inputs[i].kind == INPUT_COLUMN_MISSING;
+        if (is_column) fprintf(view->out, " %s", f->columns[f->inputs[i].column].name);
+        if (is_column && f->inputs[i].lag) fprintf(view->out, " lag %zu", f->inputs[i].lag);
+        if (f->inputs[i].lead) fprintf(view->out, " lead %zu", f->inputs[i].lead);
+        if (f->inputs[i].kind == INPUT_COLUMN_MISSING) fputs(" missing", view->out);
         if (f->inputs[i].kind == INPUT_LAG || f->inputs[i].kind == INPUT_ERROR)
             fprintf(view->out, " %zu", f->inputs[i].lag);
     }
@@ -174,6 +234,30 @@ static void print_basis(const struct view *view)
         fputs(i ? ", " : f->softmax ? " chosen among " : " of a combination of ", view->out);
         fputs(forecast_basis_name(f->basis[i].kind), view->out);
         if (f->basis[i].kind == BASIS_LAG) fprintf(view->out, " %zu", f->basis[i].lag);
+    }
+}
+
+/* A line a role: the names of its columns, and the scale of each that has a fixed one. */
+static void print_columns(const struct view *view)
+{
+    const struct forecast_spec *f = forecast_spec_of(view->model);
+    for (enum column_role role = 0; role < N_COLUMN_ROLES; role++) {
+        if (f->n_of[role] == 0) continue;
+        fprintf(view->out, "%-*s", INSPECT_COLUMN, forecast_role_name(role));
+        bool first = true;
+        for (size_t i = 0; i < f->n_columns; i++) {
+            const struct forecast_column *column = &f->columns[i];
+            char mean[NUMBER_BYTES], scale[NUMBER_BYTES];
+            if (column->role != role) continue;
+            fprintf(view->out, "%s %s", first ? "" : ",", column->name);
+            first = false;
+            number_print(mean, column->scaling.mean);
+            number_print(scale, column->scaling.scale);
+            if (column->scaling.type == SCALING_CONSTANT || column->scaling.type == SCALING_MINMAX)
+                fprintf(view->out, " (x - %s) / %s", mean, scale);
+            else if (column->scaling.type != SCALING_NONE) fputs(" on its own scale", view->out);
+        }
+        fputc('\n', view->out);
     }
 }
 
@@ -191,13 +275,17 @@ static void inspect(const struct view *view)
             inspect_line(view, "trend", "read as differences if a line explains %g of the variance",
                          f->trend_r2);
     } else {
-        print_scaling(view);
+        if (f->n_columns) print_columns(view);
+        else print_scaling(view);
         print_inputs(view);
     }
     fprintf(view->out, "%-*s %s", INSPECT_COLUMN, "output", forecast_output_name(f->output));
     for (size_t i = 0; i < f->n_levels; i++)
         fprintf(view->out, "%s %g", i ? "," : "", f->levels[i]);
     print_basis(view);
+    if (f->horizon)
+        fprintf(view->out, ", %zu steps ahead%s", f->horizon,
+                f->rolls_on ? ", longer ones go on from these" : "");
     if (f->rules) fputs(", by a rule if one is exact", view->out);
     fputs(f->residual_last ? ", added to the last value\n" : "\n", view->out);
     if (f->num_samples > 0) inspect_line(view, "num_samples", "%zu", f->num_samples);
@@ -206,8 +294,10 @@ static void inspect(const struct view *view)
 
 static size_t facts(const struct model *model, struct fact *facts)
 {
-    facts[0] = (struct fact){"context_length", (double)forecast_spec_of(model)->context_length};
-    return 1;
+    const struct forecast_spec *spec = forecast_spec_of(model);
+    facts[0] = (struct fact){"context_length", (double)spec->context_length};
+    if (spec->horizon) facts[1] = (struct fact){"horizon", (double)spec->horizon};
+    return spec->horizon ? 2 : 1;
 }
 
 const struct task task_forecasting = {

@@ -311,14 +311,44 @@ static enum instant_form form_of(const struct instant *start, const struct frequ
     return start->form == INSTANT_TIME || frequency->seconds % 86400 ? INSTANT_TIME : INSTANT_DAY;
 }
 
+/* The date and the second of the day n steps after `start`; *days is without the months. */
+static bool step(const struct instant *start, const struct frequency *frequency, int64_t n, struct date *date,
+                 int64_t *days, int64_t *second)
+{
+    int64_t seconds = start->seconds + frequency->seconds * n;
+    *days = add_weekdays(start->days + seconds / 86400, frequency->weekdays * n);
+    *second = seconds % 86400;
+    *date = date_of(*days);
+    return date->year <= 9999 && add_months(date, frequency->months * n, frequency->at_end);
+}
+
+bool instant_part(const struct instant *start, const struct frequency *frequency, int64_t n,
+                  enum calendar_part part, double *value)
+{
+    struct date date;
+    int64_t days, second, number = 0;
+    if (!step(start, frequency, n, &date, &days, &second)) return false;
+    switch (part) {
+    case CALENDAR_NONE: break;
+    case CALENDAR_MINUTE: number = second / 60 % 60; break;
+    case CALENDAR_HOUR: number = second / 3600; break;
+    case CALENDAR_DAY_OF_WEEK: number = ((days_of(date) + 3) % 7 + 7) % 7; break;
+    case CALENDAR_DAY: number = date.day; break;
+    case CALENDAR_DAY_OF_YEAR: number = days_of(date) - days_of((struct date){date.year, 1, 1}) + 1; break;
+    case CALENDAR_MONTH: number = date.month; break;
+    case CALENDAR_QUARTER: number = (date.month + 2) / 3; break;
+    }
+    *value = (double)number;
+    return true;
+}
+
 bool instant_print(const struct instant *start, const struct frequency *frequency, int64_t n,
                    char out[CALENDAR_TEXT_BYTES])
 {
-    int64_t seconds = start->seconds + frequency->seconds * n;
-    int64_t days = add_weekdays(start->days + seconds / 86400, frequency->weekdays * n);
-    struct date date = date_of(days), end;
-    if (date.year > 9999 || !add_months(&date, frequency->months * n, frequency->at_end)) return false;
-    int y = (int)date.year, m = (int)date.month, d = (int)date.day, second = (int)(seconds % 86400);
+    struct date date, end;
+    int64_t days, seconds;
+    if (!step(start, frequency, n, &date, &days, &seconds)) return false;
+    int y = (int)date.year, m = (int)date.month, d = (int)date.day, second = (int)seconds;
     switch (form_of(start, frequency)) {
     case INSTANT_YEAR: snprintf(out, CALENDAR_TEXT_BYTES, "%04d", y); break;
     case INSTANT_QUARTER: snprintf(out, CALENDAR_TEXT_BYTES, "%04dQ%d", y, (m + 2) / 3); break;

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "models/forecast/forecast_spec.h"
+
 enum { CALENDAR_TEXT_BYTES = 64 };
 
 /* How much of the calendar a text names, which is also how the instants after it are printed. */
@@ -58,5 +60,9 @@ int64_t frequency_season(const struct frequency *frequency);
  * it. false past the year 9999. */
 bool instant_print(const struct instant *start, const struct frequency *frequency, int64_t n,
                    char out[CALENDAR_TEXT_BYTES]);
+
+/* What of its instant the value `n` steps after `start` has, as pandas tells it. false past the year 9999. */
+bool instant_part(const struct instant *start, const struct frequency *frequency, int64_t n,
+                  enum calendar_part part, double *value);
 
 #endif

@@ -26,3 +26,28 @@ bool series_values(const struct call *call, const struct json *array, const char
     }
     return true;
 }
+
+size_t series_calendar_columns(const struct forecast_spec *spec)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < spec->n_columns; i++)
+        if (spec->columns[i].calendar != CALENDAR_NONE) n++;
+    return n;
+}
+
+void series_add_calendar(const struct forecast_spec *spec, const struct instant *start,
+                         const struct frequency *frequency, struct rows *rows)
+{
+    static const double circle = 6.283185307179586;
+    for (size_t i = 0; i < spec->n_columns; i++) {
+        const struct forecast_column *column = &spec->columns[i];
+        if (column->calendar == CALENDAR_NONE || rows_find(rows, column->name)) continue;
+        double *values = rows_add(rows, column->name);
+        for (size_t t = 0; t < rows->n + rows->horizon; t++) {
+            double angle, part = 0;
+            (void)instant_part(start, frequency, (int64_t)t, column->calendar, &part);
+            angle = column->wave == WAVE_NONE ? 0 : circle * part / column->period;
+            values[t] = column->wave == WAVE_SIN ? sin(angle) : column->wave == WAVE_COS ? cos(angle) : part;
+        }
+    }
+}

@@ -156,7 +156,9 @@ static bool submit(struct call *call, struct judging *task, const struct forecas
 {
     struct error err = {0};
     const struct forecast_request request = {.series = series, .n_series = task->n, .horizon = 1,
-                                             .quantiles = levels, .n_quantiles = N_LEVELS};
+                                             .quantiles = levels, .n_quantiles = N_LEVELS,
+                                             .max_whole_steps =
+                                                 scheduler_max_rows(call->request->server->scheduler)};
     enum status status = forecast_new(call->model, &request, &call->options, &task->job, &err);
     if (status != STATUS_OK) return problem_from(call->problem, status, &err, "series");
     task->work.job = forecast_job(task->job);
@@ -173,10 +175,10 @@ static bool read_all(struct call *call, struct judging *task)
     const struct forecast_spec *spec = forecast_spec_of(call->model);
     int64_t season = 0;
     size_t n;
-    if (!forecast_is_direct(spec))
+    if (!forecast_is_direct(spec) || spec->n_levels == 0 || spec->n_columns > 1)
         return problem_set(call->problem, FAULT_UNSUPPORTED_FOR_MODEL, "model",
-                           "model '%s' gives no intervals in one pass; expected a model of output type "
-                           "candidates or patches", call->model->name);
+                           "model '%s' gives no intervals of one series in one pass; expected a model "
+                           "of output type candidates, patches or horizons with levels", call->model->name);
     if (json_kind(field) != JSON_ARRAY || (json_first(field) && json_kind(json_first(field)) == JSON_ARRAY))
         return field_expected(field, "series", "one array of numbers", call->problem);
     if (!series_values(call, field, "series", &task->values, &n) || !read_mode(call, n, task) ||

@@ -295,6 +295,12 @@ static bool read_season(struct reading *reading, size_t i, const struct json *ob
     return true;
 }
 
+/* Whether the model reads, or the object has, more than the numbers of one row. */
+static bool has_rows(const struct reading *reading, const struct json *object)
+{
+    return rows_are_there(object) || series_calendar_columns(forecast_spec_of(reading->call->model)) > 0;
+}
+
 /* Read several rows of target, and covariates. */
 static bool read_rows(struct reading *reading, size_t i, const struct json *object)
 {
@@ -304,11 +310,16 @@ static bool read_rows(struct reading *reading, size_t i, const struct json *obje
     char place[ERROR_PARAM_BYTES];
     snprintf(place, sizeof place, "series[%zu]", i);
     enum status status = rows_read(object, place, reading->task->horizon,
-                                   (size_t)call->config->limits_series_values, rows, &err);
+                                   (size_t)call->config->limits_series_values,
+                                   series_calendar_columns(forecast_spec_of(call->model)), rows, &err);
     if (status != STATUS_OK) return problem_from(call->problem, status, &err, "series");
     reading->series[i] = (struct forecast_series){.values = rows->targets, .n = rows->n, .rows = rows};
     reading->task->labels[i].has_rows = rows->nested;
     reading->task->n_rows += rows->n_targets - 1;
+    const struct label *label = &reading->task->labels[i];
+    if (!read_dates(reading, i, object)) return false;
+    if (label->has_dates)
+        series_add_calendar(forecast_spec_of(call->model), &label->start, &label->frequency, rows);
     return true;
 }
 
@@ -324,9 +335,7 @@ static bool read_object(struct reading *reading, size_t i, const struct json *ob
         return blame(reading, i, "id");
     if (id) snprintf(reading->task->labels[i].id, sizeof reading->task->labels[i].id, "%s", id);
     snprintf(param, sizeof param, "series[%zu].target", i);
-    if (rows_are_there(object))
-        return read_rows(reading, i, object) && read_dates(reading, i, object) &&
-               read_season(reading, i, object);
+    if (has_rows(reading, object)) return read_rows(reading, i, object) && read_season(reading, i, object);
     if (json_kind(target) != JSON_ARRAY)
         return field_expected(target, param, "an array of numbers", call->problem);
     return read_values(reading, i, target, param) && read_dates(reading, i, object) &&
@@ -464,7 +473,8 @@ static bool submit(struct reading *reading)
     struct forecast_request request = {
         .series = reading->series, .n_series = task->n, .horizon = task->horizon,
         .quantiles = task->quantiles, .n_quantiles = task->n_quantiles, .num_samples = paths,
-        .seed = (uint64_t)task->seed};
+        .seed = (uint64_t)task->seed,
+        .max_whole_steps = scheduler_max_rows(call->request->server->scheduler)};
     enum status status = forecast_new(call->model, &request, &call->options, &task->job, &err);
     if (status != STATUS_OK) return problem_from(call->problem, status, &err, "series");
     task->work.job = forecast_job(task->job);

@@ -5,6 +5,7 @@
 #include "core/kernels/kernels.h"
 #include "core/base/memory.h"
 #include "models/features/feature.h"
+#include "models/forecast/forecast_spec.h"
 #include "models/repository/registry.h"
 #include "models/text/sentence.h"
 #include "server/api/answer.h"
@@ -98,6 +99,21 @@ static void put_vocabulary(struct writer *out, const struct model *model)
     put_close(out, ']');
 }
 
+/* The rows that a forecaster reads, if it reads several. */
+static void put_columns(struct writer *out, const struct forecast_spec *spec)
+{
+    if (spec->n_columns < 2) return;
+    put_name(out, "columns");
+    put_open(out, '[');
+    for (size_t i = 0; i < spec->n_columns; i++) {
+        put_open(out, '{');
+        put_named_string(out, "name", spec->columns[i].name);
+        put_named_string(out, "role", forecast_role_name(spec->columns[i].role));
+        put_close(out, '}');
+    }
+    put_close(out, ']');
+}
+
 static void put_details(struct writer *out, const struct model *model)
 {
     const struct network *network = model->network;
@@ -115,6 +131,7 @@ static void put_details(struct writer *out, const struct model *model)
         put_name(out, facts[i].name);
         put_double(out, facts[i].number);
     }
+    if (task_can(model->task, ABILITY_FORECAST)) put_columns(out, forecast_spec_of(model));
     put_named_string(out, "precision", precision_name(network_precision(network)));
     put_name(out, "recommended_precision");
     if (model->recommended == PRECISION_AUTO) put_null(out);

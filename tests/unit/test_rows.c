@@ -22,7 +22,7 @@ static enum status read(const char *text)
     json_free(document);
     ck_assert_int_eq(json_parse(json, strlen(json), &document, &ignored), STATUS_OK);
     err = (struct error){0};
-    return rows_read(document, "series[0]", HORIZON, MOST, &rows, &err);
+    return rows_read(document, "series[0]", HORIZON, MOST, 0, &rows, &err);
 }
 
 static void teardown(void)
