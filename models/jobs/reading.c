@@ -225,7 +225,10 @@ enum status reading_new(struct model *model, const struct input *inputs, size_t 
         struct sequence *sequence = &r->job._sequences[i].sequence;
         r->items[i].n_fed = had_bos;
         sequence->cost_steps = sequence->least_steps = r->items[i].steps.n - had_bos;
+        if (want->initial)
+            memcpy(sequence->state, want->initial, network_state_floats(model->network) * sizeof(float));
     }
+    r->want.initial = NULL;
     *out = r;
     return STATUS_OK;
 }

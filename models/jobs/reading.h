@@ -31,6 +31,8 @@ struct reading_want {
     void (*put)(const struct model *model, const float *output, float *row);
     size_t width;
     const char *field; /* by which sentences name the inputs; NULL: "input" */
+    const float *initial; /* [network_state_floats] before the first step of each input, borrowed until
+                           * reading_new returns; NULL: as the weights say. Not beside options->from */
 };
 
 struct reading;

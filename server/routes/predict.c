@@ -5,6 +5,7 @@
 #include "models/jobs/scores.h"
 #include "models/tasks/prediction.h"
 #include "server/api/answer.h"
+#include "server/api/initial.h"
 #include "server/api/readings.h"
 
 struct predict {
@@ -130,10 +131,12 @@ static void print(struct work *work, struct request *request, struct reply *repl
     answer_close(&out, &usage, 1, work, reply);
 }
 
-static bool submit(struct call *call, const struct inputs *inputs, bool all, size_t top_k)
+static bool submit(struct call *call, const struct inputs *inputs, bool all, size_t top_k,
+                   const float *initial)
 {
-    const struct reading_want want =
+    struct reading_want want =
         prediction_want(call->model, ABILITY_PREDICT, all ? READING_ALL : READING_LAST);
+    want.initial = initial;
     struct predict *task = calloc(1, sizeof *task);
     if (task) task->all = all;
     if (task) task->top_k = top_k;
@@ -152,19 +155,21 @@ static bool read_return(struct call *call, bool *all)
 
 void api_predict(struct request *request, struct reply *reply)
 {
-    static const char *const known[] = {"input", "return", "top_k", NULL};
+    static const char *const known[] = {"input", "return", "top_k", "initial_state", NULL};
     static const struct fields fields = {.known = known, .goes_on = true};
     struct call call;
     struct inputs inputs;
     bool all;
     size_t top_k = 0;
+    float *initial = NULL;
     if (!call_open(&call, request, reply, &fields, ABILITY_PREDICT)) return;
     if (read_return(&call, &all) &&
         field_size(call.root, "top_k", 1, (size_t)1 << 20, &top_k, call.problem) &&
-        inputs_read(&call, "input", TEXTS_ONE | TEXTS_IDS, &inputs)) {
+        initial_read(&call, &initial) && inputs_read(&call, "input", TEXTS_ONE | TEXTS_IDS, &inputs)) {
         call_record(&call, inputs.n_steps);
-        submit(&call, &inputs, all, top_k);
+        submit(&call, &inputs, all, top_k, initial);
         inputs_free(&inputs);
     }
+    memory_free(initial);
     call_close(&call);
 }

@@ -13,7 +13,8 @@ static void start(void)
     server_start(&server, (const char *const[]){"CAROUSEL_MODELS_BUNDLES=tags=tests/http/predict/tags:"
                                                 "sensor=tests/http/predict/sensor:"
                                                 "learned=tests/http/predict/learned:"
-                                                "letters=tests/http/predict/letters", NULL});
+                                                "letters=tests/http/predict/letters:"
+                                                "begun=tests/http/predict/begun", NULL});
 }
 
 static void stop(void)
@@ -52,6 +53,56 @@ START_TEST(values_are_pytorchs_at_every_step)
     cJSON_free(text);
     cJSON_Delete(golden);
     free(file);
+}
+END_TEST
+
+/* What PyTorch gives for h_0 and c_0 (tests/http/predict/make_initial.py). */
+START_TEST(a_request_may_begin_with_its_own_state)
+{
+    size_t bytes;
+    char *file = file_read("tests/http/predict/initial.json", &bytes), path[64];
+    cJSON *requests = cJSON_Parse(file), *row;
+    ck_assert_int_eq(cJSON_GetArraySize(requests), 4);
+    cJSON_ArrayForEach(row, requests) {
+        char *body = cJSON_PrintUnformatted(json_at(row, "body"));
+        struct reply *reply = ask(&server, "POST", "/v1/predict", body);
+        expect_ok(reply);
+        cJSON *results = json_at(row, "results"), *values;
+        int i = 0;
+        cJSON_ArrayForEach(values, results) {
+            for (int k = 0; k < cJSON_GetArraySize(values); k++) {
+                snprintf(path, sizeof path, "results.%d.values.%d", i, k);
+                double due = cJSON_GetArrayItem(values, k)->valuedouble;
+                ck_assert_double_eq_tol(number_at(reply, path), due, 1e-5);
+            }
+            i++;
+        }
+        cJSON_free(body);
+    }
+    cJSON_Delete(requests);
+    free(file);
+}
+END_TEST
+
+#define BEGUN(state) "{'model':'begun','input':[[1,2,3]],'initial_state':" state "}"
+#define H "'h':[[1,2,3,4],[1,2,3,4],[1,2,3,4,5]]"
+
+START_TEST(a_wrong_state_is_refused)
+{
+    static const struct refused rows[] = {
+        {BEGUN("[1]"), "invalid_value", "initial_state", 400},
+        {BEGUN("{" H "}"), "invalid_value", "initial_state.c", 400},
+        {BEGUN("{" H ",'c':[[1,2,3,4,5,6]]}"), "invalid_value", "initial_state.c", 400},
+        {BEGUN("{" H ",'c':[[1,2,3,4,5,6],[1,2,3,4]]}"), "invalid_value", "initial_state.c[1]", 400},
+        {BEGUN("{" H ",'c':[[1,2,3,4,5,6],[1,2,3,4,5,1e39]]}"), "invalid_value", "initial_state.c[1][5]",
+         400},
+        {BEGUN("{'h':[1,2],'c':[]}"), "invalid_value", "initial_state.h", 400},
+        {BEGUN("{'h':5,'c':[]}"), "invalid_value", "initial_state.h", 400},
+        {BEGUN("{'H':[]}"), "invalid_value", "H", 400},
+        {"{'model':'tags','input':'a','initial_state':{'h':[]}}", "unsupported_for_model", "initial_state",
+         422},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) post_refused(&server, "/v1/predict", &rows[i]);
 }
 END_TEST
 
@@ -254,6 +305,8 @@ Suite *predict_suite(void)
     tcase_set_timeout(cases, TEST_TIMEOUT_S);
     tcase_add_unchecked_fixture(cases, start, stop);
     tcase_add_test(cases, values_are_pytorchs_at_every_step);
+    tcase_add_test(cases, a_request_may_begin_with_its_own_state);
+    tcase_add_test(cases, a_wrong_state_is_refused);
     tcase_add_test(cases, many_inputs_are_many_results);
     tcase_add_test(cases, labels_have_offsets_in_code_points);
     tcase_add_test(cases, entities_have_offsets_in_both_counts);
