@@ -16,6 +16,7 @@ enum {
     BUNDLE_MAX_CONFIG = 4 << 20,     /* bytes of config.json */
     BUNDLE_MAX_VOCABULARY = 16 << 20, /* bytes of a vocabulary file */
     BUNDLE_MAX_LAYERS = 512,
+    BUNDLE_MAX_PAD = 4096,           /* tokens to which texts are padded */
     BUNDLE_MAX_LABELS = 1 << 16
 };
 

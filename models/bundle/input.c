@@ -20,16 +20,25 @@ bool input_puts_eos(const struct model *model)
     return model->tokenizer && model->task->reads_eos && tokenizer_eos(model->tokenizer) != TOKEN_NONE;
 }
 
-size_t input_text_steps(const struct model *model, size_t n)
+/* Tokens of an input before it is padded or cut. */
+static size_t own_steps(const struct model *model, size_t n)
 {
     return n + (input_puts_bos(model) ? 1 : 0) + (input_puts_eos(model) ? 1 : 0);
 }
 
+size_t input_text_steps(const struct model *model, size_t n)
+{
+    return model->pad_length ? model->pad_length : own_steps(model, n);
+}
+
 void input_text(const struct model *model, const int32_t *ids, size_t n, int32_t *out)
 {
-    if (input_puts_bos(model)) *out++ = tokenizer_bos(model->tokenizer);
-    if (n > 0) memcpy(out, ids, n * sizeof *ids);
-    if (input_puts_eos(model)) out[n] = tokenizer_eos(model->tokenizer);
+    size_t bos = input_puts_bos(model), steps = input_text_steps(model, n), own = own_steps(model, n);
+    for (size_t t = own; t < steps; t++) *out++ = tokenizer_pad(model->tokenizer);
+    for (size_t t = own > steps ? own - steps : 0; t < own; t++)
+        *out++ = t < bos       ? tokenizer_bos(model->tokenizer)
+                 : t < bos + n ? ids[t - bos]
+                               : tokenizer_eos(model->tokenizer);
 }
 
 enum status input_features(const struct model *model, const double *x, size_t n_steps, float *out,

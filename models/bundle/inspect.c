@@ -173,6 +173,9 @@ static void print_tokenizer(const struct view *view, const char *key, const stru
     print_special(view, tokenizer, "unk_token", tokenizer_unk(tokenizer));
     print_special(view, tokenizer, "bos_token", tokenizer_bos(tokenizer));
     print_special(view, tokenizer, "eos_token", tokenizer_eos(tokenizer));
+    print_special(view, tokenizer, "pad_token", tokenizer_pad(tokenizer));
+    if (from->spec.pad_length)
+        inspect_line(view, "pad_length", "%zu tokens, on the left", from->spec.pad_length);
 }
 
 static void print_labels(const struct view *view)

@@ -19,6 +19,8 @@ static enum status no_memory(struct error *err)
 struct tokenizer_keys {
     const char *type, *unk_token, *bos_token, *eos_token, *unknown;
     const struct json *vocabulary, *merges;
+    const char *pad_token;
+    long pad_length; /* 0 if left out */
     bool lowercase, accepts_token_ids;
 };
 
@@ -32,6 +34,9 @@ static const struct field tokenizer_fields[] = {
     {.name = "eos_token", .kind = FIELD_STRING, .offset = offsetof(struct tokenizer_keys, eos_token)},
     {.name = "lowercase", .kind = FIELD_BOOLEAN, .offset = offsetof(struct tokenizer_keys, lowercase)},
     {.name = "unknown", .kind = FIELD_STRING, .offset = offsetof(struct tokenizer_keys, unknown)},
+    {.name = "pad_token", .kind = FIELD_STRING, .offset = offsetof(struct tokenizer_keys, pad_token)},
+    {.name = "pad_length", .kind = FIELD_INTEGER, .minimum = 1, .maximum = BUNDLE_MAX_PAD,
+     .offset = offsetof(struct tokenizer_keys, pad_length)},
     {.name = "accepts_token_ids", .kind = FIELD_BOOLEAN,
      .offset = offsetof(struct tokenizer_keys, accepts_token_ids)},
 };
@@ -131,18 +136,27 @@ static enum status read_keys(const struct json *value, const struct folder *fold
         .n_vocabulary = t->vocabulary.n, .merges = t->merges.entries, .merges_bytes = t->merges.bytes,
         .n_merges = t->merges.n, .unk_token = keys.unk_token, .bos_token = keys.bos_token,
         .eos_token = keys.eos_token, .lowercase = keys.lowercase, .unknown = keys.unknown,
-        .accepts_token_ids = keys.accepts_token_ids};
+        .accepts_token_ids = keys.accepts_token_ids, .pad_token = keys.pad_token,
+        .pad_length = (size_t)keys.pad_length};
+    if (status == STATUS_OK && !keys.pad_token != !keys.pad_length)
+        return error_set(err, STATUS_BAD_VALUE, "'%s' is there without '%s', expected both or neither",
+                         keys.pad_token ? "pad_token" : "pad_length",
+                         keys.pad_token ? "pad_length" : "pad_token");
     return status;
 }
 
 static enum status read_tokenizer(const struct json *value, struct bundle *bundle, struct error *err)
 {
-    return read_keys(value, bundle->folder, &bundle->tokenizer, err);
+    enum status status = read_keys(value, bundle->folder, &bundle->tokenizer, err);
+    if (status != STATUS_OK || !bundle->tokenizer.spec.pad_length || bundle->task->may_pad) return status;
+    return error_set(err, STATUS_BAD_VALUE, "'pad_length' has no place in task '%s'", bundle->task->name);
 }
 
 static enum status read_target(const struct json *value, struct bundle *bundle, struct error *err)
 {
-    return read_keys(value, bundle->folder, &bundle->target, err);
+    enum status status = read_keys(value, bundle->folder, &bundle->target, err);
+    if (status != STATUS_OK || !bundle->target.spec.pad_length) return status;
+    return error_set(err, STATUS_BAD_VALUE, "'pad_length' has no place in a target");
 }
 
 const struct section section_tokenizer = {"tokenizer", FIELD_OBJECT, read_tokenizer},

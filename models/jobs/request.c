@@ -56,6 +56,9 @@ enum status request_check_state(const struct model *model, const struct job_opti
     if (network_is_whole(model->network))
         return error_set(err, STATUS_UNSUPPORTED, "model '%s' reads whole inputs and cannot go on from one",
                          model->name);
+    if (model->pad_length)
+        return error_set(err, STATUS_UNSUPPORTED, "model '%s' pads its inputs and cannot go on from one",
+                         model->name);
     if (n_inputs > 1)
         return error_set_param(err, STATUS_BAD_VALUE, field,
                                "%s has %zu elements, expected one: a state is that of one", field, n_inputs);

@@ -13,6 +13,7 @@ const struct task task_text_classification = {
     .name = "text-classification",
     .abilities = CAN(CLASSIFY) | CAN(TOKENIZE) | CAN(EMBED) | CAN(EXPLAIN),
     .sections = {{&section_tokenizer, true}, {&section_labels, true}, {&section_activation, false}},
+    .may_pad = true,
     .reads_eos = true,
     .check = check,
     .steps = input_text_of,

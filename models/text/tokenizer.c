@@ -70,7 +70,7 @@ static int32_t find(const struct tokenizer *t, const char *text, size_t bytes, b
 
 static bool is_special(const struct tokenizer *t, int32_t id)
 {
-    return id == t->bos || id == t->eos || id == t->unk;
+    return id == t->bos || id == t->eos || id == t->unk || id == t->pad;
 }
 
 /* More than one character, or one byte: what a special token is called, rather than a part of a text. */
@@ -164,10 +164,11 @@ static enum status set_special(const struct tokenizer *t, const char *key, const
 static enum status set_specials(struct tokenizer *t, const struct tokenizer_spec *spec,
                                 struct error *err)
 {
-    t->bos = t->eos = t->unk = TOKEN_NONE;
+    t->bos = t->eos = t->unk = t->pad = TOKEN_NONE;
     enum status status = set_special(t, "unk_token", spec->unk_token, &t->unk, err);
     if (status == STATUS_OK) status = set_special(t, "bos_token", spec->bos_token, &t->bos, err);
     if (status == STATUS_OK) status = set_special(t, "eos_token", spec->eos_token, &t->eos, err);
+    if (status == STATUS_OK) status = set_special(t, "pad_token", spec->pad_token, &t->pad, err);
     if (status != STATUS_OK) return status;
     if (t->unk != TOKEN_NONE && !t->type->has_vocabulary)
         return error_set(err, STATUS_BAD_VALUE, "'unk_token' has no use: every byte has an id");
@@ -275,6 +276,11 @@ int32_t tokenizer_eos(const struct tokenizer *t)
 int32_t tokenizer_unk(const struct tokenizer *t)
 {
     return t->unk;
+}
+
+int32_t tokenizer_pad(const struct tokenizer *t)
+{
+    return t->pad;
 }
 
 /* ------------------------------------------------------------------------------------------

@@ -27,7 +27,9 @@ struct tokenizer_spec {
     const char *unk_token, *bos_token, *eos_token; /* NULL: none */
     bool lowercase;
     const char *unknown;           /* characters that are not in the vocabulary: "refuse", "skip" or "fold" */
-    bool accepts_token_ids;        /* of embeddings, from clients; not the tokenizer's own business */
+    bool accepts_token_ids;        /* from clients; not the tokenizer's own business */
+    const char *pad_token;         /* NULL: none */
+    size_t pad_length;             /* inputs are made so long; not the tokenizer's own business. 0: not */
 };
 
 enum status tokenizer_new(const struct tokenizer_spec *spec, struct tokenizer **out,
@@ -39,6 +41,7 @@ size_t tokenizer_size(const struct tokenizer *tokenizer); /* ids are in [0, size
 int32_t tokenizer_bos(const struct tokenizer *tokenizer); /* or TOKEN_NONE */
 int32_t tokenizer_eos(const struct tokenizer *tokenizer);
 int32_t tokenizer_unk(const struct tokenizer *tokenizer);
+int32_t tokenizer_pad(const struct tokenizer *tokenizer);
 
 /* What a text had that the vocabulary has not. Offsets count bytes. */
 struct tokenizer_loss {

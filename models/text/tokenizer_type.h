@@ -76,7 +76,7 @@ struct tokenizer {
     size_t max_piece;
     struct merge *merges; /* [n_merges] by left and right; owned; NULL: none */
     size_t n_merges;
-    int32_t bos, eos, unk;
+    int32_t bos, eos, unk, pad;
     bool lowercase;
     enum unknown unknown;
 };

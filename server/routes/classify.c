@@ -66,7 +66,8 @@ void api_classify(struct request *request, struct reply *reply)
     if (!call_open(&call, request, reply, &fields, ABILITY_CLASSIFY)) return;
     size_t top_k = call.model->n_labels;
     if (field_size(call.root, "top_k", 1, (size_t)1 << 20, &top_k, call.problem) &&
-        inputs_read(&call, "input", TEXTS_ONE, &inputs)) {
+        inputs_read(&call, "input", call.model->accepts_token_ids ? TEXTS_ONE | TEXTS_IDS : TEXTS_ONE,
+                    &inputs)) {
         call_record(&call, inputs.n_steps);
         if (task_can(call.model->task, ABILITY_TAG)) tag_submit(&call, &inputs);
         else submit(&call, &inputs, top_k < call.model->n_labels ? top_k : call.model->n_labels);

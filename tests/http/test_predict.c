@@ -14,7 +14,8 @@ static void start(void)
                                                 "sensor=tests/http/predict/sensor:"
                                                 "learned=tests/http/predict/learned:"
                                                 "letters=tests/http/predict/letters:"
-                                                "begun=tests/http/predict/begun", NULL});
+                                                "begun=tests/http/predict/begun:"
+                                                "padded=tests/http/predict/padded", NULL});
 }
 
 static void stop(void)
@@ -81,6 +82,32 @@ START_TEST(a_request_may_begin_with_its_own_state)
     }
     cJSON_Delete(requests);
     free(file);
+}
+END_TEST
+
+/* Texts of one length, as the model was trained; ids too, because the bundle accepts them. */
+START_TEST(texts_are_padded_on_the_left)
+{
+    size_t bytes;
+    char *file = file_read("tests/http/predict/padded.json", &bytes);
+    cJSON *answers = cJSON_Parse(file), *row;
+    ck_assert_int_eq(cJSON_GetArraySize(answers), 3);
+    cJSON_ArrayForEach(row, answers) {
+        const char *names[] = {"text", "ids"};
+        for (size_t i = 0; i < 2; i++) {
+            char *input = cJSON_PrintUnformatted(json_at(row, names[i])), body[200];
+            snprintf(body, sizeof body, "{\"model\":\"padded\",\"input\":%s}", input);
+            struct reply *reply = ask(&server, "POST", "/v1/classify", body);
+            expect_ok(reply);
+            bool good_first = !strcmp(text_at(reply, "results.0.0.label"), "good");
+            double due = json_at(row, "score")->valuedouble;
+            ck_assert_double_eq_tol(number_at(reply, "results.0.0.score"), good_first ? due : 1 - due, 1e-5);
+            cJSON_free(input);
+        }
+    }
+    cJSON_Delete(answers);
+    free(file);
+    expect_error(post(&server, "/v1/classify", "{'model':'tags','input':[1]}"), 400, "invalid_value", NULL);
 }
 END_TEST
 
@@ -307,6 +334,7 @@ Suite *predict_suite(void)
     tcase_add_test(cases, values_are_pytorchs_at_every_step);
     tcase_add_test(cases, a_request_may_begin_with_its_own_state);
     tcase_add_test(cases, a_wrong_state_is_refused);
+    tcase_add_test(cases, texts_are_padded_on_the_left);
     tcase_add_test(cases, many_inputs_are_many_results);
     tcase_add_test(cases, labels_have_offsets_in_code_points);
     tcase_add_test(cases, entities_have_offsets_in_both_counts);

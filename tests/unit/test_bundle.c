@@ -270,6 +270,11 @@ static const struct {
     {CLASSES ",\"features\":{\"mean\":[1,null]}}", C "features: mean is null, expected a number"},
     {CLASSES ",\"features\":{\"mean\":[]}}", C "features: mean is empty"},
     {CLASSES ",\"features\":{\"std\":1}}", C "features: unknown key 'std'"},
+    {HEAD("text-classification") NETWORK ",\"tokenizer\":{\"type\":\"bytes\",\"pad_length\":4}," LABELS "}",
+     C "tokenizer: 'pad_length' is there without 'pad_token', expected both or neither"},
+    {HEAD("text-generation") NETWORK
+     ",\"tokenizer\":{\"type\":\"bytes\",\"pad_length\":4,\"pad_token\":\"a\"}}",
+     C "tokenizer: 'pad_length' has no place in task 'text-generation'"},
     {GENERATION ",\"generation\":{\"temperature\":-1}}",
      C "generation: 'temperature' is -1, expected a number from 0 to 100"},
     {GENERATION ",\"generation\":{\"top_p\":0}}",

@@ -49,6 +49,10 @@ static const struct sketch keras = {"words_keras", {"<pad>", "the", "film", "don
 static const struct sketch keras_unk = {"words_keras", {"<pad>", "<OOV>", "the"}, "<OOV>", NULL, NULL, false,
                                         NULL};
 
+static const struct sketch spaces = {"whitespace", {"the", "end.", "caf\xc3\xa9", "don't", "a,b", "unk"},
+                                     "unk", NULL, NULL, true, NULL};
+static const struct sketch spaces_strict = {.type = "whitespace", .entries = {"a"}};
+
 static const struct sketch shapes = {
     .type = "words", .unk = "<unk>", .unknown = "shape",
     .entries = {"<unk>", "play", "Play", "<Xxxxx:ing>", "<Xxxxx:ng>", "<xxxx:g>", "<xxxx>", "<dd:42>", "<dd>",
@@ -84,6 +88,9 @@ static const struct {
     {&keras, "The film: don't (caf\xc3\xa9)!", 0, {1, 2, 3, 4, TOKEN_NONE}},
     {&keras, "the <pad> unseen-film", 0, {1, 2, TOKEN_NONE}}, /* what is unknown is dropped */
     {&keras_unk, "the unseen The", 0, {2, 1, 1, TOKEN_NONE}},
+    {&spaces, "The\tend. the\r\n caf\xc3\xa9\v a,b end ", 0, {0, 1, 0, 2, 4, 5, TOKEN_NONE}},
+    {&spaces, "\xe3\x80\x80the\xc2\xa0" "don't\xe2\x80\xafthe\x1c", 0, {0, 3, 0, TOKEN_NONE}},
+    {&spaces, " \xc2\x85 ", 0, {TOKEN_NONE}},
     {&shapes, "play Play PLAY pLAY", 0, {1, 2, 1, 1, TOKEN_NONE}},
     {&shapes, "Walking Spring Strong", 0, {3, 3, 4, TOKEN_NONE}},        /* ending by ending: ing, ng */
     {&shapes, "walking Walkin", 0, {5, 0, TOKEN_NONE}},              /* g, then nothing */
@@ -127,6 +134,8 @@ static const struct {
      "character '\xc3\xa8' (U+00E8) at byte 2 is not in the vocabulary"},
     {&letters, "a\x07", 9, STATUS_BAD_VALUE, "character U+0007 at byte 1 is not in the vocabulary"},
     {&letters, "ab\xc3", 9, STATUS_BAD_FORMAT, "not UTF-8 at byte 2"},
+    {&spaces_strict, "a b", 9, STATUS_BAD_VALUE, "word 'b' at byte 2 is not in the vocabulary"},
+    {&spaces_strict, "a a\xff", 9, STATUS_BAD_FORMAT, "not UTF-8 at byte 2"},
     {&letters, "ab\xc0\x80", 9, STATUS_BAD_FORMAT, "not UTF-8 at byte 2"},
     {&letters, "\xed\xa0\x80", 9, STATUS_BAD_FORMAT, "not UTF-8 at byte 0"},
     {&letters, "abab", 3, STATUS_TOO_LONG, "more than 3 tokens"},
@@ -281,7 +290,7 @@ static const struct {
     const char *sentence;
 } broken[] = {
     {{"letters", {"a"}, NULL, NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
-     "'type' is 'letters', expected characters, bytes, words, words_keras or bpe"},
+     "'type' is 'letters', expected characters, bytes, words, words_keras, whitespace or bpe"},
     {{"characters", {NULL}, NULL, NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
      "'vocabulary' is missing for type 'characters'"},
     {{"bytes", {"a"}, NULL, NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
