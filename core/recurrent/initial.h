@@ -1,6 +1,6 @@
 /* initial: where h and c of a network's recurrent layers stand in a sequence's state, so that a caller can
- * begin a sequence from its own. Of lstm, gru and rnn, each of whose num_layers is a row, as in PyTorch's h_0 and
- * c_0. Pure; any thread. */
+ * begin a sequence from its own. Of lstm, gru and rnn, each of whose num_layers is a row, as in PyTorch's h_0
+ * and c_0. Pure; any thread. */
 #ifndef CAROUSEL_CORE_INITIAL_H
 #define CAROUSEL_CORE_INITIAL_H
 
