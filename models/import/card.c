@@ -176,8 +176,8 @@ static enum status settle_padding(const struct plan *plan, const struct options 
 {
     if (options->pad && strcmp(options->pad, "none"))
         return error_set(err, STATUS_UNSUPPORTED,
-                         "--pad %.40s: a bundle cannot pad texts in this version; train with "
-                         "mask_zero=True, or without padding",
+                         "--pad %.40s: the importer does not pad in this version; train with mask_zero=True "
+                         "or without padding, or write the bundle by hand, whose tokenizer has a pad_length",
                          options->pad);
     if (!plan->pads || options->pad) return STATUS_OK;
     return error_set_param(

@@ -206,7 +206,7 @@ static const struct {
     {"writer.pt", {.tokenizer = "characters"}, "tokenizer", "holds no list or dictionary of 12"},
     {"keras_binary.h5", {.tokenizer = FILES "keras_filters.json", .labels = "no,yes"}, "", "filters"},
     {"keras_pooled.keras", {LETTERS, ABC}, "pad", "--pad none"},
-    {"keras_pooled.keras", {LETTERS, ABC, .pad = "left:40"}, "", "cannot pad"},
+    {"keras_pooled.keras", {LETTERS, ABC, .pad = "left:40"}, "", "does not pad"},
     {"keras_forecast.h5", {.task = "sequence-classification", ABC}, "activation", "as a regression does"},
     {"keras_branches.keras", {0}, "", "a chain of layers is served"},
     {"keras_lambda.keras", {0}, "", "RepeatVector"},
