@@ -210,7 +210,7 @@ static enum status build(struct tokenizer *t, const struct tokenizer_spec *spec,
         if (strcmp(types[i]->name, spec->type) == 0) t->type = types[i];
     if (!t->type)
         return error_set(err, STATUS_BAD_VALUE,
-                         "'type' is %s, expected characters, bytes, words, words_keras or bpe",
+                         "'type' is %s, expected characters, bytes, words, words_keras, whitespace or bpe",
                          sentence_quote(quoted, spec->type, strlen(spec->type)));
     if (t->type->has_vocabulary != (spec->vocabulary != NULL))
         return error_set(err, STATUS_BAD_VALUE, "'vocabulary' %s for type '%s'",
