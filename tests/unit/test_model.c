@@ -138,7 +138,8 @@ static const struct {
     {TG, "config.json", "\"a\", \"b\"", "\"a\", \"a\"", STATUS_BAD_VALUE,
      "config.json: tokenizer: vocabulary: entries 0 and 1 are both 'a'"},
     {TG, "config.json", "\"characters\"", "\"letters\"", STATUS_BAD_VALUE,
-     "config.json: tokenizer: 'type' is 'letters', expected characters, bytes, words, words_keras, whitespace or bpe"},
+     "config.json: tokenizer: 'type' is 'letters', expected characters, bytes, words, words_keras, "
+     "whitespace or bpe"},
     {TG, "config.json", "{\"type\": \"one_hot\", \"num_classes\": 3},\n", "", STATUS_BAD_VALUE,
      "config.json: the network reads numbers, task 'text-generation' needs a first layer that reads tokens"},
     {TG, "config.json", "\"out_features\": 3}",
