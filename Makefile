@@ -575,6 +575,10 @@ bench-translation: deps-clients bench-programs
 	@tests/venv.sh $(BUILD)/translation tests/bench/requirements.txt
 	@$(BUILD)/translation/venv/bin/python tests/bench/translation.py --programs $O/tests
 
+## bench-servers: digits, text and forecasts beside FastAPI with ONNX Runtime, LitServe, and bare libmicrohttpd (ten minutes; pip)
+bench-servers: deps-bench deps-clients all bench-programs
+	@tests/bench/compare_servers.sh $O/tests
+
 ## bench-xlstm: TiRex at full size against PyTorch (five minutes; pip)
 bench-xlstm: deps-clients all
 	@tests/venv.sh $(BUILD)/xlstm tests/bench/xlstm-requirements.txt
