@@ -471,6 +471,10 @@ async function inFirefox() {
 // The pictures of README.md and the manuals.
 async function pictures() {
   const page = await newPage(1160, "light", 1.5), to = (name) => join("docs/images", name);
+  await open(page, "inside/ink");
+  await page.getByLabel("The letter whose way is shown").fill("e");
+  await page.getByText(/the label e .* at its spike/).waitFor();
+  await page.locator("figure canvas.plot").first().screenshot({ path: to("strokes.png") });
   await open(page, "series");
   await page.getByText(/The next value: 3\d\d/).waitFor();
   await page.locator(".chart").screenshot({ path: to("forecast.png") });
