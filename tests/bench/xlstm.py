@@ -1,14 +1,17 @@
 """xlstm.py: TiRex at full size in Carousel and in PyTorch: same weights, same forecast, one core, one run.
 
     make bench-xlstm
-    build/xlstm/venv/bin/python tests/bench/xlstm.py [--rounds 7] [--program build/carousel]
+    build/xlstm/venv/bin/python tests/bench/xlstm.py [--rounds 7] [--program build/carousel] [--stream-only]
 
 The network: 12 blocks, 512 wide, 4 heads, 35.3 million parameters, made up from a fixed seed under the names and shapes of
 TiRex' checkpoint. A forecast: 64 values from 512, nine quantiles. The contestants: PyPI's tirex-ts on one thread, as it is
 (its cells round to bfloat16) and with its cells in float32, and a server with one worker in each precision, over HTTP. Each
 answers the same series first; the difference from tirex-ts in float32, as a share of the largest quantile, is printed.
 Then rounds, every contestant in turn. Times are of the processor (of the server's whole process), medians over rounds:
-they do not count what other processes take. The last column is 64 series in one request, for each series."""
+they do not count what other processes take. The last column is 64 series in one request, for each series.
+
+Then a stream: 32 values more of a series that the server keeps, and a forecast of 32, after 100 values and after 1,000,000; and
+the state of a sequence, which is the same for both."""
 import argparse
 import inspect
 import json
@@ -118,6 +121,29 @@ class Server:
         return (self.processor_s() - began) / times
 
 
+def stream(program, bundle):
+    """What a new patch costs after a short series and after a long one: processor time, the median of nine."""
+    bytes_, = re.findall(r"^state +(\S+) bytes", subprocess.check_output([program, "inspect", bundle], text=True), re.M)
+    print(f"state of a sequence: {bytes_} bytes")
+    server = Server(program, bundle, "float32")
+    values = [float(i * 7 % 13) for i in range(50000)]
+    try:
+        for before in (100, 1000000):
+            answer = {"id": None}
+            for _ in range(max(1, before // len(values))):
+                answer = server.post({"model": "tirex", "series": values[:before], "horizon": 1, "store": True,
+                                      "previous_response_id": answer["id"]})
+            times = []
+            for _ in range(9):
+                began = server.processor_s()
+                answer = server.post({"model": "tirex", "series": values[:PATCH], "horizon": PATCH, "store": True,
+                                      "previous_response_id": answer["id"]})
+                times.append(server.processor_s() - began)
+            print(f"a patch more after {before:,} values: {statistics.median(times) * 1e3:.0f} ms")
+    finally:
+        server.child.terminate()
+
+
 def difference(a, b):
     pairs = [(x, y) for row, other in zip(a, b) for x, y in zip(row, other)]
     return max(abs(x - y) for x, y in pairs) / max(abs(y) for _, y in pairs)
@@ -127,11 +153,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--program", default="build/carousel")
+    parser.add_argument("--stream-only", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     weights = made_up()
     torch.save({"state_dict": weights}, FOLDER / "model.ckpt")
     subprocess.run([sys.executable, "zoo/tirex.py", FOLDER / "model.ckpt", FOLDER / "tirex"], check=True)
+    if options.stream_only:
+        return stream(options.program, FOLDER / "tirex")
     contestants = [Package(weights, "tirex-ts, cells in float32", torch.float32), Package(weights, "tirex-ts as it is", torch.bfloat16)]
     contestants += [Server(options.program, FOLDER / "tirex", p) for p in ("float32", "bfloat16", "int8")]
     expected = contestants[0].ask(SERIES[:1])
@@ -152,6 +182,7 @@ def main():
     for c in contestants:
         if isinstance(c, Server):
             c.child.terminate()
+    stream(options.program, FOLDER / "tirex")
 
 
 if __name__ == "__main__":
