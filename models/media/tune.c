@@ -1,6 +1,7 @@
 /* Keys, metres, and a staff that is played. */
 #include "models/media/tune.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char letters[] = "CDEFGAB";
@@ -41,9 +42,8 @@ const char *tune_print_key(int fifths, enum tune_mode mode, char out[TUNE_KEY_BY
     int place = fifths + above_major[mode], letter = 0;
     while ((fifths_of[letter] - place) % 7 != 0) letter++;
     int accidental = (place - fifths_of[letter]) / 7;
-    out[0] = letters[letter];
-    out[1] = accidental < 0 ? 'b' : '#';
-    strcpy(out + 1 + (accidental != 0), ends[mode]);
+    snprintf(out, TUNE_KEY_BYTES, "%c%s%s", letters[letter], accidental ? accidental < 0 ? "b" : "#" : "",
+             ends[mode]);
     return out;
 }
 

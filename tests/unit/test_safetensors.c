@@ -366,7 +366,7 @@ START_TEST(no_memory_is_survived_everywhere)
         memory_free(out);
         safetensors_free(file);
         free(content);
-        if (status == STATUS_OK && nth > 10) break;
+        if (status == STATUS_OK && nth > 5) break;
         ck_assert_msg(status == STATUS_NO_MEMORY, "allocation %d: %s", (int)nth, err.message);
     }
 }
