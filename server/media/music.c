@@ -63,8 +63,38 @@ static void put_notes(struct writer *out, const struct tune *tune)
     put_close(out, ']');
 }
 
+/* The parts of a staff and the bar lines within each, at the times of its first pass. */
+static void put_parts(struct writer *out, const struct mark *marks, size_t n, double quarter)
+{
+    uint32_t now = 0, begin = 0;
+    put_name(out, "parts");
+    put_open(out, '[');
+    for (size_t i = 0; i < n; i++) {
+        bool is_repeated = marks[i].kind == MARK_REPEAT;
+        now += marks[i].ticks;
+        if (marks[i].kind == MARK_OPEN) {
+            begin = now;
+            put_open(out, '{');
+            put_name(out, "start");
+            put_double(out, begin / quarter);
+            put_name(out, "bars");
+            put_open(out, '[');
+        } else if (marks[i].kind == MARK_BAR) put_double(out, now / quarter);
+        else if (is_repeated || marks[i].kind == MARK_CLOSE) {
+            put_close(out, ']');
+            put_name(out, "end");
+            put_double(out, now / quarter);
+            put_named_boolean(out, "repeated", is_repeated);
+            put_close(out, '}');
+            now += is_repeated ? now - begin : 0;
+        }
+    }
+    put_close(out, ']');
+}
+
+/* marks [n] of a staff, or NULL. */
 static void print_notes(const struct compose *task, struct request *request, const struct tune *tune,
-                        bool has_ended, struct reply *reply)
+                        const struct mark *marks, size_t n, bool has_ended, struct reply *reply)
 {
     struct writer out;
     size_t n_read = task->staff ? staff_n_read(task->staff) : music_n_read(task->music);
@@ -82,6 +112,7 @@ static void print_notes(const struct compose *task, struct request *request, con
     put_double(&out, tune->ticks / (double)tune->steps_per_quarter);
     put_named_integer(&out, "voices", tune->voices);
     put_notes(&out, tune);
+    if (marks) put_parts(&out, marks, n, tune->steps_per_quarter);
     put_named_string(&out, "finish_reason", has_ended ? "stop" : "length");
     answer_close(&out, usage, 3, &task->work, reply);
 }
@@ -123,7 +154,7 @@ static void print(struct work *work, struct request *request, struct reply *repl
         if (!*tune.title)
             snprintf(tune.title, sizeof tune.title, "%.64s, seed %lld", work->job->model->name,
                      (long long)task->seed);
-        if (task->format == FORMAT_NOTES) print_notes(task, request, &tune, has_ended, reply);
+        if (task->format == FORMAT_NOTES) print_notes(task, request, &tune, marks, n, has_ended, reply);
         else good = print_file(task, &tune, marks, n, reply);
     }
     memory_free(notes);

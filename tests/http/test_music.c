@@ -188,6 +188,14 @@ START_TEST(a_tune_on_a_staff_has_a_metre_and_a_key)
     ck_assert_double_eq(number_at(reply, "usage.prompt_tokens"), 3);
     double duration = number_at(reply, "duration"); /* eight bars, of which some are played twice */
     ck_assert(duration >= 24 && duration <= 48 && fmod(duration, 3) == 0);
+    double at = 0;
+    for (int i = 0; i < length_at(reply, "parts"); i++) { /* each begins where the last one, played, has ended */
+        cJSON *part = cJSON_GetArrayItem(reply_at(reply, "parts"), i);
+        double start = json_at(part, "start")->valuedouble, end = json_at(part, "end")->valuedouble;
+        ck_assert_double_eq(start, at);
+        at = cJSON_IsTrue(json_at(part, "repeated")) ? 2 * end - start : end;
+    }
+    ck_assert_double_eq(at, duration);
     reply = post(&server, "/v1/music", "{'seed':5}");
     expect_ok(reply);
     char drawn[16];
@@ -212,6 +220,9 @@ START_TEST(a_prime_on_a_staff_is_kept)
     ck_assert_double_eq(number_at(reply, "notes.3.pitch"), 71);
     ck_assert_double_eq(number_at(reply, "notes.3.start"), 2);
     ck_assert_double_eq(number_at(reply, "notes.3.duration"), 2);
+    ck_assert_double_eq(number_at(reply, "parts.0.start"), 0);
+    ck_assert_double_eq(number_at(reply, "parts.0.bars.0"), 1); /* after the pickup */
+    ck_assert_double_eq(number_at(reply, "parts.0.bars.1"), 4);
     expect_error(post(&server, "/v1/music", "{'bars':1,'store':true}"), 422, "unsupported_for_model",
                  "model");
 }
