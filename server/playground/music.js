@@ -1,8 +1,9 @@
-// Music: a tune, or voices below a melody of yours, as notes over time; played here, or taken away as a file.
-import { h, field, choose, range, debounce, fit, hue, ink } from "./ui.js";
+// Music: a tune, or voices below a melody of yours, on staves; played here, or taken away as a file.
+import { h, field, choose, range, debounce } from "./ui.js";
 import { askFile, detail, ofTask } from "./api.js";
 import { bench, first } from "./bench.js";
 import { audio } from "./sound.js";
+import { arrange, clicked, fifthsOf, paint, pitchAt, words } from "./staff.js";
 
 const SEMITONES = { C: 0, D: 2, E: 4, F: 5, G: 7, A: 9, B: 11 }, SHARPS = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"];
 const melodies = {
@@ -12,7 +13,6 @@ const melodies = {
 };
 const keys = ["", "C", "G", "D", "A", "F", "Bb", "Eb", "Am", "Em", "Bm", "Dm", "Gm", "Cm", "Ador", "Edor", "Dmix", "Amix"];
 const metres = ["", "6/8", "9/8", "2/2", "4/4", "2/4", "3/4"];
-const LEFT = 40, TOP = 8, ROW = 9;
 
 const nameOf = (pitch) => (pitch === null ? "." : `${SHARPS[pitch % 12]}${Math.floor(pitch / 12) - 1}`);
 
@@ -47,8 +47,8 @@ function sound(notes, tempo, done) {
 
 export function open(main, wanted) {
   const names = ofTask("music-generation"), own = bench();
-  const state = { model: first(names, wanted), info: null, melody: [], key: "", metre: "", bars: 8, temperature: 1, tune: null, body: null, sounding: null };
-  const roll = h("canvas", { class: "roll", role: "img" }), summary = h("p", { class: "note", role: "status" });
+  const state = { model: first(names, wanted), info: null, melody: [], key: "", metre: "", bars: 8, temperature: 1, tune: null, layout: null, body: null, sounding: null };
+  const staff = h("canvas", { role: "img" }), said = h("ol", { class: "note" }), summary = h("p", { class: "note", role: "status" });
   const melody = h("textarea", { rows: "2", class: "mono", spellcheck: false }), seed = h("input", { type: "number", min: "0", step: "1", placeholder: "drawn anew" });
   const player = h("button", { type: "button", disabled: true, onclick: () => (state.sounding ? quiet() : listen()) }, "Play");
   const files = h("span", { class: "examples" });
@@ -59,36 +59,29 @@ export function open(main, wanted) {
   const isStaff = () => state.info?.tonic !== undefined; // one voice with bars and repeats, and no melody to harmonise
   const given = () => (isStaff() ? [] : state.melody);
 
+  // What is written: the tune, or the melody as long as there is none. Voices have empty bars to click into.
+  function written() {
+    const notes = state.tune?.notes || given().map((pitch, i) => ({ pitch, start: i / perQuarter(), duration: 1 / perQuarter(), voice: 0 })).filter((note) => note.pitch !== null);
+    const metre = state.tune?.metre || state.metre || "4/4", [beats, unit] = metre.split("/"), bar = (4 * beats) / unit;
+    const end = state.tune?.duration ?? given().length / perQuarter(), n = Math.ceil(Math.max(end, 16) / bar);
+    const parts = state.tune?.parts || [{ start: 0, bars: Array.from({ length: n - 1 }, (_, i) => (i + 1) * bar), end: n * bar, repeated: false }];
+    return { notes, parts, metre, end, key: state.tune?.key || state.key || "C", voices: state.tune?.voices || state.info.voices };
+  }
+
+  // The moment that is played, as it is written: a repeat has one place.
+  function moment() {
+    if (!state.sounding) return null;
+    const now = Math.max(0, state.sounding.beats()), part = state.tune.parts?.findLast((one) => one.start <= now);
+    return part?.repeated && now >= part.end ? now - (part.end - part.start) : now;
+  }
+
   function draw() {
     if (!state.info) return;
-    const notes = state.tune?.notes || [], pitches = [...notes.map((note) => note.pitch), ...given().filter((pitch) => pitch !== null)];
-    const low = Math.min(...pitches, 57) - 2, high = Math.max(...pitches, 74) + 2, beats = Math.max(state.tune?.duration || 0, given().length / perQuarter(), 16);
-    const width = Math.max(240, roll.parentElement.clientWidth), height = 2 * TOP + (high - low + 1) * ROW, context = fit(roll, width, height);
-    const x = (beat) => LEFT + (beat / beats) * (width - LEFT - 8), y = (pitch) => TOP + (high - pitch) * ROW;
-    context.font = `11px ${ink("sans")}`;
-    context.textBaseline = "middle";
-    for (let pitch = low; pitch <= high; pitch++) {
-      context.fillStyle = ink("faint");
-      if (SHARPS[pitch % 12].length > 1) context.fillRect(LEFT, y(pitch), width - LEFT - 8, ROW);
-      context.fillStyle = ink("soft");
-      if (pitch % 12 === 0) context.fillText(nameOf(pitch), 8, y(pitch) + ROW / 2);
-    }
-    context.fillStyle = ink("line");
-    for (let beat = 0; beat <= beats; beat += 4) context.fillRect(x(beat), TOP, 1, height - 2 * TOP);
-    for (const note of notes.toSorted((a, b) => b.voice - a.voice)) { // the melody above voices in unison with it
-      context.fillStyle = hue(note.voice);
-      context.fillRect(x(note.start) + 1, y(note.pitch), Math.max(2, x(note.start + note.duration) - x(note.start) - 2), ROW - 1);
-    }
-    context.strokeStyle = ink("ink");
-    given().forEach((pitch, i) => {
-      if (pitch !== null) context.strokeRect(x(i / perQuarter()) + 1, y(pitch), x(1 / perQuarter()) - x(0) - 2, ROW - 1);
-    });
-    if (state.sounding) {
-      context.fillStyle = ink("accent");
-      context.fillRect(x(Math.max(0, Math.min(beats, state.sounding.beats()))), TOP, 2, height - 2 * TOP);
-    }
-    roll.map = { step: (px) => Math.floor(((px - LEFT) / (width - LEFT - 8)) * beats * perQuarter()), pitch: (py) => high - Math.floor((py - TOP) / ROW) };
-    roll.setAttribute("aria-label", `${notes.length} notes over ${beats} quarter notes. The field below holds the melody.`);
+    const tune = written();
+    state.layout = arrange(tune, Math.max(240, staff.parentElement.clientWidth));
+    paint(staff, state.layout, moment());
+    staff.setAttribute("aria-label", `${tune.notes.length} notes in ${tune.metre} and ${tune.key}, ${state.layout.bars.length} bars. They are written as words below.`);
+    said.replaceChildren(...words(state.layout).map((bar) => h("li", {}, bar)));
   }
 
   function quiet() {
@@ -103,7 +96,7 @@ export function open(main, wanted) {
     player.textContent = "Stop";
     const follow = () => {
       if (!state.sounding) return;
-      draw();
+      paint(staff, state.layout, moment());
       requestAnimationFrame(follow);
     };
     follow();
@@ -168,9 +161,11 @@ export function open(main, wanted) {
   }
 
   // A click puts a note of the melody there, or takes it away.
-  roll.addEventListener("pointerup", (event) => {
-    const box = roll.getBoundingClientRect(), step = roll.map.step(event.clientX - box.left), pitch = roll.map.pitch(event.clientY - box.top);
-    if (isStaff() || step < 0 || step > 255) return;
+  staff.addEventListener("click", (event) => {
+    const box = staff.getBoundingClientRect(), at = isStaff() ? null : clicked(state.layout, event.clientX - box.left, event.clientY - box.top);
+    const step = at ? Math.floor(at.time * perQuarter() + 0.01) : 256;
+    if (step > 255) return;
+    const pitch = pitchAt(at.place, fifthsOf(state.tune?.key || state.key));
     while (state.melody.length <= step) state.melody.push(null);
     state.melody[step] = state.melody[step] === pitch ? null : pitch;
     sing(state.melody.map(nameOf).join(" "));
@@ -184,20 +179,21 @@ export function open(main, wanted) {
     state.info = info;
     const note = info.steps_per_quarter === 1 ? "a quarter note" : `1/${4 * info.steps_per_quarter} note`;
     for (const part of [tune, examples]) part.hidden = isStaff();
+    staff.classList.toggle("draws", !isStaff());
     metre.hidden = !isStaff();
     grid.textContent = `${isStaff() ? "The model writes one voice, with bars and repeats, and has no melody to harmonise." : `A step is ${note}.`} The model knows the notes from ${nameOf(info.lowest_note)} to ${nameOf(info.highest_note)}.`;
     read();
   }
 
-  const tune = field("Melody: a note a step, “.” for silence; or click into the picture", melody);
+  const tune = field("Melody: a note a step, “.” for silence; or click into the upper staff", melody);
   const examples = h("div", {}, h("div", { class: "row examples" }, [...Object.entries(melodies), ["no melody", ""]].map(([title, text]) => h("button", { type: "button", class: "link", onclick: () => sing(text) }, title))));
   const metre = field("Metre", choose(metres.map((one) => ({ value: one, text: one || "the model's choice" })), "", (one) => { state.metre = one; later(); }));
   const grid = h("p", { class: "note" }), bars = field("Length", range(1, 32, 1, state.bars, (n) => { state.bars = n; later(); }), (n) => `${n} bars`);
   main.addEventListener("redraw", draw);
   own.place(main, "Music, a note at a time",
     "The network goes on with the notes that it has read. Give it a melody, a step a note, and it finds the voices below; or give it none, and it makes a tune.",
-    [h("div", {}, roll), h("div", { class: "row" }, h("button", { type: "button", class: "main", onclick: write }, "Write anew"), player, files), own.wrong, summary,
-      tune, examples, grid],
+    [h("div", { class: "score" }, h("div", {}, staff)), h("div", { class: "row" }, h("button", { type: "button", class: "main", onclick: write }, "Write anew"), player, files), own.wrong, summary,
+      tune, examples, grid, h("details", {}, h("summary", { class: "note" }, "The notes as words, a line a bar"), said)],
     [field("Model", choose(names, state.model, change)),
       field("Key", choose(keys.map((key) => ({ value: key, text: key || "found in the notes" })), "", (key) => { state.key = key; later(); })), metre, bars,
       field("Temperature", range(0, 1.5, 0.05, state.temperature, (x) => { state.temperature = x; later(); }), (x) => (x === "0" ? "greedy" : x)),

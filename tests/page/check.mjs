@@ -261,8 +261,10 @@ const parts = {
     await code(page, /"melody":\[71,71,72,74,/);
     await page.getByRole("button", { name: "a scale" }).click();
     await page.getByText(/in 4 voices, 8 quarter notes/).waitFor();
-    const box = await page.locator(".roll").boundingBox();
-    await page.mouse.click(box.x + 44, box.y + box.height / 2);
+    const bars = await page.locator(".bench ol li").allTextContents();
+    check(bars.length === 4 && /^([A-G][♯♭]?[345] quarter(, |;)){4}/.test(bars[0]) && bars[3] === "empty", `the melody stands on the staff: ${bars[0]}`);
+    const box = await page.locator(".score canvas").boundingBox();
+    await page.mouse.click(box.x + 76, box.y + 60);
     check(/^[A-G]#?[34] D4 E4 F4 G4 A4 B4 C5$/.test(await melody.inputValue()), `a click changes the melody: ${await melody.inputValue()}`);
     await melody.fill("C5 H4");
     await page.getByText("“H4” is no note").waitFor();
@@ -276,6 +278,9 @@ const parts = {
     check(!(await page.locator("textarea").isVisible()), "one voice has no melody to harmonise");
     await page.getByLabel("Metre").selectOption("6/8");
     await page.getByText(/notes in 6\/8 and D/).waitFor();
+    await page.getByRole("img", { name: /notes in 6\/8 and D/ }).waitFor();
+    await page.getByText("The notes as words").click();
+    check(/^(repeat from here: )?([A-G][♯♭]?[345]|rest) (dotted |double-dotted )?[a-z-]+/.test(await page.locator(".bench ol li").first().textContent()), "a bar as words");
     check(/\nM:6\/8\n/.test((await saved(page, "ABC", "abc")).toString()), "a tune on a staff is saved as ABC");
     await code(page, /"metre":"6\/8"/);
   },
