@@ -188,8 +188,8 @@ START_TEST(a_tune_on_a_staff_has_a_metre_and_a_key)
     ck_assert_double_eq(number_at(reply, "usage.prompt_tokens"), 3);
     double duration = number_at(reply, "duration"); /* eight bars, of which some are played twice */
     ck_assert(duration >= 24 && duration <= 48 && fmod(duration, 3) == 0);
-    double at = 0;
-    for (int i = 0; i < length_at(reply, "parts"); i++) { /* each begins where the last one, played, has ended */
+    double at = 0; /* each part begins where the last one, played, has ended */
+    for (int i = 0; i < length_at(reply, "parts"); i++) {
         cJSON *part = cJSON_GetArrayItem(reply_at(reply, "parts"), i);
         double start = json_at(part, "start")->valuedouble, end = json_at(part, "end")->valuedouble;
         ck_assert_double_eq(start, at);
