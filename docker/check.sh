@@ -113,6 +113,7 @@ else
     make_base() {
         local options=() path from
         for path in doc man info locale; do options+=(--dpkgopt="path-exclude=/usr/share/$path/*"); done
+        options+=(--dpkgopt='path-include=/usr/share/doc/*/copyright')
         bootstrap "${options[@]}" "$suite" "$work/base.tar" &&
             from=$(buildah from scratch) && buildah add -q "$from" "$work/base.tar" / &&
             buildah config --cmd /bin/bash "$from" &&
