@@ -12,6 +12,7 @@ import * as pen from "./pen.js";
 import * as voice from "./voice.js";
 import * as music from "./music.js";
 import * as pictures from "./pictures.js";
+import * as handwriting from "./handwriting.js";
 import * as inside from "./inside.js";
 import * as models from "./models.js";
 
@@ -27,6 +28,7 @@ const parts = [
   { name: "voice", title: "Voice", module: voice, route: "/v1/audio/transcriptions", models: () => reading("sound") },
   { name: "music", title: "Music", module: music, route: "/v1/music", models: () => ofTask("music-generation") },
   { name: "pictures", title: "Pictures", module: pictures, route: "/v1/images/generations", models: () => ofTask("image-generation") },
+  { name: "handwriting", title: "Handwriting", module: handwriting, route: "/v1/handwriting", models: () => ofTask("handwriting-generation") },
   { name: "inside", title: "Inside", module: inside, route: "/v1/explain", models: () => ofTask(...inside.tasks) },
   { name: "models", title: "Models", module: models, route: "/v1/models", models: null },
 ];

@@ -1,7 +1,7 @@
 // The frame that parts share: a heading, the work beside its settings, the last request. And asking, where only
 // the latest answer counts.
 import { h } from "./ui.js";
-import { ask } from "./api.js";
+import { ask, askFile } from "./api.js";
 import { requests } from "./requests.js";
 
 export function bench() {
@@ -23,6 +23,14 @@ export function bench() {
         if (turn === latest) own.say(error.message);
         return null;
       }
+    },
+    // What is asked, as a file of that name.
+    async save(path, body, name) {
+      const file = await askFile(path, body).catch((error) => { own.say(error.message); });
+      if (!file) return;
+      const link = h("a", { href: URL.createObjectURL(file), download: name });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
     },
     // What went wrong; "" if nothing did.
     say(text) { wrong.textContent = text; },

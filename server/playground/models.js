@@ -3,7 +3,7 @@ import { h, count, bytes } from "./ui.js";
 import { ask, askText, detail, served } from "./api.js";
 import { spark } from "./plot.js";
 
-const partOf = { "text-generation": "text", forecasting: "series", "text-classification": "labels", "sequence-classification": "labels", "token-classification": "labels", translation: "translate", pronunciation: "pronounce", "image-to-text": "captions", "question-answering": "answer", "music-generation": "music", "image-generation": "pictures", ink: "pen", sound: "voice" };
+const partOf = { "text-generation": "text", forecasting: "series", "text-classification": "labels", "sequence-classification": "labels", "token-classification": "labels", translation: "translate", pronunciation: "pronounce", "image-to-text": "captions", "question-answering": "answer", "music-generation": "music", "image-generation": "pictures", "handwriting-generation": "handwriting", ink: "pen", sound: "voice" };
 
 function describe(info) {
   const layers = info.layers.map((layer) => `${layer.type} ${layer.input_size} → ${layer.output_size}`).join(", ");

@@ -1,6 +1,6 @@
 // Music: a tune, or voices below a melody of yours, on staves; played here, or taken away as a file.
 import { h, field, choose, range, debounce } from "./ui.js";
-import { askFile, detail, ofTask } from "./api.js";
+import { detail, ofTask } from "./api.js";
 import { bench, first } from "./bench.js";
 import { audio } from "./sound.js";
 import { arrange, clicked, fifthsOf, paint, pitchAt, words } from "./staff.js";
@@ -129,13 +129,7 @@ export function open(main, wanted) {
   }
 
   // The same tune as a file: the request again, with the seed that was drawn.
-  async function save(format, end) {
-    const file = await askFile("/v1/music", { ...state.body, format }).catch((error) => { own.say(error.message); });
-    if (!file) return;
-    const link = h("a", { href: URL.createObjectURL(file), download: `${state.model}-${state.body.seed}.${end}` });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  }
+  const save = (format, end) => own.save("/v1/music", { ...state.body, format }, `${state.model}-${state.body.seed}.${end}`);
 
   function offer() {
     files.replaceChildren(...[["MIDI", "midi", "mid"], ["ABC", "abc", "abc"]].map(([title, format, end]) =>

@@ -22,7 +22,7 @@ function check(good, what) {
 }
 
 // No model of the zoo is of these tasks, or has a gru: random ones stand for them.
-const random = ["translation", "ink", "speech", "music", "staff", "drawing"].flatMap((name) => ["--model", `tiny-${name}=tests/unit/bundles/tiny-${name}`])
+const random = ["translation", "ink", "speech", "music", "staff", "drawing", "handwriting"].flatMap((name) => ["--model", `tiny-${name}=tests/unit/bundles/tiny-${name}`])
   .concat("--model", "gates=tests/http/predict/gates", "--model", "places=tests/http/answering/places");
 const server = await serve(program, ...(mode === "--pictures" ? [] : random));
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
@@ -300,6 +300,47 @@ const parts = {
     await page.getByRole("button", { name: "Draw whole pictures again" }).click();
     await page.getByText("Choose a picture").waitFor();
   },
+  async "handwriting/tiny-handwriting"(page) {
+    const paper = page.locator("canvas.paper"), again = page.locator("button:text-is('Play again'):enabled");
+    // How many pixels of the paper are inked: all, as the pen begins again, and after "Show the whole".
+    const inked = () => page.evaluate(() => {
+      const one = document.querySelector("canvas.paper"), player = [...document.querySelectorAll("button")].find((button) => button.textContent === "Play again");
+      const copy = new OffscreenCanvas(one.width, one.height).getContext("2d", { willReadFrequently: true });
+      const count = () => {
+        copy.clearRect(0, 0, one.width, one.height);
+        copy.drawImage(one, 0, 0);
+        return copy.getImageData(0, 0, one.width, one.height).data.filter((v, i) => i % 4 === 3 && v > 0).length;
+      };
+      return [() => {}, () => player.click(), () => player.click()].map((act) => { act(); return count(); });
+    });
+    await again.waitFor();
+    check(/^“abc” by hand, in \d+ strokes?$/.test(await paper.getAttribute("aria-label")), "the paper says what is written on it");
+    const [all, begun, whole] = await inked();
+    check(all > 100 && begun === 0 && whole === all, `the pen draws, begins again, and shows the whole: ${[all, begun, whole]} pixels`);
+    await page.getByRole("button", { name: "Another hand" }).click();
+    await page.getByText(/ · seed (?!1\.)\d+\./).waitFor();
+    await again.waitFor();
+    check((await inked())[0] !== all, "another seed is another hand");
+    await page.getByLabel("Bias").fill("1.5");
+    await page.getByLabel("Size").fill("80");
+    await page.getByLabel("Align").selectOption("center");
+    await page.getByLabel("Seed").fill("7");
+    await page.getByLabel("Text").fill("abc dab");
+    await page.getByRole("img", { name: /^“abc dab” by hand/ }).waitFor();
+    await code(page, /"input":"abc dab","bias":1.5,.*"size":80,"align":"center","seed":7/);
+    check((await saved(page, "SVG", "svg")).toString().includes("<svg"), "saved as SVG");
+    check((await saved(page, "PNG", "png")).toString("latin1", 1, 4) === "PNG", "and as PNG");
+    check(/^G21$/m.test((await saved(page, "G-code", "gcode")).toString()), "and as G-code");
+    await page.getByRole("button", { name: "Read it back" }).click();
+    await page.locator(".recognised", { hasText: /as \S*ink reads it/ }).waitFor();
+    await code(page, /v1\/transcribe.*"strokes":\[\[\[/s);
+    await again.waitFor();
+    await page.emulateMedia({ reducedMotion: "reduce" });
+    await page.getByLabel("Seed").fill("8");
+    await page.getByText(/ · seed 8\./).waitFor();
+    check(await again.isVisible(), "the whole is shown if motion is to be reduced");
+    await page.emulateMedia({ reducedMotion: null });
+  },
   async inside(page) {
     await page.locator(".heat canvas").waitFor();
     await page.getByRole("button", { name: "place in the line" }).click();
@@ -394,7 +435,7 @@ async function everyPart() {
 }
 
 // What a part shows by itself, as soon as its first answer is there.
-const answers = { labels: ".labels > div", inside: ".heat canvas", pronounce: ".matrix", captions: ".sentence", pen: ".recognised span", music: "button:text-is('Play'):enabled", pictures: ".gallery canvas" };
+const answers = { labels: ".labels > div", inside: ".heat canvas", pronounce: ".matrix", captions: ".sentence", pen: ".recognised span", music: "button:text-is('Play'):enabled", pictures: ".gallery canvas", handwriting: "button:text-is('Play again'):enabled" };
 
 async function everyWidth() {
   for (const [width, scheme] of [[390, "dark"], [820, "light"]]) {
@@ -467,6 +508,8 @@ async function inFirefox() {
     await fox.until("return [...document.querySelectorAll('button')].some((one) => one.textContent === 'Play' && !one.disabled)");
     await fox.open(`${server.url}/#/pictures/tiny-drawing`);
     await fox.until("return document.querySelectorAll('.gallery canvas').length === 8");
+    await fox.open(`${server.url}/#/handwriting/tiny-handwriting`);
+    await fox.until("return document.querySelector('canvas.paper')?.getAttribute('aria-label').startsWith('“abc” by hand')");
     check(true, "Firefox");
   } finally {
     await fox.close();
