@@ -115,6 +115,13 @@ struct passage {
     float *d_memory;       /* [S, memory_size] backward adds the gradient by the memory's rows; or NULL */
     bool (*stop)(void *context); /* asked once a step: give up? May be NULL */
     void *context;
+    size_t from, to;       /* the rows at hand. Of a type without hold() they are all; of another, what came
+                              of the rows before them lies in `out` and `kept` */
+    void *held;            /* what hold() gave, or NULL */
+    const float *begin;    /* [state_floats] the state before row 0, as run() keeps it; or NULL: as run()
+                              begins a sequence */
+    float *d_state;        /* [state_floats] backward finds the gradient by the state after the rows at hand,
+                              and leaves that by the state before them; or NULL: zero, and not wanted */
 };
 
 /* What every layer is. A type's own struct begins with this. The first block is set by the type's
@@ -187,13 +194,17 @@ struct layer_type {
     /* The slow path. trace: write `out` and keep what backward needs; NULL if run() does for one sequence.
      * backward: from d_out, the gradient of a number with respect to `out`, and the passage that trace or run
      * has filled, write d_in [T, input_size], or [T] if the layer reads tokens: the derivative by a factor
-     * on the token's vector. A type that joins writes one such block a source, one behind the other. Both
-     * allocate. STATUS_NO_MEMORY, or STATUS_CANCELLED if `stop` said so. A type without backward is not
-     * traced. */
+     * on the token's vector. A type that joins writes one such block a source, one behind the other. Of some
+     * rows at hand d_out and d_in are of those alone. Both allocate. STATUS_NO_MEMORY, or STATUS_CANCELLED if
+     * `stop` said so. A type without backward is not traced. */
     size_t (*trace_floats)(const struct layer *layer, size_t T); /* NULL: none */
     enum status (*trace)(const struct layer *layer, const struct passage *passage);
     enum status (*backward)(const struct layer *layer, const struct passage *passage, const float *d_out,
                             float *d_in);
+    /* Unpack the weights for calls of trace, or of backward if `is_back`, that share them (passage->held).
+     * Only a type that has this can do a part of the rows, and begin with a given state. NULL: it has not. */
+    enum status (*hold)(const struct layer *layer, bool is_back, void **out);
+    void (*release)(void *held); /* accepts NULL */
     /* Show direction d of the k-th recurrent layer in it (core/recurrent/trace.h); false past the end. The
      * passage may be NULL: then *cell has sizes alone. NULL: it has none. */
     bool (*cell)(const struct layer *layer, const struct passage *passage, size_t k, size_t d,

@@ -135,6 +135,13 @@ const int *network_sources(const struct network *network, size_t i, size_t *n)
     return network->wires[i].sources;
 }
 
+size_t network_recalled(const struct network *network, size_t i)
+{
+    size_t k = 0;
+    while (network->recalls[k].offset != network->layers[i]->state_offset) k++;
+    return network->recalls[k].from;
+}
+
 /* The workspace -------------------------------------------------------------------------- */
 
 static size_t max_size(size_t a, size_t b)

@@ -54,6 +54,8 @@ void network_join(struct network *network, const struct network *first);
 const struct layer *network_layer(const struct network *network, size_t i);
 /* What layer i reads: *n places of layers, or SOURCE_INPUT; none if it recalls. */
 const int *network_sources(const struct network *network, size_t i, size_t *n);
+/* The place of the layer that layer i, which recalls, gives again. */
+size_t network_recalled(const struct network *network, size_t i);
 
 /* Which steps' outputs a ride wants. A network that pools has one output a sequence, asked for
  * with WANT_LAST on the ride that holds the last step. */

@@ -124,6 +124,8 @@ size_t recurrent_trace_floats(const struct layer *layer, size_t T);
 enum status recurrent_trace(const struct layer *layer, const struct passage *passage);
 enum status recurrent_backward(const struct layer *layer, const struct passage *passage, const float *d_out,
                                float *d_in);
+enum status recurrent_hold(const struct layer *layer, bool is_back, void **out);
+void recurrent_release(void *held);
 bool recurrent_cell(const struct layer *layer, const struct passage *passage, size_t k, size_t d,
                     struct trace_cell *cell);
 
@@ -132,7 +134,8 @@ bool recurrent_cell(const struct layer *layer, const struct passage *passage, si
         .name = #symbol, .has_prefix = true, .keys = keys, .build = build, .free = recurrent_free, \
         .scratch_floats = recurrent_scratch_floats, .run = recurrent_run, .bytes = recurrent_bytes,\
         .trace_floats = recurrent_trace_floats, .trace = recurrent_trace,                          \
-        .backward = recurrent_backward, .cell = recurrent_cell}
+        .backward = recurrent_backward, .hold = recurrent_hold, .release = recurrent_release,      \
+        .cell = recurrent_cell}
 
 /* Units of a block: block_units, or fewer in the last. */
 static inline size_t recurrent_units(const struct cell_kind *kind, size_t H, size_t block)

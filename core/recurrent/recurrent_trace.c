@@ -102,6 +102,33 @@ void way_multiply(const struct matrix *matrix, size_t R, const float *A, float *
                     &(struct target){.C = C, .stride = matrix_outputs(matrix), .accumulate = accumulate});
 }
 
+/* The weights of all cells, for passages of a few rows each. */
+struct held {
+    size_t n;
+    struct weights weights[];
+};
+
+enum status recurrent_hold(const struct layer *layer, bool is_back, void **out)
+{
+    const struct recurrent *net = (const struct recurrent *)layer;
+    size_t n = net->n_layers * net->n_directions;
+    struct held *held = memory_new(1, sizeof *held + n * sizeof *held->weights);
+    if (!held) return STATUS_NO_MEMORY;
+    enum status status = STATUS_OK;
+    for (; status == STATUS_OK && held->n < n; held->n++)
+        status = weights_unpack(net, &net->cells[held->n], is_back, &held->weights[held->n]);
+    if (status == STATUS_OK) *out = held;
+    else recurrent_release(held);
+    return status;
+}
+
+void recurrent_release(void *memory)
+{
+    struct held *held = memory;
+    for (size_t i = 0; held && i < held->n; i++) weights_free(&held->weights[i]);
+    memory_free(held);
+}
+
 /* A way --------------------------------------------------------------------------------- */
 
 /* One direction of one layer. */
@@ -109,11 +136,11 @@ struct way {
     const struct recurrent *net;
     const struct passage *passage;
     const struct cell *cell;
-    struct weights weights;
+    struct weights weights; /* owned, unless the passage holds them */
     struct way_kept kept;
     const float *x; /* [T,I], or NULL if the cell has a table */
     size_t k, d;
-    float *room;    /* [6H] zeros, scratch, dc */
+    float *room;    /* [5H] zeros, scratch */
 };
 
 /* Return the rows that layer k reads: what the layer below wrote, or the passage's own. */
@@ -128,13 +155,17 @@ static enum status way_open(const struct recurrent *net, const struct passage *p
 {
     *way = (struct way){.net = net, .passage = passage, .cell = &net->cells[k * net->n_directions + d],
                         .kept = way_kept_at(net, passage, k, d), .x = rows_into(net, passage, k),
-                        .k = k, .d = d, .room = memory_new(6 * net->H, sizeof(float))};
-    return way->room ? weights_unpack(net, way->cell, transposed, &way->weights) : STATUS_NO_MEMORY;
+                        .k = k, .d = d, .room = memory_new(5 * net->H, sizeof(float))};
+    if (!way->room) return STATUS_NO_MEMORY;
+    const struct held *held = passage->held;
+    if (!held) return weights_unpack(net, way->cell, transposed, &way->weights);
+    way->weights = held->weights[k * net->n_directions + d];
+    return STATUS_OK;
 }
 
 static void way_close(struct way *way)
 {
-    weights_free(&way->weights);
+    if (!way->passage->held) weights_free(&way->weights);
     memory_free(way->room);
 }
 
@@ -145,7 +176,8 @@ static struct slow_step step_at(const struct way *way, size_t at)
     size_t before = way->d ? t + 1 : t - 1;
     float *y = way->kept.y + way->d * way->net->O;
     bool keeps = way->net->kind->slow->keeps_more;
-    const float *initial = way->cell->initial; /* h, then c */
+    const float *begin = way->passage->begin;
+    const float *initial = begin ? begin + way->k * way->net->layer_state : way->cell->initial; /* h, c */
     return (struct slow_step){.net = way->net, .weights = &way->weights,
                               .gates = way->kept.gates + t * gates_of(way->net),
                               .more = keeps ? way->kept.more + t * H : NULL,
@@ -160,15 +192,16 @@ static struct slow_step step_at(const struct way *way, size_t at)
 
 /* Forward --------------------------------------------------------------------------------- */
 
-/* Write W x + b of all steps into the gates. */
+/* Write W x + b of the steps at hand into the gates. */
 static void project(const struct way *way)
 {
-    size_t n_gates = gates_of(way->net), T = way->passage->T;
+    size_t n_gates = gates_of(way->net), from = way->passage->from, to = way->passage->to;
     if (way->weights.W) {
-        way_multiply(way->weights.W, T, way->x, way->kept.gates, false);
+        way_multiply(way->weights.W, to - from, way->x + from * way->cell->I,
+                     way->kept.gates + from * n_gates, false);
         return;
     }
-    for (size_t t = 0; t < T; t++) {
+    for (size_t t = from; t < to; t++) {
         const float *row = way->cell->table + (size_t)way->passage->tokens[t] * n_gates;
         for (size_t n = 0; n < n_gates; n++) way->kept.gates[t * n_gates + n] = row[block_row(way->net, n)];
     }
@@ -177,7 +210,7 @@ static void project(const struct way *way)
 static enum status way_forward(const struct way *way)
 {
     project(way);
-    for (size_t at = 0; at < way->passage->T; at++) {
+    for (size_t at = way->passage->from; at < way->passage->to; at++) {
         struct slow_step step = step_at(way, at);
         if (slow_stops(way->passage)) return STATUS_CANCELLED;
         way->net->kind->slow->forward(&step);
@@ -239,36 +272,37 @@ enum status recurrent_trace(const struct layer *layer, const struct passage *pas
 
 /* Backward -------------------------------------------------------------------------------- */
 
-/* Go back through all steps: d_y [T,width] of this layer's outputs -> pre [T,GH] of W x + b. dh: [O]
- * zeros. */
-static enum status steps_backward(const struct way *way, const float *d_y, float *pre, float *dh)
+/* Go back through the n steps at hand: d_y [n,width] of this layer's outputs -> pre [n,GH] of W x + b. dh [O]
+ * and dc [H]: by the state, as in struct slow_step. */
+static enum status steps_backward(const struct way *way, const float *d_y, float *pre, float *dh, float *dc)
 {
-    size_t O = way->net->O;
-    for (size_t at = way->passage->T; at-- > 0;) {
+    size_t O = way->net->O, from = way->passage->from;
+    for (size_t at = way->passage->to; at-- > from;) {
         struct slow_step step = step_at(way, at);
-        size_t t = way->d ? way->passage->T - 1 - at : at;
-        const float *from_above = d_y + t * width(way->net) + way->d * O;
+        size_t row = (way->d ? way->passage->T - 1 - at : at) - from;
+        const float *from_above = d_y + row * width(way->net) + way->d * O;
         if (slow_stops(way->passage)) return STATUS_CANCELLED;
         for (size_t i = 0; i < O; i++) dh[i] += from_above[i];
-        step.pre = pre + t * gates_of(way->net);
+        step.pre = pre + row * gates_of(way->net);
         step.dh = dh;
-        step.dc = way->room + 5 * way->net->H;
+        step.dc = dc;
         way->net->kind->slow->backward(&step);
     }
     return STATUS_OK;
 }
 
-/* Add what pre leads to to d_x [T,I], or [T] if the cell reads tokens: there the token's vector times W is
+/* Add what pre leads to to d_x [n,I], or [n] if the cell reads tokens: there the token's vector times W is
  * its row of the table without b. */
 static void inputs_backward(const struct way *way, const float *pre, float *d_x)
 {
-    size_t n_gates = gates_of(way->net), T = way->passage->T;
+    size_t n_gates = gates_of(way->net), n_rows = way->passage->to - way->passage->from;
     if (way->weights.W) {
-        way_multiply(way->weights.W, T, pre, d_x, true);
+        way_multiply(way->weights.W, n_rows, pre, d_x, true);
         return;
     }
-    for (size_t t = 0; t < T; t++) {
-        const float *row = way->cell->table + (size_t)way->passage->tokens[t] * n_gates;
+    const int32_t *tokens = way->passage->tokens + way->passage->from;
+    for (size_t t = 0; t < n_rows; t++) {
+        const float *row = way->cell->table + (size_t)tokens[t] * n_gates;
         double sum = 0;
         for (size_t n = 0; n < n_gates; n++) {
             size_t at = block_row(way->net, n);
@@ -281,25 +315,30 @@ static void inputs_backward(const struct way *way, const float *pre, float *d_x)
 
 static enum status way_backward(const struct way *way, const float *d_y, float *d_x)
 {
-    float *pre = memory_new(way->passage->T, gates_of(way->net) * sizeof *pre);
-    float *dh = memory_new(way->net->O, sizeof *dh);
-    enum status status = pre && dh ? steps_backward(way, d_y, pre, dh) : STATUS_NO_MEMORY;
+    const struct recurrent *net = way->net;
+    const struct passage *p = way->passage;
+    float *pre = memory_new(p->to - p->from, gates_of(net) * sizeof *pre);
+    float *own = memory_new(net->O + net->H, sizeof *own); /* if no state is wanted */
+    float *dh = p->d_state ? p->d_state + way->k * net->layer_state : own;
+    float *dc = p->d_state && net->kind->has_c ? dh + net->O : own + net->O;
+    enum status status = pre && own ? steps_backward(way, d_y, pre, dh, dc) : STATUS_NO_MEMORY;
     if (status == STATUS_OK) inputs_backward(way, pre, d_x);
     memory_free(pre);
-    memory_free(dh);
+    memory_free(own);
     return status;
 }
 
 static enum status layers_backward(const struct recurrent *net, const struct passage *passage,
                                    const float *d_out, float *d_in)
 {
-    size_t row = width(net), I = net->layer.input_size ? net->layer.input_size : 1, T = passage->T;
-    float *d[2] = {memory_new(T, row * sizeof(float)), memory_new(T, row * sizeof(float))};
+    size_t row = width(net), I = net->layer.input_size ? net->layer.input_size : 1;
+    size_t n = passage->to - passage->from;
+    float *d[2] = {memory_new(n, row * sizeof(float)), memory_new(n, row * sizeof(float))};
     enum status status = d[0] && d[1] ? STATUS_OK : STATUS_NO_MEMORY;
     const float *d_y = d_out;
     for (size_t k = net->n_layers; status == STATUS_OK && k-- > 0;) {
         float *d_x = k ? d[k % 2] : d_in;
-        memset(d_x, 0, T * (k ? row : I) * sizeof *d_x);
+        memset(d_x, 0, n * (k ? row : I) * sizeof *d_x);
         for (size_t i = 0; status == STATUS_OK && i < net->n_directions; i++) {
             struct way way;
             status = way_open(net, passage, k, i, true, &way);

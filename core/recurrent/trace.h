@@ -1,11 +1,13 @@
 /* trace: the slow path beside network_run. One sequence through a network with everything kept, to look
  * inside: h, c and the gates of every recurrent layer over time, and the gradient of an output with respect
- * to each input step. Layers may name their sources; gradients that meet are added.
+ * to each input step. Layers may name their sources; gradients that meet are added. From a layer that recalls
+ * ("previous") to the one that it recalls, the layers go step by step, forward and back.
  *
  * The weights are those that serve, whatever their precision: int8 codes count as the numbers they stand
  * for. In float32 the outputs are those of network_run up to rounding. Memory: trace_bytes, and while it
- * computes the unpacked weights of one layer, three times as float32. Nothing here runs on the path of
- * a turn. A trace belongs to its caller and is used by one thread at a time; the network must outlive it. */
+ * computes the unpacked weights of one layer, three times as float32; of all layers that go step by step
+ * together, once. Nothing here runs on the path of a turn. A trace belongs to its caller and is used by one
+ * thread at a time; the network must outlive it. */
 #ifndef CAROUSEL_CORE_TRACE_H
 #define CAROUSEL_CORE_TRACE_H
 
@@ -21,6 +23,8 @@ struct trace_input {
     const float *memory;   /* [S, network_memory_size] what a network that attends attends to; or NULL. All
                               three are borrowed until trace_free */
     size_t S;              /* >= 1 with a memory */
+    const float *state;    /* [network_state_floats] to begin with, as network_run leaves it, if trace_fixed
+                              gives NULL; or NULL: a sequence that has not begun. Borrowed too */
     bool (*stop)(void *context); /* asked once a step: give up? May be NULL. Also asked by trace_backward */
     void *context;
 };
@@ -30,10 +34,14 @@ uint64_t trace_bytes(const struct network *network, size_t T);
 /* Count the units of all recurrent layers and directions: with the steps, the measure of a trace. */
 size_t trace_units(const struct network *network);
 
-/* Return the first layer that cannot be traced, which is one that recalls ("previous"); NULL if all can. */
+/* Return the first layer that cannot be traced: of a type without backward, or one that has to go step by
+ * step and remembers in another way than lstm, gru and rnn. NULL if all can. */
 const struct layer *trace_unknown(const struct network *network);
+/* Return the first layer that remembers in another way than lstm, gru and rnn, so that a trace can neither
+ * begin with its state nor give it; NULL if there is none. */
+const struct layer *trace_fixed(const struct network *network);
 
-/* Run the sequence from the zero state. STATUS_UNSUPPORTED if a layer is unknown, STATUS_NO_MEMORY, or
+/* Run the sequence. STATUS_UNSUPPORTED if a layer is unknown, STATUS_NO_MEMORY, or
  * STATUS_CANCELLED if `stop` said so. The caller owns *out. */
 enum status trace_new(const struct network *network, const struct trace_input *input,
                       struct trace **out) MUST_CHECK;
@@ -42,15 +50,25 @@ void trace_free(struct trace *trace); /* accepts NULL */
 /* Return the outputs [*rows, network_output_size]: a row a step, or one if the network pools. */
 const float *trace_output(const struct trace *trace, size_t *rows);
 
+/* Write the state after the last step, [network_state_floats], if trace_fixed gives NULL. What is recalled is
+ * not written, but 0. */
+void trace_state(const struct trace *trace, float *state);
+
 /* Compute the gradient of sum(d_output * output[row]) with respect to the inputs: d_input [T, input_size];
  * for tokens [T], the derivative by a factor on the token's vector at 1, which is "gradient times input".
  * Nothing is truncated: it goes back through all steps. STATUS_NO_MEMORY, STATUS_CANCELLED. */
 enum status trace_backward(const struct trace *trace, size_t row, const float *d_output,
                            float *d_input) MUST_CHECK;
-/* The same of sum(d_outputs * outputs) over all rows, d_outputs [rows, network_output_size]; and unless
- * d_memory is NULL, the gradient by the memory, [S, network_memory_size]. */
-enum status trace_backward_all(const struct trace *trace, const float *d_outputs, float *d_input,
-                               float *d_memory) MUST_CHECK;
+/* From where to where a gradient goes. */
+struct trace_way {
+    const float *d_outputs; /* [rows, network_output_size] */
+    const float *d_end;     /* [network_state_floats] by what trace_state gives; or NULL: zero */
+    float *d_input;         /* as above */
+    float *d_memory;        /* [S, network_memory_size] out, or NULL: not wanted */
+    float *d_begin;         /* [network_state_floats] out: by the state to begin with; or NULL: not wanted */
+};
+/* The same of sum(d_outputs * outputs) over all rows, plus sum(d_end * state). */
+enum status trace_backward_all(const struct trace *trace, const struct trace_way *way) MUST_CHECK;
 
 /* What the units of a type have besides h. */
 struct trace_gates {

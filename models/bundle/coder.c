@@ -61,3 +61,15 @@ void coder_begin(const struct model *model, const float *encoder, float *decoder
     while ((from = next_state(model->network, &i)) && (to = next_state(model->decoder, &k)))
         memcpy(decoder + to->state_offset, encoder + from->state_offset, to->state_floats * sizeof *decoder);
 }
+
+void coder_back(const struct model *model, const float *d_decoder, float *d_encoder)
+{
+    const struct coder_spec *spec = model->spec;
+    const struct layer *from, *to;
+    size_t i = 0, k = 0;
+    memset(d_encoder, 0, network_state_floats(model->network) * sizeof *d_encoder);
+    if (spec->initial_state != INITIAL_ENCODER) return;
+    while ((from = next_state(model->decoder, &i)) && (to = next_state(model->network, &k)))
+        memcpy(d_encoder + to->state_offset, d_decoder + from->state_offset,
+               to->state_floats * sizeof *d_encoder);
+}

@@ -24,5 +24,8 @@ enum status coder_check(const struct parts *parts, const struct coder_spec *spec
 
 /* Write the state in which the decoder begins; both are [network_state_floats] of their networks. */
 void coder_begin(const struct model *model, const float *encoder, float *decoder);
+/* The way back of a gradient: from that by the state in which the decoder begins write that by the encoder's
+ * last state. */
+void coder_back(const struct model *model, const float *d_decoder, float *d_encoder);
 
 #endif

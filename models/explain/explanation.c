@@ -109,6 +109,11 @@ static enum status copy_plan(struct explanation *e, const struct explanation_req
     return STATUS_OK;
 }
 
+static bool begins_with_state(const struct model *model)
+{
+    return model->decoder && ((const struct coder_spec *)model->spec)->initial_state == INITIAL_ENCODER;
+}
+
 /* Refuse what the slow path does not know. */
 static enum status check_model(const struct model *model, struct error *err)
 {
@@ -118,10 +123,11 @@ static enum status check_model(const struct model *model, struct error *err)
         return error_set_param(err, STATUS_UNSUPPORTED, "model",
                                "model '%s' has a layer of type %s, which cannot be explained", model->name,
                                unknown->type->name);
-    if (model->decoder && ((const struct coder_spec *)model->spec)->initial_state == INITIAL_ENCODER)
+    const struct layer *fixed = begins_with_state(model) ? trace_fixed(model->decoder) : NULL;
+    if (fixed)
         return error_set_param(err, STATUS_UNSUPPORTED, "model",
-                               "model '%s' has a decoder that begins with the encoder's state, which cannot "
-                               "be explained", model->name);
+                               "model '%s' has a decoder that begins with the encoder's state, and in it a "
+                               "layer of type %s, which cannot be explained", model->name, fixed->type->name);
     return STATUS_OK;
 }
 
@@ -209,7 +215,22 @@ void explanation_free(struct explanation *e)
 /* The traces of one run. */
 struct traces {
     struct trace *first, *decoder; /* owned; the second NULL without a decoder */
+    float *state;                  /* owned: in which the decoder begins; NULL: zero */
 };
+
+/* The state in which a decoder goes on from the encoder. */
+static enum status carry_state(const struct model *model, struct traces *traces)
+{
+    float *last = memory_new(network_state_floats(model->network), sizeof *last);
+    traces->state = memory_new(network_state_floats(model->decoder), sizeof *traces->state);
+    bool there = last && traces->state;
+    if (there) {
+        trace_state(traces->first, last);
+        coder_begin(model, last, traces->state);
+    }
+    memory_free(last);
+    return there ? STATUS_OK : STATUS_NO_MEMORY;
+}
 
 static enum status trace_all(const struct explanation *e, const struct trace_input *input, struct traces *out)
 {
@@ -217,24 +238,59 @@ static enum status trace_all(const struct explanation *e, const struct trace_inp
     if (status != STATUS_OK || !e->model->decoder) return status;
     struct trace_input second = {.T = e->n_written, .tokens = e->_plan->read, .stop = input->stop,
                                  .context = input->context};
+    if (begins_with_state(e->model)) status = carry_state(e->model, out);
+    if (status != STATUS_OK) return status;
+    second.state = out->state;
     second.memory = trace_output(out->first, &second.S);
     return trace_new(e->model->decoder, &second, &out->decoder);
 }
 
-/* Go back from the gradient by the last network's outputs to the input: through the decoder and what it
- * attends to, which is what the encoder gave. */
+/* The gradients between a decoder and its encoder, owned. */
+struct between {
+    float *by_memory, *by_read;
+    float *by_begin, *by_end; /* by the decoder's first state, and the encoder's last */
+};
+
+static bool between_new(const struct explanation *e, size_t S, struct between *out)
+{
+    const struct model *model = e->model;
+    *out = (struct between){
+        .by_memory = memory_new(S, network_output_size(model->network) * sizeof(float)),
+        .by_read = memory_new(e->n_written, sizeof(float)),
+        .by_begin = memory_new(network_state_floats(model->decoder), sizeof(float)),
+        .by_end = memory_new(network_state_floats(model->network), sizeof(float)),
+    };
+    return out->by_memory && out->by_read && out->by_begin && out->by_end;
+}
+
+static void between_free(struct between *between)
+{
+    memory_free(between->by_memory);
+    memory_free(between->by_read);
+    memory_free(between->by_begin);
+    memory_free(between->by_end);
+}
+
+/* Go back from the gradient by the last network's outputs to the input: through the decoder, what it attends
+ * to, which is what the encoder gave, and the state in which it begins. */
 static enum status go_back(struct explanation *e, const struct traces *traces, const float *d_outputs)
 {
-    if (!traces->decoder) return trace_backward_all(traces->first, d_outputs, e->gradients, NULL);
-    size_t S, size = network_output_size(e->model->network);
+    struct trace_way first = {.d_outputs = d_outputs, .d_input = e->gradients};
+    if (!traces->decoder) return trace_backward_all(traces->first, &first);
+    struct between between;
+    size_t S;
     trace_output(traces->first, &S);
-    float *d_memory = memory_new(S, size * sizeof *d_memory);
-    float *d_read = memory_new(e->n_written, sizeof *d_read);
-    enum status status = d_memory && d_read ? STATUS_OK : STATUS_NO_MEMORY;
-    if (status == STATUS_OK) status = trace_backward_all(traces->decoder, d_outputs, d_read, d_memory);
-    if (status == STATUS_OK) status = trace_backward_all(traces->first, d_memory, e->gradients, NULL);
-    memory_free(d_memory);
-    memory_free(d_read);
+    enum status status = between_new(e, S, &between) ? STATUS_OK : STATUS_NO_MEMORY;
+    const struct trace_way second = {.d_outputs = d_outputs, .d_input = between.by_read,
+                                     .d_memory = between.by_memory, .d_begin = between.by_begin};
+    first.d_outputs = between.by_memory;
+    if (status == STATUS_OK) status = trace_backward_all(traces->decoder, &second);
+    if (status == STATUS_OK && traces->state) {
+        coder_back(e->model, between.by_begin, between.by_end);
+        first.d_end = between.by_end;
+    }
+    if (status == STATUS_OK) status = trace_backward_all(traces->first, &first);
+    between_free(&between);
     return status;
 }
 
@@ -259,7 +315,7 @@ enum status explanation_run(struct explanation *e, bool (*stop)(void *context), 
     const struct trace_input input = {.T = e->T, .tokens = e->tokens, .features = plan->features,
                                       .stop = stop, .context = context};
     int64_t began_us = clock_us();
-    struct traces traces = {NULL, NULL};
+    struct traces traces = {NULL, NULL, NULL};
     struct trace_cell source;
     enum status status = trace_all(e, &input, &traces);
     const struct trace *shown = plan->in_decoder ? traces.decoder : traces.first;
@@ -269,6 +325,7 @@ enum status explanation_run(struct explanation *e, bool (*stop)(void *context), 
     if (status == STATUS_OK && plan->what & EXPLAIN_GRADIENTS) status = find_gradients(e, &traces);
     trace_free(traces.first);
     trace_free(traces.decoder);
+    memory_free(traces.state);
     e->compute_ms = (double)(clock_us() - began_us) / 1000;
     return status;
 }

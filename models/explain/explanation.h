@@ -3,8 +3,9 @@
  * The slow path of core/recurrent/trace.h as a task of every model: h, c and the gates of some units of one
  * recurrent layer over time, and the gradient of a chosen output by each input step. Of a model with a
  * decoder the client also says what was written; layers of the decoder have the steps of that, and the
- * gradient goes back through the attention to the input. Not a job: it never rides. It runs on the thread
- * that calls explanation_run, which takes about as long as three runs of the input alone.
+ * gradient goes back to the input through the attention, and through the state in which the decoder begins if
+ * that is the encoder's. Not a job: it never rides. It runs on the thread that calls explanation_run, which
+ * takes about as long as three runs of the input alone.
  *
  * Life: explanation_new (checks and copies; cheap) -> explanation_run (once) -> read -> explanation_free. */
 #ifndef CAROUSEL_MODELS_EXPLANATION_H

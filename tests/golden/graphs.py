@@ -8,8 +8,9 @@ make_golden.py writes them with its own. A case is a list of (name, layer, input
     data: the memories follow the inputs
 
 Where a layer recalls another ("previous"), the reference runs the network step by step, as a decoder's loop in
-PyTorch does; elsewhere layer by layer. Gradients are those of make_golden.py, if no layer recalls: by a
-token they are the sum over all embeddings of it. Behind them, of a case with memories, are those by the memories.
+PyTorch does; elsewhere layer by layer. Gradients are those of make_golden.py, and none if there is a
+gaussian_attention: by a token they are the sum over all embeddings of it. Behind them, of a case with memories, are
+those by the memories.
 """
 import os
 import struct
@@ -189,7 +190,7 @@ def run(layers, modules, x, memory):
 def gradient(layers, modules, x, memory, index):
     """Autograd's gradient of one output of one sequence: as make_golden.py's, over all layers that read the input, and
     by the memory."""
-    if any(kind in ("previous", "gaussian_attention") for _, (kind, _), _ in layers):
+    if any(kind == "gaussian_attention" for _, (kind, _), _ in layers):
         return torch.zeros(0), torch.zeros(0)
     by = torch.ones(len(x), 1, requires_grad=True) if x.dtype == torch.int64 else x.detach().clone().requires_grad_()
     memory = memory if memory is None else memory.detach().clone().requires_grad_()
@@ -201,13 +202,14 @@ def gradient(layers, modules, x, memory, index):
 
 
 class Scaled:
-    """An embedding whose vectors have a factor a step."""
+    """An embedding whose vectors have a factor a step. It is called with the steps in their order, some at a time."""
 
     def __init__(self, embedding, factor):
-        self.embedding, self.factor = embedding, factor
+        self.embedding, self.factor, self.done = embedding, factor, 0
 
     def __call__(self, x):
-        return self.embedding(x) * self.factor
+        first, self.done = self.done, self.done + len(x)
+        return self.embedding(x) * self.factor[first:self.done]
 
 
 ATTENTIONS = {"attention": Attention, "gaussian_attention": GaussianAttention}

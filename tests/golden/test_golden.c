@@ -318,7 +318,8 @@ static double gradient_error(const struct gold *gold, const struct trace *trace,
     float *d_input = memory_new(n, sizeof *d_input), *d_memory = memory_new(m, sizeof *d_memory);
     size_t row = 2 * rows / 3, output = b % gold->output_size;
     d_outputs[row * gold->output_size + output] = 1;
-    ck_assert_int_eq(trace_backward_all(trace, d_outputs, d_input, d_memory), STATUS_OK);
+    const struct trace_way way = {.d_outputs = d_outputs, .d_input = d_input, .d_memory = d_memory};
+    ck_assert_int_eq(trace_backward_all(trace, &way), STATUS_OK);
     double error = relative_error(d_input, gold->gradients + begin * gold->gradient_floats, n);
     const float *by_memory = gold->memory_gradients + spans_before(gold, b) * gold->memory_size;
     error = fmax(error, relative_error(d_memory, by_memory, m));

@@ -271,6 +271,42 @@ START_TEST(a_decoder_is_explained)
 }
 END_TEST
 
+/* Input feeding, and a decoder that begins with the encoder's state: the gradients are the differences that
+ * tests/unit/bundles/make.py finds. */
+START_TEST(decoders_of_every_kind_are_explained)
+{
+    const char *const settings[] = {"CAROUSEL_MODELS_BUNDLES="
+                                    "tiny-translation=tests/unit/bundles/tiny-translation:"
+                                    "tiny-pronunciation=tests/unit/bundles/tiny-pronunciation", NULL};
+    FILE *file = fopen("tests/unit/bundles/gradients.txt", "r");
+    struct server coders;
+    char model[32], text[32], output[32], path[32];
+    int n = 0, step;
+    ck_assert_ptr_nonnull(file);
+    server_start(&coders, settings);
+    for (; fscanf(file, "%31s %31s %31s %d", model, text, output, &step) == 4; n++) {
+        double expected;
+        struct reply *reply = postf(&coders, "/v1/explain", "{'model':'%s','input':'%s','output':'%s',"
+                                                            "'target':{'step':%d},'units':2}",
+                                    model, text, output, step);
+        expect_ok(reply);
+        ck_assert_int_eq(fscanf(file, "%lf", &expected), 1);
+        ck_assert_double_le(fabs(number_at(reply, "target.logprob") - expected), 1e-5);
+        ck_assert_int_eq(length_at(reply, "gradients"), (int)strlen(text) + 2);
+        for (int t = 0; t < length_at(reply, "gradients"); t++) {
+            snprintf(path, sizeof path, "gradients.%d", t);
+            ck_assert_int_eq(fscanf(file, "%lf", &expected), 1);
+            ck_assert_msg(fabs(number_at(reply, path) - expected) <= 1e-4 * (0.1 + fabs(expected)),
+                          "%s, %s, step %d, token %d: %.7f, expected %.7f", model, text, step, t,
+                          number_at(reply, path), expected);
+        }
+    }
+    ck_assert_int_eq(n, 8);
+    fclose(file);
+    ck_assert_int_eq(server_stop(&coders), 0);
+}
+END_TEST
+
 /* Units that follow a signal come best first, and the signal may be a unit's own. */
 START_TEST(units_follow_a_signal)
 {
@@ -417,6 +453,7 @@ Suite *explain_suite(void)
     tcase_add_test(all, every_task_is_explained);
     tcase_add_test(all, a_letter_is_explained_at_its_spike);
     tcase_add_test(all, a_decoder_is_explained);
+    tcase_add_test(all, decoders_of_every_kind_are_explained);
     tcase_add_test(all, units_follow_a_signal);
     tcase_add_test(all, safetensors_say_the_same);
     tcase_add_loop_test(all, a_wrong_request_is_refused, 0, (int)(sizeof refusals / sizeof *refusals));

@@ -231,26 +231,163 @@ START_TEST(test_xlstm)
 }
 END_TEST
 
-/* What the slow path does not know is refused, never explained wrongly: a layer that recalls. */
+/* A network that feeds a layer's output back. What remembers stands in the loop, or before it. */
+static struct network *looped(const char *type, bool is_before)
+{
+    enum { D = 6 };
+    struct layer_spec cell = tiny_layer(type, type, strcmp(type, "conv1d") ? 2 : 4, (long[]){D, D, 3, 0});
+    struct layer_spec tanh = tiny_layer("tanh", "", 0, NULL);
+    struct layer_spec specs[] = {
+        tiny_layer("embedding", "words", 2, (long[]){VOCABULARY, D}),
+        is_before ? cell : tanh,
+        tiny_layer("previous", "", 1, (long[]){D}),
+        tiny_layer("add", "", 0, NULL),
+        is_before ? tanh : cell,
+        tiny_layer("layer_norm", "norm", 4, (long[]){D, 0, 1, 1}),
+        tiny_layer("lstm", "lstm", 3, (long[]){D, D, 2}),
+        tiny_layer("linear", "head", 2, (long[]){D, LABELS}),
+    };
+    struct network *network;
+    specs[2].n_sources = 1;
+    specs[2].sources[0] = 6;
+    specs[3].n_sources = 2;
+    specs[3].sources[0] = 1;
+    specs[3].sources[1] = 2;
+    ck_assert_int_eq(network_new(specs, 8, tiny_tensors(), PRECISION_FLOAT32, &network, NULL), STATUS_OK);
+    return network;
+}
+
+/* What the slow path does not know is refused, never explained wrongly: a layer that has to go step by step
+ * and cannot. */
 START_TEST(test_unknown)
 {
-    struct layer_spec specs[] = {tiny_layer("linear", "one", 2, (long[]){3, 5}),
-                                 tiny_layer("previous", "", 1, (long[]){5}),
-                                 tiny_layer("add", "", 0, NULL)};
-    const float features[3] = {0};
-    const struct trace_input input = {.T = 1, .features = features};
-    specs[1].n_sources = 1;
-    specs[1].sources[0] = 2;
-    specs[2].n_sources = 2;
-    specs[2].sources[1] = 1;
-    for (size_t n = 1; n <= 3; n += 2) {
+    static const char *const types[] = {"lstm", "gru", "rnn", "slstm", "conv1d"};
+    const struct trace_input input = {.T = STEPS, .tokens = tokens};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        for (int is_before = 0; is_before < 2; is_before++) {
+            struct network *network = looped(types[i], is_before);
+            struct trace *trace = NULL;
+            bool is_known = is_before || i < 3;
+            ck_assert_msg(!trace_unknown(network) == is_known, "%s", types[i]);
+            ck_assert_msg(!trace_fixed(network) == (i < 3), "%s", types[i]);
+            if (!is_known) ck_assert_str_eq(trace_unknown(network)->type->name, types[i]);
+            ck_assert_int_eq(trace_new(network, &input, &trace), is_known ? STATUS_OK : STATUS_UNSUPPORTED);
+            trace_free(trace);
+            network_free(network);
+        }
+}
+END_TEST
+
+/* A trace and the gradient of the sum of its outputs, plus that by its last state. */
+static void trace_part(const struct network *network, const struct trace_input *input, const float *d_end,
+                       float *d_input, float *d_begin, float *state)
+{
+    float d_outputs[STEPS * LABELS];
+    const struct trace_way way = {.d_outputs = d_outputs, .d_end = d_end, .d_input = d_input,
+                                  .d_begin = d_begin};
+    struct trace *trace;
+    for (size_t i = 0; i < STEPS * LABELS; i++) d_outputs[i] = 1;
+    ck_assert_int_eq(trace_new(network, input, &trace), STATUS_OK);
+    trace_state(trace, state);
+    ck_assert_int_eq(trace_backward_all(trace, &way), STATUS_OK);
+    trace_free(trace);
+}
+
+/* Cut a sequence in two, where the second part begins with the first one's state: the gradient by that state
+ * is what the first part lacks. */
+static void check_cut(const struct network *network)
+{
+    enum { CUT = 4 };
+    float whole[STEPS], parts[STEPS], largest = 0;
+    size_t n = network_state_floats(network);
+    float *middle = memory_new(n, sizeof *middle), *end = memory_new(n, sizeof *end);
+    float *end_whole = memory_new(n, sizeof *end), *d_middle = memory_new(n, sizeof *d_middle);
+    struct trace_input input = {.T = STEPS, .tokens = tokens};
+    trace_part(network, &input, NULL, whole, NULL, end_whole);
+    input.T = CUT;
+    trace_part(network, &input, NULL, parts, NULL, middle);
+    input = (struct trace_input){.T = STEPS - CUT, .tokens = tokens + CUT, .state = middle};
+    trace_part(network, &input, NULL, parts + CUT, d_middle, end);
+    input = (struct trace_input){.T = CUT, .tokens = tokens};
+    trace_part(network, &input, d_middle, parts, NULL, middle);
+    for (size_t i = 0; i < n; i++) ck_assert_float_le(fabsf(end[i] - end_whole[i]), 1e-6f);
+    for (size_t t = 0; t < STEPS; t++) largest = fmaxf(largest, fabsf(whole[t]));
+    for (size_t t = 0; t < STEPS; t++) ck_assert_float_le(fabsf(parts[t] - whole[t]), 1e-5f * largest);
+    memory_free(middle);
+    memory_free(end);
+    memory_free(end_whole);
+    memory_free(d_middle);
+}
+
+START_TEST(test_states)
+{
+    static const struct {
+        const char *type;
+        size_t n;
+        long values[11];
+    } known[] = {{"lstm", 3, {6, 7, 2}}, {"lstm", 6, {6, 7, 2, 1, 0, 3}},
+                 {"lstm", 11, {6, 7, 2, 1, 0, 0, 0, 0, 1, 0, 1}}, {"gru", 3, {6, 7, 2}},
+                 {"gru", 6, {6, 7, 2, 1, 0, 0}}, {"rnn", 3, {6, 7, 2}}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        long h = known[i].n == 6 && i == 1 ? 3 : 7;
+        struct layer_spec specs[] = {tiny_layer("embedding", "words", 2, (long[]){VOCABULARY, 6}),
+                                     tiny_layer(known[i].type, "cell", known[i].n, known[i].values),
+                                     tiny_layer("linear", "head", 2, (long[]){h, LABELS})};
         struct network *network;
-        struct trace *trace;
-        ck_assert_int_eq(network_new(specs, n, tiny_tensors(), PRECISION_FLOAT32, &network, NULL), STATUS_OK);
-        ck_assert_int_eq(trace_unknown(network) != NULL, n == 3);
-        if (n == 3) ck_assert_int_eq(trace_new(network, &input, &trace), STATUS_UNSUPPORTED);
+        ck_assert_int_eq(network_new(specs, 3, tiny_tensors(), PRECISION_FLOAT32, &network, NULL), STATUS_OK);
+        ck_assert_ptr_null(trace_fixed(network));
+        check_cut(network);
         network_free(network);
     }
+}
+END_TEST
+
+START_TEST(test_loop_without_memory)
+{
+    struct network *network = looped("gru", false);
+    fail_everywhere(network);
+    network_free(network);
+}
+END_TEST
+
+/* The gradient of a network that recalls is what a small change of its input brings. */
+START_TEST(test_recalled)
+{
+    enum { T = 5, D = 4 };
+    struct layer_spec specs[] = {tiny_layer("previous", "", 1, (long[]){D}),
+                                 tiny_layer("linear", "in", 2, (long[]){3, D}),
+                                 tiny_layer("concat", "", 0, NULL),
+                                 tiny_layer("gru", "gru", 2, (long[]){2 * D, D}),
+                                 tiny_layer("linear", "out", 2, (long[]){D, D})};
+    float features[T * 3], d_input[T * 3];
+    const float d_output[D] = {0, 1};
+    struct trace_input input = {.T = T, .features = features};
+    struct network *network;
+    struct trace *trace;
+    specs[0].n_sources = specs[1].n_sources = 1;
+    specs[0].sources[0] = 4;
+    specs[1].sources[0] = SOURCE_INPUT;
+    specs[2].n_sources = 2;
+    specs[2].sources[1] = 1;
+    ck_assert_int_eq(network_new(specs, 5, tiny_tensors(), PRECISION_FLOAT32, &network, NULL), STATUS_OK);
+    for (size_t i = 0; i < T * 3; i++) features[i] = sinf((float)i);
+    ck_assert_int_eq(trace_new(network, &input, &trace), STATUS_OK);
+    ck_assert_int_eq(trace_backward(trace, T - 2, d_output, d_input), STATUS_OK);
+    trace_free(trace);
+    for (size_t i = 0; i < T * 3; i++) {
+        float change = 0;
+        for (int sign = -1; sign <= 1; sign += 2) {
+            size_t rows;
+            features[i] = sinf((float)i) + (float)sign * 0.01f;
+            ck_assert_int_eq(trace_new(network, &input, &trace), STATUS_OK);
+            change += (float)sign * trace_output(trace, &rows)[(T - 2) * D + 1] / 0.02f;
+            trace_free(trace);
+        }
+        features[i] = sinf((float)i);
+        ck_assert_float_le(fabsf(change - d_input[i]), 1e-4f);
+        ck_assert((d_input[i] != 0) == (i < (T - 1) * 3));
+    }
+    network_free(network);
 }
 END_TEST
 
@@ -261,9 +398,8 @@ static bool count_down(void *context)
 }
 
 /* The caller may give up at any step, forward and back. */
-START_TEST(test_stop)
+static void give_up_everywhere(const struct network *network)
 {
-    struct network *network = build(PRECISION_FLOAT32);
     const float d_output[LABELS] = {1};
     float d_input[STEPS];
     size_t budget = 0, left;
@@ -278,6 +414,15 @@ START_TEST(test_stop)
     }
     ck_assert_int_eq(status, STATUS_OK);
     ck_assert_uint_gt(budget, 2 * 4 * STEPS);
+}
+
+START_TEST(test_stop)
+{
+    struct network *network = build(PRECISION_FLOAT32);
+    give_up_everywhere(network);
+    network_free(network);
+    network = looped("gru", false);
+    give_up_everywhere(network);
     network_free(network);
 }
 END_TEST
@@ -294,6 +439,9 @@ Suite *trace_suite(void)
     tcase_add_test(all, test_types);
     tcase_add_test(all, test_xlstm);
     tcase_add_test(all, test_unknown);
+    tcase_add_test(all, test_states);
+    tcase_add_test(all, test_recalled);
+    tcase_add_test(all, test_loop_without_memory);
     tcase_add_test(all, test_stop);
     suite_add_tcase(suite, all);
     return suite;

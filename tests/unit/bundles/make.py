@@ -10,6 +10,8 @@ it is one more opinion on what the server finds.
 beams.txt: a line `bundle beams length_penalty coverage_penalty max_tokens text`, then a line a result, best first:
 `score log_probability has_ended token token ...`, and an empty line.
 attention.txt: a line text, then a row of weights a token of the target, and an empty line.
+gradients.txt: a line `bundle text output step`, then the logarithm of the probability of output[step], and by each token
+of the source, with those for its ends, the derivative by a factor on the token's vector: (f(1 + d) - f(1 - d)) / 2d.
 """
 import base64
 import json
@@ -429,8 +431,34 @@ def attend(model, text):
     return "\n".join(lines) + "\n"
 
 
+def log_probability(model, source, output, step):
+    return log_softmax(model.logits(source, [BOS, *output[:step]]))[output[step]]
+
+
+def explain(model, text, output, step, d=1e-4):
+    source, output, table, numbers = ids(text), ids(output)[1:], model.tensors["source.weight"], []
+    for k, token in enumerate(source):
+        ends = []
+        for factor in (1 + d, 1 - d):
+            table.append([factor * v for v in table[token]])
+            ends.append(log_probability(model, [*source[:k], V, *source[k + 1:]], output, step))
+            table.pop()
+        numbers.append((ends[0] - ends[1]) / (2 * d))
+    numbers.insert(0, log_probability(model, source, output, step))
+    return " ".join(f"{number:.9f}" for number in numbers)
+
+
+def write_gradients():
+    lines = []
+    for model in (Translation(), Pronunciation()):
+        for text, output, step in (("a", "b", 0), ("bcd", "gab", 2), ("hgfedcba", "decaf", 4), ("hgfedcba", "decaf", 5)):
+            lines += [f"{model.name} {text} {output} {step}", explain(model, text, output, step)]
+    (HERE / "gradients.txt").write_text("\n".join(lines) + "\n")
+
+
 def main():
     lines, attention = [], []
+    write_gradients()
     write_phonemes()
     write_music()
     write_staff()
