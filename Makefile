@@ -411,7 +411,7 @@ hardening: $(PROGRAMS:%=$(BINARIES)/%)
 ## check-valgrind: the unit tests under valgrind; SUITE=name narrows them
 # Arithmetic alone is left out unless asked for by name: it takes minutes there, allocates nothing, and its
 # tests end every buffer at a page that must not be touched.
-SWEEPS := kernels matrix layers network
+SWEEPS := kernels matrix layers network number
 # They use calls that the valgrind of Debian 12 does not know.
 NEW_CALLS := folder confine
 check-valgrind: deps-check deps-valgrind
