@@ -256,8 +256,8 @@ bool client_read(struct client *client, struct reply *reply)
 
 const char *reply_header(const struct reply *reply, const char *name)
 {
-    static char values[4][512];
-    static unsigned turn;
+    static _Thread_local char values[4][512];
+    static _Thread_local unsigned turn;
     char *value = values[turn++ % 4];
     size_t n = strlen(name);
     *value = '\0';

@@ -417,7 +417,7 @@ static void post_slow(struct client *client, const struct server *to, const char
  * their next step. */
 START_TEST(explanations_wait_and_end)
 {
-    enum { N = 4 };
+    enum { N = 12 };
     struct server slow;
     static struct client clients[N], late;
     static struct reply reply;
