@@ -50,8 +50,8 @@ void trace_free(struct trace *trace); /* accepts NULL */
 /* Return the outputs [*rows, network_output_size]: a row a step, or one if the network pools. */
 const float *trace_output(const struct trace *trace, size_t *rows);
 
-/* Write the state after the last step, [network_state_floats], if trace_fixed gives NULL. What is recalled is
- * not written, but 0. */
+/* Write the state after the last step, [network_state_floats]. trace_fixed must have given NULL. The outputs
+ * that "previous" layers recall are written as 0. */
 void trace_state(const struct trace *trace, float *state);
 
 /* Compute the gradient of sum(d_output * output[row]) with respect to the inputs: d_input [T, input_size];

@@ -60,11 +60,13 @@ struct pen_point {
     bool ends_stroke;
     uint32_t row; /* of the text: on which the window rested most when the point was drawn */
 };
-/* Once finished. *has_ended: by itself, else by points_per_character. */
+/* The points, once the job has finished. *has_ended: the text was written to its end; false: it was cut off
+ * by points_per_character. */
 const struct pen_point *handwriting_points(const struct handwriting *handwriting, size_t *n, bool *has_ended);
 size_t handwriting_n_read(const struct handwriting *handwriting); /* rows of the text */
 
-/* Draw a point from what the network gave, with three numbers of bits and one more: exposed for tests. */
+/* Draw a point from the numbers that the network gave. It uses four random numbers: for the end of the
+ * stroke, the normal, x and y. */
 struct random;
 void handwriting_draw(const float *output, size_t mixtures, double bias, struct random *random, double *dx,
                       double *dy, bool *ends);

@@ -146,15 +146,6 @@ def line_of(words):
     return steps, " ".join(text for _, text in words)
 
 
-def read(path):
-    """Samples (strokes, text, writer)."""
-    z = {name: array for name, array in numpy.load(path).items()}
-    texts = z["labels"].tobytes().decode().split("\n")
-    writers = z["writers"].tobytes().decode().split("\n")
-    pen = numpy.unpackbits(z["pen"])[:len(z["dx"])].astype(bool)
-    return [(ink.strokes_of(z, pen, i), texts[i], writers[z["writer"][i]]) for i in range(len(z["writer"]))]
-
-
 def reader():
     """The bundle `ink`, which judges."""
     folder = pathlib.Path(__file__).resolve().parent.parent / "ink"
@@ -319,7 +310,7 @@ def config(letters):
 
 def main():
     args = recipe.arguments(__doc__, "unipen_words.npz", epochs=24, flags=("bfloat16",))
-    samples, out = read(args.data), recipe.folder(args, __file__)
+    samples, out = ink.read_words(args.data), recipe.folder(args, __file__)
     if args.evaluate:
         letters = json.loads((out / "config.json").read_text())["tokenizer"]["vocabulary"]
         model = recipe.load_bundle(Model(len(letters)), out)

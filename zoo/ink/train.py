@@ -134,13 +134,18 @@ def strokes_of(z, pen, i):
     return [part.tolist() for part in numpy.split(xy, ends) if len(part)]
 
 
-def read(path):
-    """Samples (strokes, text, held)."""
+def read_words(path):
+    """Samples (strokes, text, writer)."""
     z = {name: array for name, array in numpy.load(path).items()}
     texts = z["labels"].tobytes().decode().split("\n")
     writers = z["writers"].tobytes().decode().split("\n")
     pen = numpy.unpackbits(z["pen"])[:len(z["dx"])].astype(bool)
-    return [(strokes_of(z, pen, i), texts[i], is_held(writers[z["writer"][i]])) for i in range(len(z["writer"]))]
+    return [(strokes_of(z, pen, i), texts[i], writers[z["writer"][i]]) for i in range(len(z["writer"]))]
+
+
+def read(path):
+    """Samples (strokes, text, held)."""
+    return [(strokes, text, is_held(writer)) for strokes, text, writer in read_words(path)]
 
 
 def pick_labels(samples):
