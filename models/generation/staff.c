@@ -37,6 +37,7 @@ struct staff {
 struct census {
     size_t count[N_WORD_KINDS];
     uint32_t longest_bar, shortest_bar, shortest_note; /* ticks */
+    uint32_t numbers; /* a bit for each that a bar line has */
 };
 
 /* Read all words, to `out` unless it is NULL. STATUS_BAD_VALUE for one that cannot be used. */
@@ -57,13 +58,15 @@ static enum status read_words(const struct tokenizer *tokenizer, const struct mu
         if (is_other || is_far || !bar)
             return error_set(err, STATUS_BAD_VALUE,
                              "token %zu of the vocabulary is '%.*s'; expected a metre of whole ticks such as "
-                             "'6x8', a mode, a sign, a length such as 'n12' or 't8', 'z' or a MIDI number "
-                             "from %d to %d", i, (int)(bytes < 20 ? bytes : 20), piece, STAFF_LOWEST,
+                             "'6x8', a mode, a sign, a bar line from 'b0' to 'b%d', a length such as "
+                             "'n12' or 't8', 'z' or a MIDI number from %d to %d", i,
+                             (int)(bytes < 20 ? bytes : 20), piece, STAFF_NUMBERS - 1, STAFF_LOWEST,
                              STAFF_HIGHEST);
         census->count[word.kind]++;
         if (word.kind == WORD_METRE && bar > census->longest_bar) census->longest_bar = bar;
         if (word.kind == WORD_METRE && bar < census->shortest_bar) census->shortest_bar = bar;
         if (word.ticks && word.ticks < census->shortest_note) census->shortest_note = word.ticks;
+        if (word.kind == WORD_BAR) census->numbers |= UINT32_C(1) << word.number;
         if (out) out[i] = word;
     }
     return STATUS_OK;
@@ -85,6 +88,16 @@ static enum status check_bar(const struct tokenizer *tokenizer, int32_t token, u
                      metre.beats, metre.unit, (unsigned)bar);
 }
 
+/* Check that the numbers of the n bar lines are 0 to n - 1, so that one of them may follow any full bar. */
+static enum status check_lines(const struct census *census, struct error *err)
+{
+    size_t n = census->count[WORD_BAR];
+    if (n <= STAFF_NUMBERS && census->numbers == UINT32_MAX >> (STAFF_NUMBERS - n)) return STATUS_OK;
+    return error_set(err, STATUS_BAD_VALUE,
+                     "the vocabulary has %zu bar lines, and their numbers are not those from 0 to %zu; "
+                     "expected '|' alone, or 'b0', 'b1' and so on", n, n - 1);
+}
+
 enum status staff_check(const struct tokenizer *tokenizer, const struct music_spec *spec, struct error *err)
 {
     static const struct {
@@ -92,8 +105,8 @@ enum status staff_check(const struct tokenizer *tokenizer, const struct music_sp
         const char *name;
     } needed[] = {{WORD_METRE, WORD_METRE, "a metre such as '6x8'"}, {WORD_MODE, WORD_MODE,
                                                                       "a mode such as 'major'"},
-                  {WORD_OPEN, WORD_OPEN, "'['"}, {WORD_BAR, WORD_BAR, "'|'"}, {WORD_REPEAT, WORD_CLOSE,
-                                                                               "']' or '.'"},
+                  {WORD_OPEN, WORD_OPEN, "'['"}, {WORD_BAR, WORD_BAR, "'|' or 'b0'"},
+                  {WORD_REPEAT, WORD_CLOSE, "']' or '.'"},
                   {WORD_LENGTH, WORD_LENGTH, "a length such as 'n12'"}, {WORD_NOTE, WORD_NOTE,
                                                                          "a MIDI number"},
                   {WORD_END, WORD_END, "an eos_token"}};
@@ -105,6 +118,7 @@ enum status staff_check(const struct tokenizer *tokenizer, const struct music_sp
                                needed[i].name);
     if (status == STATUS_OK && tokenizer_bos(tokenizer) == TOKEN_NONE)
         status = error_set(err, STATUS_BAD_VALUE, "the tokenizer has no bos_token, which begins a tune");
+    if (status == STATUS_OK) status = check_lines(&census, err);
     for (size_t i = 0; i < tokenizer_size(tokenizer) && status == STATUS_OK; i++)
         status = check_bar(tokenizer, (int32_t)i, (unsigned)spec->steps_per_quarter, err);
     return status;
@@ -163,7 +177,8 @@ static int32_t find(const struct staff *s, const struct word *wanted)
     for (size_t i = 0; i < s->sampler.V; i++) {
         const struct word *word = &s->words[i];
         if (word->kind == wanted->kind && word->beats == wanted->beats && word->unit == wanted->unit &&
-            word->mode == wanted->mode && word->ticks == wanted->ticks && word->pitch == wanted->pitch)
+            word->mode == wanted->mode && word->ticks == wanted->ticks && word->pitch == wanted->pitch &&
+            word->number == wanted->number)
             return (int32_t)i;
     }
     return TOKEN_NONE;
@@ -232,7 +247,8 @@ static enum status add_prime_note(struct staff *s, const struct mark *mark, size
         note.pitch = (uint8_t)(pitch >= 0 && pitch < 128 ? pitch : 0);
     }
     if (find(s, &length) == TOKEN_NONE) length.kind = WORD_TRIPLET;
-    if (s->form.at == s->form.bar) status = add_given(s, &(struct word){.kind = WORD_BAR}, i, err);
+    const struct word line = staff_line(&s->form);
+    if (s->form.at == s->form.bar) status = add_given(s, &line, i, err);
     bool goes_on = s->form.left ? s->form.triplet == mark->ticks
                                 : length.kind == WORD_LENGTH && s->form.length == mark->ticks;
     if (status == STATUS_OK && !goes_on) status = add_given(s, &length, i, err);
@@ -249,7 +265,8 @@ static enum status add_prime(struct staff *s, const struct staff_request *r, str
                                "say how its notes are read");
     status = add_given(s, &(struct word){.kind = WORD_OPEN}, 0, err);
     for (size_t i = 0; i < r->n_prime && status == STATUS_OK; i++) {
-        if (r->prime[i].kind == MARK_BAR) status = add_given(s, &(struct word){.kind = WORD_BAR}, i, err);
+        const struct word line = staff_line(&s->form);
+        if (r->prime[i].kind == MARK_BAR) status = add_given(s, &line, i, err);
         else status = add_prime_note(s, &r->prime[i], i, err);
     }
     return status;
@@ -292,6 +309,7 @@ static enum status measure(struct staff *s, const struct staff_request *r, struc
     s->longest = census.longest_bar;
     s->form.max_bars = r->bars;
     s->form.is_asked = r->bars > 0;
+    s->form.n_numbers = census.count[WORD_BAR];
     s->form.max_ticks = (size_t)spec->max_steps;
     s->form.steps_per_quarter = (unsigned)spec->steps_per_quarter;
     size_t ticks = r->bars ? r->bars * s->longest : (size_t)spec->max_steps + s->longest;

@@ -1,21 +1,24 @@
 /* staff: the job that writes a tune of one voice as it stands on a staff, with bars, pickups and repeats.
  *
  * A model of task music-generation whose config.json says "notation": "staff" reads and writes words: a
- * metre ("6x8"), a mode ("major"), then parts. A part is "[", bars with "|" between them, and "]" if it is
- * played twice or "." if once. In a bar "n12" says that the notes from here on last 12 ticks each, "t8" that
- * the next three are a triplet of 8 ticks each; a note is a MIDI number, a rest is "z". All tunes have the
- * same tonic.
+ * metre ("6x8"), a mode ("major"), then parts. A part is "[", bars with bar lines between them, and "]" if it
+ * is played twice or "." if once. A bar line is "|", or, if the vocabulary numbers them, "b3" behind three
+ * whole bars of its part, so that the network reads how long the part is by then. In a bar "n12" says that
+ * the notes from here on last 12 ticks each, "t8" that the next three are a triplet of 8 ticks each; a note
+ * is a MIDI number, a rest is "z". All tunes have the same tonic.
  *
  * Words are drawn among those that keep the form, so each bar has its length: a note must fit in the rest of
- * its bar, and leave a rest that the model's durations can fill; "|" follows a full bar, or once in a part a
- * short first bar; the last bar of that part is then short by as much. */
+ * its bar, and leave a rest that the model's durations can fill; a bar line, of the number that belongs
+ * there, follows a full bar, or once in a part a short first bar; the last bar of that part is then short by
+ * as much. */
 #ifndef CAROUSEL_MODELS_STAFF_H
 #define CAROUSEL_MODELS_STAFF_H
 
 #include "models/generation/music.h"
 
-/* Check the words, and that they suffice: a metre, a mode, "[", "|", "]" or ".", a duration that divides each
- * bar, a note, bos and eos. STATUS_BAD_VALUE with a sentence. */
+/* Check the words, and that they suffice: a metre, a mode, "[", bar lines, "]" or ".", a duration that
+ * divides each bar, a note, bos and eos. Bar lines are "|" alone, or "b0" and so on, at most STAFF_NUMBERS.
+ * STATUS_BAD_VALUE with a sentence. */
 enum status staff_check(const struct tokenizer *tokenizer, const struct music_spec *spec,
                         struct error *err) MUST_CHECK;
 

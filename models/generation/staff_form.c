@@ -28,6 +28,18 @@ static struct word read_metre(const char *piece, size_t bytes)
     return (struct word){.kind = WORD_METRE, .beats = (uint8_t)beats, .unit = (uint8_t)unit};
 }
 
+/* Read a letter and a number behind it: the ticks of notes, or which bar line it is. */
+static struct word read_lettered(const char *piece, size_t bytes)
+{
+    unsigned number;
+    struct word word = {.kind = WORD_OTHER};
+    if (bytes < 2 || read_number(piece + 1, bytes - 1, &number) != bytes - 1) return word;
+    if (*piece == 'b' && number < STAFF_NUMBERS)
+        return (struct word){.kind = WORD_BAR, .number = (uint8_t)number};
+    if ((*piece != 'n' && *piece != 't') || number == 0 || number > MAX_TICKS) return word;
+    return (struct word){.kind = *piece == 'n' ? WORD_LENGTH : WORD_TRIPLET, .ticks = (uint16_t)number};
+}
+
 struct word staff_word(const struct tokenizer *tokenizer, int32_t id)
 {
     static const char *const modes[N_MODES] = {"major", "minor", "dorian", "mixolydian"};
@@ -48,11 +60,8 @@ struct word staff_word(const struct tokenizer *tokenizer, int32_t id)
             return (struct word){.kind = WORD_MODE, .mode = (enum tune_mode)i};
     if (bytes > 0 && read_number(piece, bytes, &number) == bytes && number < 128)
         return (struct word){.kind = WORD_NOTE, .pitch = (uint8_t)number};
-    bool is_length = bytes > 1 && (*piece == 'n' || *piece == 't');
-    if (is_length && read_number(piece + 1, bytes - 1, &number) == bytes - 1 && number > 0 &&
-        number <= MAX_TICKS)
-        return (struct word){.kind = *piece == 'n' ? WORD_LENGTH : WORD_TRIPLET, .ticks = (uint16_t)number};
-    return read_metre(piece, bytes);
+    struct word lettered = read_lettered(piece, bytes);
+    return lettered.kind != WORD_OTHER ? lettered : read_metre(piece, bytes);
 }
 
 uint32_t staff_bar(const struct word *metre, unsigned steps_per_quarter)
@@ -91,9 +100,16 @@ static bool fits(const struct staff_form *form, uint32_t ticks)
     return ticks <= end - form->at && form->fillable[end - form->at - ticks];
 }
 
-static bool allows_bar(const struct staff_form *form)
+struct word staff_line(const struct staff_form *form)
+{
+    size_t before = form->n_part + (form->at == form->bar); /* a pickup is no whole bar */
+    return (struct word){.kind = WORD_BAR, .number = (uint8_t)(before % form->n_numbers)};
+}
+
+static bool allows_bar(const struct staff_form *form, unsigned number)
 {
     if (form->left || form->is_fresh || form->at == 0) return false;
+    if (number != staff_line(form).number) return false;
     if (form->at < form->bar) return form->is_first; /* a pickup */
     return !is_last_bar(form);
 }
@@ -120,7 +136,7 @@ bool staff_allows(const struct staff_form *form, const struct word *word)
     bool is_note = word->kind == WORD_NOTE || word->kind == WORD_REST;
     bool is_length = word->kind == WORD_LENGTH && word->ticks != form->length;
     if (is_note) return form->left || (form->length && fits(form, form->length));
-    if (word->kind == WORD_BAR) return allows_bar(form);
+    if (word->kind == WORD_BAR) return allows_bar(form, word->number);
     if (word->kind == WORD_REPEAT || word->kind == WORD_CLOSE) return allows_close(form);
     if (!is_length && word->kind != WORD_TRIPLET) return false;
     return !form->left && !form->is_fresh && fits(form, is_length ? word->ticks : 3u * word->ticks);
@@ -149,7 +165,10 @@ static void add_note(struct staff_form *form, struct mark *mark)
 static void add_sign(struct staff_form *form, enum word_kind kind)
 {
     if (kind == WORD_BAR && form->at < form->bar) form->pickup = form->at;
-    else form->n_bars++;
+    else {
+        form->n_bars++;
+        form->n_part++;
+    }
     form->is_first = false;
     form->at = 0;
     form->place = kind == WORD_BAR ? FORM_PART : FORM_BETWEEN;
@@ -164,6 +183,7 @@ static void add_mode(struct staff_form *form, const struct word *word)
 static void add_open(struct staff_form *form)
 {
     form->at = form->pickup = 0;
+    form->n_part = 0;
     form->is_first = true;
     form->place = FORM_PART;
 }

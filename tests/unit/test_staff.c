@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "models/generation/staff.h"
+#include "models/generation/staff_form.h"
 #include "tests/support/jobs.h"
 
 Suite *staff_suite(void);
@@ -13,12 +14,22 @@ enum { N_TOGETHER = 12, QUARTER = 12, MAX_MARKS = 4096 };
 
 static struct model *model;
 
-static void setup(void)
+static void load(const char *path, const char *name)
 {
     struct error err = {.message = ""};
-    ck_assert_msg(model_load("tests/unit/bundles/tiny-staff", "tiny-staff", "1", PRECISION_FLOAT32, &model,
-                             &err) ==
-                  STATUS_OK, "%s", err.message);
+    ck_assert_msg(model_load(path, name, "1", PRECISION_FLOAT32, &model, &err) == STATUS_OK, "%s",
+                  err.message);
+}
+
+static void setup(void)
+{
+    load("tests/unit/bundles/tiny-staff", "tiny-staff");
+}
+
+/* Its bar lines are b0, b1 and b2. */
+static void setup_numbered(void)
+{
+    load("tests/unit/bundles/tiny-bars", "tiny-bars");
 }
 
 static void teardown(void)
@@ -322,6 +333,7 @@ START_TEST(what_cannot_be_is_refused)
 }
 END_TEST
 
+#define OTHERS "<s>", "</s>", "6x8", "major", "[", "]", "n6", "62"
 #define WORDS "<s>", "</s>", "6x8", "major", "[", "|"
 
 START_TEST(vocabularies_are_checked)
@@ -336,6 +348,13 @@ START_TEST(vocabularies_are_checked)
     static const char *const zero[] = {WORDS, "]", "n06", "62", NULL};
     static const char *const five[] = {WORDS, "]", "n5", "62", NULL};
     static const char *const part[] = {WORDS, "]", "n6", "62", "1x16", NULL};
+    static const char *const numbered[] = {OTHERS, "b0", "b1", "b2", NULL};
+    static const char *const single[] = {OTHERS, "b0", NULL};
+    static const char *const lineless[] = {OTHERS, NULL};
+    static const char *const gap[] = {OTHERS, "b0", "b2", NULL};
+    static const char *const late[] = {OTHERS, "b1", "b2", NULL};
+    static const char *const both[] = {OTHERS, "b0", "b1", "|", NULL};
+    static const char *const large[] = {OTHERS, "b0", "b32", NULL};
     const struct {
         const char *const *words;
         const char *bos, *eos, *message;
@@ -350,6 +369,13 @@ START_TEST(vocabularies_are_checked)
         {zero, "<s>", "</s>", "is 'n06'"},
         {five, "<s>", "</s>", "divides a bar of 6/8, 6 ticks"},
         {part, "<s>", "</s>", "is '1x16'"}, /* a quarter of two ticks is a half */
+        {numbered, "<s>", "</s>", NULL},
+        {single, "<s>", "</s>", NULL},
+        {lineless, "<s>", "</s>", "has not '|' or 'b0'"},
+        {gap, "<s>", "</s>", "has 2 bar lines, and their numbers are not those from 0 to 1"},
+        {late, "<s>", "</s>", "has 2 bar lines"},
+        {both, "<s>", "</s>", "has 3 bar lines"},
+        {large, "<s>", "</s>", "token 9 of the vocabulary is 'b32'"},
         {good, "<s>", NULL, "token 1 of the vocabulary is '</s>'"},
         {good + 1, NULL, "</s>", "has no bos_token"},
     };
@@ -364,6 +390,57 @@ START_TEST(vocabularies_are_checked)
         if (rows[i].message) ck_assert_msg(strstr(err.message, rows[i].message) != NULL, "%s", err.message);
         tokenizer_free(tokenizer);
     }
+}
+END_TEST
+
+/* Go on by the words of a text; a bar line "|" is the one of those that may come. Write their numbers. */
+static size_t walk(struct staff_form *form, const struct tokenizer *tokenizer, const char *const *text,
+                   unsigned numbers[])
+{
+    size_t n = 0;
+    for (; *text; text++) {
+        size_t n_allowed = 0;
+        struct word word = {.kind = WORD_OTHER};
+        struct mark mark;
+        for (size_t i = 0; i < tokenizer_size(tokenizer); i++) {
+            size_t bytes;
+            struct word other = staff_word(tokenizer, (int32_t)i);
+            const char *piece = tokenizer_piece(tokenizer, (int32_t)i, &bytes);
+            bool is_it = **text == '|' ? other.kind == WORD_BAR
+                                       : bytes == strlen(*text) && !memcmp(piece, *text, bytes);
+            if (!is_it || !staff_allows(form, &other)) continue;
+            word = other;
+            n_allowed++;
+        }
+        ck_assert_msg(n_allowed == 1, "%s: %zu words", *text, n_allowed);
+        if (word.kind == WORD_BAR) numbers[n++] = word.number;
+        staff_add(form, &word, &mark);
+    }
+    return n;
+}
+
+/* Three numbers: after a pickup 0, then those of the whole bars, which begin again; each part begins anew. */
+START_TEST(bar_lines_have_the_number_of_the_bars_before)
+{
+    static const char *const words[] = {OTHERS, "n3", "b0", "b1", "b2", NULL};
+    static const char *const text[] = {
+        "6x8", "major", "[", "n3", "62", "|", "n6", "62", "62", "62", "62", "62", "62", "|", "62", "62",
+        "62", "62", "62", "62", "|", "62", "62", "62", "62", "62", "62", "|", "62", "62", "62", "62", "62",
+        "n3", "62", "]", "[", "n6", "62", "62", "62", "62", "62", "62", "|", "62", "62", "62", "62", "62",
+        "62", "]", NULL};
+    static const unsigned expected[] = {0, 1, 2, 0, 1};
+    struct tokenizer *tokenizer = jobs_tokenizer("words", words, "<s>", "</s>");
+    struct word list[16];
+    bool fillable[37];
+    unsigned numbers[16];
+    for (size_t i = 0; i < tokenizer_size(tokenizer); i++) list[i] = staff_word(tokenizer, (int32_t)i);
+    staff_fill(list, tokenizer_size(tokenizer), fillable, 36);
+    struct staff_form form = {.steps_per_quarter = 12, .n_numbers = 3, .fillable = fillable,
+                              .max_ticks = 999};
+    ck_assert_uint_eq(walk(&form, tokenizer, text, numbers), sizeof expected / sizeof *expected);
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        ck_assert_uint_eq(numbers[i], expected[i]);
+    tokenizer_free(tokenizer);
 }
 END_TEST
 
@@ -422,8 +499,16 @@ Suite *staff_suite(void)
     tcase_add_test(core, company_changes_no_note);
     tcase_add_test(core, what_cannot_be_is_refused);
     suite_add_tcase(suite, core);
+    TCase *numbered = tcase_create("numbered bar lines");
+    tcase_add_checked_fixture(numbered, setup_numbered, teardown);
+    tcase_set_timeout(numbered, 60);
+    tcase_add_test(numbered, every_bar_has_its_length);
+    tcase_add_test(numbered, a_tune_has_as_many_bars_as_are_asked);
+    tcase_add_test(numbered, a_prime_is_kept);
+    suite_add_tcase(suite, numbered);
     TCase *files = tcase_create("files");
     tcase_add_test(files, vocabularies_are_checked);
+    tcase_add_test(files, bar_lines_have_the_number_of_the_bars_before);
     tcase_add_test(files, repeats_are_played_twice);
     tcase_add_test(files, a_staff_is_what_musicians_read);
     suite_add_tcase(suite, files);

@@ -301,22 +301,22 @@ def write_music():
         "music": {"tempo": 96, "max_steps": 40}}, t, cases)
 
 
-def write_staff():
-    """Tunes of random words on a staff."""
-    rng, H = random.Random(71), 9
+def write_staff(name, lines, seed):
+    """Tunes of random words on a staff, whose bar lines are these words."""
+    rng, H = random.Random(seed), 9
     lengths = ["n3", "n6", "n9", "n12", "n18", "n24", "t2", "t4"]
-    words = ["<s>", "</s>", "2x2", "3x4", "6x8", "major", "minor", "dorian", "[", "|", "]", ".", *lengths, "z", *map(str, range(57, 75))]
+    words = ["<s>", "</s>", "2x2", "3x4", "6x8", "major", "minor", "dorian", "[", *lines, "]", ".", *lengths, "z", *map(str, range(57, 75))]
     n = len(words)
     t = {"embedding.weight": matrix(rng, n, E, 1.5)} | lstm_weights(rng, "lstm", E, H, spread=1.2)
     t |= {"out.weight": matrix(rng, n, H, 1.5), "out.bias": matrix(rng, 1, n, 0.5)[0]}
     cases = []
-    for text in ("6x8 major [", "2x2 dorian [ n6 62 | n12 64 66 t4 67 69 71 n6 z"):
+    for text in ("6x8 major [", f"2x2 dorian [ n6 62 {lines[0]} n12 64 66 t4 67 69 71 n6 z"):
         tokens = [0, *map(words.index, text.split())]
         h, c = [0.0] * H, [0.0] * H
         for token in tokens:
             h, c = step(t, "lstm", t["embedding.weight"][token], h, c)
         cases.append({"input": text, "tokens": tokens, "output": affine(t["out.weight"], t["out.bias"], h)})
-    plain.write("tiny-staff", {
+    plain.write(name, {
         "task": "music-generation", "description": "Random tunes for the tests.",
         "network": [{"type": "embedding", "prefix": "embedding", "num_embeddings": n, "embedding_dim": E},
                     {"type": "lstm", "prefix": "lstm", "input_size": E, "hidden_size": H},
@@ -461,7 +461,8 @@ def main():
     write_gradients()
     write_phonemes()
     write_music()
-    write_staff()
+    write_staff("tiny-staff", ["|"], 71)
+    write_staff("tiny-bars", ["b0", "b1", "b2"], 72)
     write_drawing()
     write_handwriting()
     write_captions()
