@@ -7,11 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "models/bundle/bundle.h"
+#include "models/import/forecaster.h"
 #include "models/text/folder.h"
 #include "models/text/json.h"
 #include "models/text/sentence.h"
 
-enum { MAX_LABEL_BYTES = 1 << 20, CONTEXT_LENGTH = 4096 };
+enum { MAX_LABEL_BYTES = 1 << 20 };
 
 enum status card_read_file(const char *path, size_t most, struct pool *pool, char **text, size_t *bytes,
                            struct error *err)
@@ -172,18 +174,64 @@ static enum status settle_end(struct plan *plan, const struct card *card, struct
 }
 
 /* Padding that was read like any id changes the answer, and only the training script knows it. */
-static enum status settle_padding(const struct plan *plan, const struct options *options, struct error *err)
+static enum status settle_padding(struct plan *plan, const struct options *options, struct card *card,
+                                  struct error *err)
 {
-    if (options->pad && strcmp(options->pad, "none"))
-        return error_set(err, STATUS_UNSUPPORTED,
-                         "--pad %.40s: the importer does not pad in this version; train with mask_zero=True "
-                         "or without padding, or write the bundle by hand, whose tokenizer has a pad_length",
-                         options->pad);
-    if (!plan->pads || options->pad) return STATUS_OK;
-    return error_set_param(
-        err, STATUS_BAD_VALUE, "pad",
-        "the file does not say whether texts were padded in training, which changes answers because "
-        "padding is not masked; if each text was read as it is, say so by --pad none");
+    const char *wanted = options->pad;
+    if (!wanted && plan->pads)
+        return error_set_param(
+            err, STATUS_BAD_VALUE, "pad",
+            "the file does not say whether texts were padded in training, which changes answers because "
+            "padding is not masked; if each text was read as it is, say so by --pad none; if zeros stood "
+            "before shorter ones, how long they were then by --pad left:N");
+    if (!wanted || strcmp(wanted, "none") == 0) return STATUS_OK;
+    char *end = NULL;
+    long length = strncmp(wanted, "left:", 5) == 0 ? strtol(wanted + 5, &end, 10) : 0;
+    if (length < 1 || length > BUNDLE_MAX_PAD || (*end && *end != ':') || strcmp(end, ":") == 0)
+        return error_set_param(err, STATUS_BAD_VALUE, "pad",
+                               "--pad '%.40s': expected none, left:N with N from 1 to %d, or left:N:TOKEN",
+                               wanted, (int)BUNDLE_MAX_PAD);
+    if (strcmp(card->task, "text-classification"))
+        return error_set(err, STATUS_UNSUPPORTED, "--pad %.40s: task '%s' does not pad", wanted, card->task);
+    if (plan->masks) {
+        report_ignored(plan->report, wanted, "padding is masked (mask_zero), so none is needed");
+        return STATUS_OK;
+    }
+    for (size_t i = 0; i < plan->n_parts; i++)
+        if (!strcmp(plan->parts[i].type, "flatten") && (size_t)length != plan->window)
+            return error_set_param(err, STATUS_BAD_VALUE, "pad", "--pad %.40s: %.80s reads %zu steps", wanted,
+                                   plan->parts[i].origin, plan->window);
+    card->pad_length = (size_t)length;
+    card->pad = *end ? end + 1 : NULL;
+    return STATUS_OK;
+}
+
+/* The token that padding is: the one that --pad names, or the vocabulary's own. */
+static enum status settle_pad_token(struct plan *plan, struct card *card, struct error *err)
+{
+    static const char *const usual[] = {"<pad>", "[PAD]", "<PAD>", "PAD"};
+    const struct vocabulary *vocabulary = &card->vocabulary;
+    const char *const *names = card->pad ? &card->pad : usual;
+    size_t n = card->pad ? 1 : sizeof usual / sizeof *usual;
+    if (card->pad_length == 0) return STATUS_OK;
+    report_size(plan->report, "pad_length", card->pad_length, "from --pad");
+    for (size_t i = 0; i < n; i++)
+        for (size_t id = 0; id < vocabulary->n; id++) {
+            if (strcmp(vocabulary->items[id], names[i])) continue;
+            card->pad = names[i];
+            card->pad_id = id;
+            report_fact(plan->report, "pad_token", names[i],
+                        pool_print(plan->pool, "id %zu of the vocabulary", id));
+            return STATUS_OK;
+        }
+    if (!vocabulary->n && card->pad && card->pad[0] && !card->pad[1]) { /* bytes */
+        card->pad_id = (uint8_t)card->pad[0];
+        return STATUS_OK;
+    }
+    return error_set_param(err, STATUS_BAD_VALUE, "pad",
+                           "the vocabulary has no token '%.40s'; name the token that stood before shorter "
+                           "texts by --pad left:%zu:TOKEN",
+                           card->pad ? card->pad : usual[0], card->pad_length);
 }
 
 enum use { NEVER, ALWAYS, EITHER };
@@ -200,8 +248,9 @@ static const struct task_row {
     {"forecasting", NEVER, NEVER, NEVER, true},
     {"sequence-prediction", EITHER, EITHER, EITHER, false},
     {"token-classification", ALWAYS, NEVER, ALWAYS, false},
+    {"forecasting", NEVER, EITHER, NEVER, false}, /* all steps of a horizon at once */
 };
-enum { GENERATION, TEXT, SEQUENCE, FORECAST, PREDICTION, TAGGING, N_ROWS };
+enum { GENERATION, TEXT, SEQUENCE, FORECAST, PREDICTION, TAGGING, DIRECT, N_ROWS };
 
 /* The task that the network and the options leave, or N_ROWS. */
 static size_t infer_task(const struct plan *plan, const struct options *options, const char **from)
@@ -215,6 +264,7 @@ static size_t infer_task(const struct plan *plan, const struct options *options,
     }
     *from = pool_print(plan->pool, "%zu %s, %zu outputs%s", first->in,
                        reads_ids(plan) ? "ids" : "numbers a step", width, every_step ? " at every step" : "");
+    if (forecaster_asked(options)) return FORECAST;
     if (reads_ids(plan)) return every_step ? options->labels ? TAGGING : PREDICTION : TEXT;
     if (options->labels) return every_step ? PREDICTION : SEQUENCE;
     return plan->end == END_RAW && (first->in != 1 || width != 1) ? PREDICTION : N_ROWS;
@@ -240,6 +290,12 @@ static enum status choose_task(struct plan *plan, const struct options *options,
             "next values of a series; say which by --task sequence-classification, --task "
             "sequence-prediction or --task forecasting",
             plan->parts[0].in, plan_width(plan));
+    if (row != FORECAST && (forecaster_asked(options) || options->context))
+        return error_set_param(err, STATUS_BAD_VALUE, "task",
+                               "--columns, --horizon, --levels, --shape and --context have no place in task "
+                               "'%s'; --task forecasting has them",
+                               rows[row].name);
+    if (row == FORECAST && options->horizon) row = DIRECT;
     card->row = &rows[row];
     card->task = rows[row].name;
     if (rows[row].ids != EITHER && (rows[row].ids == ALWAYS) != reads_ids(plan))
@@ -306,22 +362,6 @@ static enum status settle_tokenizer(struct plan *plan, const struct options *opt
     return STATUS_OK;
 }
 
-static enum status settle_forecast(struct plan *plan, struct card *card, struct error *err)
-{
-    if (plan->parts[0].in != 1 || plan_width(plan) != 1)
-        return error_set(err, STATUS_UNSUPPORTED,
-                         "the network reads %zu numbers a step and gives %zu; a forecaster that "
-                         "is imported reads one and gives one",
-                         plan->parts[0].in, plan_width(plan));
-    card->context_length = plan->window ? plan->window : CONTEXT_LENGTH;
-    report_size(plan->report, "context_length", card->context_length,
-                plan->window ? "from the shape of the input"
-                             : "the most that is served; the file does not say");
-    if (!card->n_scaler)
-        report_fact(plan->report, "scaling", "none", "no --scaler: values are read as they are");
-    return STATUS_OK;
-}
-
 enum status card_settle(struct plan *plan, const struct options *options, struct card *card,
                         struct error *err)
 {
@@ -337,9 +377,9 @@ enum status card_settle(struct plan *plan, const struct options *options, struct
     bool labels = card->row->labels == ALWAYS || (card->row->labels == EITHER && options->labels);
     if (!labels) status = settle_end(plan, card, err);
     if (status == STATUS_OK && card->row->ids != NEVER && !card->row->steps && reads_ids(plan))
-        status = settle_padding(plan, options, err);
+        status = settle_padding(plan, options, card, err);
     if (status == STATUS_OK) status = settle_pooling(plan, options, card, err);
-    card->every_step = card->row->pools == EITHER && plan->graph_is_known && !plan->pools;
+    card->every_step = !forecast && card->row->pools == EITHER && plan->graph_is_known && !plan->pools;
     if (status == STATUS_OK && options->scaler) {
         status = card_scaler(options->scaler, plan->pool, card, err);
         if (status == STATUS_OK && card->n_scaler != 1 && card->n_scaler != plan->parts[0].in)
@@ -348,9 +388,10 @@ enum status card_settle(struct plan *plan, const struct options *options, struct
                           card->n_scaler, plan->parts[0].in);
         if (status == STATUS_OK) report_size(plan->report, "scaler", card->n_scaler, options->scaler);
     }
-    if (status == STATUS_OK && forecast) status = settle_forecast(plan, card, err);
+    if (status == STATUS_OK && forecast) status = forecaster_settle(plan, options, card, err);
     if (status == STATUS_OK && labels) status = settle_labels(plan, options, card, err);
     if (status == STATUS_OK && reads_ids(plan)) status = settle_tokenizer(plan, options, card, err);
+    if (status == STATUS_OK) status = settle_pad_token(plan, card, err);
     if (status == STATUS_OK && options->golden)
         status =
             card_read_file(options->golden, 8 << 20, plan->pool, &card->golden, &card->golden_bytes, err);

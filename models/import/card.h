@@ -20,6 +20,12 @@ struct vocabulary {
 
 struct task_row;
 
+/* A row of numbers that a forecaster reads. */
+struct card_column {
+    const char *name, *role;
+    size_t lead; /* how many steps ahead a step reads it */
+};
+
 struct card {
     const char *task;
     const struct task_row *row; /* what the task wants of a network */
@@ -31,7 +37,16 @@ struct card {
     bool sigmoid;
     const double *mean, *scale; /* [n_scaler] */
     size_t n_scaler;            /* 0: none */
-    size_t context_length;
+    const char *pad;             /* the token that stands before texts of fewer than pad_length */
+    size_t pad_length, pad_id;   /* 0: texts are not padded */
+    size_t context_length;       /* of a forecaster; 0: it is none */
+    struct card_column *columns; /* [n_columns] 0: one series alone */
+    size_t n_columns;
+    size_t horizon;              /* steps of an output; 0: the next value */
+    double *levels;              /* [n_levels] of quantiles; 0: none */
+    size_t n_levels;
+    const char *shape[3];        /* [n_shape] the axes of an output */
+    size_t n_shape;
     char *golden; /* the file that --golden gave, or NULL */
     size_t golden_bytes;
 };
@@ -41,8 +56,8 @@ MUST_CHECK enum status card_read_file(const char *path, size_t most, struct pool
                                       size_t *bytes, struct error *err);
 
 /* --tokenizer: "bytes"; "characters" or "words", which are looked for in the checkpoint (NULL: there is
- * none); or a file: one token a line, a JSON array, a JSON object of ids, a pickle of either, or Keras'
- * Tokenizer as JSON or pickled. */
+ * none); or a file: one token a line, a JSON array, a JSON object of ids, a pickle of either, Keras' Tokenizer
+ * as JSON or pickled, or torchtext's Vocab pickled (itos). */
 MUST_CHECK enum status card_vocabulary(const char *what, size_t wanted, bool lowercase,
                                        const struct node *checkpoint, struct pool *pool,
                                        struct vocabulary *out, struct error *err);

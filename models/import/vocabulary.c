@@ -170,8 +170,9 @@ static enum status read_pickle(const char *bytes, size_t n, struct pool *pool, s
         error_prefix(err, "--tokenizer");
         return status;
     }
-    const struct node *index = text_key(pickle.root, "word_index");
-    if (!index) return read_node(pickle.root, pool, out, SIZE_MAX, err);
+    const struct node *index = text_key(pickle.root, "word_index"), *listed = text_key(pickle.root, "itos");
+    if (!index && listed) out->from = "itos of the pickle, as torchtext has it";
+    if (!index) return read_node(listed ? listed : pickle.root, pool, out, SIZE_MAX, err);
     const struct node *most = text_key(pickle.root, "num_words"),
                       *level = text_key(pickle.root, "char_level");
     const struct node *lower = text_key(pickle.root, "lower"), *oov = text_key(pickle.root, "oov_token");

@@ -9,7 +9,7 @@
 
 #include "core/base/memory.h"
 #include "models/bundle/model.h"
-#include "models/formats/json_text.h"
+#include "models/import/forecaster.h"
 #include "models/plan/reference.h"
 #include "models/text/hash.h"
 #include "models/text/tokenizer.h"
@@ -118,8 +118,9 @@ static void put_texts(struct json_text *json, const char *const *texts, size_t n
     json_text_put(json, "]");
 }
 
-static void put_tokenizer(const struct vocabulary *vocabulary, struct json_text *json)
+static void put_tokenizer(const struct card *card, struct json_text *json)
 {
+    const struct vocabulary *vocabulary = &card->vocabulary;
     json_text_put(json, ",\n  \"tokenizer\": {\"type\": \"%s\"", vocabulary->type);
     if (vocabulary->n) {
         json_text_put(json, ", \"vocabulary\": ");
@@ -128,6 +129,10 @@ static void put_tokenizer(const struct vocabulary *vocabulary, struct json_text 
     if (vocabulary->unk) {
         json_text_put(json, ", \"unk_token\": ");
         json_text_string(json, vocabulary->unk);
+    }
+    if (card->pad_length) {
+        json_text_put(json, ", \"pad_length\": %zu, \"pad_token\": ", card->pad_length);
+        json_text_string(json, card->pad);
     }
     json_text_put(json, "%s}", vocabulary->lowercase ? ", \"lowercase\": true" : "");
 }
@@ -140,15 +145,6 @@ static void put_scaler(const struct card *card, struct json_text *json)
     json_text_put(json, ", \"scale\": ");
     if (card->n_scaler == 1) json_text_put(json, "%.17g", card->scale[0]);
     else json_text_numbers(json, card->scale, card->n_scaler, 17);
-}
-
-static void put_forecast(const struct card *card, struct json_text *json)
-{
-    json_text_put(
-        json, ",\n  \"forecast\": {\"context_length\": %zu, \"scaling\": {\"type\": ", card->context_length);
-    json_text_put(json, "%s", card->n_scaler ? "\"constant\", " : "\"none\"");
-    if (card->n_scaler) put_scaler(card, json);
-    json_text_put(json, "}, \"inputs\": [\"value\"], \"output\": {\"type\": \"mean\"}}");
 }
 
 static enum status make_config(const struct plan *plan, const struct card *card,
@@ -170,7 +166,7 @@ static enum status make_config(const struct plan *plan, const struct card *card,
     }
     if (options->precision) json_text_put(&json, "  \"precision\": \"%.20s\",\n", options->precision);
     put_network(plan, &json);
-    if (card->has_vocabulary) put_tokenizer(&card->vocabulary, &json);
+    if (card->has_vocabulary) put_tokenizer(card, &json);
     if (card->n_labels) {
         json_text_put(&json, ",\n  \"labels\": ");
         put_texts(&json, card->labels, card->n_labels);
@@ -178,8 +174,10 @@ static enum status make_config(const struct plan *plan, const struct card *card,
             json_text_put(&json, ",\n  \"activation\": \"%s\"", card->sigmoid ? "sigmoid" : "softmax");
     }
     if (card->every_step) json_text_put(&json, ",\n  \"prediction\": {\"return\": \"all\"}");
-    if (card->context_length) put_forecast(card, &json);
-    else if (card->n_scaler) {
+    if (card->context_length) {
+        json_text_put(&json, ",\n");
+        forecaster_put(card, &json);
+    } else if (card->n_scaler) {
         json_text_put(&json, ",\n  \"features\": {");
         put_scaler(card, &json);
         json_text_put(&json, "}");
@@ -233,21 +231,38 @@ static enum status make_tokenizer(const struct vocabulary *vocabulary, struct po
     return tokenizer_new(&spec, out, err);
 }
 
+/* The ids as a bundle that pads reads them, docs/bundle-format.md, "tokenizer". */
+static enum status pad(const struct card *card, struct pool *pool, const int32_t **ids, size_t *n,
+                       struct error *err)
+{
+    size_t most = card->pad_length;
+    int32_t *padded = pool_take(pool, most, sizeof *padded);
+    if (!padded) return pool_spent(err);
+    for (size_t t = 0; t < most; t++)
+        padded[t] = t + *n < most ? (int32_t)card->pad_id : (*ids)[*n - most + t];
+    *ids = padded;
+    *n = most;
+    return STATUS_OK;
+}
+
 static enum status put_text_case(const struct card *card, const struct tokenizer *tokenizer,
-                                 const struct reference *reference, size_t steps, uint64_t *state,
-                                 struct json_text *json, struct outputs *output, bool *made,
+                                 const struct reference *reference, size_t steps, struct pool *pool,
+                                 uint64_t *state, struct json_text *json, struct outputs *output, bool *made,
                                  struct error *err)
 {
     char text[TEXT_BYTES];
-    int32_t *ids = NULL;
+    int32_t *own = NULL;
     size_t n = 0;
     struct error unknown;
     make_text(&card->vocabulary, steps, state, text);
     *made = false;
-    if (tokenizer_encode(tokenizer, text, strlen(text), 4 * MAX_STEPS, &ids, &n, &unknown) != STATUS_OK)
+    if (tokenizer_encode(tokenizer, text, strlen(text), 4 * MAX_STEPS, &own, &n, &unknown) != STATUS_OK)
         return STATUS_OK;
-    enum status status = n ? reference_run(reference, ids, NULL, n, output, err) : STATUS_OK;
-    if (status == STATUS_OK && n) {
+    const int32_t *ids = own;
+    bool there = n > 0;
+    enum status status = there && card->pad_length ? pad(card, pool, &ids, &n, err) : STATUS_OK;
+    if (status == STATUS_OK && there) status = reference_run(reference, ids, NULL, n, output, err);
+    if (status == STATUS_OK && there) {
         *made = true;
         json_text_put(json, "{\"input\": ");
         json_text_string(json, text);
@@ -255,7 +270,7 @@ static enum status put_text_case(const struct card *card, const struct tokenizer
         for (size_t i = 0; i < n; i++) json_text_put(json, "%s%d", i ? ", " : "", (int)ids[i]);
         json_text_put(json, "]");
     }
-    memory_free(ids);
+    memory_free(own);
     return status;
 }
 
@@ -263,29 +278,32 @@ static enum status put_number_case(const struct plan *plan, const struct card *c
                                    const struct reference *reference, size_t steps, uint64_t *state,
                                    struct json_text *json, struct outputs *output, struct error *err)
 {
-    size_t width = plan->parts[0].in;
-    double *raw = pool_take(plan->pool, steps * width, sizeof *raw);
-    double *scaled = pool_take(plan->pool, steps * width, sizeof *scaled);
-    if (!raw || !scaled) return pool_spent(err);
-    for (size_t i = 0; i < steps * width; i++) {
+    size_t width = plan->parts[0].in, n = (steps + forecaster_ahead(card)) * width;
+    double *raw = pool_take(plan->pool, n, sizeof *raw);
+    double *scaled = pool_take(plan->pool, n, sizeof *scaled);
+    double *read = pool_take(plan->pool, steps * width, sizeof *read);
+    if (!raw || !scaled || !read) return pool_spent(err);
+    for (size_t i = 0; i < n; i++) {
         size_t f = card->n_scaler > 1 ? i % width : 0;
         double mean = card->n_scaler ? card->mean[f] : 0, scale = card->n_scaler ? card->scale[f] : 1;
         raw[i] = mean + scale * ((double)(next_number(state) % 3001) / 1000 - 1.5);
         scaled[i] = (double)(float)((raw[i] - mean) / scale);
     }
-    json_text_put(json, "{\"input\": [");
-    for (size_t t = 0; t < steps; t++) {
-        json_text_put(json, "%s", t ? ", " : "");
-        if (card->context_length) json_text_put(json, "%.17g", raw[t]);
-        else json_text_numbers(json, raw + t * width, width, 17);
+    for (size_t i = 0; i < steps * width; i++)
+        read[i] = scaled[i + (card->n_columns ? card->columns[i % width].lead * width : 0)];
+    json_text_put(json, "{\"input\": ");
+    if (card->context_length) forecaster_put_input(card, raw, steps, json);
+    for (size_t t = 0; t < steps && !card->context_length; t++) {
+        json_text_put(json, "%s", t ? ", " : "[");
+        json_text_numbers(json, raw + t * width, width, 17);
     }
-    json_text_put(json, "], \"features\": [");
+    json_text_put(json, "%s, \"features\": [", card->context_length ? "" : "]");
     for (size_t t = 0; t < steps; t++) {
         json_text_put(json, "%s", t ? ", " : "");
-        json_text_numbers(json, scaled + t * width, width, 9);
+        json_text_numbers(json, read + t * width, width, 9);
     }
     json_text_put(json, "]");
-    return reference_run(reference, NULL, scaled, steps, output, err);
+    return reference_run(reference, NULL, read, steps, output, err);
 }
 
 /* The output of the last step; of a network that reads backwards and does not pool, those of all steps,
@@ -319,7 +337,8 @@ static enum status put_cases(const struct plan *plan, const struct card *card,
         if (card->context_length && steps > card->context_length) steps = card->context_length;
         json_text_put(json, "%s", made ? ",\n  " : "\n  ");
         status = tokenizer
-                     ? put_text_case(card, tokenizer, reference, steps, &state, json, &output, &is_made, err)
+                     ? put_text_case(card, tokenizer, reference, steps, plan->pool, &state, json, &output,
+                                     &is_made, err)
                      : put_number_case(plan, card, reference, steps, &state, json, &output, err);
         if (status != STATUS_OK) break;
         if (!is_made) { /* such a text has no ids: another one */

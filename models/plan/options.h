@@ -8,6 +8,7 @@ struct options {
     const char *file, *output;
     const char *task, *pooling, *tokenizer, *labels, *scaler, *pad, *network, *golden, *precision,
         *activation, *gates;
+    const char *columns, *horizon, *levels, *shape, *context; /* of a forecaster */
     const char *description;
     bool lowercase;
     bool dry_run, help, version;

@@ -381,6 +381,22 @@ static enum status add_conv(struct plan *plan, const struct keras_layer *layer, 
                : status;
 }
 
+/* The axes that a last Reshape gives a vector: steps and columns of a forecast. */
+static enum status add_reshape(struct plan *plan, const struct keras_layer *layer, struct error *err)
+{
+    const struct json *shape = keras_member(layer->config, "target_shape"), *v = NULL;
+    size_t sizes[2] = {0, 0}, n = 0;
+    if (shape && json_kind(shape) == JSON_ARRAY) v = json_first(shape);
+    for (; v; v = json_next(v), n++) {
+        double x = json_kind(v) == JSON_NUMBER ? json_number(v) : 0;
+        if (n < 2 && x >= 1 && x <= 4096) sizes[n] = (size_t)x;
+    }
+    if (!layer->is_last || !plan->pools || n != 2 || !sizes[0] || sizes[0] * sizes[1] != plan_width(plan))
+        return unsupported(layer, "a reshape is served if it comes last and gives one vector two axes", err);
+    memcpy(plan->split, sizes, sizeof sizes);
+    return STATUS_OK;
+}
+
 static enum status add_other(struct plan *plan, const struct keras_layer *layer, struct error *err)
 {
     const char *class = layer->class, *origin = origin_of(plan, layer, 0);
@@ -397,6 +413,7 @@ static enum status add_other(struct plan *plan, const struct keras_layer *layer,
         report_ignored(plan->report, origin, "there is one step left");
         return STATUS_OK;
     }
+    if (strcmp(class, "Reshape") == 0) return add_reshape(plan, layer, err);
     if (strcmp(class, "Flatten") == 0 && plan->n_parts) return plan_flatten(plan, origin, err);
     for (size_t i = 0; i < sizeof idle / sizeof *idle; i++)
         if (strcmp(class, idle[i]) == 0) {

@@ -289,6 +289,11 @@ static enum status insert_axes(struct onnx_graph *graph, const struct onnx_node 
     return STATUS_OK;
 }
 
+static bool is_last(const struct onnx_graph *graph, const struct onnx_node *node)
+{
+    return node->n_outputs && strcmp(node->outputs[0], graph->file.outputs[0].name) == 0;
+}
+
 /* Reshapes that only join or part axes that lie beside each other. */
 static enum status reshape(struct onnx_graph *graph, const struct onnx_node *node, struct value *v)
 {
@@ -316,6 +321,11 @@ static enum status reshape(struct onnx_graph *graph, const struct onnx_node *nod
         return STATUS_OK;
     if (has_sizes && n == 2 && rank == 3 && strcmp(v->axes, "B1F") == 0) {
         memcpy(v->axes, "BF", 3);
+        return STATUS_OK;
+    }
+    if (has_sizes && n == 3 && strcmp(v->axes, "BF") == 0 && is_last(graph, node) && sizes[1] > 0 &&
+        sizes[2] > 0 && (uint64_t)sizes[1] * (uint64_t)sizes[2] == width) { /* steps and columns of a forecast */
+        graph->plan->split[0] = (size_t)sizes[1], graph->plan->split[1] = (size_t)sizes[2];
         return STATUS_OK;
     }
     return onnx_refuse(graph, node, "it gives the axes another meaning, in a way that is not read");

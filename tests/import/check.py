@@ -25,6 +25,7 @@ sys.path.insert(0, str(HERE))
 LETTERS = list("abcdefgh ,.") + ["é"]
 TEXTS = ["bd", "bed fed", "hedé. cfe ebch bed", "f" * 40]
 ROWS = [[[((5 * t + 3 * i + n) % 13) / 6 - 1 for i in range(2)] for t in range(n)] for n in (1, 6, 25)]
+COLUMNS = [[((5 * t + 3 * i) % 13) / 6 - 1 for t in range(12 + 4)] for i in range(3)]  # of a forecast 4 steps ahead
 SERIES = [[0.5], [0.1, 0.4, -0.3, 0.9, 0.2], [math.sin(t / 3) for t in range(7)]]  # the dynamo exporter fixes 7 steps
 TOLERANCE = 1e-5
 # ONNX Runtime rounds what flows between quantised layers to eight bits too; the bundle does not.
@@ -70,6 +71,10 @@ class Matrix:
             return found
         if kind == "forecast":
             return [float(numpy.asarray(run([[x] for x in s])).reshape(-1)[-1]) for s in SERIES]
+        if kind in ("columns", "twins"):
+            rows = [[COLUMNS[i][t] for i in range(3 if kind == "columns" else 2)] for t in range(12)]
+            found = numpy.asarray(run(rows), dtype=float)
+            return found.reshape(-1).tolist() if kind == "columns" else found.reshape(3, 2).T.tolist()
         inputs = [[LETTERS.index(c) for c in t] for t in TEXTS] if kind.startswith("text") else ROWS
         return [binary(run(x)) if kind.endswith("binary") else softmax(run(x)) for x in inputs]
 
@@ -160,6 +165,28 @@ def make_torch(matrix):
         export(matrix, name, model, kind, run, ids, dynamo)
 
 
+WEATHER = ["--columns", "load:target,price:past,warm:future", "--horizon", "4", "--context", "12"]
+TWINS = ["--columns", "a:target,b:target", "--horizon", "3", "--context", "12"]
+
+
+def make_forecasters(matrix):
+    """All steps of a horizon at once: three columns of which one is the target, and two targets."""
+    import torch
+
+    import modules
+    made = matrix.folder / "made"
+    for name, inputs, outputs, axes, flags in (("columns", 3, 4, None, WEATHER), ("twins", 2, 6, (3, 2), TWINS)):
+        model = modules.Horizons(inputs, outputs, axes).eval()
+        run = torch_run(model, False)
+        torch.save(model.state_dict(), made / f"{name}.pt")
+        order = ["--shape", "step,column"] if axes else []
+        matrix.add(f"torch-{name}-pt", made / f"{name}.pt", name, run, *flags, *order)
+        for dynamo in (False, True):
+            file, x = made / f"{name}-{dynamo}.onnx", torch.zeros(1, 12, inputs)
+            torch.onnx.export(model, (x,), str(file), dynamo=dynamo, verbose=False)
+            matrix.add(f"onnx-{name}-{'dynamo' if dynamo else 'script'}", file, name, run, *flags)
+
+
 def make_tutorials(matrix):
     """Models as the tutorials of PyTorch and Keras write them, with their own sizes."""
     import torch
@@ -242,6 +269,11 @@ def make_keras(matrix):
         # keras.io's bidirectional LSTM on IMDB, with a vocabulary of letters
         "imdb": ("text-binary", [keras.Input((None,), dtype="int32"), L.Embedding(n, 128), L.Bidirectional(L.LSTM(64, return_sequences=True)),
                                  L.Bidirectional(L.LSTM(64)), L.Dense(1, activation="sigmoid")]),
+        "columns": ("columns", [keras.Input((12, 3)), L.GRU(5, return_sequences=True), L.LSTM(4), L.Dense(4)]),
+        "twins": ("twins", [keras.Input((12, 2)), L.LSTM(4), L.Dense(6), L.Reshape((3, 2))]),
+        "flat": ("columns", [keras.Input((12, 3)), L.LSTM(4, return_sequences=True), L.Flatten(), L.Dense(4)]),
+        # every text is 12 tokens long, with id 0 before it
+        "padded": ("padded", [keras.Input((12,)), embed(False), L.LSTM(5), softmax3()]),
         "letters": ("letters", [keras.Input((None, n)), L.LSTM(8, return_sequences=True), L.Dense(n, activation="softmax")]),
     }
     built = {name: (kind, keras.Sequential(layers)) for name, (kind, layers) in models.items()} | {"chain": ("rows", chain)}
@@ -257,11 +289,15 @@ def make_keras(matrix):
 
         def letters(ids, run=run):
             return numpy.log(run(numpy.eye(n)[ids]))
-        given = {"forecast": run, "text-binary": logit, "letters": letters}.get(kind, logits)
+        def padded(ids, logits=logits):
+            return logits(([0] * 12 + ids)[-12:])
+        given = {"forecast": run, "columns": run, "twins": run, "padded": padded, "text-binary": logit, "letters": letters}.get(kind, logits)
         flags = ["--pad", "none"] if name in ("maxpool", "imdb") else []
+        flags += {"columns": WEATHER, "twins": TWINS, "padded": ["--pad", "left:12:a"]}.get(kind, [])
+        kind = {"letters": "generation", "padded": "text"}.get(kind, kind)
         for form in ("h5", "keras"):
             model.save(made / f"{name}.{form}")
-            matrix.add(f"keras-{name}-{form}", made / f"{name}.{form}", "generation" if kind == "letters" else kind, given, *flags)
+            matrix.add(f"keras-{name}-{form}", made / f"{name}.{form}", kind, given, *flags)
 
 
 def ask(url, route, body):
@@ -276,6 +312,11 @@ def served(url, name, kind):
         return [r["log_likelihood"] / r["tokens_scored"] for r in results]
     if kind == "forecast":
         return [f["mean"][0] for f in ask(url, "forecast", {"model": name, "series": SERIES, "horizon": 1})["forecasts"]]
+    if kind in ("columns", "twins"):
+        series = {"target": COLUMNS[0][:12], "past_covariates": {"price": COLUMNS[1][:12]}, "future_covariates": {"warm": COLUMNS[2]}}
+        if kind == "twins":
+            series = {"target": [column[:12] for column in COLUMNS[:2]]}
+        return ask(url, "forecast", {"model": name, "series": [series], "horizon": 4 if kind == "columns" else 3})["forecasts"][0]["mean"]
     inputs = TEXTS if kind.startswith("text") else ROWS
     labels = ["no", "yes"] if kind.endswith("binary") else ["a", "b", "c"]
     results = ask(url, "classify", {"model": name, "input": inputs})["results"]
@@ -321,6 +362,7 @@ def main():
     make_torch(matrix)
     make_quantised(matrix)
     make_tutorials(matrix)
+    make_forecasters(matrix)
     make_keras(matrix)
     (folder / "expected.json").write_text(json.dumps(
         {"cases": matrix.expected, "failures": matrix.failures, "checks": matrix.checks}))

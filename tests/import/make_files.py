@@ -67,6 +67,105 @@ def make_tokenizers():
     pickle.dump({i: c for i, c in enumerate(LETTERS)}, open(FILES / "letters.pkl", "wb"))
 
 
+def make_forecasters():
+    """Direct horizons: three columns of which one is the target, two targets, and quantiles of one series."""
+    import torch
+    from modules import Horizons
+    made = (("horizons", 3, 4, None), ("twins", 2, 6, (3, 2)), ("levels", 1, 6, None))
+    for name, inputs, outputs, axes in made:
+        torch.manual_seed(16)
+        model = Horizons(inputs, outputs, axes).eval()
+        torch.save(model.state_dict(), FILES / f"{name}.pt")
+        cases = []
+        for n in (1, 4, 9):
+            columns = [[round(((7 * t + 3 * i + n) % 11) / 5 - 1, 3) for t in range(n + 4)] for i in range(inputs)]
+            rows = [[column[t] for column in columns] for t in range(n)]
+            given = columns[0][:n]
+            if name == "horizons":
+                given = {"target": given, "past_covariates": {"price": columns[1][:n]}, "future_covariates": {"warm": columns[2]}}
+            if name == "twins":
+                given = {"target": [column[:n] for column in columns]}
+            with torch.no_grad():
+                output = model(torch.tensor([rows]))[0].reshape(-1)
+            cases.append({"input": given, "features": rows, "output": [float(x) for x in output]})
+        write_golden(name, cases)
+    (FILES / "scaler3.json").write_text(json.dumps({"mean": [512.5, 40, 11], "scale": [88.25, 12.5, 7]}))
+
+
+def make_wider():
+    """The two targets as the exporter of PyTorch and Keras write them, a reshape amid a model, and padded texts."""
+    import keras
+    import numpy
+    import torch
+    from modules import Horizons
+    torch.manual_seed(16)
+    model = Horizons(2, 6, (3, 2)).eval()
+    model.load_state_dict(torch.load(FILES / "twins.pt"))
+    torch.onnx.export(model, (torch.zeros(1, 9, 2),), str(FILES / "onnx_twins.onnx"), dynamo=False, input_names=["x"],
+                      output_names=["y"], dynamic_axes={"x": {0: "batch", 1: "steps"}})
+    keras.utils.set_random_seed(16)
+    L = keras.layers
+    twins = keras.Sequential([keras.Input((9, 2)), L.GRU(4), L.Dense(6), L.Reshape((3, 2))])
+    twins.save(FILES / "keras_twins.keras")
+    keras.Sequential([keras.Input((4, 2)), L.Reshape((2, 4)), L.LSTM(3), L.Dense(3)]).save(FILES / "keras_reshaped.keras")
+    cases = []
+    for n in (1, 4, 9):
+        rows = [[round(((7 * t + 3 * i + n) % 11) / 5 - 1, 3) for i in range(2)] for t in range(9)]
+        output = numpy.asarray(twins.predict(numpy.array([rows]), verbose=0)).reshape(-1)
+        cases.append({"input": {"target": [[r[i] for r in rows] for i in range(2)]}, "features": rows,
+                      "output": [float(x) for x in output]})
+    write_golden("keras_twins", cases)
+    pooled = keras.saving.load_model(FILES / "keras_pooled.keras")
+    inside = keras.Model(pooled.inputs, pooled.layers[-2].output)
+    w, b = [numpy.asarray(x) for x in pooled.layers[-1].get_weights()]
+    (FILES / "padded.txt").write_text("\n".join(["<pad>", *LETTERS[1:]]))
+    cases = []
+    for text in ("b", "bed fed", "hedé. cfe ebch bed"):
+        tokens = [LETTERS.index(c) for c in text][-12:]
+        tokens = [0] * (12 - len(tokens)) + tokens
+        output = numpy.asarray(inside.predict(numpy.array([tokens]), verbose=0))[0] @ w + b
+        cases.append({"input": text, "tokens": tokens, "output": [float(x) for x in output]})
+    write_golden("keras_padded", cases)
+
+
+class Vocab:
+    """As torchtext.vocab had it until 0.8, to be pickled under that name."""
+
+
+Vocab.__module__ = "torchtext.vocab"
+
+
+def _default_unk_index():
+    return 0
+
+
+_default_unk_index.__module__ = "torchtext.vocab"
+
+
+def make_torchtext():
+    """A vocabulary of torchtext, the Field that holds one, and what fuzzers of pickles begin from."""
+    import collections
+    import pathlib
+    import types
+    sys.modules["torchtext"] = types.ModuleType("torchtext")
+    module = sys.modules["torchtext.vocab"] = types.ModuleType("torchtext.vocab")
+    module.Vocab, module._default_unk_index = Vocab, _default_unk_index
+    words = "<unk> <pad> the film was good bad very never again lovely end".split()
+    vocab = Vocab()
+    stoi = collections.defaultdict(_default_unk_index, {w: i for i, w in enumerate(words)})
+    vocab.__dict__ = {"freqs": collections.Counter(words[2:]), "itos": words, "stoi": stoi, "vectors": None}
+    pickle.dump(vocab, open(FILES / "torchtext_vocab.pkl", "wb"))
+    corpus = pathlib.Path(__file__).parent.parent / "fuzz/corpus"
+    for protocol in (0, 2, 4):
+        (corpus / f"pickle/torchtext{protocol}.pkl").write_bytes(pickle.dumps(vocab, protocol))
+    for name in ("keras_words.pickle", "letters.pkl"):
+        (corpus / "pickle" / name).write_bytes((FILES / name).read_bytes())
+    (corpus / "vocabulary").mkdir(exist_ok=True)
+    for name in ("torchtext_vocab.pkl", "keras_words.pickle", "keras_words.json", "keras_filters.json", "letters.pkl", "letters.json",
+                 "letters.txt", "letter_ids.json", "standard.pkl", "range.pkl", "scaler3.json"):
+        (corpus / "vocabulary" / name).write_bytes(bytes([13]) + (FILES / name).read_bytes())
+
+
 def make_archives():
     """The second writer of make_torch() as TorchScript, as programs of torch.export, and as NumPy's arrays."""
     import io

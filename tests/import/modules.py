@@ -162,6 +162,20 @@ class Regressor(nn.Module):
         return self.out(self.gru(x)[0][:, -1])
 
 
+class Horizons(nn.Module):
+    """All steps of a horizon at once, of one column or several, as forecasters are often written."""
+
+    def __init__(self, n_columns=3, n_outputs=4, axes=None):
+        super().__init__()
+        self.lstm = nn.LSTM(n_columns, 6, batch_first=True)
+        self.head = nn.Linear(6, n_outputs)
+        self.axes = axes
+
+    def forward(self, x):
+        out = self.head(self.lstm(x)[0][:, -1])
+        return out.view(-1, *self.axes) if self.axes else out
+
+
 class Sequence(nn.Module):
     """The sine waves of PyTorch's examples (time_sequence_prediction): two cells, in double, unrolled by hand."""
 
