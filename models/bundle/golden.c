@@ -9,6 +9,7 @@
 #include "core/base/memory.h"
 #include "core/base/throttle.h"
 #include "models/bundle/coder.h"
+#include "models/bundle/initial_state.h"
 #include "models/bundle/input.h"
 #include "models/text/json.h"
 
@@ -41,7 +42,7 @@ static const struct field document_fields[] = {
 enum { N_DOCUMENT_FIELDS = sizeof document_fields / sizeof *document_fields };
 
 struct keys {
-    const struct json *input, *tokens, *features, *target, *output, *outputs;
+    const struct json *input, *tokens, *features, *target, *initial_state, *output, *outputs;
 };
 
 static const struct field case_fields[] = {
@@ -49,9 +50,11 @@ static const struct field case_fields[] = {
     {.name = "tokens", .kind = FIELD_ARRAY, .offset = offsetof(struct keys, tokens)},
     {.name = "features", .kind = FIELD_ARRAY, .offset = offsetof(struct keys, features)},
     {.name = "target", .kind = FIELD_ARRAY, .offset = offsetof(struct keys, target)},
+    {.name = INITIAL_STATE, .kind = FIELD_OBJECT, .offset = offsetof(struct keys, initial_state)},
     {.name = "output", .kind = FIELD_ARRAY, .offset = offsetof(struct keys, output)},
     {.name = "outputs", .kind = FIELD_ARRAY, .offset = offsetof(struct keys, outputs)},
 };
+enum { N_CASE_FIELDS = sizeof case_fields / sizeof *case_fields };
 
 /* ------------------------------------------------------------------------------------------
  * The steps that the file expects */
@@ -277,17 +280,29 @@ static enum status encode(const struct model *model, const struct steps *steps, 
     return status;
 }
 
+/* Let the run begin with the state that a case has, if it has one. */
+static enum status begin(const struct model *model, const struct json *initial_state, struct run *run,
+                         struct error *err)
+{
+    if (!initial_state) return STATUS_OK;
+    if (model->decoder)
+        return error_set(err, STATUS_BAD_VALUE, "'%s' has no place in task '%s'", INITIAL_STATE,
+                         model->task->name);
+    return initial_state_read(model->network, initial_state, run->state, err);
+}
+
 /* Run the steps, then those of the target if there is a decoder, and compare what comes last. */
 static enum status run_steps(const struct model *model, const struct steps *steps, const struct steps *target,
-                             struct expectation *expectation, double tolerance, struct golden_proof *proof,
-                             struct error *err)
+                             const struct json *initial_state, struct expectation *expectation,
+                             double tolerance, struct golden_proof *proof, struct error *err)
 {
     const struct steps *fed = model->decoder ? target : steps;
     struct run run = {.network = NULL};
     enum status status = run_open(&run, model->decoder ? model->decoder : model->network, fed->n);
     if (status == STATUS_OK && model->decoder) status = encode(model, steps, &run);
     if (status != STATUS_OK) error_set(err, status, "%s", status_text(status));
-    else status = feed(&run, fed, NULL, expectation, err);
+    else status = begin(model, initial_state, &run, err);
+    if (status == STATUS_OK) status = feed(&run, fed, NULL, expectation, err);
     if (status == STATUS_OK) status = judge(model, expectation, tolerance, proof, err);
     run_close(&run);
     return status;
@@ -360,14 +375,15 @@ static enum status check_case(const struct model *model, const struct json *valu
     if (json_kind(value) != JSON_OBJECT)
         return error_set(err, STATUS_BAD_VALUE, "expected an object");
     struct expectation expectation;
-    enum status status = json_read(value, case_fields, 6, &keys, err);
+    enum status status = json_read(value, case_fields, N_CASE_FIELDS, &keys, err);
     if (status == STATUS_OK) status = model->task->steps(model, keys.input, &steps, err);
     if (status == STATUS_OK) status = check_finite(model, &steps, err);
     if (status == STATUS_OK) status = compare_steps(model, &keys, &steps, err);
     if (status == STATUS_OK) status = read_target(model, keys.target, &target, err);
     if (status == STATUS_OK)
         status = expect(model, &keys, model->decoder ? target.n : steps.n, &expectation, err);
-    if (status == STATUS_OK) status = run_steps(model, &steps, &target, &expectation, tolerance, proof, err);
+    if (status == STATUS_OK)
+        status = run_steps(model, &steps, &target, keys.initial_state, &expectation, tolerance, proof, err);
     memory_free(target.tokens);
     memory_free(target.features);
     memory_free(steps.tokens);

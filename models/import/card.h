@@ -56,8 +56,8 @@ MUST_CHECK enum status card_read_file(const char *path, size_t most, struct pool
                                       size_t *bytes, struct error *err);
 
 /* --tokenizer: "bytes"; "characters" or "words", which are looked for in the checkpoint (NULL: there is
- * none); or a file: one token a line, a JSON array, a JSON object of ids, a pickle of either, Keras' Tokenizer
- * as JSON or pickled, or torchtext's Vocab pickled (itos). */
+ * none); or a file: one token a line, a JSON array, a JSON object of ids, a pickle of either, Keras'
+ * Tokenizer as JSON or pickled, or torchtext's Vocab pickled (itos). */
 MUST_CHECK enum status card_vocabulary(const char *what, size_t wanted, bool lowercase,
                                        const struct node *checkpoint, struct pool *pool,
                                        struct vocabulary *out, struct error *err);

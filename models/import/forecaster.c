@@ -184,9 +184,9 @@ static enum status settle_shape(struct plan *plan, const struct options *options
     }
     return error_set_param(
         err, STATUS_BAD_VALUE, "shape",
-        "the axes of an output are steps (%zu), columns (%zu) and levels (%zu), and the file does not say in which "
-        "order; say it by --shape step,column,level (as after .view(batch, steps, columns)), --shape column,step,level or "
-        "another order; the last moves fastest",
+        "the axes of an output are steps (%zu), columns (%zu) and levels (%zu), and the file does not say in "
+        "which order; say it by --shape step,column,level (as after .view(batch, steps, columns)), --shape "
+        "column,step,level or another order; the last moves fastest",
         sizes[0], sizes[1], sizes[2]);
 }
 
@@ -203,8 +203,8 @@ static enum status settle_output(struct plan *plan, const struct options *option
             width, targets, targets == 1 ? "" : "s");
     if (width != steps * levels * targets)
         return error_set_param(err, STATUS_BAD_VALUE, "horizon",
-                               "%zu steps of %zu target%s at %zu level%s are %zu numbers, but the network gives "
-                               "%zu",
+                               "%zu steps of %zu target%s at %zu level%s are %zu numbers, but the network "
+                               "gives %zu",
                                steps, targets, targets == 1 ? "" : "s", levels, levels == 1 ? "" : "s",
                                steps * levels * targets, width);
     if (card->horizon) report_size(plan->report, "horizon", card->horizon, "from --horizon");

@@ -28,7 +28,8 @@ static const struct flag {
     {"--labels", AT(labels), true, "FILE|a,b", "the classes, in the order of training"},
     {"--activation", AT(activation), true, "F", "of a classification: softmax or sigmoid"},
     {"--scaler", AT(scaler), true, "FILE", "JSON of mean and scale, or a pickled scaler of scikit-learn"},
-    {"--pad", AT(pad), true, "none|left:N", "how texts were padded in training; left:N:TOKEN names the token"},
+    {"--pad", AT(pad), true, "none|left:N",
+     "how texts were padded in training; left:N:TOKEN names the token"},
     {"--columns", AT(columns), true, "a:ROLE,b:ROLE",
      "of a forecaster that reads several numbers a step: their names, and target, past or\n"
      "                             future; future+1 if a step reads the value of the next one"},

@@ -73,7 +73,7 @@ struct plan {
     bool step_first;               /* the source's first axis is the step, not the batch */
     const struct tensor *recorded_input, *recorded_output; /* that lay beside it; NULL: none */
     size_t window;                                         /* steps that the source was made for; 0: any */
-    size_t split[2];                                       /* the axes that the source gives the last vector; 0 */
+    size_t split[2];                                       /* axes that the last vector gets; 0: none */
     bool masks;                                            /* id 0 is padding, which the source skips */
     bool pads; /* the source was trained on padded input that it does not mask */
 };

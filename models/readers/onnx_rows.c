@@ -324,7 +324,7 @@ static enum status reshape(struct onnx_graph *graph, const struct onnx_node *nod
         return STATUS_OK;
     }
     if (has_sizes && n == 3 && strcmp(v->axes, "BF") == 0 && is_last(graph, node) && sizes[1] > 0 &&
-        sizes[2] > 0 && (uint64_t)sizes[1] * (uint64_t)sizes[2] == width) { /* steps and columns of a forecast */
+        sizes[2] > 0 && (uint64_t)sizes[1] * (uint64_t)sizes[2] == width) { /* of a forecast */
         graph->plan->split[0] = (size_t)sizes[1], graph->plan->split[1] = (size_t)sizes[2];
         return STATUS_OK;
     }

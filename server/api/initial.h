@@ -1,10 +1,5 @@
 /* initial: the field `initial_state` of a request: h and c of the model's recurrent layers before the first
- * step.
- *
- *   {"h": [[0.1, 0.2], [0.3, 0.4]], "c": [[0, 0], [0, 0]]}
- *
- * A row for each of the num_layers of every lstm, gru and rnn, in their order; c has rows of the lstm layers
- * alone. If there is one row, it may stand without the brackets around it. On the request's thread. */
+ * step, as models/bundle/initial_state.h has them. On the request's thread. */
 #ifndef CAROUSEL_SERVER_INITIAL_H
 #define CAROUSEL_SERVER_INITIAL_H
 

@@ -1,5 +1,6 @@
-/* Any bytes as the file of --tokenizer or --scaler of carousel-import: a vocabulary whose every id has a name,
- * or numbers of one length, or a sentence. The first byte is the number of ids; odd ones read a scaler too. */
+/* Any bytes as the file of --tokenizer or --scaler of carousel-import: a vocabulary whose every id has a
+ * name, or numbers of one length, or a sentence. The first byte is the number of ids; odd ones read a scaler
+ * too. */
 #define _GNU_SOURCE /* memfd_create */
 #include <assert.h>
 #include <math.h>

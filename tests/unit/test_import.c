@@ -51,6 +51,7 @@ static char *import(struct options options, const char *file, const char *golden
 #define ABC .labels = "a,b,c"
 #define WEATHER .columns = "load:target,price:past,warm:future"
 #define TWINS .columns = "a:target,b:target"
+#define SCALER3 .scaler = FILES "scaler3.json"
 #define LEVELS .levels = "0.1,0.5,0.9"
 
 /* Files that become bundles; `says` is part of the report. */
@@ -87,7 +88,7 @@ static const struct {
     {"sine.pt", NULL, {.task = "forecasting", .scaler = FILES "range.pkl"}, "scaler"},
     {"horizons.pt", "horizons", {WEATHER, .horizon = "4", .context = "24"}, "warm future     from --columns"},
     {"horizons.pt", NULL, {WEATHER "+2", .horizon = "4", .context = "24"}, "horizon                4"},
-    {"horizons.pt", NULL, {WEATHER, .horizon = "4", .context = "9", .scaler = FILES "scaler3.json"}, "scaler"},
+    {"horizons.pt", NULL, {WEATHER, .horizon = "4", .context = "9", SCALER3}, "scaler3.json"},
     {"twins.pt", "twins", {TWINS, .horizon = "3", .context = "24", .shape = "step,column"}, "b target"},
     {"twins.pt", NULL, {TWINS, .horizon = "3", .context = "24", .shape = "column,step"}, "reference"},
     {"levels.pt", "levels", {LEVELS, .horizon = "2", .context = "24", .shape = "step,level"}, "horizon"},
@@ -234,10 +235,10 @@ static const struct {
     {"horizons.pt", {WEATHER, .horizon = "5"}, "horizon", "5 steps of 1 target at 1 level are 5 numbers"},
     {"horizons.pt", {WEATHER "+5", .horizon = "4"}, "columns", "read 5 steps ahead"},
     {"horizons.pt", {WEATHER, .horizon = "four"}, "", "expected a number from 1 to 4096"},
-    {"horizons.pt", {WEATHER, .horizon = "4", .labels = "a", .task = "sequence-prediction"}, "task", "no place"},
-    {"horizons.pt", {WEATHER, .horizon = "4", .scaler = FILES "standard.pkl"}, "scaler", "there are 3 columns"},
+    {"horizons.pt", {WEATHER, .horizon = "4", .task = "sequence-prediction"}, "task", "no place"},
+    {"horizons.pt", {WEATHER, .horizon = "4", .scaler = FILES "standard.pkl"}, "scaler", "are 3 columns"},
     {"horizons.pt", {.columns = "load:target", .horizon = "4"}, "columns", "names 1 columns"},
-    {"horizons.pt", {.columns = "a:past,b:past,c:past", .horizon = "4"}, "columns", "none of them is a target"},
+    {"horizons.pt", {.columns = "a:past,b:past,c:past", .horizon = "4"}, "columns", "none of them is a"},
     {"horizons.pt", {.columns = "a,b,c", .horizon = "4"}, "", "'a' is no NAME:target"},
     {"horizons.pt", {.columns = "a:target+1,b,c", .horizon = "4"}, "", "'a:target' is no NAME:target"},
     {"twins.pt", {TWINS, .horizon = "3", .context = "24"}, "shape", "--shape step,column,level"},

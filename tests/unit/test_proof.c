@@ -146,6 +146,87 @@ START_TEST(golden_work_is_bounded)
 }
 END_TEST
 
+/* The bundle tests/http/predict/begun, whose last golden cases begin with a state. */
+static struct model *load_begun(void)
+{
+    struct model *model;
+    struct error err;
+    ck_assert_int_eq(model_load("tests/http/predict/begun", "m", "1", PRECISION_FLOAT32, &model, &err),
+                     STATUS_OK);
+    ck_assert_uint_eq(model->n_golden, 5);
+    return model;
+}
+
+#define BEGUN(state)                                                                                         \
+    "{\"cases\":[{\"input\":[[1,2,3]],\"features\":[[1,2,3]],\"initial_state\":" state ",\"output\":[0,0]}]}"
+#define H "\"h\":[[1,2,3,4],[1,2,3,4],[1,2,3,4,5]]"
+#define C_ROWS "\"c\":[[1,2,3,4,5,6],[1,2,3,4,5,6]]"
+
+static const struct {
+    const char *text, *sentence;
+} states[] = {
+    {BEGUN("{" H "," C_ROWS "}"), "cases[0]: output[1] is"},
+    {BEGUN("[1]"), "cases[0]: 'initial_state' is an array"},
+    {BEGUN("{" H "}"), "'initial_state.c' is missing; expected an array with a row of numbers for each"},
+    {BEGUN("{" H ",\"c\":[[1]]}"), "'initial_state.c' has 1 rows; expected 2"},
+    {BEGUN("{" H ",\"c\":[[1],[1]]}"), "'initial_state.c[0]' has 1 numbers; expected 6"},
+    {BEGUN("{" C_ROWS ",\"h\":[[1,2,3,4],[1,2,3,4],[1,2,3,4,1e39]]}"), "'initial_state.h[2][4]' is a number"},
+    {BEGUN("{" C_ROWS ",\"h\":[[1,2,3,4],[1,2,3,\"4\"],[]]}"), "'initial_state.h[1][3]' is a string"},
+    {BEGUN("{" H "," C_ROWS ",\"g\":1}"), "'initial_state' has 'g'; expected 'h' and, for an lstm, 'c'"},
+};
+
+START_TEST(a_wrong_initial_state_is_refused)
+{
+    struct model *model = load_begun();
+    struct error err;
+    struct golden_proof proof;
+    size_t n;
+    const char *text = states[_i].text;
+    ck_assert_int_ne(golden_check(model, text, strlen(text), &proof, &n, &err), STATUS_OK);
+    ck_assert_msg(strstr(err.message, states[_i].sentence) != NULL, "%s", err.message);
+    model_drop(model);
+}
+END_TEST
+
+/* A case whose state is another one than PyTorch began with is not met. */
+START_TEST(a_state_is_part_of_the_proof)
+{
+    struct model *model = load_begun();
+    struct error err;
+    struct golden_proof proof;
+    size_t n;
+    FILE *file = fopen("tests/http/predict/begun/golden.json", "rb");
+    char *text = calloc(1 << 16, 1);
+    ck_assert_ptr_nonnull(file);
+    size_t bytes = fread(text, 1, (1 << 16) - 1, file);
+    fclose(file);
+    ck_assert_int_eq(golden_check(model, text, bytes, &proof, &n, &err), STATUS_OK);
+    char *digit = strstr(strstr(text, "initial_state"), "0.");
+    digit[2] = digit[2] == '9' ? '1' : (char)(digit[2] + 1);
+    ck_assert_int_eq(golden_check(model, text, bytes, &proof, &n, &err), STATUS_BAD_GOLDEN);
+    ck_assert_ptr_nonnull(strstr(err.message, "cases[3]"));
+    free(text);
+    model_drop(model);
+}
+END_TEST
+
+/* What reads both ways keeps no state. */
+START_TEST(a_whole_network_has_no_initial_state)
+{
+    struct model *model;
+    struct error err;
+    struct golden_proof proof;
+    size_t n;
+    static const char text[] = "{\"cases\":[{\"input\":\"good.\",\"tokens\":[0,0,0,0,6],\"output\":[0,0],"
+                               "\"initial_state\":{\"h\":[[0]]}}]}";
+    ck_assert_int_eq(model_load("tests/http/predict/padded", "m", "1", PRECISION_FLOAT32, &model, &err),
+                     STATUS_OK);
+    ck_assert_int_ne(golden_check(model, text, sizeof text - 1, &proof, &n, &err), STATUS_OK);
+    ck_assert_msg(strstr(err.message, "reads whole inputs and keeps no state") != NULL, "%s", err.message);
+    model_drop(model);
+}
+END_TEST
+
 Suite *proof_suite(void);
 
 Suite *proof_suite(void)
@@ -156,6 +237,9 @@ Suite *proof_suite(void)
     tcase_add_test(core, golden_vectors_of_a_wide_network_need_little_room);
     tcase_add_loop_test(core, golden_work_is_bounded, 0, 2);
     tcase_add_loop_test(core, narrow_precisions_have_their_own_bound, 0, sizeof narrow / sizeof *narrow);
+    tcase_add_loop_test(core, a_wrong_initial_state_is_refused, 0, sizeof states / sizeof *states);
+    tcase_add_test(core, a_state_is_part_of_the_proof);
+    tcase_add_test(core, a_whole_network_has_no_initial_state);
     tcase_add_test(core, the_tolerance_goes_with_the_size_of_the_outputs);
     tcase_set_timeout(core, 60);
     suite_add_tcase(suite, core);

@@ -105,6 +105,10 @@ def main():
             requests.append({"body": {"model": "begun", "input": x.tolist() if many > 1 else x[0].tolist(),
                                       "initial_state": {"h": h.tolist() + [g.tolist()], "c": c.tolist()}},
                              "results": results})
+    for request in requests[:2]:
+        body = request["body"]
+        cases.append({"input": body["input"], "features": body["input"], "initial_state": body["initial_state"],
+                      "output": request["results"][0]})
     write("begun", state, config, cases)
     (HERE / "initial.json").write_text("[" + ",\n".join(map(json.dumps, requests)) + "]\n")
     padded()
