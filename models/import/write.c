@@ -11,12 +11,14 @@
 #include "models/bundle/model.h"
 #include "models/import/forecaster.h"
 #include "models/plan/reference.h"
+#include "models/readers/recorded.h"
 #include "models/text/hash.h"
 #include "models/text/tokenizer.h"
 
 enum {
     N_CASES = 4,
     MAX_STEPS = 24,
+    MAX_RECORDED = 256, /* steps */
     TEXT_BYTES = 1024,
     PATH_BYTES = 1024,
     FILE_BYTES = PATH_BYTES + 32,
@@ -322,7 +324,78 @@ static void put_outputs(const struct plan *plan, const struct outputs *output, s
     json_text_put(json, all ? "]}" : "}");
 }
 
-static enum status put_cases(const struct plan *plan, const struct card *card,
+/* h or c of the recurrent layers, as requests have initial_state. */
+static enum status put_states(const struct plan *plan, bool is_c, struct json_text *json, struct error *err)
+{
+    bool first = true;
+    for (size_t i = 0; i < plan->n_parts; i++) {
+        const struct part *part = &plan->parts[i];
+        const struct tensor *state = is_c ? part->cells[0].c0 : part->cells[0].h0;
+        size_t n = is_c ? part->cells[0].hidden : part->cells[0].out;
+        double *values;
+        if (!part->n_layers || (is_c && strcmp(part->type, "lstm"))) continue;
+        if (!(values = pool_take(plan->pool, n, sizeof *values))) return pool_spent(err);
+        enum status status = state ? tensor_doubles(state, plan->pool, &values, err) : STATUS_OK;
+        if (status != STATUS_OK) return status;
+        json_text_put(json, "%s", first ? is_c ? ", \"c\": [" : "{\"h\": [" : ", ");
+        json_text_numbers(json, values, n, 9);
+        first = false;
+    }
+    json_text_put(json, "%s%s", first ? "" : "]", is_c ? "}" : "");
+    return STATUS_OK;
+}
+
+/* Sequence b as it was recorded, with the states that its layers begin with. */
+static enum status put_recorded_case(struct plan *plan, const struct card *card, size_t b,
+                                     struct json_text *json, struct error *err)
+{
+    size_t width = plan->parts[0].in, n;
+    const double *rows;
+    struct reference *reference;
+    struct outputs output = {0};
+    enum status status = recorded_rows(plan, b, &rows, &n, err);
+    if (status == STATUS_OK) status = recorded_begin(plan, b, err);
+    if (status == STATUS_OK) status = reference_new(plan, &reference, err);
+    if (status == STATUS_OK) status = reference_run(reference, NULL, rows, n, &output, err);
+    if (status != STATUS_OK) return status;
+    for (size_t raw = 2; raw-- > 0;) {
+        json_text_put(json, raw ? ",\n  {\"input\": [" : "], \"features\": [");
+        for (size_t i = 0; i < n * width; i++) {
+            size_t f = card->n_scaler > 1 ? i % width : 0;
+            double x = raw && card->n_scaler ? card->mean[f] + card->scale[f] * rows[i] : rows[i];
+            json_text_put(json, "%s%.17g%s", i % width ? ", " : i ? ", [" : "[", x,
+                          i % width == width - 1 ? "]" : "");
+        }
+    }
+    json_text_put(json, "], \"initial_state\": ");
+    status = put_states(plan, false, json, err);
+    if (status == STATUS_OK) status = put_states(plan, true, json, err);
+    put_outputs(plan, &output, json);
+    return status;
+}
+
+/* The recorded sequences whose initial states are no part of the bundle, so that these are proved too. */
+static enum status put_recorded_cases(struct plan *plan, const struct card *card, struct json_text *json,
+                                      struct error *err)
+{
+    size_t B = recorded_batch(plan);
+    enum status status = STATUS_OK;
+    bool fits = recorded_states(plan) && !card->has_vocabulary && !card->context_length &&
+                plan->recorded_input->rank == 3 && plan->recorded_input->shape[2] == plan->parts[0].in &&
+                plan->recorded_input->shape[plan->step_first ? 0 : 1] <= MAX_RECORDED;
+    for (size_t i = 0; i < plan->n_parts; i++)
+        fits = fits && plan->parts[i].n_directions < 2 && !plan->parts[i].backwards &&
+               plan->parts[i].kernel < 2;
+    for (size_t b = 0; fits && b < B && b < N_CASES && status == STATUS_OK; b++) {
+        status = put_recorded_case(plan, card, b, json, err);
+        recorded_end(plan);
+    }
+    if (fits)
+        report_size(plan->report, "initial states", B < N_CASES ? B : N_CASES, "cases of test_data_set_0");
+    return status;
+}
+
+static enum status put_cases(struct plan *plan, const struct card *card,
                              const struct tokenizer *tokenizer, struct json_text *json, struct error *err)
 {
     static const size_t lengths[N_CASES] = {1, 5, 12, MAX_STEPS};
@@ -352,10 +425,10 @@ static enum status put_cases(const struct plan *plan, const struct card *card,
         return error_set(err, STATUS_BAD_VALUE,
                          "no text can be made of the vocabulary, so nothing proves the model; "
                          "give inputs and outputs by --golden FILE");
-    return status;
+    return status == STATUS_OK ? put_recorded_cases(plan, card, json, err) : status;
 }
 
-static enum status make_golden(const struct plan *plan, const struct card *card, struct bundle_files *out,
+static enum status make_golden(struct plan *plan, const struct card *card, struct bundle_files *out,
                                struct error *err)
 {
     struct json_text json = {.pool = plan->pool};
@@ -381,7 +454,7 @@ static enum status make_golden(const struct plan *plan, const struct card *card,
     return STATUS_OK;
 }
 
-enum status write_make(const struct plan *plan, const struct card *card, const struct options *options,
+enum status write_make(struct plan *plan, const struct card *card, const struct options *options,
                        const char *origin, struct bundle_files *out, struct error *err)
 {
     enum status status = make_weights(plan, out, err);

@@ -13,7 +13,7 @@ struct bundle_files {
 };
 
 /* Make them, with golden vectors from `card->golden` or from the reference. */
-MUST_CHECK enum status write_make(const struct plan *plan, const struct card *card,
+MUST_CHECK enum status write_make(struct plan *plan, const struct card *card,
                                   const struct options *options, const char *origin, struct bundle_files *out,
                                   struct error *err);
 /* Write them into a new folder `path`, load that with the server's own loader under `name`, and print what it

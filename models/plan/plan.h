@@ -47,6 +47,8 @@ struct part {
     /* for the reference */
     struct cell cells[PLAN_MAX_CELLS]; /* [n_layers * n_directions] forward, then reverse */
     size_t n_layers, n_directions;
+    const struct tensor *fed_h, *fed_c; /* recorded states [1, B, H] that the source reads as inputs, so that
+                                           they are no part of the bundle; NULL: none */
     const char *gate, *squash; /* activations of the cells: "sigmoid", "tanh" */
     bool reset_after, backwards;
     const struct tensor *weight, *bias;   /* linear, embedding, norms, conv1d */
@@ -72,6 +74,7 @@ struct plan {
     const struct node *checkpoint; /* of PyTorch: all that was saved beside the model; NULL: nothing */
     bool step_first;               /* the source's first axis is the step, not the batch */
     const struct tensor *recorded_input, *recorded_output; /* that lay beside it; NULL: none */
+    double *recorded_values;                               /* the input's; NULL: not decoded yet */
     size_t window;                                         /* steps that the source was made for; 0: any */
     size_t split[2];                                       /* axes that the last vector gets; 0: none */
     bool masks;                                            /* id 0 is padding, which the source skips */

@@ -77,6 +77,20 @@ static bool is_read(const struct onnx_file *file, const char *name)
     return false;
 }
 
+/* An initial state that the graph reads as its i-th input: zeros in the bundle, because requests send it. */
+static enum status add_state(struct onnx_graph *graph, size_t i)
+{
+    const char *name = graph->file.inputs[i].name;
+    const struct tensor *recorded;
+    enum status status = recorded_read(&graph->file, graph->records, "input", i, &recorded, graph->err);
+    struct value *value = status == STATUS_OK ? add_value(graph, name, VALUE_ZERO) : NULL;
+    if (!value) return graph->err->status;
+    value->is_fed = true;
+    value->tensor = recorded;
+    report_fact(graph->plan->report, name, "a state", "zeros, unless a request has initial_state");
+    return STATUS_OK;
+}
+
 /* The axes of the first input: B T of ids, B T F of numbers. An LSTM that reads it untransposed turns them.
  */
 static enum status add_inputs(struct onnx_graph *graph)
@@ -87,6 +101,11 @@ static enum status add_inputs(struct onnx_graph *graph)
         const struct onnx_port *port = &file->inputs[i];
         char name[QUOTE_BYTES];
         if (onnx_initializer(file, port->name)) continue; /* before version 4, weights are inputs too */
+        if (onnx_is_state(file, port->name, graph->records != NULL)) {
+            enum status added = add_state(graph, i);
+            if (added != STATUS_OK) return added;
+            continue;
+        }
         bool ids = port->element == ELEMENT_INT32 || port->element == ELEMENT_INT64 || port->rank == 2;
         if (found || !is_read(file, port->name)) {
             sentence_quote(name, port->name, strlen(port->name));
@@ -101,9 +120,8 @@ static enum status add_inputs(struct onnx_graph *graph)
             }
             if (is_read(file, port->name))
                 return error_set(graph->err, STATUS_UNSUPPORTED,
-                                 "the graph reads a second input, %s, such as a state or lengths; export it "
-                                 "with one input "
-                                 "and zero states",
+                                 "the graph reads a second input, %s, such as lengths; export it with one "
+                                 "input, and perhaps the initial states of its layers",
                                  name);
             report_ignored(graph->plan->report, port->name, "an input that the first output does not need");
             continue;

@@ -28,6 +28,7 @@ struct value {
     char before[AXES_BYTES]; /* rows of N and F: the axes that became N */
     size_t window;           /* rows: steps, 0: any */
     bool is_ids, is_reversed, is_true;
+    bool is_fed; /* zero: an input of the graph that is a state; tensor: what was recorded, or NULL */
     size_t half; /* rows: 1 + the one direction that they are of; 0: all */
     const struct onnx_node *quantised_by; /* quantised rows and their scale: the node that made both */
     const struct tensor *weight, *zero;   /* quantised: a matrix or table of eight bits; zero NULL: 0 */
@@ -75,6 +76,10 @@ size_t onnx_axes(struct onnx_graph *graph, const struct onnx_node *node, size_t 
  * or the type; no other part has it. NULL if there is no memory. */
 const char *onnx_prefix(struct onnx_graph *graph, const struct onnx_node *node, const struct tensor *weight,
                         const char *type);
+
+/* Whether all that reads the input `name` of the graph begins a layer that reads forwards with it, perhaps by
+ * way of nodes that pick one layer's state; `alone`: without such nodes. */
+bool onnx_is_state(const struct onnx_file *file, const char *name, bool alone);
 
 /* Compute a node all of whose inputs are constants; *done is false if its operator is not one for constants.
  */

@@ -65,6 +65,54 @@ static enum status read_activations(struct onnx_graph *graph, const struct onnx_
     return STATUS_OK;
 }
 
+/* Whether input i of the node is the initial state of a layer that reads forwards. */
+static bool begins_layer(const struct onnx_node *node, size_t i)
+{
+    const struct onnx_attribute *direction = onnx_attribute(node, "direction");
+    bool recurrent = false;
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+        recurrent = recurrent || strcmp(node->type, kinds[k].op) == 0;
+    return recurrent && (i == INPUT_H || i == INPUT_C) && onnx_integer(node, "layout", 0) == 0 &&
+           (!direction || !direction->text || strcmp(direction->text, "forward") == 0);
+}
+
+static bool is_state(const struct onnx_file *file, const char *name, size_t depth)
+{
+    static const char *const pickers[] = {"Slice", "Gather", "Squeeze", "Unsqueeze", "Identity"};
+    bool read = false;
+    for (size_t n = 0; n < file->n_nodes; n++) {
+        const struct onnx_node *node = &file->nodes[n];
+        for (size_t i = 0; node->is_needed && i < node->n_inputs; i++) {
+            if (strcmp(node->inputs[i], name)) continue;
+            bool picks = false;
+            for (size_t k = 0; k < sizeof pickers / sizeof *pickers; k++)
+                picks = picks || (i == 0 && node->n_outputs == 1 && strcmp(node->type, pickers[k]) == 0);
+            read = true;
+            if (begins_layer(node, i)) continue;
+            if (!picks || depth == 0 || !is_state(file, node->outputs[0], depth - 1)) return false;
+        }
+    }
+    return read;
+}
+
+bool onnx_is_state(const struct onnx_file *file, const char *name, bool alone)
+{
+    enum { DEEPEST = 4 };
+    return is_state(file, name, alone ? 0 : DEEPEST);
+}
+
+/* A state that the graph reads as an input: what was recorded of it. */
+static enum status read_fed(struct onnx_graph *graph, const struct onnx_node *node, size_t input,
+                            size_t width, const struct tensor **out)
+{
+    const struct value *value = onnx_input(graph, node, input);
+    const struct tensor *t = value && value->is_fed ? value->tensor : NULL;
+    if (t && (t->rank != 3 || t->shape[0] != 1 || t->shape[2] != width))
+        return onnx_refuse(graph, node, "its recorded initial state has another shape");
+    *out = t;
+    return STATUS_OK;
+}
+
 /* Initial states: nothing, zeros, or numbers of one sequence. */
 static enum status read_state(struct onnx_graph *graph, const struct onnx_node *node, size_t input,
                               size_t directions, size_t width, const struct tensor **out)
@@ -148,6 +196,8 @@ static enum status read_cells(struct onnx_graph *graph, const struct onnx_node *
     enum status status = read_state(graph, node, INPUT_H, part->n_directions, R->shape[2], &h0);
     if (status == STATUS_OK && strcmp(part->type, "lstm") == 0)
         status = read_state(graph, node, INPUT_C, part->n_directions, R->shape[2], &c0);
+    if (status == STATUS_OK) status = read_fed(graph, node, INPUT_H, R->shape[2], &part->fed_h);
+    if (status == STATUS_OK) status = read_fed(graph, node, INPUT_C, R->shape[2], &part->fed_c);
     for (size_t d = 0; d < part->n_directions && status == STATUS_OK; d++) {
         struct cell *cell = &part->cells[d];
         cell->gates = part->cells[0].gates;

@@ -7,7 +7,7 @@
 
 #include "models/plan/reference.h"
 
-enum { MAX_FILE = 1 << 28, NAME_BYTES = 64 };
+enum { MAX_FILE = 1 << 28, NAME_BYTES = 64, MAX_STATES = 16 };
 
 static const double TOLERANCE = 1e-4;
 
@@ -43,33 +43,114 @@ static void finish(const struct plan *plan, double *row, size_t n)
                                             : row[i];
 }
 
+size_t recorded_batch(const struct plan *plan)
+{
+    const struct tensor *in = plan->recorded_input;
+    return in && in->rank >= 2 ? in->shape[plan->step_first ? 1 : 0] : 0;
+}
+
+bool recorded_states(const struct plan *plan)
+{
+    bool found = false;
+    for (size_t i = 0; i < plan->n_parts; i++)
+        found = found || plan->parts[i].fed_h || plan->parts[i].fed_c;
+    return found;
+}
+
+enum status recorded_rows(struct plan *plan, size_t b, const double **rows, size_t *n, struct error *err)
+{
+    const struct tensor *in = plan->recorded_input;
+    size_t B = recorded_batch(plan), width = in->rank == 3 ? in->shape[2] : 1;
+    enum status status = STATUS_OK;
+    *n = in->shape[plan->step_first ? 0 : 1];
+    if (!plan->recorded_values) status = tensor_doubles(in, plan->pool, &plan->recorded_values, err);
+    if (status != STATUS_OK) return status;
+    double *own;
+    *rows = own = pool_take(plan->pool, *n * width, sizeof *own);
+    if (!own) return pool_spent(err);
+    for (size_t t = 0; t < *n; t++)
+        memcpy(own + t * width, plan->recorded_values + (plan->step_first ? t * B + b : b * *n + t) * width,
+               width * sizeof *own);
+    return STATUS_OK;
+}
+
+static enum status state_of(struct pool *pool, const struct tensor *fed, size_t b, const struct tensor **out,
+                            struct error *err)
+{
+    if (!fed) return STATUS_OK;
+    if (b >= fed->shape[1])
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "the recorded initial states (test_data_set_0) are of %zu sequences, but the inputs "
+                         "of more",
+                         fed->shape[1]);
+    const struct tensor *layer = plan_slice(pool, fed, 0, err);
+    *out = layer ? plan_slice(pool, layer, b, err) : NULL;
+    return *out ? STATUS_OK : err->status;
+}
+
+enum status recorded_begin(struct plan *plan, size_t b, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < plan->n_parts && status == STATUS_OK; i++) {
+        struct part *part = &plan->parts[i];
+        status = state_of(plan->pool, part->fed_h, b, &part->cells[0].h0, err);
+        if (status == STATUS_OK) status = state_of(plan->pool, part->fed_c, b, &part->cells[0].c0, err);
+    }
+    return status;
+}
+
+void recorded_end(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n_parts; i++) {
+        if (plan->parts[i].fed_h) plan->parts[i].cells[0].h0 = NULL;
+        if (plan->parts[i].fed_c) plan->parts[i].cells[0].c0 = NULL;
+    }
+}
+
 struct recording {
-    const struct plan *plan;
-    const struct reference *reference;
-    const double *input, *output; /* of all sequences */
-    size_t B, T, width_in, n_output;
+    struct plan *plan;
+    const struct reference *reference; /* NULL: one for each sequence, which begins with its own state */
+    const double *output;              /* of all sequences */
+    size_t B, width_in, n_output;
     double largest;
 };
+
+/* What the network gives for sequence b. */
+static enum status run_one(struct recording *r, size_t b, struct outputs *found, struct error *err)
+{
+    const char *first = r->plan->parts[0].type;
+    bool ids = !strcmp(first, "embedding") || !strcmp(first, "one_hot");
+    const struct reference *reference = r->reference;
+    struct reference *own = NULL;
+    const double *rows;
+    size_t n;
+    enum status status = recorded_rows(r->plan, b, &rows, &n, err);
+    if (status != STATUS_OK) return status;
+    int32_t *tokens = pool_take(r->plan->pool, n, sizeof *tokens);
+    if (!tokens) return pool_spent(err);
+    for (size_t t = 0; t < n; t++) {
+        double id = rows[t * r->width_in];
+        tokens[t] = ids && id >= 0 && id < 1e9 ? (int32_t)id : 0;
+    }
+    if (!reference) {
+        status = recorded_begin(r->plan, b, err);
+        if (status == STATUS_OK) status = reference_new(r->plan, &own, err);
+        reference = own;
+    }
+    if (status == STATUS_OK)
+        status = reference_run(reference, ids ? tokens : NULL, ids ? NULL : rows, n, found, err);
+    recorded_end(r->plan);
+    return status;
+}
 
 /* One sequence of the batch. */
 static enum status check_one(struct recording *r, size_t b, struct error *err)
 {
     struct pool *pool = r->plan->pool;
-    bool ids = !strcmp(r->plan->parts[0].type, "embedding") || !strcmp(r->plan->parts[0].type, "one_hot");
-    int32_t *tokens = pool_take(pool, r->T, sizeof *tokens);
-    double *rows = pool_take(pool, r->T * r->width_in, sizeof *rows);
     struct outputs found;
-    if (!tokens || !rows) return pool_spent(err);
-    for (size_t t = 0; t < r->T; t++) {
-        size_t at = (r->plan->step_first ? t * r->B + b : b * r->T + t) * r->width_in;
-        memcpy(rows + t * r->width_in, r->input + at, r->width_in * sizeof *rows);
-        double id = rows[t * r->width_in];
-        tokens[t] = ids && id >= 0 && id < 1e9 ? (int32_t)id : 0;
-    }
-    enum status status =
-        reference_run(r->reference, ids ? tokens : NULL, ids ? NULL : rows, r->T, &found, err);
+    enum status status = run_one(r, b, &found, err);
     if (status != STATUS_OK) return status;
-    size_t each = r->n_output / r->B, n = each == found.width ? 1 : found.n;
+    size_t each = r->n_output / recorded_batch(r->plan), n = each == found.width ? 1 : found.n;
     if (each != n * found.width)
         return error_set(err, STATUS_UNSUPPORTED,
                          "the recorded outputs (test_data_set_0) have another shape than the network's");
@@ -78,7 +159,7 @@ static enum status check_one(struct recording *r, size_t b, struct error *err)
     for (size_t i = 0; i < n; i++) {
         memcpy(row, found.values + (n == 1 ? found.n - 1 : i) * found.width, found.width * sizeof *row);
         finish(r->plan, row, found.width);
-        size_t at = n == 1 ? b : r->plan->step_first ? i * r->B + b : b * n + i;
+        size_t at = n == 1 ? b : r->plan->step_first ? i * recorded_batch(r->plan) + b : b * n + i;
         for (size_t j = 0; j < found.width; j++) {
             double expected = r->output[at * found.width + j], difference = fabs(row[j] - expected);
             if (!(difference <= TOLERANCE * fmax(1, fabs(expected))))
@@ -92,28 +173,28 @@ static enum status check_one(struct recording *r, size_t b, struct error *err)
     return STATUS_OK;
 }
 
-enum status recorded_check(const struct plan *plan, struct error *err)
+enum status recorded_check(struct plan *plan, struct error *err)
 {
     const struct tensor *in = plan->recorded_input, *out = plan->recorded_output;
     struct recording r = {.plan = plan};
-    double *input, *output;
-    struct reference *reference;
+    double *output;
     if (!in || !out || plan->n_parts == 0) return STATUS_OK;
     if (in->rank < 2 || in->rank > 3 || in->n_values == 0 || out->n_values == 0)
         return error_set(err, STATUS_UNSUPPORTED,
                          "the recorded inputs (test_data_set_0) have another shape than the network's");
-    r.B = in->shape[plan->step_first ? 1 : 0], r.T = in->shape[plan->step_first ? 0 : 1];
+    r.B = recorded_batch(plan);
     r.width_in = in->rank == 3 ? in->shape[2] : 1;
-    bool ids = in->rank == 2;
-    if (!ids && r.width_in != plan->parts[0].in)
+    if (in->rank == 3 && r.width_in != plan->parts[0].in)
         return error_set(err, STATUS_UNSUPPORTED,
                          "the recorded inputs (test_data_set_0) have another width than the network's");
     r.n_output = out->n_values;
-    enum status status = tensor_doubles(in, plan->pool, &input, err);
-    if (status == STATUS_OK) status = tensor_doubles(out, plan->pool, &output, err);
-    if (status == STATUS_OK) status = reference_new(plan, &reference, err);
-    if (status != STATUS_OK) return status;
-    r.input = input, r.output = output, r.reference = reference;
+    enum status status = tensor_doubles(out, plan->pool, &output, err);
+    struct reference *reference = NULL;
+    bool states = recorded_states(plan);
+    if (status == STATUS_OK && !states) status = reference_new(plan, &reference, err);
+    if (states && r.B > MAX_STATES) r.B = MAX_STATES; /* a reference for each costs as much as the weights */
+    r.output = output;
+    r.reference = reference;
     for (size_t b = 0; b < r.B && status == STATUS_OK; b++) status = check_one(&r, b, err);
     if (status == STATUS_OK)
         report_fact(plan->report, "recorded", pool_print(plan->pool, "%zu sequences", r.B),

@@ -37,6 +37,27 @@ def row_cases(run, width, flat=False):
     return cases
 
 
+def make_states():
+    """Models whose initial states are inputs of the graph: with recorded inputs beside one, and in one tensor of two layers."""
+    import torch
+    from modules import Fed
+    from onnx import numpy_helper
+    for name, layers in (("onnx_fed/model", 1), ("onnx_fed_layers", 2)):
+        torch.manual_seed(16)
+        model, folder = Fed(layers).eval(), FILES / "onnx_fed/test_data_set_0"
+        folder.mkdir(parents=True, exist_ok=True)
+        inputs = [torch.randn(2, 5, 3), torch.randn(layers, 2, 4), torch.randn(layers, 2, 4), torch.randn(1, 2, 5)]
+        names = ["x", "initial_h", "initial_c", "initial_g"]
+        axes = {n: {0: "batch", 1: "steps"} if n == "x" else {1: "batch"} for n in names}
+        torch.onnx.export(model, tuple(inputs), str(FILES / f"{name}.onnx"), dynamo=False, input_names=names, output_names=["y"],
+                          dynamic_axes=axes)
+        if layers == 1:
+            for i, x in enumerate(inputs):
+                (folder / f"input_{i}.pb").write_bytes(numpy_helper.from_array(x.numpy(), names[i]).SerializeToString())
+            y = numpy_helper.from_array(model(*inputs).detach().numpy(), "y")
+            (folder / "output_0.pb").write_bytes(y.SerializeToString())
+
+
 class Tokenizer:
     """As keras.preprocessing.text had it, to be pickled under that name."""
 

@@ -156,6 +156,9 @@ static const struct {
     {"onnx_states_dynamo.onnx", "onnx_states", {ABC}, "softmax         from the last layer"},
     {"onnx_peepholes.onnx", "onnx_peepholes", {ABC}, "peepholes            true"},
     {"onnx_peepholes.onnx", "onnx_peepholes", {ABC}, "initial_state        true"},
+    {"onnx_fed/model.onnx", NULL, {0}, "2               cases of test_data_set_0"},
+    {"onnx_fed/model.onnx", NULL, {.scaler = FILES "scaler3.json"}, "2 sequences     of test_data_set_0 met"},
+    {"onnx_fed_layers.onnx", NULL, {0}, "initial_h              a state         zeros, unless a request has"},
     {"onnx_reset_before.onnx", "onnx_reset_before", {ABC}, "reset_after          false"},
     {"onnx_reverse.onnx", "onnx_reverse", {ABC}, "go_backwards         true"},
 };
