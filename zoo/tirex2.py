@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""A bundle of TiRex-2 (arXiv 2607.01204), for one series: docs/xlstm.md says where to get it, and its licence.
+"""A bundle of TiRex-2 (arXiv 2607.01204): docs/xlstm.md says where to get it, and its licence.
 
     python3 zoo/tirex2.py TiRex-2 bundles/tirex2          needs torch and safetensors; nothing of TiRex-2 itself
 
-TiRex-2 is a folder with model.safetensors and config.json. Sizes are found in the shapes of the tensors. What mixes several
-series (variate_mixer, combination) is left out: for one series the model does not use it. golden.json holds what `reference`
-gives below: the equations of the papers in float64, over the checkpoint's own tensors.
+TiRex-2 is a folder with model.safetensors and config.json. Sizes are found in the shapes of the tensors. --one-series leaves
+out what mixes several series (variate_mixer, combination), which is half of the weights: for one series the model does not use
+it. golden.json holds what `reference` gives below: the equations of the papers in float64, over the checkpoint's own tensors.
 """
 import argparse
 import hashlib
@@ -19,7 +19,10 @@ from safetensors.torch import load_file, save_file
 
 import tirex
 
-EPS, CAP = 1e-6, 15.0
+EPS, CAP, HEAD_EPS = 1e-6, 15.0, 2.0 ** -23
+# What a mixer's tensors are called in a bundle, and in the checkpoint.
+MIXER = {"attention_norm": "norm_attn", "query": "attn.WQ", "key": "attn.WK", "value": "attn.WV", "out": "attn.WO",
+         "hidden_norm": "norm_ffn", "up": "ffn.wi", "down": "ffn.wo"}
 # The package's own constants, which its configuration does not hold.
 BAND, TREND = {"scale": 0.9, "exponent": 0.52}, {"r2": 0.87, "scale": 1.68, "exponent": 0.51}
 
@@ -80,24 +83,48 @@ class Network(tirex.Network):
             embedding_dim=heads * d, num_heads=heads)
         return self.heads(name + "_heads", name + "_slstm", old + ".group_norm", heads)
 
-    def block(self, name, source, old):
+    def block(self, name, source, old, mixer):
         x = self.norm(name + "_norm", source, old + ".norm_lstm")
         kind = self.mlstm if old + ".fwd_cell.q.weight" in self.weights else self.slstm
-        source = self.add(name + "_sum", "add", [source, kind(name, x, old + ".fwd_cell")])
+        y = kind(name, x, old + ".fwd_cell")
+        if mixer:
+            w = self.weights[old + ".combination.weight"]
+            y = self.add(name + "_both", "both_ways", [y], {"weight": w}, embedding_dim=len(w))
+        source = self.add(name + "_sum", "add", [source, y])
         x = self.norm(name + "_ffn_norm", source, old + ".norm_ffn")
         w = {part: self.weights[f"{old}.ffn.{part}.weight"] for part in ("proj_up_gate", "proj_up", "proj_down")}
         y = self.add(name + "_ffn", "gated_feed_forward", [x], {
             "gate.weight": w["proj_up_gate"], "up.weight": w["proj_up"], "down.weight": w["proj_down"]},
             embedding_dim=len(w["proj_down"]), hidden_size=len(w["proj_up"]))
-        return self.add(name, "add", [source, y])
+        if not mixer:
+            return self.add(name, "add", [source, y])
+        source = self.add(name + "_time", "add", [source, y])
+        old, heads = mixer["name"], mixer["num_heads"]
+        w = {new: self.weights[f"{old}.{part}.weight"] for new, part in MIXER.items()}
+        return self.add(name, "variate_mixer", [source], {f"{new}.weight": tensor for new, tensor in w.items()},
+                        embedding_dim=len(w["query"]), num_heads=heads, hidden_size=len(w["up"]))
+
+
+def mixers(weights, config):
+    """The mixer of each block, by the configuration; None if the checkpoint has none."""
+    out, stack = [], config["stack_config"]
+    for i in range(n_blocks(weights)):
+        name, kind = f"stack.{i}.variate_mixer", stack["recipe"][i % len(stack["recipe"])]
+        is_there = name + ".attn.WQ.weight" in weights
+        out.append(dict(stack["templates"][kind]["variate_mixer"], name=name) if is_there else None)
+    return out
+
+
+def without_mixers(weights):
+    return {k: v for k, v in weights.items() if ".variate_mixer." not in k and ".combination." not in k}
 
 
 def convert(weights, config):
     eps = (config.get("stack_out_norm_config") or {}).get("eps", EPS)
     network = Network(weights, config["act_func"].lower(), eps)
     at = network.patch("patch", "input", "input_patch_embedding")
-    for i in range(n_blocks(weights)):
-        at = network.block(f"b{i}", at, f"stack.{i}.time_mixer")
+    for i, mixer in enumerate(mixers(weights, config)):
+        at = network.block(f"b{i}", at, f"stack.{i}.time_mixer", mixer)
     if "stack_out_norm.weight" in weights:
         w = weights["stack_out_norm.weight"]
         at = network.add("norm", "rms_norm", [at], {"weight": w}, normalized_shape=len(w), eps=eps)
@@ -151,8 +178,35 @@ def rms(x, weight, eps=EPS):
     return x / torch.sqrt((x * x).mean(-1, keepdim=True) + eps) * weight
 
 
-def reference(weights, config, x):
-    """The network's outputs [T, levels * patch] of steps x [T, 2 * patch], from the papers' equations."""
+def time_mixer(w, b, x, known):
+    """A block over one series x [T, D]; one that is known ahead goes both ways."""
+    cell = mlstm if b + ".fwd_cell.q.weight" in w else slstm
+    y = rms(x, w[b + ".norm_lstm.weight"])
+    ways = [cell(w, b + ".fwd_cell", y)]
+    if known:
+        ways.append(cell(w, b + ".fwd_cell", y.flip(0)).flip(0))
+    x = x + (torch.cat(ways, 1) @ w[b + ".combination.weight"].T if known else ways[0])
+    y = rms(x, w[b + ".norm_ffn.weight"])
+    gate = torch.nn.functional.silu(y @ w[b + ".ffn.proj_up_gate.weight"].T)
+    return x + (gate * (y @ w[b + ".ffn.proj_up.weight"].T)) @ w[b + ".ffn.proj_down.weight"].T
+
+
+def variate_mixer(w, mixer, x, n_targets):
+    """Attention across series, x [V, T, D], targets first; then a feed-forward part."""
+    n, b, size = mixer["num_heads"], mixer["name"], x.shape
+    y = rms(x, w[b + ".norm_attn.weight"])
+    q, k, v = ((y @ w[f"{b}.attn.W{part}.weight"].T).view(*size[:2], n, -1) for part in "QKV")
+    q, k = (rows / torch.sqrt((rows * rows).mean(-1, keepdim=True) + HEAD_EPS) for rows in (q, k))
+    scores = torch.einsum("athd,bthd->htab", q, k) / math.sqrt(q.shape[-1])
+    scores[:, :, n_targets:, :n_targets] = -math.inf  # a covariate reads no target
+    x = x + torch.einsum("htab,bthd->athd", scores.softmax(-1), v).reshape(size) @ w[b + ".attn.WO.weight"].T
+    y = rms(x, w[b + ".norm_ffn.weight"])
+    return x + torch.nn.functional.silu(y @ w[b + ".ffn.wi.weight"].T) @ w[b + ".ffn.wo.weight"].T
+
+
+def reference(weights, config, x, n_targets=1, n_known=0):
+    """The network's outputs [V, T, levels * patch] of steps x [V, T, 2 * patch] of series that are read together, from
+    the papers' equations: targets first, series that are known ahead last."""
     w = {k: v.double() for k, v in weights.items()}
     act = getattr(torch.nn, config["act_func"])()
 
@@ -163,13 +217,10 @@ def reference(weights, config, x):
         return linear(name + ".output_layer", act(linear(name + ".hidden_layer", x))) + linear(name + ".residual_layer", x)
 
     x = patch("input_patch_embedding", x)
-    for i in range(n_blocks(w)):
-        b = f"stack.{i}.time_mixer"
-        cell = mlstm if b + ".fwd_cell.q.weight" in w else slstm
-        x = x + cell(w, b + ".fwd_cell", rms(x, w[b + ".norm_lstm.weight"]))
-        y = rms(x, w[b + ".norm_ffn.weight"])
-        gate = torch.nn.functional.silu(y @ w[b + ".ffn.proj_up_gate.weight"].T)
-        x = x + (gate * (y @ w[b + ".ffn.proj_up.weight"].T)) @ w[b + ".ffn.proj_down.weight"].T
+    for i, mixer in enumerate(mixers(w, config)):
+        x = torch.stack([time_mixer(w, f"stack.{i}.time_mixer", row, v >= len(x) - n_known) for v, row in enumerate(x)])
+        if len(x) > 1:
+            x = variate_mixer(w, mixer, x, n_targets)
     if "stack_out_norm.weight" in w:
         x = rms(x, w["stack_out_norm.weight"], (config.get("stack_out_norm_config") or {}).get("eps", EPS))
     return patch("output_patch_embedding", x)
@@ -192,7 +243,7 @@ def golden_cases(weights, config):
         if n < context:
             series[1] = None
         x = steps(series, patch, context)
-        cases.append({"input": series, "features": x.tolist(), "output": reference(weights, config, x)[-1].tolist()})
+        cases.append({"input": series, "features": x.tolist(), "output": reference(weights, config, x[None])[0, -1].tolist()})
     return {"cases": cases}
 
 
@@ -211,8 +262,10 @@ def describe(config):
             "scaling": scaling, "output": output}
 
 
-def bundle(folder, to):
+def bundle(folder, to, one_series=False):
     weights = complete(load_file(folder / "model.safetensors"))
+    if one_series:
+        weights = without_mixers(weights)
     config = json.loads((folder / "config.json").read_text())
     if config["input_patch_size"] != config["output_patch_size"]:
         sys.exit("patches are read and foretold in different sizes: expected input_patch_size and output_patch_size to be equal")
@@ -232,8 +285,9 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("checkpoint", type=pathlib.Path, help="the folder with model.safetensors and config.json")
     parser.add_argument("bundle", type=pathlib.Path)
+    parser.add_argument("--one-series", action="store_true", help="leave out what mixes several series")
     args = parser.parse_args()
-    bundle(args.checkpoint, args.bundle)
+    bundle(args.checkpoint, args.bundle, args.one_series)
 
 
 if __name__ == "__main__":

@@ -85,6 +85,13 @@ struct layer_source {
     size_t size;
 };
 
+/* What a ride is among those of its group, which layers that mix read together. */
+enum ride_role {
+    RIDE_TARGET,    /* a series that is foretold: reads all of its group */
+    RIDE_COVARIATE, /* reads covariates */
+    RIDE_MIRROR     /* the covariate of the ride before it, from its last step to its first */
+};
+
 /* One turn's packed batch, borrowed by run() for the call. */
 struct turn {
     size_t B, T, R;
@@ -95,6 +102,9 @@ struct turn {
     float *const *states;  /* [B] each sequence's whole state; a layer's part is at state_offset */
     struct team *team;     /* to share products with, or NULL */
     struct memory *const *memories; /* [B] of a network that attends, else of no meaning */
+    const size_t *groups;           /* [B] of the first ride of a group: its rides, which stand side by side
+                                       and have as many steps; of one alone 1, of others 0. NULL: all alone */
+    const enum ride_role *roles;    /* [B] NULL if `groups` is */
     const struct layer_source *sources; /* [n_sources] of a layer that joins: all that it reads, `in` first */
     size_t n_sources;
 };
@@ -137,6 +147,7 @@ struct layer {
     bool bounded;            /* outputs lie in [-1, 1], so that codes can stand for them */
     bool normed;             /* outputs come from a norm: a client cannot make them large */
     bool identity;           /* changes nothing: the network leaves it out */
+    bool mixes;              /* reads rows of other rides of a group (turn->groups) */
     size_t memory_size;      /* attends to rows of so many floats (turn->memories); 0: does not */
     size_t memory_floats;    /* a row of memory, which derive() makes and run() reads */
     size_t recalls;          /* gives an output of the step before, of so many floats, which it finds in its

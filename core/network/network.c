@@ -33,6 +33,8 @@ struct workspace {
     size_t *place;         /* [rows + 1] steps -> where the next ride of so many steps goes */
     float **states;        /* [sequences] */
     struct memory **memories; /* [sequences] */
+    size_t *groups;           /* [sequences] */
+    enum ride_role *roles;    /* [sequences] */
     int32_t *tokens;       /* [rows] */
     float *block;          /* [floats] */
     size_t floats;
@@ -97,6 +99,11 @@ bool network_is_chain(const struct network *network)
     for (size_t i = 0; i < network->n_layers; i++)
         if (network->wires[i].n_sources != 1 || network->wires[i].sources[0] != (int)i - 1) return false;
     return true;
+}
+
+bool network_mixes(const struct network *network)
+{
+    return network->mixes;
 }
 
 bool network_has_pooling(const struct network *network)
@@ -194,13 +201,15 @@ enum status workspace_new(size_t rows, size_t sequences, struct workspace **out)
     w->ones = memory_new(sequences, sizeof *w->ones);
     w->states = memory_new(sequences, sizeof *w->states);
     w->memories = memory_new(sequences, sizeof(struct memory *));
+    w->groups = memory_new(sequences, sizeof *w->groups);
+    w->roles = memory_new(sequences, sizeof *w->roles);
     w->alive = memory_new(rows + 1, sizeof *w->alive);
     w->first = memory_new(rows + 1, sizeof *w->first);
     w->place = memory_new(rows + 1, sizeof *w->place);
     w->tokens = memory_new(rows, sizeof *w->tokens);
     for (size_t i = 0; w->ones && i < sequences; i++) w->ones[i] = 1;
-    if (w->steps && w->ones && w->order && w->states && w->memories && w->alive && w->first && w->place &&
-        w->tokens) {
+    if (w->steps && w->ones && w->order && w->states && w->memories && w->groups && w->roles && w->alive &&
+        w->first && w->place && w->tokens) {
         *out = w;
         return STATUS_OK;
     }
@@ -228,6 +237,8 @@ void workspace_free(struct workspace *workspace)
     memory_free(workspace->ones);
     memory_free(workspace->states);
     memory_free(workspace->memories);
+    memory_free(workspace->groups);
+    memory_free(workspace->roles);
     memory_free(workspace->alive);
     memory_free(workspace->first);
     memory_free(workspace->place);
@@ -248,7 +259,8 @@ size_t workspace_rows(const struct workspace *workspace)
 
 size_t workspace_bytes(const struct workspace *workspace)
 {
-    size_t a_sequence = 3 * sizeof(size_t) + sizeof(float *) + sizeof(struct memory *);
+    size_t a_sequence = 4 * sizeof(size_t) + sizeof(float *) + sizeof(struct memory *)
+                        + sizeof(enum ride_role);
     size_t a_row = 3 * sizeof(size_t) + sizeof(int32_t);
     return sizeof *workspace + workspace->sequences * a_sequence + workspace->rows * a_row
            + workspace->floats * sizeof(float);
@@ -281,6 +293,7 @@ static void count_steps(struct workspace *w, const struct ride *rides, size_t n,
 /* Give each ride its place: behind the alive[n_steps] rides that are longer. */
 static void place_rides(struct workspace *w, const struct ride *rides, size_t n, size_t T)
 {
+    size_t left = 0; /* rides of the group at hand */
     memcpy(w->place, w->alive, (T + 1) * sizeof *w->place);
     for (size_t i = 0; i < n; i++) {
         size_t b = w->place[rides[i].n_steps]++;
@@ -288,6 +301,9 @@ static void place_rides(struct workspace *w, const struct ride *rides, size_t n,
         w->steps[b] = rides[i].n_steps;
         w->states[b] = rides[i].state;
         w->memories[b] = rides[i].memory;
+        w->groups[b] = rides[i].n_group ? rides[i].n_group : left == 0;
+        w->roles[b] = rides[i].role;
+        left = rides[i].n_group ? rides[i].n_group - 1 : left ? left - 1 : 0;
     }
 }
 
@@ -461,6 +477,10 @@ void network_run(const struct network *network, struct workspace *workspace, str
     if (n == 0) return;
     count_steps(workspace, rides, n, &turn);
     place_rides(workspace, rides, n, turn.T);
+    if (network->mixes) {
+        turn.groups = workspace->groups;
+        turn.roles = workspace->roles;
+    }
     pack_inputs(workspace, rides, &turn, network_input_size(network), parts.slots);
     if (network->memory_size) derive(network, &turn);
     run_body(&pass, &turn);

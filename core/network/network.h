@@ -38,6 +38,7 @@ size_t network_hidden_size(const struct network *network);
 size_t network_state_floats(const struct network *network);
 size_t network_memory_size(const struct network *network);   /* floats a row of memory; 0: attends to none */
 size_t network_memory_floats(const struct network *network); /* a row of memory->derived */
+bool network_mixes(const struct network *network);           /* rides may have a group */
 size_t network_bytes(const struct network *network); /* of weights in memory */
 bool network_is_whole(const struct network *network);  /* sequences ride whole, cannot be resumed */
 bool network_is_chain(const struct network *network);  /* each layer reads the one before it, and no memory */
@@ -70,6 +71,11 @@ struct ride {
     const float *features;  /* [n_steps, input_size], finite; or NULL */
     float *state;           /* [state_floats], moved forward by n_steps */
     struct memory *memory;  /* if the network attends; the rides of a turn may share it */
+    /* If the network mixes: series that are read together are a group of rides, one behind the other:
+     * targets, then covariates, a mirror right behind the ride that it mirrors. They have the same n_steps.
+     * A group with a mirror rides whole: all its steps are in one turn. */
+    size_t n_group;         /* of the first ride of a group: so many rides; 0: it is alone */
+    enum ride_role role;
     enum want want;
     enum tap tap;
     /* out: [n_outputs, size of the tap], rows contiguous, in the workspace until its next turn */

@@ -34,7 +34,7 @@ static bool reads_tokens(const struct layer *layer)
 
 static bool remembers(const struct layer *layer)
 {
-    return layer->state_floats || layer->whole || layer->pools || layer->memory_size;
+    return layer->state_floats || layer->whole || layer->pools || layer->memory_size || layer->mixes;
 }
 
 void network_free(struct network *network)
@@ -184,6 +184,7 @@ static int append(struct network *network, struct layer *layer, const struct wir
     network->wires[network->n_layers] = own;
     network->whole |= layer->whole;
     network->pools |= layer->pools;
+    network->mixes |= layer->mixes;
     if (layer->memory_size) network->memory_size = layer->memory_size;
     return (int)network->n_layers++;
 }
@@ -245,10 +246,10 @@ static enum status connect_recalls(struct plan *plan)
         const struct layer *layer = network->layers[plan->place[i]];
         int from = plan->place[plan->specs[i].sources[0]];
         const struct layer *recalled = from == SOURCE_INPUT ? &network->input : network->layers[from];
-        if (network->whole || network->pools || from == SOURCE_INPUT)
+        if (network->whole || network->pools || network->mixes || from == SOURCE_INPUT)
             return error_set(plan->err, STATUS_BAD_VALUE,
-                             "network[%zu]: previous: cannot stand in a network that pools or reads in both "
-                             "directions, or recall its input", i);
+                             "network[%zu]: previous: cannot stand in a network that pools, mixes series or "
+                             "reads in both directions, or recall its input", i);
         if (recalled->output_size != layer->recalls)
             return error_set(plan->err, STATUS_BAD_SHAPE,
                              "network[%zu]: previous: 'size' is %zu, but the layer it recalls (%s) gives %zu",

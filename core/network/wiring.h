@@ -36,7 +36,7 @@ struct network {
     size_t n_recalls;
     struct layer input;      /* stands for what enters, as a source */
     size_t state_floats, memory_size, memory_floats;
-    bool whole, pools;
+    bool whole, pools, mixes;
 };
 
 #endif

@@ -3,7 +3,7 @@
 
     python3 tests/golden/make_xlstm.py          needs torch, and xlstm==2.0.6 from PyPI (pip install --no-deps xlstm
                                                 omegaconf einops dacite huggingface_hub is enough for its CPU paths);
-                                                tirex-2==0.4.0 for the last case
+                                                tirex-2==0.4.0 for the last cases
 
 As in make_golden.py, whose file format this is: weights are float32, answers are computed in float64 and rounded.
 The differences that are measured here are printed: float32 of the package against its own float64.
@@ -235,10 +235,14 @@ def make_stack(index, name, n, heads, kinds, lengths, gain=0.3):
     return f"| {name} | {index} | {kinds} | {len(lengths)} | {max(lengths)} | {size} | {drift:.1e} |"
 
 
-def write(name, chain, run, xs):
-    """The file of a case: the network `run` over each of xs. Returns its bytes."""
+def write(name, chain, run, xs, groups=None):
+    """The file of a case: the network `run` over each of xs; or over each group of xs, whose sizes and roles `groups` holds,
+    without gradients. Returns its bytes."""
     exact, gradients = [], []
-    for i, x in enumerate(xs):
+    if groups:
+        with torch.no_grad():
+            exact = run(xs)
+    for i, x in enumerate([] if groups else xs):
         x = x.clone().requires_grad_()
         y = run(x)
         y[2 * len(x) // 3, i % y.shape[1]].backward()
@@ -247,12 +251,14 @@ def write(name, chain, run, xs):
     lines = [f"layer {kind} {prefix}" + "".join(f" {k}={v}" for k, v in keys.items())
              + " inputs=" + ",".join(map(str, sources)) for kind, prefix, keys, sources in chain.layers]
     lines += [f"tensor {k} " + " ".join(map(str, t.shape)) for k, t in chain.tensors.items()]
-    lines += [f"input features {xs[0].shape[1]}", "lengths " + " ".join(str(len(x)) for x in xs),
-              f"output {exact[0].shape[1]} {sum(map(len, xs))}", "state 0", f"gradient {xs[0].shape[1]}", "data"]
+    lines += [f"input features {xs[0].shape[1]}", "lengths " + " ".join(str(len(x)) for x in xs)]
+    lines += [f"{part} " + " ".join(map(str, numbers)) for part, numbers in (groups or {}).items()]
+    lines += [f"output {exact[0].shape[1]} {sum(map(len, xs))}", "state 0",
+              f"gradient {0 if groups else xs[0].shape[1]}", "data"]
     path = os.path.join(golden.HERE, "cases", name + ".gold")
     with open(path, "wb") as file:
         file.write("\n".join(["carousel golden 1", f"case {name}"] + lines).encode() + b"\n")
-        for values in [*chain.tensors.values(), torch.cat(xs), torch.cat(exact), torch.cat(gradients)]:
+        for values in [*chain.tensors.values(), torch.cat(xs), torch.cat(exact), *gradients]:
             values = values.flatten().tolist()
             file.write(struct.pack(f"<{len(values)}f", *values))
     return os.path.getsize(path)
@@ -269,8 +275,9 @@ def recipe():
     return module
 
 
-def make_tirex2(index, name, n, lengths):
-    """TiRex-2's network for one series, of both kinds of blocks, as zoo/tirex2.py has it, run by PyPI's tirex-2."""
+def tirex2(n, index, gain):
+    """TiRex-2 of both kinds of blocks, with made-up weights: PyPI's tirex-2, its configuration, and the same as a chain, as
+    zoo/tirex2.py has it."""
     from tirex2.model import TiRex2
     torch.manual_seed(index)
     torch.set_default_dtype(torch.float32)
@@ -284,9 +291,13 @@ def make_tirex2(index, name, n, lengths):
         "stack_out_norm_config": {"eps": EPS}, "device": "cpu"}
     theirs = TiRex2(**config).eval()
     for part, p in theirs.named_parameters():
-        p.data += torch.randn_like(p) * 0.2 * p.shape[1 if "recurrent" in part and p.dim() > 1 else -1] ** -0.5
+        p.data += torch.randn_like(p) * gain * p.shape[1 if "recurrent" in part and p.dim() > 1 else -1] ** -0.5
+    return theirs, config
+
+
+def chain_of(network):
+    """The layers of a recipe's network as a chain."""
     chain = Chain()
-    network = recipe().convert(recipe().complete(theirs.state_dict()), config)
     for layer in network.layers:
         keys = {k: int(v) if isinstance(v, bool) else v for k, v in layer.items()
                 if k not in ("type", "name", "prefix", "inputs")}
@@ -294,19 +305,55 @@ def make_tirex2(index, name, n, lengths):
         chain.layers.append((layer["type"], layer.get("prefix", "-"), keys, sources))
         chain.places[layer["name"]] = len(chain.layers) - 1
     chain.tensors = network.tensors
+    return chain
+
+
+def run_tirex2(theirs, x, roles):
+    """The outputs of series x [V, T, D] that are read together; a series that is known ahead stands before its mirror in
+    `roles`, and once in x."""
+    known = [roles[i + 1:i + 2] == [MIRROR] for i, role in enumerate(roles) if role != MIRROR]
+    targets = [role == TARGET for role in roles if role != MIRROR]
+    x = theirs.input_patch_embedding(x)
+    for block in theirs.stack:
+        x = block(x, group_vector=torch.ones(len(x)), target_mask=torch.tensor(targets),
+                  known_covariate_mask=torch.tensor(known))[0]
+    return theirs.output_patch_embedding(theirs.stack_out_norm(x))
+
+
+def make_tirex2(index, name, n, lengths):
+    """TiRex-2's network for one series."""
+    theirs, config = tirex2(n, index, 0.2)
+    own = recipe()
+    chain = chain_of(own.convert(own.without_mixers(own.complete(theirs.state_dict())), config))
     xs = [torch.randn(length, 8) for length in lengths]
-
-    def run(x):
-        x = theirs.input_patch_embedding(x[None])
-        for block in theirs.stack:
-            x = block(x, group_vector=torch.ones(1), target_mask=torch.ones(1, dtype=torch.bool),
-                      known_covariate_mask=torch.zeros(1, dtype=torch.bool))[0]
-        return theirs.output_patch_embedding(theirs.stack_out_norm(x))[0]
-
-    size = write(name, chain, run, xs)
+    size = write(name, chain, lambda x: run_tirex2(theirs, x[None], [TARGET])[0], xs)
     return f"| {name} | {index} | tirex-2, float32 | {len(lengths)} | {max(lengths)} | {size} | |"
 
 
+def make_group(index, name, n, groups):
+    """TiRex-2's network for several series: groups of (steps, roles)."""
+    theirs, config = tirex2(n, index, 0.1)
+    own = recipe()
+    chain = chain_of(own.convert(own.complete(theirs.state_dict()), config))
+    series = [torch.randn(sum(role != MIRROR for role in roles), steps, 8) for steps, roles in groups]
+
+    def spread(rows, roles):
+        """One row a ride: a mirror has the row before it, from its end."""
+        rows, out = list(rows), []
+        for role in roles:
+            out.append(out[-1].flip(0) if role == MIRROR else rows.pop(0))
+        return out
+
+    def run(_):
+        return [row for x, (_, roles) in zip(series, groups) for row in spread(run_tirex2(theirs, x, roles), roles)]
+
+    xs = [row for x, (_, roles) in zip(series, groups) for row in spread(x, roles)]
+    size = write(name, chain, run, xs, {"groups": [len(roles) for _, roles in groups],
+                                        "roles": [role for _, roles in groups for role in roles]})
+    return f"| {name} | {index} | tirex-2, float32 | {len(xs)} | {max(steps for steps, _ in groups)} | {size} | |"
+
+
+TARGET, COVARIATE, MIRROR = range(3)  # as enum ride_role
 EPS = 1e-7
 STACKS = {
     "xlstm_block_s": (16, 4, "s", [7, 3, 12]),
@@ -324,6 +371,10 @@ def main():
     for i, (name, case) in enumerate(STACKS.items()):
         print(make_stack(1100 + i, name, *case))
     print(make_tirex2(1200, "xlstm_tirex2", 16, [9, 3, 20]))
+    print(make_group(1201, "xlstm_tirex2_targets", 16, [(9, [TARGET] * 3), (5, [TARGET]), (7, [TARGET] * 2)]))
+    print(make_group(1202, "xlstm_tirex2_covariates", 16, [
+        (8, [TARGET, COVARIATE]), (3, [TARGET]), (6, [TARGET, TARGET, COVARIATE, COVARIATE, MIRROR, COVARIATE, MIRROR]),
+        (6, [TARGET, COVARIATE, MIRROR])]))
 
 
 if __name__ == "__main__":

@@ -52,7 +52,8 @@ static struct ride next_ride(const struct gold *gold, const struct network *netw
                              size_t b, size_t begin, size_t done, float *state)
 {
     struct ride ride = {.n_steps = ride_steps(cut, gold->lengths[b], done), .state = state,
-                        .want = WANT_ALL, .tap = TAP_OUTPUT};
+                        .want = WANT_ALL, .tap = TAP_OUTPUT,
+                        .n_group = gold->groups[b], .role = gold->roles[b]};
     if (gold->tokens) ride.tokens = gold->tokens + begin + done;
     else ride.features = gold->features + (begin + done) * gold->input_size;
     if (network_has_pooling(network))
@@ -60,15 +61,16 @@ static struct ride next_ride(const struct gold *gold, const struct network *netw
     return ride;
 }
 
-/* One turn of every sequence that is not at its end; false when all are. */
+/* One turn of every sequence of [first, end) that is not at its end; false when all are. */
 static bool turn(const struct gold *gold, const struct network *network,
-                 struct workspace *workspace, enum cut cut, size_t *done, struct result *result)
+                 struct workspace *workspace, enum cut cut, size_t first, size_t end, size_t *done,
+                 struct result *result)
 {
     struct ride rides[MAX_SEQUENCES];
     size_t who[MAX_SEQUENCES], to[MAX_SEQUENCES], n = 0, begin = 0;
     size_t state_floats = network_state_floats(network);
     for (size_t b = 0; b < gold->B; begin += gold->lengths[b++]) {
-        if (done[b] == gold->lengths[b]) continue;
+        if (b < first || b >= end || done[b] == gold->lengths[b]) continue;
         rides[n] = next_ride(gold, network, cut, b, begin, done[b],
                              result->state + b * state_floats);
         rides[n].memory = &result->memories[b];
@@ -85,8 +87,9 @@ static bool turn(const struct gold *gold, const struct network *network,
     return n > 0;
 }
 
-static struct result gold_run(const struct gold *gold, const struct network *network,
-                              enum cut cut)
+/* Run the sequences [first, end). */
+static struct result gold_run_some(const struct gold *gold, const struct network *network, enum cut cut,
+                                   size_t first, size_t end)
 {
     struct workspace *workspace;
     struct result result = {
@@ -101,9 +104,14 @@ static struct result gold_run(const struct gold *gold, const struct network *net
             .derived = memory_new(gold->spans[b] * network_memory_floats(network), sizeof(float))};
     ck_assert_int_eq(workspace_new(gold->steps, gold->B, &workspace), STATUS_OK);
     ck_assert_int_eq(workspace_fit(workspace, network), STATUS_OK);
-    while (turn(gold, network, workspace, cut, done, &result)) continue;
+    while (turn(gold, network, workspace, cut, first, end, done, &result)) continue;
     workspace_free(workspace);
     return result;
+}
+
+static struct result gold_run(const struct gold *gold, const struct network *network, enum cut cut)
+{
+    return gold_run_some(gold, network, cut, 0, gold->B);
 }
 
 static void result_free(struct result *result)
@@ -151,6 +159,30 @@ static void check_cuts(const struct gold *gold, const struct network *network,
     }
 }
 
+/* A group alone gives the same bits as among the others. */
+static void check_groups(const struct gold *gold, const struct network *network, const struct result *all,
+                         const char *set)
+{
+    size_t width = gold->output_size, begin = 0;
+    for (size_t b = 0; b < gold->B; b += gold->groups[b]) {
+        struct result alone = gold_run_some(gold, network, WHOLE, b, b + gold->groups[b]);
+        size_t rows = gold->groups[b] * gold->lengths[b];
+        ck_assert_msg(!memcmp(alone.outputs + begin * width, all->outputs + begin * width,
+                              rows * width * sizeof(float)),
+                      "%s, %s: outputs of the group at %zu change in company", gold->name, set, b);
+        result_free(&alone);
+        begin += rows;
+    }
+}
+
+/* Whether steps may go by several turns. */
+static bool can_be_cut(const struct gold *gold, const struct network *network)
+{
+    bool mirrors = false;
+    for (size_t b = 0; b < gold->B; b++) mirrors |= gold->roles[b] == RIDE_MIRROR;
+    return !mirrors && !network_is_whole(network);
+}
+
 /* The error of a case with the active set in this precision. */
 static double gold_error(struct gold *gold, enum precision precision)
 {
@@ -163,7 +195,9 @@ static double gold_error(struct gold *gold, enum precision precision)
     ck_assert_uint_eq(network_input_size(network), gold->input_size);
     struct result result = gold_run(gold, network, WHOLE);
     double error = result_error(gold, network, &result);
-    if (!network_is_whole(network) && kernels_active()->batch_independent)
+    if (gold->is_grouped && kernels_active()->batch_independent)
+        check_groups(gold, network, &result, kernels_active()->name);
+    if (can_be_cut(gold, network) && kernels_active()->batch_independent)
         check_cuts(gold, network, &result, kernels_active()->name);
     result_free(&result);
     network_free(network);
@@ -368,7 +402,8 @@ START_TEST(test_gradients)
                                      NULL),
                          STATUS_OK);
         double error = gold->gradient_floats ? check_traces(gold, network) : 0;
-        ck_assert_int_eq(gold->gradient_floats > 0, trace_unknown(network) == NULL);
+        if (!gold->is_grouped)
+            ck_assert_int_eq(gold->gradient_floats > 0, trace_unknown(network) == NULL);
         if (!(error <= worst)) worst = error;
         network_free(network);
     }

@@ -93,6 +93,29 @@ static void read_memory(struct gold *gold, const char *line)
     ck_assert_uint_eq(b, gold->B);
 }
 
+/* The sizes of groups, which hold all sequences one behind the other. */
+static void read_groups(struct gold *gold, const char *line)
+{
+    char *end;
+    size_t b = 0;
+    for (size_t n; (n = strtoul(line, &end, 10)) > 0; line = end, b += n) {
+        ck_assert_uint_lt(b, gold->B);
+        gold->groups[b] = n;
+    }
+    ck_assert_uint_eq(b, gold->B);
+    gold->is_grouped = true;
+}
+
+static void read_roles(struct gold *gold, const char *line)
+{
+    for (size_t b = 0; b < gold->B; b++) {
+        char *end;
+        gold->roles[b] = (enum ride_role)strtoul(line, &end, 10);
+        ck_assert_ptr_ne(line, end);
+        line = end;
+    }
+}
+
 static void read_line(struct gold *gold, char *line)
 {
     char *rest = strchr(line, ' ');
@@ -103,6 +126,8 @@ static void read_line(struct gold *gold, char *line)
     else if (!strcmp(line, "tensor")) read_tensor(gold, rest);
     else if (!strcmp(line, "input")) sscanf(rest, "features %zu", &gold->input_size);
     else if (!strcmp(line, "lengths")) read_lengths(gold, rest);
+    else if (!strcmp(line, "groups")) read_groups(gold, rest);
+    else if (!strcmp(line, "roles")) read_roles(gold, rest);
     else if (!strcmp(line, "memory")) read_memory(gold, rest);
     else if (!strcmp(line, "output")) sscanf(rest, "%zu %zu", &gold->output_size, &gold->rows);
     else if (!strcmp(line, "state")) sscanf(rest, "%zu", &gold->state_floats);

@@ -3,10 +3,10 @@
 #ifndef CAROUSEL_TESTS_SUPPORT_GOLD_H
 #define CAROUSEL_TESTS_SUPPORT_GOLD_H
 
-#include "core/network/layer.h"
+#include "core/network/network.h"
 #include "tests/support/taken.h"
 
-enum { MAX_SPECS = 64, MAX_TENSORS = 64, MAX_SEQUENCES = 64, MAX_LINE = 512 };
+enum { MAX_SPECS = 80, MAX_TENSORS = 80, MAX_SEQUENCES = 64, MAX_LINE = 512 };
 
 struct tensor {
     char name[128];
@@ -22,6 +22,9 @@ struct gold {
     size_t n_specs, n_tensors;
     size_t input_size; /* 0: tokens */
     size_t B, lengths[MAX_SEQUENCES], steps;
+    size_t groups[MAX_SEQUENCES]; /* as struct ride's n_group */
+    enum ride_role roles[MAX_SEQUENCES];
+    bool is_grouped;
     size_t output_size, rows, state_floats, gradient_floats;
     float *features, *outputs, *states, *gradients; /* sequence after sequence */
     size_t memory_size, spans[MAX_SEQUENCES], spanned; /* rows of each sequence's memory, and of all */
