@@ -72,7 +72,7 @@ function options(data) {
 
 // A chart in `place`, which gets the focus: + and − zoom, arrows move, 0 shows all. `tell` is called with what lies under the pointer.
 export function chart(place, tell) {
-  let graph = null, data = null, models = null, gone = false;
+  let graph = null, data = null, lent = false, gone = false;
   place.classList.add("dygraph");
   place.tabIndex = 0;
   const span = () => graph.xAxisExtremes();
@@ -87,6 +87,9 @@ export function chart(place, tell) {
     event.preventDefault();
     act();
   });
+
+  // dygraphs reads its interaction model once, when a graph begins, so each handler asks.
+  const unlessLent = (model) => Object.fromEntries(Object.entries(model).map(([name, act]) => [name, typeof act === "function" ? (...all) => lent || act(...all) : act]));
 
   function point(event, x, points) {
     const at = Math.round(x), value = points.find((one) => one.name === "values" && Number.isFinite(one.yval)), mean = points.find((one) => one.name === "80 %" && Number.isFinite(one.yval));
@@ -103,13 +106,12 @@ export function chart(place, tell) {
       if (gone) return;
       if (!graph) {
         const { file, ...rest } = options(data);
-        graph = new Dygraph(place, file, { ...rest, highlightCallback: point, unhighlightCallback: () => tell(null) });
-        models = graph.getOption("interactionModel");
+        graph = new Dygraph(place, file, { ...rest, interactionModel: unlessLent(Dygraph.defaultInteractionModel), highlightCallback: point, unhighlightCallback: () => tell(null) });
       } else graph.updateOptions({ ...options(data), ...(length === data.history.length + (data.mean?.length || 0) ? {} : { dateWindow: null }) });
     },
     // Leave the pointer to the caller, who draws with it; or take it back.
     lend(on) {
-      graph?.updateOptions({ interactionModel: on ? {} : models }, true);
+      lent = on;
     },
     // The step and the value at a place of the page.
     at(event) {

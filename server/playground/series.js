@@ -61,24 +61,28 @@ export function open(main, wanted) {
       state.mean = found.mean;
       state.bands = found.quantiles ? [OUTER, INNER].map((pair) => pair.map((level) => found.quantiles[level])) : [];
       told.textContent = `The next value: ${Number(found.mean[0].toPrecision(5))}${state.bands.length ? `, with 80 % between ${Number(state.bands[1][0][0].toPrecision(4))} and ${Number(state.bands[1][1][0].toPrecision(4))}` : ""}. Computed in ${answer.timings.compute_ms.toFixed(1)} ms.`;
+      draw();
       if (hasAnomalies && history.length > 8) await mark(history, turn);
     } catch (error) {
       if (turn !== latest) return;
       wrong.textContent = error.message;
+      told.textContent = "";
     }
-    draw();
   }
 
   async function mark(history, turn) {
     const answer = await ask("/v1/anomalies", { model: state.model, series: history }).catch(() => null);
     if (turn !== latest) return;
     state.odd = new Set((answer?.is_anomaly || []).flatMap((odd, i) => (odd ? [answer.first + i] : [])));
+    draw();
   }
   const later = debounce(180, forecast);
 
   function use(numbers, keepText) {
     state.history = numbers;
     state.odd = new Set();
+    state.mean = Array(state.horizon).fill(null); // the forecast of other values goes, its place stays
+    state.bands = [];
     if (!keepText) values.value = numbers.map((v) => (v === null ? "" : String(Number(v.toPrecision(6))))).join(numbers.some((v) => v === null) ? "," : ", ");
     draw();
     later();
