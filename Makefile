@@ -367,8 +367,6 @@ export CAROUSEL_SCRATCH := $O/tests/scratch
 check: deps-check
 	@$(MAKE) programs
 	@MAKE="$(MAKE)" tests/check.sh $(MODE) $(TIERS) fuzz cli $(if $(filter release,$(MODE)),layers headers size limits hardening)
-	@$(if $(filter release,$(MODE)),echo "== coverage: builds once more with counters and runs the tests again; make $(TIERS) fuzz cli leaves it out")
-	@$(if $(filter release,$(MODE)),$(MAKE) -s cov)
 
 ## unit golden http: one tier of the tests; SUITE=name narrows it
 $(TIERS): %: $O/tests/test_% | $(if $(filter http,$(MAKECMDGOALS)),$(CAROUSEL))

@@ -296,7 +296,8 @@ static bool keeps_freed_memory(void)
 
 START_TEST(memory_returns_when_a_model_goes)
 {
-    const char *const settings[] = {folder_setting, "CAROUSEL_MODELS_PRECISION=float32", NULL};
+    const char *const settings[] = {folder_setting, "CAROUSEL_MODELS_PRECISION=float32",
+                                    "CAROUSEL_MODELS_LOAD_PERCENT=100", NULL};
     char target[1024], cwd[512];
     put("tiny-series", "m");
     server_start(&server, settings);
