@@ -239,19 +239,6 @@ void call_record(struct call *call, size_t steps_in)
     record->steps_in = steps_in;
 }
 
-bool choice_read(struct call *call, const char *name, const char *a, const char *b, bool *second)
-{
-    const char *word = NULL;
-    char expected[64];
-    if (!field_string(call->root, name, 64, &word, call->problem)) return false;
-    if (!word) return true;
-    *second = !strcmp(word, b);
-    if (*second || !strcmp(word, a)) return true;
-    snprintf(expected, sizeof expected, "'%s' or '%s'", a, b);
-    return problem_set(call->problem, FAULT_INVALID_VALUE, name, "'%s' is an unknown word; expected %s", name,
-                       expected);
-}
-
 /* ---- texts ---------------------------------------------------------------------------------- */
 
 static bool no_memory(struct call *call)

@@ -89,9 +89,6 @@ struct inputs {
 bool inputs_read(struct call *call, const char *name, unsigned texts, struct inputs *out);
 void inputs_free(struct inputs *inputs);
 
-/* The field `name`: one of two words; *second says which, and stays as it is if the field is absent. */
-bool choice_read(struct call *call, const char *name, const char *a, const char *b, bool *second);
-
 /* "name:version" into the record, and the task. */
 void call_record(struct call *call, size_t steps_in);
 

@@ -8,6 +8,7 @@
 #include "models/media/image.h"
 #include "server/api/answer.h"
 #include "server/api/texts.h"
+#include "server/api/words.h"
 #include "server/base/config.h"
 #include "server/request/server.h"
 
@@ -15,9 +16,7 @@ enum { MIN_WIDTH = 64, MAX_WIDTH = 8192, WIDTH = 800, MIN_SIZE = 8, MAX_SIZE = 5
 #define MAX_SEED 9007199254740991
 
 enum format { FORMAT_STROKES, FORMAT_SVG, FORMAT_PNG, FORMAT_GCODE, N_FORMATS };
-static const struct {
-    const char *name, *media_type;
-} formats[N_FORMATS] = {
+static const struct media_format formats[N_FORMATS] = {
     {"strokes", NULL}, {"svg", "image/svg+xml"}, {"png", "image/png"},
     {"gcode", "text/x-gcode; charset=utf-8"}};
 
@@ -26,7 +25,7 @@ struct handwrite {
     struct handwriting *handwriting;
     bool *is_space; /* [rows of the text] owned */
     struct page_request page;
-    enum format format;
+    unsigned format; /* enum format */
     double bias;
     int64_t seed;
 };
@@ -130,37 +129,20 @@ static void print(struct work *work, struct request *request, struct reply *repl
 
 /* ---- what is asked ------------------------------------------------------------------------------ */
 
-static bool read_format(struct call *call, enum format *format)
-{
-    const char *name = NULL, *accept = call->request->accept;
-    if (!field_string(call->root, "format", 16, &name, call->problem)) return false;
-    *format = FORMAT_STROKES;
-    for (size_t i = 1; !name && accept && i < N_FORMATS; i++)
-        if (strstr(accept, formats[i].media_type)) *format = (enum format)i;
-    if (!name) return true;
-    for (*format = 0; *format < N_FORMATS; ++*format)
-        if (!strcmp(name, formats[*format].name)) return true;
-    return field_expected(json_get(call->root, "format"), "format", "'strokes', 'svg', 'png' or 'gcode'",
-                          call->problem);
-}
-
 static bool read_align(struct call *call, enum align *align)
 {
     static const char *const names[N_ALIGNS] = {"left", "center", "right"};
-    const char *name = NULL;
-    if (!field_string(call->root, "align", 16, &name, call->problem)) return false;
-    if (!name) return true;
-    for (*align = 0; *align < N_ALIGNS; ++*align)
-        if (!strcmp(name, names[*align])) return true;
-    return field_expected(json_get(call->root, "align"), "align", "'left', 'center' or 'right'",
-                          call->problem);
+    unsigned which = *align;
+    const bool good = word_read(call, "align", names, N_ALIGNS, &which);
+    *align = which;
+    return good;
 }
 
 static bool read_request(struct call *call, struct handwrite *task)
 {
     task->bias = handwriting_spec_of(call->model)->bias;
     task->seed = call_random_seed();
-    return read_format(call, &task->format) && read_align(call, &task->page.align) &&
+    return format_read(call, formats, N_FORMATS, &task->format) && read_align(call, &task->page.align) &&
            field_size(call->root, "width", MIN_WIDTH, MAX_WIDTH, &task->page.width, call->problem) &&
            field_size(call->root, "size", MIN_SIZE, MAX_SIZE, &task->page.size, call->problem) &&
            field_number(call->root, "bias", 0, HANDWRITING_MAX_BIAS, &task->bias, call->problem) &&

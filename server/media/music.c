@@ -11,6 +11,7 @@
 #include "server/api/answer.h"
 #include "server/api/branch.h"
 #include "server/api/codec.h"
+#include "server/api/words.h"
 #include "server/base/config.h"
 
 enum { TITLE_BYTES = 100, MAX_BARS = 4096, MINOR_THIRD = 3, MAJOR_THIRD = 4, LOWEST_TONIC = 43 };
@@ -18,9 +19,7 @@ enum { TITLE_BYTES = 100, MAX_BARS = 4096, MINOR_THIRD = 3, MAJOR_THIRD = 4, LOW
 static const double tick_tolerance = 0.1; /* of a duration that is written as 0.333 */
 
 enum format { FORMAT_NOTES, FORMAT_ABC, FORMAT_MIDI, N_FORMATS };
-static const struct {
-    const char *name, *media_type;
-} formats[N_FORMATS] = {
+static const struct media_format formats[N_FORMATS] = {
     {"notes", NULL}, {"abc", "text/vnd.abc; charset=utf-8"}, {"midi", "audio/midi"}};
 
 struct compose {
@@ -28,7 +27,7 @@ struct compose {
     struct music *music; /* or NULL, */
     struct staff *staff; /* and then this */
     struct tune tune; /* what the request says of it; its notes come later */
-    enum format format;
+    unsigned format; /* enum format */
     int64_t seed;
     bool holds, has_key;
 };
@@ -163,20 +162,6 @@ static void print(struct work *work, struct request *request, struct reply *repl
 
 /* ---- what is asked ------------------------------------------------------------------------------ */
 
-static bool read_format(struct call *call, enum format *format)
-{
-    const char *name = NULL, *accept = call->request->accept;
-    if (!field_string(call->root, "format", 16, &name, call->problem)) return false;
-    *format = FORMAT_NOTES;
-    if (!name && accept && strstr(accept, "text/vnd.abc")) *format = FORMAT_ABC;
-    if (!name && accept && strstr(accept, "audio/midi")) *format = FORMAT_MIDI;
-    if (!name) return true;
-    for (*format = 0; *format < N_FORMATS; ++*format)
-        if (!strcmp(name, formats[*format].name)) return true;
-    return field_expected(json_get(call->root, "format"), "format", "'notes', 'abc' or 'midi'",
-                          call->problem);
-}
-
 /* A text without control characters, which would end its line in a file. */
 static bool read_title(struct call *call, char *title)
 {
@@ -196,7 +181,7 @@ static bool read_style(struct call *call, struct compose *task)
     struct tune *tune = &task->tune;
     const char *key = NULL, *metre = NULL;
     size_t tempo = (size_t)spec->tempo, program = 0;
-    if (!read_format(call, &task->format) || !read_title(call, tune->title) ||
+    if (!format_read(call, formats, N_FORMATS, &task->format) || !read_title(call, tune->title) ||
         !field_string(call->root, "key", 16, &key, call->problem) ||
         !field_string(call->root, "metre", 8, &metre, call->problem) ||
         !field_size(call->root, "tempo", 10, 400, &tempo, call->problem) ||

@@ -12,9 +12,10 @@
 #include "models/tasks/transcription.h"
 #include "server/api/answer.h"
 #include "server/api/form.h"
+#include "server/api/words.h"
 #include "server/request/server.h"
 
-enum format { FORMAT_OURS, FORMAT_JSON, FORMAT_TEXT, FORMAT_VERBOSE_JSON, FORMAT_SRT, FORMAT_VTT };
+enum format { FORMAT_OURS, FORMAT_JSON, FORMAT_TEXT, FORMAT_VERBOSE_JSON, FORMAT_SRT, FORMAT_VTT, N_FORMATS };
 static const char *const format_names[] = {[FORMAT_JSON] = "json", [FORMAT_TEXT] = "text",
                                            [FORMAT_VERBOSE_JSON] = "verbose_json", [FORMAT_SRT] = "srt",
                                            [FORMAT_VTT] = "vtt"};
@@ -471,15 +472,11 @@ void api_transcribe(struct request *request, struct reply *reply)
 
 static bool read_format(struct call *call, struct transcribe *wanted)
 {
-    const char *name = "json";
-    enum format format = FORMAT_JSON;
-    if (!field_string(call->root, "response_format", 32, &name, call->problem)) return false;
-    while (format <= FORMAT_VTT && strcmp(format_names[format], name)) format++;
-    wanted->format = format;
-    return format <= FORMAT_VTT ||
-           problem_set(call->problem, FAULT_INVALID_VALUE, "response_format",
-                       "'response_format' is an unknown word; expected 'json', 'text', 'verbose_json', "
-                       "'srt' or 'vtt'");
+    unsigned which = 0;
+    const bool good = word_read(call, "response_format", format_names + FORMAT_JSON,
+                                N_FORMATS - FORMAT_JSON, &which);
+    wanted->format = FORMAT_JSON + which;
+    return good;
 }
 
 static bool read_granularities(struct call *call, struct transcribe *wanted)

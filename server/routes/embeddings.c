@@ -7,6 +7,7 @@
 #include "server/api/answer.h"
 #include "server/api/branch.h"
 #include "server/api/readings.h"
+#include "server/api/words.h"
 #include "server/request/access.h"
 #include "server/request/server.h"
 

@@ -7,6 +7,7 @@
 #include "server/api/answer.h"
 #include "server/api/initial.h"
 #include "server/api/readings.h"
+#include "server/api/words.h"
 
 struct predict {
     struct reading_work reading; /* first */

@@ -9,6 +9,7 @@
 #include "server/api/answer.h"
 #include "server/api/beams.h"
 #include "server/api/texts.h"
+#include "server/api/words.h"
 
 struct pronounce {
     struct work work;

@@ -60,6 +60,7 @@ static const struct {
     {"Accept: image/png\r\n", "{\"input\":\"a\"}", "image/png", "\x89PNG\r\n"},
     {"", "{\"input\":\"a\",\"format\":\"gcode\",\"align\":\"right\"}", "text/x-gcode; charset=utf-8",
      "; 200.0 x"},
+    {"Accept: text/x-gcode\r\n", "{\"input\":\"a\"}", "text/x-gcode; charset=utf-8", "; 200.0 x"},
     {"Accept: image/png\r\n", "{\"input\":\"a\",\"format\":\"strokes\"}", "application/json",
      "{\"id\":\"hand-"},
 };
