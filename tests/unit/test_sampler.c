@@ -269,9 +269,11 @@ START_TEST(every_run_of_a_long_text_is_new_in_its_window)
     static const float logits[V];
     static int32_t text[N];
     draw_runs(V, logits, 1, RUN, N, text);
+    size_t n_again = 0;
     for (size_t i = RUN; i + RUN <= N; i++)
         for (size_t j = i > NGRAMS_WINDOW - RUN ? i - (NGRAMS_WINDOW - RUN) : 0; j < i; j++)
-            ck_assert_msg(memcmp(text + i, text + j, RUN * sizeof *text) != 0, "%zu is %zu again", i, j);
+            n_again += memcmp(text + i, text + j, RUN * sizeof *text) == 0;
+    ck_assert_uint_eq(n_again, 0);
 }
 END_TEST
 
