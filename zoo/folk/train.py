@@ -107,6 +107,7 @@ def read(folder, every):
 
 def vocabulary(parts):
     used = {word for part in parts.values() for tune in part for word in tune.words()}
+    used |= {f"b{i}" for i in range(notation.NUMBERS)}  # the server wants all, used or not
     pitches = sorted(int(word) for word in used if word.isdigit())
     rest = sorted(used - set(map(str, pitches)), key=lambda word: (word[0], len(word), word))
     return ["<s>", "</s>", *rest, *map(str, range(pitches[0], pitches[-1] + 1))]
