@@ -223,12 +223,14 @@ static enum status check_hash(const struct bundle *bundle, struct model *model, 
 }
 
 /* The file is refused by its header, and *err says why. A file that is damaged may break in any way: if
- * config.json names its sum, and the sum is another, say that instead. */
+ * config.json names its sum, and the sum is another, say that instead, unless the file is a whole one of
+ * another kind, such as the pointer that Git LFS leaves in its place. */
 static enum status blame(const struct bundle *bundle, const struct file *file, struct model *model,
                          enum status status, struct error *err)
 {
     struct error other;
-    if (!bundle->sha256 || status == STATUS_NO_MEMORY) return status;
+    if (!bundle->sha256 || status == STATUS_NO_MEMORY || safetensors_foreign_kind(file->fd, file->bytes))
+        return status;
     if (hash_read(file->fd, WEIGHTS, NULL, (size_t)file->bytes, model->hash, &other) != STATUS_OK ||
         check_hash(bundle, model, &other) == STATUS_OK)
         return status;

@@ -242,6 +242,11 @@ static enum status read_bytes(const struct safetensors *file, const char *what, 
     return STATUS_OK;
 }
 
+static uint64_t header_length(const uint8_t *begin)
+{
+    return read_u32(begin) | (uint64_t)read_u32(begin + 4) << 32;
+}
+
 /* How files of other kinds begin, and what to do with each. */
 static const struct kind {
     const char *magic;
@@ -267,16 +272,23 @@ static const struct kind {
 #undef REFETCH
 };
 
-/* What the file is, if it is known to be none of ours; NULL. */
+/* What the file is, if it is known to be none of ours; NULL. One of ours begins with the length of its
+ * header, which is too long if it is read from another kind of file. */
 static const char *foreign_kind(const struct safetensors *file, uint64_t bytes)
 {
     enum { MOST = 32 };
-    char begin[MOST];
+    char begin[MOST] = {0};
     size_t n = bytes < MOST ? (size_t)bytes : MOST;
     if (read_bytes(file, "the file", 0, begin, n, NULL) != STATUS_OK) return NULL;
+    if (header_length((const uint8_t *)begin) <= SAFETENSORS_MAX_HEADER) return NULL;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (kinds[i].bytes <= n && memcmp(begin, kinds[i].magic, kinds[i].bytes) == 0) return kinds[i].what;
     return NULL;
+}
+
+const char *safetensors_foreign_kind(int fd, uint64_t bytes)
+{
+    return foreign_kind(&(struct safetensors){.fd = fd}, bytes);
 }
 
 static enum status read_length(const struct safetensors *file, uint64_t bytes, size_t *length,
@@ -288,8 +300,8 @@ static enum status read_length(const struct safetensors *file, uint64_t bytes, s
                          (unsigned long long)bytes);
     enum status status = read_bytes(file, "the file", 0, raw, sizeof raw, err);
     if (status != STATUS_OK) return status;
-    uint64_t n = read_u32(raw) | (uint64_t)read_u32(raw + 4) << 32;
-    const char *kind = n > SAFETENSORS_MAX_HEADER ? foreign_kind(file, bytes) : NULL;
+    uint64_t n = header_length(raw);
+    const char *kind = foreign_kind(file, bytes);
     if (kind) return error_set(err, STATUS_BAD_FORMAT, "this is %s", kind);
     if (n > SAFETENSORS_MAX_HEADER)
         return error_set(err, STATUS_TOO_LONG, "a header of %llu bytes, expected at most %d",

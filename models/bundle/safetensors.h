@@ -32,6 +32,9 @@ MUST_CHECK enum status safetensors_open(const void *content, uint64_t bytes, str
  * can be taken (STATUS_INTERNAL), but each can be checked. */
 MUST_CHECK enum status safetensors_open_header(int fd, uint64_t bytes, struct safetensors **out,
                                                struct error *err);
+/* What the open file `fd` of `bytes` bytes is, if it is of another known kind: "a Git LFS pointer, ...", with
+ * what to do. Else NULL. */
+const char *safetensors_foreign_kind(int fd, uint64_t bytes);
 void safetensors_free(struct safetensors *file); /* accepts NULL */
 
 /* The tensors as core sees them: F32, F16 and BF16 become float32. Borrowed until

@@ -2,7 +2,9 @@
 
 #include <math.h>
 
-static const double EXACT = 1e-12; /* of the size of the terms that a rule looks at */
+/* A rule may be wrong by so much of the size of the terms that it looks at, because they were rounded, and by
+ * so much of how far they lie apart, so that 1e12, 1e12 + 1, 1e12 + 2 is no constant. */
+static const double EXACT = 1e-12, EXPLAINED = 0.01;
 
 /* How many terms a rule looks at, how many fit its numbers, and how many it must be right about. */
 static const struct {
@@ -79,12 +81,14 @@ static bool holds(const struct rule *rule, const double *x, size_t n)
     double last[RULES_SPAN];
     size_t span = rules_span(rule);
     for (size_t t = span; t < n; t++) {
-        double size = fabs(x[t]);
+        double low = x[t], high = x[t];
         for (size_t k = 0; k < span; k++) {
             last[k] = x[t - 1 - k];
-            size = fmax(size, fabs(last[k]));
+            low = fmin(low, last[k]);
+            high = fmax(high, last[k]);
         }
-        if (!(fabs(rules_next(rule, last) - x[t]) <= EXACT * size)) return false;
+        double most = fmin(EXACT * fmax(fabs(low), fabs(high)), EXPLAINED * (high - low));
+        if (!(fabs(rules_next(rule, last) - x[t]) <= most)) return false;
     }
     return true;
 }

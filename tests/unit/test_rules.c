@@ -30,6 +30,10 @@ static const struct {
     {RULE_SECOND_GEOMETRIC, 5, {1, 5, 2, 10, 4, 20, 8, 40}},
     {RULE_RECURRENCE, 6, {1, 2, 5, 12, 29, 70, 169, 408, 985}},
     {RULE_AFFINE, 4, {1000000001, 1000000002, 1000000004, 1000000008, 1000000016, 1000000032, 1000000064}},
+    {RULE_LINE, 3, {1e12, 1e12 + 1, 1e12 + 2, 1e12 + 3, 1e12 + 4, 1e12 + 5}},
+    {RULE_LINE, 3, {1e15, 1e15 + 1, 1e15 + 2, 1e15 + 3, 1e15 + 4, 1e15 + 5}},
+    {RULE_QUADRATIC, 4, {1e13, 1e13 + 1, 1e13 + 3, 1e13 + 6, 1e13 + 10, 1e13 + 15, 1e13 + 21}},
+    {RULE_LAG, 5, {1e13 + 9, 1e13 + 1, 1e13 + 5, 1e13 + 9, 1e13 + 1, 1e13 + 5, 1e13 + 9, 1e13 + 1}},
 };
 
 START_TEST(a_sequence_goes_on_by_its_rule)
@@ -43,7 +47,7 @@ START_TEST(a_sequence_goes_on_by_its_rule)
     for (size_t t = n; t < n + 3; t++) {
         for (size_t k = 0; k < rules_span(&rule); k++) last[k] = t > k ? x[t - 1 - k] : 0;
         x[t] = rules_round(rules_next(&rule, last));
-        ck_assert_double_eq_tol(x[t], sequences[_i].x[t], 1e-13 * fabs(x[t]));
+        ck_assert_double_eq_tol(x[t], sequences[_i].x[t], 1e-15 * fabs(x[t]));
     }
 }
 END_TEST
@@ -53,7 +57,8 @@ static const struct {
     double x[8];
 } ruleless[] = {
     {3, {1, 1, 2}}, {5, {2, 3, 5, 7, 11}}, {5, {3.1, 4.2, 5.15, 6.23, 7.1}}, {4, {1, 2, 3, 4.0001}},
-    {3, {0, 0, 1}}, {4, {1e9, 1e9 + 1, 1e9 + 3, 1e9 + 8}}, {3, {NAN, 1, 2}},
+    {3, {0, 0, 1}}, {4, {1e13 + 3, 1e13 + 1, 1e13 + 4, 1e13 + 1}},
+    {4, {1e9, 1e9 + 1, 1e9 + 3, 1e9 + 8}}, {3, {NAN, 1, 2}},
 };
 
 START_TEST(what_follows_no_rule_is_left_to_the_network)

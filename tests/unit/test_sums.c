@@ -82,6 +82,17 @@ START_TEST(an_incomplete_file_is_told_by_its_sum)
 }
 END_TEST
 
+START_TEST(a_file_of_another_kind_is_named_though_its_sum_is_wrong)
+{
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+    written_bundle(&tmp, "m", TASK_TEXT_GENERATION);
+    written_sum(&tmp, "m");
+    tmp_write(&tmp, "m/model.safetensors", pointer, sizeof pointer - 1);
+    expect_refusal(STATUS_BAD_FORMAT,
+                   ": this is a Git LFS pointer, not the file it stands for: run git lfs pull");
+}
+END_TEST
+
 START_TEST(the_sum_that_was_found_mends_the_bundle)
 {
     struct model *model;
@@ -165,6 +176,7 @@ Suite *sums_suite(void)
     tcase_set_timeout(sums, 60);
     tcase_add_loop_test(sums, no_flipped_bit_gets_past_the_sum, 0, N_ALL_PRECISIONS);
     tcase_add_test(sums, an_incomplete_file_is_told_by_its_sum);
+    tcase_add_test(sums, a_file_of_another_kind_is_named_though_its_sum_is_wrong);
     tcase_add_test(sums, the_sum_that_was_found_mends_the_bundle);
     tcase_add_test(sums, the_fallback_is_held_to_the_sum_too);
     tcase_add_test(sums, a_bundle_without_a_sum_loads);
