@@ -219,7 +219,7 @@ static bool read_return_state(struct branch *branch, const struct json *root, st
     branch->returns_state = true;
     branch->half = !strcmp(json_string(field), "float16");
     return branch->half || !strcmp(json_string(field), "float32") ||
-           field_expected(field, "return_state", "true, false, \"float32\" or \"float16\"", problem);
+           field_word_expected(field, "return_state", "true, false, \"float32\" or \"float16\"", problem);
 }
 
 static bool read_fields(struct branch *branch, const struct json *root, const char **previous,

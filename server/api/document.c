@@ -66,6 +66,16 @@ bool field_expected(const struct json *value, const char *param, const char *exp
                        found(value, shown), expected);
 }
 
+bool field_word_expected(const struct json *value, const char *param, const char *expected,
+                         struct problem *problem)
+{
+    char shown[QUOTE_BYTES];
+    const char *word = json_kind(value) == JSON_STRING ? json_string(value) : "";
+    if (!*word) return field_expected(value, param, expected, problem);
+    return problem_set(problem, FAULT_INVALID_VALUE, param, "'%s' is %s; expected %s", param,
+                       sentence_quote(shown, word, strlen(word)), expected);
+}
+
 bool field_integer(const struct json *object, const char *name, int64_t minimum, int64_t maximum,
                    int64_t *value, struct problem *problem)
 {

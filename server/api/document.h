@@ -38,5 +38,8 @@ bool field_string(const struct json *object, const char *name, size_t max_bytes,
  * number; expected a string or an array of strings". */
 bool field_expected(const struct json *value, const char *param, const char *expected,
                     struct problem *problem);
+/* The same if a string is one of a few words: "'align' is 'middle'; expected 'left', 'center' or 'right'". */
+bool field_word_expected(const struct json *value, const char *param, const char *expected,
+                         struct problem *problem);
 
 #endif

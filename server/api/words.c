@@ -23,8 +23,7 @@ bool word_read(struct call *call, const char *name, const char *const *words, un
     for (unsigned i = 0; i < n; i++)
         if (!strcmp(word, words[i])) return *which = i, true;
     list(expected, sizeof expected, words, n);
-    return problem_set(call->problem, FAULT_INVALID_VALUE, name, "'%s' is an unknown word; expected %s", name,
-                       expected);
+    return field_word_expected(json_get(call->root, name), name, expected, call->problem);
 }
 
 bool choice_read(struct call *call, const char *name, const char *a, const char *b, bool *second)

@@ -214,7 +214,7 @@ static bool read_what(struct call *call, unsigned *what)
         size_t i = 0;
         while (i < n && !(json_kind(part) == JSON_STRING && !strcmp(json_string(part), parts[i].name))) i++;
         if (i == n)
-            return field_expected(part, "what", "\"cells\", \"gates\" or \"gradients\"", call->problem);
+            return field_word_expected(part, "what", "\"cells\", \"gates\" or \"gradients\"", call->problem);
         *what |= parts[i].bit;
     }
     return true;
@@ -321,7 +321,7 @@ static bool read_format(struct call *call, bool *safetensors)
     if (!field_string(call->root, "format", 16, &format, call->problem)) return false;
     *safetensors = format && !strcmp(format, "safetensors");
     if (!format || *safetensors || !strcmp(format, "json")) return true;
-    return field_expected(json_get(call->root, "format"), "format", "\"json\" or \"safetensors\"",
+    return field_word_expected(json_get(call->root, "format"), "format", "\"json\" or \"safetensors\"",
                           call->problem);
 }
 

@@ -193,7 +193,9 @@ void api_handwriting(struct request *request, struct reply *reply)
     static const struct refusal refusals[] = {
         {"style", "each seed has a hand of its own: try several", JSON_ABSENT},
         {NULL, NULL, JSON_ABSENT}};
-    static const struct fields fields = {.known = known, .refusals = refusals};
+    static const struct fields fields = {
+        .known = known, .refusals = refusals,
+        .stateless = "a text is looked at whole while it is written, and each page is written anew"};
     struct call call;
     struct spans spans;
     struct handwrite wanted = {.page = {.width = WIDTH, .size = SIZE}};

@@ -195,12 +195,12 @@ static bool read_style(struct call *call, struct compose *task)
     tune->beats = tune->unit = spec->notation == MUSIC_STAFF ? 0 : 4; /* 0: the model's choice */
     task->has_key = key != NULL;
     if (key && !tune_read_key(key, &tune->fifths, &tune->mode))
-        return field_expected(json_get(call->root, "key"), "key", "a key such as 'G', 'Bb', 'F#m' or 'Ador'",
-                              call->problem);
+        return field_word_expected(json_get(call->root, "key"), "key",
+                                   "a key such as 'G', 'Bb', 'F#m' or 'Ador'", call->problem);
     if (metre && (!tune_read_metre(metre, &tune->beats, &tune->unit) || !tune_bar(tune)))
-        return field_expected(json_get(call->root, "metre"), "metre",
-                              "a metre such as '3/4', whose bars are whole steps of the model",
-                                  call->problem);
+        return field_word_expected(json_get(call->root, "metre"), "metre",
+                                   "a metre such as '3/4', whose bars are whole steps of the model",
+                                   call->problem);
     return true;
 }
 

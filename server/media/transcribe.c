@@ -486,7 +486,7 @@ static bool read_granularities(struct call *call, struct transcribe *wanted)
     for (const struct json *v = json_first(list); v; v = json_next(v)) {
         const char *word = json_kind(v) == JSON_STRING ? json_string(v) : "";
         if (strcmp(word, "word") && strcmp(word, "segment"))
-            return field_expected(v, "timestamp_granularities", "'word' or 'segment'", call->problem);
+            return field_word_expected(v, "timestamp_granularities", "'word' or 'segment'", call->problem);
         wanted->words |= *word == 'w';
         wanted->segments |= *word == 's';
     }

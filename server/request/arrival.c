@@ -25,6 +25,11 @@ bool exchange_check_headers(struct exchange *exchange, const char *path)
                                                        "the origin %.100s is none of http.cors_origins",
                                                        connection_header(exchange->connection, "Origin"));
     if (!route_check(&exchange->match, &arrival, &exchange->early)) return false;
+    if (cors_is_unasked(exchange->connection, exchange->method) && !exchange->allowed_origin &&
+        !cors_is_own(exchange->connection))
+        return problem_set(&exchange->early, FAULT_PERMISSION_DENIED, NULL,
+                           "the origin %.100s is neither this server's nor one of http.cors_origins",
+                           connection_header(exchange->connection, "Origin"));
     if (!keys_admit(exchange->service->server->keys, route_scopes(exchange->match.route),
                     connection_header(exchange->connection, "Authorization"), &exchange->account.client,
                     &exchange->early))

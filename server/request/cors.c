@@ -1,6 +1,7 @@
 #include "server/request/cors.h"
 
 #include <string.h>
+#include <strings.h>
 
 static const char separators[] = " ,\t";
 
@@ -46,6 +47,29 @@ const char *cors_allow(const char *list, const char *origin)
         if (strlen(origin) == n && !memcmp(word, origin, n)) return origin;
     }
     return NULL;
+}
+
+bool cors_is_own(const struct connection *connection)
+{
+    const char *origin = connection_header(connection, "Origin");
+    const char *host = connection_header(connection, "Host");
+    const char *site = connection_header(connection, "Sec-Fetch-Site");
+    if (!origin || (site && !strcmp(site, "same-origin"))) return true;
+    const char *name = strstr(origin, "://");
+    return name && host && !strcasecmp(name + 3, host);
+}
+
+bool cors_is_unasked(const struct connection *connection, const char *method)
+{
+    static const char *const types[] = {"application/x-www-form-urlencoded", "multipart/form-data",
+                                        "text/plain"};
+    const char *type = connection_header(connection, "Content-Type");
+    if (strcmp(method, "POST")) return false;
+    for (size_t i = 0; type && i < sizeof types / sizeof *types; i++) {
+        size_t n = strlen(types[i]);
+        if (!strncasecmp(type, types[i], n) && (!type[n] || strchr("; \t", type[n]))) return true;
+    }
+    return !type;
 }
 
 bool cors_is_preflight(const struct connection *connection, const char *method)

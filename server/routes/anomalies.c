@@ -135,7 +135,7 @@ static bool read_mode(const struct call *call, size_t n, struct judging *task)
     if (!field_string(call->root, "mode", 16, &mode, call->problem)) return false;
     bool last = !strcmp(mode, "last");
     if (!last && strcmp(mode, "series"))
-        return field_expected(json_get(call->root, "mode"), "mode", "'series' or 'last'", call->problem);
+        return field_word_expected(json_get(call->root, "mode"), "mode", "'series' or 'last'", call->problem);
     if (n <= LEAST_PAST)
         return problem_set(call->problem, FAULT_INVALID_VALUE, "series",
                            "'series' has %zu values; expected %d or more, of which the first %d are only "

@@ -24,11 +24,9 @@ static bool is_upgrade(const struct request *request)
  * this server or of http.cors_origins. */
 static bool is_origin_allowed(const struct request *request)
 {
-    const char *origin = connection_header(request->connection, "Origin");
-    const char *host = connection_header(request->connection, "Host");
-    if (!origin || cors_allow(request->server->config->http_cors_origins, origin)) return true;
-    const char *name = strstr(origin, "://");
-    return name && host && !strcasecmp(name + 3, host);
+    return cors_is_own(request->connection) ||
+           cors_allow(request->server->config->http_cors_origins,
+                      connection_header(request->connection, "Origin"));
 }
 
 static bool check_headers(const struct request *request, char accept[WEBSOCKET_ACCEPT_BYTES],

@@ -112,6 +112,17 @@ START_TEST(an_unknown_letter_is_named)
 }
 END_TEST
 
+START_TEST(a_refusal_says_what_it_found)
+{
+    struct reply *reply = post(&server, ROUTE, "{'input':'a','align':'justify'}");
+    ck_assert_str_eq(text_at(reply, "error.message"),
+                     "'align' is 'justify'; expected 'left', 'center' or 'right'");
+    reply = post(&server, ROUTE, "{'input':'a','store':true}");
+    expect_error(reply, 422, "unsupported_for_model", "store");
+    ck_assert_ptr_nonnull(strstr(text_at(reply, "error.message"), "each page is written anew"));
+}
+END_TEST
+
 START_TEST(a_long_text_is_refused)
 {
     enum { LONG = 1700 };
@@ -135,6 +146,7 @@ Suite *handwriting_suite(void)
     tcase_add_loop_test(core, files_have_their_media_types, 0, sizeof files / sizeof *files);
     tcase_add_loop_test(core, what_cannot_be_is_refused_by_name, 0, sizeof refused / sizeof *refused);
     tcase_add_test(core, an_unknown_letter_is_named);
+    tcase_add_test(core, a_refusal_says_what_it_found);
     tcase_add_test(core, a_long_text_is_refused);
     suite_add_tcase(suite, core);
     return suite;

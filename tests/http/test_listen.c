@@ -319,6 +319,48 @@ START_TEST(a_preflight_needs_no_key_and_asks_no_model)
 }
 END_TEST
 
+/* A browser sends a page's POST without asking first if it has no content type, or one of a form. */
+START_TEST(pages_of_other_origins_ask_nothing_unasked)
+{
+#define SITE(site) "Sec-Fetch-Site: " site "\r\n"
+#define TYPE(type) "Content-Type: " type "\r\n"
+    static const struct {
+        const char *headers;
+        int status;
+    } cases[] = {
+        {"", 201},
+        {ORIGIN("https://a.example"), 201},
+        {ORIGIN("https://c.example") TYPE("application/json"), 201}, /* after a preflight, or by no browser */
+        {ORIGIN("https://c.example"), 403},
+        {ORIGIN("https://c.example") TYPE(""), 415},
+        {ORIGIN("https://c.example") TYPE("multipart/form-data; boundary=b"), 415},
+        {ORIGIN("null"), 403},
+        {ORIGIN("https://c.example") SITE("cross-site"), 403},
+        {ORIGIN("https://c.example") SITE("same-site"), 403},
+        {ORIGIN("https://c.example") SITE("same-origin"), 201}, /* a proxy changed Host */
+        {ORIGIN("http://test"), 201},
+        {ORIGIN("http://test.example"), 403},
+    };
+    server_start(&server, cors_settings);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        client_open(&client, &server);
+        client_say(&client, "POST /v1/sessions HTTP/1.1\r\nHost: test\r\n%sContent-Length: 22\r\n\r\n"
+                            "{\"model\":\"tiny-bytes\"}", cases[i].headers);
+        ck_assert(client_read(&client, &reply));
+        ck_assert_msg(reply.status == cases[i].status, "%s: %d", cases[i].headers, reply.status);
+        if (reply.status == 403) expect_error(&reply, 403, "permission_denied", "");
+        client_close(&client);
+    }
+    client_open(&client, &server);
+    client_say(&client, "POST /v1/caption HTTP/1.1\r\nHost: test\r\n" ORIGIN("https://c.example")
+                        TYPE("Multipart/Form-Data;boundary=b") "Content-Length: 7\r\n\r\n--b--\r\n");
+    ck_assert(client_read(&client, &reply));
+    expect_error(&reply, 403, "permission_denied", "");
+    client_close(&client);
+    ck_assert_int_eq(server_stop(&server), 0);
+}
+END_TEST
+
 START_TEST(without_a_list_there_is_no_cors)
 {
     server_start(&server, NULL);
@@ -347,6 +389,7 @@ Suite *listen_suite(void)
     tcase_add_test(cases, on_a_public_address_one_client_has_a_quarter_of_the_connections);
     tcase_add_test(cases, a_unix_socket_serves_and_is_removed);
     tcase_add_test(cases, pages_of_listed_origins_may_read);
+    tcase_add_test(cases, pages_of_other_origins_ask_nothing_unasked);
     tcase_add_test(cases, pages_may_read_why_a_body_was_cut_off);
     tcase_add_test(cases, a_preflight_needs_no_key_and_asks_no_model);
     tcase_add_test(cases, without_a_list_there_is_no_cors);
