@@ -174,6 +174,11 @@ static void print_tokenizer(const struct view *view, const char *key, const stru
     print_special(view, tokenizer, "bos_token", tokenizer_bos(tokenizer));
     print_special(view, tokenizer, "eos_token", tokenizer_eos(tokenizer));
     print_special(view, tokenizer, "pad_token", tokenizer_pad(tokenizer));
+    for (size_t i = 0; i < from->spec.n_ngrams; i++) {
+        if (i == 0) fprintf(view->out, "%-*s", INSPECT_COLUMN, "ngrams");
+        fprintf(view->out, "%s %zu%s", i ? "," : " of", from->spec.ngrams[i],
+                i + 1 < from->spec.n_ngrams ? "" : " tokens\n");
+    }
     if (from->spec.pad_length)
         inspect_line(view, "pad_length", "%zu tokens, on the left", from->spec.pad_length);
 }

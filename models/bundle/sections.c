@@ -18,7 +18,7 @@ static enum status no_memory(struct error *err)
 
 struct tokenizer_keys {
     const char *type, *unk_token, *bos_token, *eos_token, *unknown;
-    const struct json *vocabulary, *merges;
+    const struct json *vocabulary, *merges, *ngrams;
     const char *pad_token;
     long pad_length; /* 0 if left out */
     bool lowercase, accepts_token_ids;
@@ -29,6 +29,7 @@ static const struct field tokenizer_fields[] = {
      .offset = offsetof(struct tokenizer_keys, type)},
     {.name = "vocabulary", .kind = FIELD_ANY, .offset = offsetof(struct tokenizer_keys, vocabulary)},
     {.name = "merges", .kind = FIELD_ANY, .offset = offsetof(struct tokenizer_keys, merges)},
+    {.name = "ngrams", .kind = FIELD_ANY, .offset = offsetof(struct tokenizer_keys, ngrams)},
     {.name = "unk_token", .kind = FIELD_STRING, .offset = offsetof(struct tokenizer_keys, unk_token)},
     {.name = "bos_token", .kind = FIELD_STRING, .offset = offsetof(struct tokenizer_keys, bos_token)},
     {.name = "eos_token", .kind = FIELD_STRING, .offset = offsetof(struct tokenizer_keys, eos_token)},
@@ -121,6 +122,28 @@ static enum status read_list(const struct json *value, const char *key, const st
                      key, json_describe(found, value));
 }
 
+/* A number N: n-grams of 1 to N tokens; or an array of their lengths. */
+static enum status read_ngrams(const struct json *value, struct tokenizer_spec *spec, struct error *err)
+{
+    const struct field field = {.name = "ngrams", .kind = FIELD_INTEGER, .minimum = 1,
+                                .maximum = TOKENIZER_MAX_NGRAM};
+    bool listed = value && json_kind(value) == JSON_ARRAY;
+    long length = 0;
+    if (!value) return STATUS_OK;
+    if (listed && (json_count(value) < 1 || json_count(value) > TOKENIZER_MAX_NGRAM))
+        return error_set(err, STATUS_BAD_VALUE, "'ngrams' has %zu entries, expected 1 to %d",
+                         json_count(value), (int)TOKENIZER_MAX_NGRAM);
+    for (const struct json *v = listed ? json_first(value) : value; v; v = listed ? json_next(v) : NULL) {
+        enum status status = json_read_value(v, &field, &length, err);
+        if (status != STATUS_OK) return status;
+        spec->ngrams[spec->n_ngrams++] = (size_t)length;
+    }
+    if (listed) return STATUS_OK;
+    for (spec->n_ngrams = 0; spec->n_ngrams < (size_t)length; spec->n_ngrams++)
+        spec->ngrams[spec->n_ngrams] = spec->n_ngrams + 1;
+    return STATUS_OK;
+}
+
 static enum status read_keys(const struct json *value, const struct folder *folder,
                              struct bundle_tokenizer *t, struct error *err)
 {
@@ -138,6 +161,7 @@ static enum status read_keys(const struct json *value, const struct folder *fold
         .eos_token = keys.eos_token, .lowercase = keys.lowercase, .unknown = keys.unknown,
         .accepts_token_ids = keys.accepts_token_ids, .pad_token = keys.pad_token,
         .pad_length = (size_t)keys.pad_length};
+    if (status == STATUS_OK) status = read_ngrams(keys.ngrams, &t->spec, err);
     if (status == STATUS_OK && !keys.pad_token != !keys.pad_length)
         return error_set(err, STATUS_BAD_VALUE, "'%s' is there without '%s', expected both or neither",
                          keys.pad_token ? "pad_token" : "pad_length",
@@ -148,15 +172,19 @@ static enum status read_keys(const struct json *value, const struct folder *fold
 static enum status read_tokenizer(const struct json *value, struct bundle *bundle, struct error *err)
 {
     enum status status = read_keys(value, bundle->folder, &bundle->tokenizer, err);
-    if (status != STATUS_OK || !bundle->tokenizer.spec.pad_length || bundle->task->may_pad) return status;
-    return error_set(err, STATUS_BAD_VALUE, "'pad_length' has no place in task '%s'", bundle->task->name);
+    const struct tokenizer_spec *spec = &bundle->tokenizer.spec;
+    if (status != STATUS_OK || bundle->task->may_pad || !(spec->pad_length || spec->n_ngrams)) return status;
+    return error_set(err, STATUS_BAD_VALUE, "'%s' has no place in task '%s'",
+                     spec->pad_length ? "pad_length" : "ngrams", bundle->task->name);
 }
 
 static enum status read_target(const struct json *value, struct bundle *bundle, struct error *err)
 {
     enum status status = read_keys(value, bundle->folder, &bundle->target, err);
-    if (status != STATUS_OK || !bundle->target.spec.pad_length) return status;
-    return error_set(err, STATUS_BAD_VALUE, "'pad_length' has no place in a target");
+    const struct tokenizer_spec *spec = &bundle->target.spec;
+    if (status != STATUS_OK || !(spec->pad_length || spec->n_ngrams)) return status;
+    return error_set(err, STATUS_BAD_VALUE, "'%s' has no place in a target",
+                     spec->pad_length ? "pad_length" : "ngrams");
 }
 
 const struct section section_tokenizer = {"tokenizer", FIELD_OBJECT, read_tokenizer},

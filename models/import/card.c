@@ -339,6 +339,65 @@ static enum status settle_pooling(struct plan *plan, const struct options *optio
         "out[:, -1] of one direction), last_step (out[:, -1] of two), middle, mean, max or sum");
 }
 
+/* An entry of several words, which single words cannot give. */
+static const char *find_words(const struct vocabulary *vocabulary)
+{
+    for (size_t i = 0; i < vocabulary->n; i++) {
+        const char *space = strchr(vocabulary->items[i], ' ');
+        if (space && space > vocabulary->items[i] && space[1] && vocabulary->items[i][0] != '<')
+            return vocabulary->items[i];
+    }
+    return NULL;
+}
+
+/* --ngrams: a number, or lengths with commas between. */
+static enum status read_ngrams(const char *text, struct vocabulary *vocabulary, struct error *err)
+{
+    bool listed = strchr(text, ',') != NULL;
+    for (const char *at = text; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+        char *end;
+        long length = strtol(at, &end, 10);
+        if (*at < '1' || *at > '9' || (*end && *end != ',') || length > TOKENIZER_MAX_NGRAM ||
+            vocabulary->n_ngrams == TOKENIZER_MAX_NGRAM)
+            return error_set_param(err, STATUS_BAD_VALUE, "ngrams",
+                                   "--ngrams '%.40s': expected a number from 1 to %d, or several such as 2,3",
+                                   text, (int)TOKENIZER_MAX_NGRAM);
+        for (long i = listed ? length : 1; i <= length; i++)
+            vocabulary->ngrams[vocabulary->n_ngrams++] = (size_t)i;
+    }
+    return STATUS_OK;
+}
+
+/* How texts are cut, and which neighbours are tokens too. */
+static enum status settle_cutting(struct plan *plan, const struct options *options, struct card *card,
+                                  struct error *err)
+{
+    struct vocabulary *vocabulary = &card->vocabulary;
+    bool words = strcmp(vocabulary->type, "words") == 0;
+    if (options->split &&
+        (!words || (strcmp(options->split, "whitespace") && strcmp(options->split, "words"))))
+        return error_set_param(err, STATUS_BAD_VALUE, "split",
+                               "--split '%.40s': expected words or whitespace, of a vocabulary of words",
+                               options->split);
+    if (options->split) vocabulary->type = strcmp(options->split, "words") ? "whitespace" : "words";
+    const char *several = vocabulary->type[0] == 'w' ? find_words(vocabulary) : NULL;
+    if (several && !options->ngrams)
+        return error_set_param(
+            err, STATUS_BAD_VALUE, "ngrams",
+            "the vocabulary has entries of several words, such as '%.80s'; say how many words an entry has "
+            "at most by --ngrams 2 (--ngrams 1: such entries are never read)",
+            several);
+    if (!options->ngrams) return STATUS_OK;
+    enum status status = read_ngrams(options->ngrams, vocabulary, err);
+    if (status != STATUS_OK) return status;
+    if (vocabulary->n_ngrams == 1 && vocabulary->ngrams[0] == 1) vocabulary->n_ngrams = 0;
+    else if (strcmp(card->task, "text-classification"))
+        return error_set(err, STATUS_UNSUPPORTED, "--ngrams %.40s: task '%s' reads single tokens",
+                         options->ngrams, card->task);
+    report_fact(plan->report, "ngrams", options->ngrams, "from --ngrams");
+    return STATUS_OK;
+}
+
 static enum status settle_tokenizer(struct plan *plan, const struct options *options, struct card *card,
                                     struct error *err)
 {
@@ -351,6 +410,7 @@ static enum status settle_tokenizer(struct plan *plan, const struct options *opt
             size);
     enum status status = card_vocabulary(options->tokenizer, size, options->lowercase, plan->checkpoint,
                                          plan->pool, &card->vocabulary, err);
+    if (status == STATUS_OK) status = settle_cutting(plan, options, card, err);
     if (status != STATUS_OK) return status;
     card->has_vocabulary = true;
     if (plan->masks && card->vocabulary.n && strcmp(card->vocabulary.items[0], "<pad>")) {

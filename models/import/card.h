@@ -5,6 +5,7 @@
 
 #include "models/plan/options.h"
 #include "models/plan/plan.h"
+#include "models/text/tokenizer.h"
 
 enum { CARD_MAX_LABELS = 1 << 16, CARD_MAX_VOCABULARY = 1 << 20 };
 
@@ -15,6 +16,7 @@ struct vocabulary {
     const char *type; /* of models/text/tokenizer.def */
     bool lowercase;
     const char *unk; /* NULL: none */
+    size_t ngrams[TOKENIZER_MAX_NGRAM], n_ngrams; /* 0: single tokens alone */
     const char *from;
 };
 

@@ -24,6 +24,9 @@ static const struct flag {
     {"--tokenizer", AT(tokenizer), true, "FILE|WORD",
      "the vocabulary: a token a line, JSON, a pickle, Keras' Tokenizer; or bytes;\n"
      "                             or characters or words, which the checkpoint holds beside the model"},
+    {"--split", AT(split), true, "WAY", "how texts were cut into words: words, the default, or whitespace"},
+    {"--ngrams", AT(ngrams), true, "N|a,b",
+     "neighbours are tokens too: up to N words or letters, or of these lengths"},
     {"--lowercase", AT(lowercase), false, "", "texts are lowered, as in training"},
     {"--labels", AT(labels), true, "FILE|a,b", "the classes, in the order of training"},
     {"--activation", AT(activation), true, "F", "of a classification: softmax or sigmoid"},

@@ -132,6 +132,9 @@ static void put_tokenizer(const struct card *card, struct json_text *json)
         json_text_put(json, ", \"unk_token\": ");
         json_text_string(json, vocabulary->unk);
     }
+    for (size_t i = 0; i < vocabulary->n_ngrams; i++)
+        json_text_put(json, "%s%zu%s", i ? ", " : ", \"ngrams\": [", vocabulary->ngrams[i],
+                      i + 1 < vocabulary->n_ngrams ? "" : "]");
     if (card->pad_length) {
         json_text_put(json, ", \"pad_length\": %zu, \"pad_token\": ", card->pad_length);
         json_text_string(json, card->pad);
@@ -203,7 +206,7 @@ static uint64_t next_number(uint64_t *state)
 /* A text of tokens of the vocabulary, n of them; short if their names are long. */
 static void make_text(const struct vocabulary *vocabulary, size_t n, uint64_t *state, char text[TEXT_BYTES])
 {
-    bool words = strncmp(vocabulary->type, "words", 5) == 0;
+    bool words = vocabulary->type[0] == 'w'; /* words, words_keras, whitespace */
     text[0] = '\0';
     for (size_t i = 0; i < n; i++) {
         size_t used = strlen(text);
@@ -224,12 +227,14 @@ static enum status make_tokenizer(const struct vocabulary *vocabulary, struct po
     size_t *bytes = pool_take(pool, vocabulary->n + 1, sizeof *bytes);
     if (!bytes) return pool_spent(err);
     for (size_t i = 0; i < vocabulary->n; i++) bytes[i] = strlen(vocabulary->items[i]);
-    const struct tokenizer_spec spec = {.type = vocabulary->type,
+    struct tokenizer_spec spec = {.type = vocabulary->type,
                                         .vocabulary = vocabulary->n ? vocabulary->items : NULL,
                                         .vocabulary_bytes = vocabulary->n ? bytes : NULL,
                                         .n_vocabulary = vocabulary->n,
                                         .unk_token = vocabulary->unk,
                                         .lowercase = vocabulary->lowercase};
+    spec.n_ngrams = vocabulary->n_ngrams;
+    memcpy(spec.ngrams, vocabulary->ngrams, sizeof spec.ngrams);
     return tokenizer_new(&spec, out, err);
 }
 

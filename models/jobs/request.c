@@ -59,6 +59,10 @@ enum status request_check_state(const struct model *model, const struct job_opti
     if (model->pad_length)
         return error_set(err, STATUS_UNSUPPORTED, "model '%s' pads its inputs and cannot go on from one",
                          model->name);
+    const size_t *lengths;
+    if (model->tokenizer && tokenizer_ngrams(model->tokenizer, &lengths))
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "model '%s' reads n-grams of whole texts and cannot go on from one", model->name);
     if (n_inputs > 1)
         return error_set_param(err, STATUS_BAD_VALUE, field,
                                "%s has %zu elements, expected one: a state is that of one", field, n_inputs);

@@ -10,6 +10,7 @@ struct options {
         *activation, *gates;
     const char *columns, *horizon, *levels, *shape, *context; /* of a forecaster */
     const char *description;
+    const char *ngrams, *split; /* of a tokenizer of words */
     bool lowercase;
     bool dry_run, help, version;
 };

@@ -224,6 +224,7 @@ static enum status build(struct tokenizer *t, const struct tokenizer_spec *spec,
                          t->type->name);
     t->lowercase = spec->lowercase;
     enum status status = set_unknown(t, spec, err);
+    if (status == STATUS_OK) status = tokenizer_set_ngrams(t, spec, err);
     if (status != STATUS_OK) return status;
     status = t->type->fill ? t->type->fill(t, err) : copy_vocabulary(t, spec, err);
     if (status == STATUS_OK) status = index_vocabulary(t, err);
@@ -283,11 +284,17 @@ int32_t tokenizer_pad(const struct tokenizer *t)
     return t->pad;
 }
 
+size_t tokenizer_ngrams(const struct tokenizer *t, const size_t **lengths)
+{
+    *lengths = t->ngrams;
+    return t->n_ngrams;
+}
+
 /* ------------------------------------------------------------------------------------------
  * Text to ids and back */
 
-static enum status not_found(const struct tokenizer *t, const char *text, size_t bytes, size_t at,
-                             struct error *err)
+enum status tokenizer_not_found(const struct tokenizer *t, const char *text, size_t bytes, size_t at,
+                                struct error *err)
 {
     char shown[QUOTE_BYTES], character[CHARACTER_BYTES];
     uint32_t code;
@@ -387,6 +394,7 @@ static enum status encode(const struct tokenizer *t, const char *text, size_t by
 {
     struct reading next;
     *n = 0;
+    if (t->n_ngrams) return tokenizer_put_ngrams(t, text, bytes, max_tokens, ids, NULL, n, err);
     for (size_t at = 0; at < bytes; at += next.bytes) {
         read_next(t, text, bytes, at, loss, &next);
         if (next.bytes == 0) {
@@ -395,7 +403,8 @@ static enum status encode(const struct tokenizer *t, const char *text, size_t by
         }
         const struct text_span *place = &next.places[0];
         if (next.n == 1 && next.ids[0] == TOKEN_NONE)
-            return not_found(t, text + place->start, place->end - place->start, place->start, err);
+            return tokenizer_not_found(t, text + place->start, place->end - place->start, place->start,
+                                       err);
         if (next.n > max_tokens - *n)
             return error_set(err, STATUS_TOO_LONG, "more than %zu tokens", max_tokens);
         for (size_t i = 0; i < next.n; i++) ids[(*n)++] = next.ids[i];
@@ -406,7 +415,7 @@ static enum status encode(const struct tokenizer *t, const char *text, size_t by
 /* A word of bpe may have one token more than it has bytes: its mark. */
 static size_t most_tokens(const struct tokenizer *t, size_t bytes)
 {
-    return t->type->read ? 2 * bytes : bytes;
+    return t->n_ngrams ? t->n_ngrams * bytes : t->type->read ? 2 * bytes : bytes;
 }
 
 enum status tokenizer_read(const struct tokenizer *t, const char *text, size_t bytes, size_t max_tokens,
@@ -436,6 +445,8 @@ size_t tokenizer_places(const struct tokenizer *t, const char *text, size_t byte
 {
     struct reading next;
     size_t n = 0;
+    if (t->n_ngrams)
+        return tokenizer_put_ngrams(t, text, bytes, room, NULL, places, &n, NULL) == STATUS_OK ? n : room;
     for (size_t at = 0; at < bytes && n < room; at += next.bytes) {
         read_next(t, text, bytes, at, NULL, &next);
         if (next.bytes == 0) break;

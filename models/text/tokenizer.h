@@ -13,7 +13,12 @@
 
 struct tokenizer;
 
-enum { TOKEN_NONE = -1, TOKENIZER_MAX_VOCABULARY = 1 << 20, TOKENIZER_MAX_PIECE = 1024 /* bytes */ };
+enum {
+    TOKEN_NONE = -1,
+    TOKENIZER_MAX_VOCABULARY = 1 << 20,
+    TOKENIZER_MAX_PIECE = 1024, /* bytes */
+    TOKENIZER_MAX_NGRAM = 5     /* tokens that one id stands for */
+};
 
 /* What config.json says. Strings are copied. */
 struct tokenizer_spec {
@@ -27,6 +32,7 @@ struct tokenizer_spec {
     const char *unk_token, *bos_token, *eos_token; /* NULL: none */
     bool lowercase;
     const char *unknown;           /* characters that are not in the vocabulary: "refuse", "skip" or "fold" */
+    size_t ngrams[TOKENIZER_MAX_NGRAM], n_ngrams; /* lengths of the n-grams, in order; none: single tokens */
     bool accepts_token_ids;        /* from clients; not the tokenizer's own business */
     const char *pad_token;         /* NULL: none */
     size_t pad_length;             /* inputs are made so long; not the tokenizer's own business. 0: not */
@@ -42,6 +48,9 @@ int32_t tokenizer_bos(const struct tokenizer *tokenizer); /* or TOKEN_NONE */
 int32_t tokenizer_eos(const struct tokenizer *tokenizer);
 int32_t tokenizer_unk(const struct tokenizer *tokenizer);
 int32_t tokenizer_pad(const struct tokenizer *tokenizer);
+
+/* The lengths of the n-grams of which ids stand, [return value] of them; 0: of single tokens alone. */
+size_t tokenizer_ngrams(const struct tokenizer *tokenizer, const size_t **lengths);
 
 /* What a text had that the vocabulary has not. Offsets count bytes. */
 struct tokenizer_loss {

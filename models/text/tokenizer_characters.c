@@ -16,6 +16,7 @@ const struct tokenizer_type tokenizer_characters = {
     .has_vocabulary = true,
     .may_lower = true,
     .unknowns = 1u << UNKNOWN_REFUSE | 1u << UNKNOWN_SKIP | 1u << UNKNOWN_FOLD,
+    .may_ngram = true,
     .next = next,
     .unit = "character",
     .separator = "",

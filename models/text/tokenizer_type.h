@@ -46,6 +46,8 @@ struct tokenizer_type {
     bool may_lower;   /* has a use for `lowercase` */
     unsigned unknowns; /* 1 << enum unknown for each that it has a use for, or 0 */
     bool may_merge;   /* has a use for `merges` */
+    bool may_ngram;   /* has a use for `ngrams`; has `next` and no `read` */
+    bool drops_unknown; /* what is not in the vocabulary is left out if there is no unk_token */
     /* If the vocabulary is the type's own. Called instead of reading spec->vocabulary. */
     enum status (*fill)(struct tokenizer *tokenizer, struct error *err);
     /* How many bytes of text[0..bytes) the next token has, bytes >= 1, and its id or
@@ -79,6 +81,7 @@ struct tokenizer {
     int32_t bos, eos, unk, pad;
     bool lowercase;
     enum unknown unknown;
+    size_t ngrams[TOKENIZER_MAX_NGRAM], n_ngrams;
 };
 
 /* Make room for n pieces of `bytes` bytes together, to be filled in by id. */
@@ -88,6 +91,18 @@ MUST_CHECK enum status tokenizer_reserve(struct tokenizer *tokenizer, size_t n, 
 /* For bpe: check that words can begin, and turn spec->merges, if they are given, into ids. */
 MUST_CHECK enum status tokenizer_set_merges(struct tokenizer *tokenizer, const struct tokenizer_spec *spec,
                                             struct error *err);
+
+/* Take spec->ngrams over. */
+MUST_CHECK enum status tokenizer_set_ngrams(struct tokenizer *tokenizer, const struct tokenizer_spec *spec,
+                                            struct error *err);
+/* Write at most `room` ids of n-grams of text[0..bytes), and where they stand; either may be NULL. Fails as
+ * tokenizer_encode does; *n is set also then. */
+MUST_CHECK enum status tokenizer_put_ngrams(const struct tokenizer *tokenizer, const char *text, size_t bytes,
+                                            size_t room, int32_t *ids, struct text_span *places, size_t *n,
+                                            struct error *err);
+/* The refusal of text[0..bytes), which stands at byte `at`. */
+MUST_CHECK enum status tokenizer_not_found(const struct tokenizer *tokenizer, const char *text, size_t bytes,
+                                           size_t at, struct error *err);
 
 /* Write the ids that stand for the character text[0..bytes), which is not in the vocabulary, by `unknown`,
  * and count it in *loss, which may be NULL. Return how many they are, 0 to FOLD_CHARACTERS. */

@@ -40,6 +40,7 @@ const struct tokenizer_type tokenizer_whitespace = {
     .name = "whitespace",
     .has_vocabulary = true,
     .may_lower = true,
+    .may_ngram = true,
     .next = next,
     .unit = "word",
     .separator = " ",

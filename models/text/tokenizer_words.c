@@ -38,6 +38,7 @@ const struct tokenizer_type tokenizer_words = {
     .has_vocabulary = true,
     .may_lower = true,
     .unknowns = 1u << UNKNOWN_REFUSE | 1u << UNKNOWN_SHAPE,
+    .may_ngram = true,
     .next = next,
     .unit = "word",
     .separator = " ",

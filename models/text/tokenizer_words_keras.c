@@ -24,7 +24,8 @@ static size_t next(const struct tokenizer *tokenizer, const char *text, size_t b
         n += length;
     }
     *id = tokenizer_look_up(tokenizer, text, n);
-    if (*id == TOKEN_NONE && tokenizer->unk == TOKEN_NONE) *id = TOKEN_SKIP;
+    /* A word that is dropped is still a neighbour of others. */
+    if (*id == TOKEN_NONE && tokenizer->unk == TOKEN_NONE && !tokenizer->n_ngrams) *id = TOKEN_SKIP;
     return n;
 }
 
@@ -32,6 +33,8 @@ const struct tokenizer_type tokenizer_words_keras = {
     .name = "words_keras",
     .has_vocabulary = true,
     .may_lower = true,
+    .may_ngram = true,
+    .drops_unknown = true,
     .next = next,
     .unit = "word",
     .separator = " ",

@@ -1,6 +1,7 @@
 /* Any bytes as a vocabulary and a text. The first byte chooses the type and what is special; entries follow,
  * each ended by a newline, and those with a space may be merges too; after an empty entry comes the text.
- * Words may be read by their shape. Ids must be of the vocabulary, and what was tokenised without loss must
+ * Words may be read by their shape, and n-grams of all types but bpe and bytes: the bit of merges without
+ * that of bpe. Ids must be of the vocabulary, and what was tokenised without loss must
  * come back: byte for byte, or, for words and bpe, as the same words. */
 #include <assert.h>
 #include <stdint.h>
@@ -16,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { MAX_ENTRIES = 64, MAX_NAME = 64, LOWERCASE = 4, UNK = 8, BOS = 16, EOS = 32, BPE = 64, MERGES = 128 };
 
-static const char *const types[] = {"characters", "bytes", "words", "words"};
+static const char *const types[] = {"characters", "bytes", "words", "words"},
+                  *const gram_types[] = {"characters", "whitespace", "words", "words_keras"};
 
 struct input {
     const char *entries[MAX_ENTRIES];
@@ -93,6 +95,19 @@ static void check_sentences(const char *text, size_t bytes)
     }
 }
 
+/* Ids and places of n-grams are as many, and places are in the text. */
+static void check_ngrams(const struct tokenizer *t, const struct input *in, const int32_t *ids, size_t n)
+{
+    struct text_span *places = calloc(n + 1, sizeof *places);
+    if (!places) abort();
+    assert(tokenizer_places(t, in->text, in->n_text, places, n + 1) == n);
+    for (size_t i = 0; i < n; i++) {
+        assert(ids[i] >= 0 && (size_t)ids[i] < tokenizer_size(t));
+        assert(places[i].start < places[i].end && places[i].end <= in->n_text);
+    }
+    free(places);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in;
@@ -112,9 +127,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .unk_token = choice & UNK ? in.names[0] : NULL,
         .bos_token = choice & BOS ? in.names[1] : NULL,
         .eos_token = choice & EOS ? in.names[2] : NULL};
+    bool ngrams = (choice & MERGES) && !(choice & BPE);
+    if (ngrams) {
+        spec.type = gram_types[choice & 3];
+        spec.vocabulary = in.entries;
+        spec.unknown = NULL;
+        for (size_t i = 0; i < 3; i++) /* the longest first, or single tokens */
+            if (i < 2 || !(choice & EOS)) spec.ngrams[spec.n_ngrams++] = choice & BOS ? 3 - i : i + 1;
+    }
     const char *merges[MAX_ENTRIES];
     size_t merges_bytes[MAX_ENTRIES];
-    for (size_t i = 0; (choice & MERGES) && i < in.n; i++) {
+    for (size_t i = 0; !ngrams && (choice & MERGES) && i < in.n; i++) {
         if (!memchr(in.entries[i], ' ', in.bytes[i])) continue;
         merges[spec.n_merges] = in.entries[i];
         merges_bytes[spec.n_merges++] = in.bytes[i];
@@ -128,7 +151,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     if (tokenizer_encode(t, in.text, in.n_text, 10000, &ids, &n, &err) == STATUS_OK) {
-        check_back(t, &in, ids, n, !spec.lowercase && strcmp(spec.type, "words") && strcmp(spec.type, "bpe"));
+        if (ngrams) check_ngrams(t, &in, ids, n);
+        else
+            check_back(t, &in, ids, n,
+                       !spec.lowercase && strcmp(spec.type, "words") && strcmp(spec.type, "bpe"));
         memory_free(ids);
     } else {
         assert(err.message[0]);

@@ -4,7 +4,7 @@ check.py FOLDER IMPORT compare URL: what the server answers against what the fra
 
 The matrix: modules of PyTorch as state_dict, module, Lightning's checkpoint, the format before 1.6, half precision,
 TorchScript, a program of torch.export, NumPy's arrays, safetensors and ONNX by both exporters; models of Keras as .h5 and .keras. Every answer must be within 1e-5 of the
-framework's own (models that ONNX Runtime quantised: within 1e-3): scores of classes, log-likelihoods of a token, forecasts. What an exporter writes wrongly must be
+framework's own (models that ONNX Runtime quantised: within 1e-2): scores of classes, log-likelihoods of a token, forecasts. What an exporter writes wrongly must be
 refused. Ends with a line like the one that check prints.
 """
 import json
@@ -28,8 +28,9 @@ ROWS = [[[((5 * t + 3 * i + n) % 13) / 6 - 1 for i in range(2)] for t in range(n
 COLUMNS = [[((5 * t + 3 * i) % 13) / 6 - 1 for t in range(12 + 4)] for i in range(3)]  # of a forecast 4 steps ahead
 SERIES = [[0.5], [0.1, 0.4, -0.3, 0.9, 0.2], [math.sin(t / 3) for t in range(7)]]  # the dynamo exporter fixes 7 steps
 TOLERANCE = 1e-5
-# ONNX Runtime rounds what flows between quantised layers to eight bits too; the bundle does not.
-QUANTISED_TOLERANCE = 1e-3
+# ONNX Runtime rounds what flows between quantised layers to eight bits too; the bundle does not. On processors without
+# VNNI its sums of two products are also cut to 16 bits, so the difference depends on the machine: 0.0063 was the largest.
+QUANTISED_TOLERANCE = 1e-2
 
 
 def softmax(x):

@@ -181,6 +181,8 @@ def make_torchtext():
         (corpus / f"pickle/torchtext{protocol}.pkl").write_bytes(pickle.dumps(vocab, protocol))
     for name in ("keras_words.pickle", "letters.pkl"):
         (corpus / "pickle" / name).write_bytes((FILES / name).read_bytes())
+    words = "<unk> the film is not good bad".split() + ["not good", "the film", "film is", "is bad", "is not"]
+    (FILES / "pairs.txt").write_text("\n".join(words) + "\n")
     (corpus / "vocabulary").mkdir(exist_ok=True)
     for name in ("torchtext_vocab.pkl", "keras_words.pickle", "keras_words.json", "keras_filters.json", "letters.pkl", "letters.json",
                  "letters.txt", "letter_ids.json", "standard.pkl", "range.pkl", "scaler3.json"):

@@ -264,6 +264,13 @@ static const struct {
     {CLASSES ",\"features\":{\"mean\":[1,null]}}", C "features: mean is null, expected a number"},
     {CLASSES ",\"features\":{\"mean\":[]}}", C "features: mean is empty"},
     {CLASSES ",\"features\":{\"std\":1}}", C "features: unknown key 'std'"},
+    {HEAD("text-generation") NETWORK
+     ",\"tokenizer\":{\"type\":\"words\",\"vocabulary\":[\"a\"],\"ngrams\":2}}",
+     C "tokenizer: 'ngrams' has no place in task 'text-generation'"},
+    {HEAD("text-classification") NETWORK ",\"tokenizer\":{\"type\":\"words\",\"ngrams\":6}," LABELS "}",
+     C "tokenizer: ngrams is 6, expected"},
+    {HEAD("text-classification") NETWORK ",\"tokenizer\":{\"type\":\"words\",\"ngrams\":[]}," LABELS "}",
+     C "tokenizer: 'ngrams' has 0 entries, expected 1 to 5"},
     {HEAD("text-classification") NETWORK ",\"tokenizer\":{\"type\":\"bytes\",\"pad_length\":4}," LABELS "}",
      C "tokenizer: 'pad_length' is there without 'pad_token', expected both or neither"},
     {HEAD("text-generation") NETWORK

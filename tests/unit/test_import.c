@@ -48,6 +48,8 @@ static char *import(struct options options, const char *file, const char *golden
 }
 
 #define LETTERS .tokenizer = FILES "letters.json"
+#define PAIRS .tokenizer = FILES "pairs.txt"
+#define SPACES .split = "whitespace"
 #define ABC .labels = "a,b,c"
 #define WEATHER .columns = "load:target,price:past,warm:future"
 #define TWINS .columns = "a:target,b:target"
@@ -83,6 +85,10 @@ static const struct {
      "classifier",
      {LETTERS, ABC, .network = FILES "classifier_network.json"},
      "from --network"},
+    {"classifier_module.pt", NULL, {PAIRS, ABC, .pooling = "mean", .ngrams = "2"}, "from --ngrams"},
+    {"classifier_module.pt", NULL, {PAIRS, ABC, .pooling = "mean", .ngrams = "1,2"}, "1,2"},
+    {"classifier_module.pt", NULL, {PAIRS, ABC, .pooling = "mean", .ngrams = "1", .split = "words"}, "words"},
+    {"classifier_module.pt", NULL, {PAIRS, ABC, .pooling = "mean", .ngrams = "2", SPACES}, "whitespace"},
     {"sine.pt", "sine", {.task = "forecasting"}, "proj_size            3"},
     {"sine.pt", NULL, {.task = "forecasting", .scaler = FILES "standard.pkl"}, "scaler"},
     {"sine.pt", NULL, {.task = "forecasting", .scaler = FILES "range.pkl"}, "scaler"},
@@ -246,6 +252,11 @@ static const struct {
     {"horizons.pt", {.columns = "a:target+1,b,c", .horizon = "4"}, "", "'a:target' is no NAME:target"},
     {"twins.pt", {TWINS, .horizon = "3", .context = "24"}, "shape", "--shape step,column,level"},
     {"twins.pt", {TWINS, .horizon = "3", .context = "24", .shape = "steps"}, "", "expected step, column and"},
+    {"classifier_module.pt", {PAIRS, ABC, .pooling = "mean"}, "ngrams", "such as 'not good'"},
+    {"classifier_module.pt", {PAIRS, ABC, .pooling = "mean", .ngrams = "6"}, "ngrams", "from 1 to 5"},
+    {"classifier_module.pt", {PAIRS, ABC, .pooling = "mean", .ngrams = "2,"}, "ngrams", "from 1 to 5"},
+    {"classifier_module.pt", {LETTERS, ABC, .pooling = "mean", SPACES}, "split", "of a vocabulary of words"},
+    {"writer.pt", {PAIRS, .ngrams = "2"}, "", "task 'text-generation' reads single tokens"},
     {"twins.pt", {TWINS, .task = "forecasting"}, "horizon", "6 numbers for 2 targets"},
     {"levels.pt", {.task = "forecasting"}, "horizon", "6 numbers for 1 target;"},
     {"levels.pt", {.levels = "0.1,2", .horizon = "3"}, "", "above 0 and below 1"},

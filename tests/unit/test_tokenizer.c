@@ -14,6 +14,7 @@ struct sketch {
     const char *unk, *bos, *eos;
     bool lowercase;
     const char *unknown;
+    size_t ngrams[TOKENIZER_MAX_NGRAM]; /* end with 0 */
 };
 
 static enum status make(const struct sketch *sketch, struct tokenizer **out, struct error *err)
@@ -24,33 +25,37 @@ static enum status make(const struct sketch *sketch, struct tokenizer **out, str
         .type = sketch->type, .vocabulary = n ? sketch->entries : NULL, .vocabulary_bytes = bytes,
         .n_vocabulary = n, .unk_token = sketch->unk, .bos_token = sketch->bos,
         .eos_token = sketch->eos, .lowercase = sketch->lowercase, .unknown = sketch->unknown};
+    while (spec.n_ngrams < TOKENIZER_MAX_NGRAM && sketch->ngrams[spec.n_ngrams]) {
+        spec.ngrams[spec.n_ngrams] = sketch->ngrams[spec.n_ngrams];
+        spec.n_ngrams++;
+    }
     return tokenizer_new(&spec, out, err);
 }
 
 static const struct sketch letters = {"characters", {"a", "b", "\xc3\xa9", "\xf0\x9f\x90\x8e", "\n"},
-                                      NULL, NULL, NULL, false, NULL};
+                                      NULL, NULL, NULL, false, NULL, {0}};
 static const struct sketch letters_unk = {"characters", {"<unk>", "a", "b", "<s>"}, "<unk>", "<s>",
-                                          NULL, false, NULL};
+                                          NULL, false, NULL, {0}};
 static const struct sketch skipping = {
     .type = "characters", .entries = {"a", "B", "\xc3\xa9"}, .unknown = "skip"};
 static const struct sketch folding = {
     .type = "characters", .unknown = "fold",
     .entries = {"a", "B", "s", "'", "-", ".", "e", "(", "\xc3\xa9", " "}};
-static const struct sketch bytes_only = {"bytes", {NULL}, NULL, NULL, "\n", false, NULL};
-static const struct sketch separated = {"characters", {"\n", "a", "b"}, NULL, "\n", "\n", false, NULL};
+static const struct sketch bytes_only = {"bytes", {NULL}, NULL, NULL, "\n", false, NULL, {0}};
+static const struct sketch separated = {"characters", {"\n", "a", "b"}, NULL, "\n", "\n", false, NULL, {0}};
 static const struct sketch words = {
     "words", {"the", "cat", "don't", "caf\xc3\xa9", ",", ".", "x2", "the.", "unk", "</s>"},
-    NULL, NULL, "</s>", false, NULL};
+    NULL, NULL, "</s>", false, NULL, {0}};
 static const struct sketch words_low = {"words", {"unk", "the", "cat", "!", "A"}, "unk", NULL, NULL,
-                                        true, NULL};
+                                        true, NULL, {0}};
 
 static const struct sketch keras = {"words_keras", {"<pad>", "the", "film", "don't", "caf\xc3\xa9"},
-                                    NULL, NULL, NULL, true, NULL};
+                                    NULL, NULL, NULL, true, NULL, {0}};
 static const struct sketch keras_unk = {"words_keras", {"<pad>", "<OOV>", "the"}, "<OOV>", NULL, NULL, false,
-                                        NULL};
+                                        NULL, {0}};
 
 static const struct sketch spaces = {"whitespace", {"the", "end.", "caf\xc3\xa9", "don't", "a,b", "unk"},
-                                     "unk", NULL, NULL, true, NULL};
+                                     "unk", NULL, NULL, true, NULL, {0}};
 static const struct sketch spaces_strict = {.type = "whitespace", .entries = {"a"}};
 
 static const struct sketch shapes = {
@@ -61,6 +66,17 @@ static const struct sketch shapes_strict = {
     .type = "words", .unknown = "shape", .entries = {"play", "<xxxx>"}};
 
 /* What each makes of a text: ids end with TOKEN_NONE. */
+static const struct sketch pairs = {
+    .type = "words", .entries = {"<unk>", "not", "good", "not good", "good !", "!", "a not"}, .unk = "<unk>",
+    .ngrams = {1, 2}};
+static const struct sketch pairs_low = {
+    .type = "words_keras", .entries = {"<pad>", "the", "film", "the film", "not the"}, .lowercase = true,
+    .ngrams = {1, 2}};
+static const struct sketch thirds = {
+    .type = "characters", .entries = {"ing", "ng ", "\xc3\xa9t\xc3\xa9"}, .ngrams = {3}};
+static const struct sketch downwards = {
+    .type = "whitespace", .entries = {"a b", "a", "b", "a b a"}, .ngrams = {3, 1, 2}};
+
 static const struct {
     const struct sketch *sketch;
     const char *text;
@@ -100,6 +116,15 @@ static const struct {
     {&shapes, "i't A : ;", 0, {9, 10, 11, 0, TOKEN_NONE}},
     {&shapes, "\xc3\xa9t\xc3\xa9 \xc3\xa9tat", 0, {12, 6, TOKEN_NONE}}, /* characters, not bytes */
     {&shapes, "<dd> <unk>", 0, {0, 0, 0, 0, 0, 0, TOKEN_NONE}},      /* an entry's name is only text */
+    {&pairs, "not good!", 0, {1, 2, 5, 3, 4, TOKEN_NONE}},
+    {&pairs, "a not", 0, {0, 1, 6, TOKEN_NONE}}, /* of a word that has no id of its own */
+    {&pairs, "good not", 0, {2, 1, 0, TOKEN_NONE}},
+    {&pairs, "not", 0, {1, TOKEN_NONE}},
+    {&pairs, "", 0, {TOKEN_NONE}},
+    {&pairs_low, "Not the: FILM", 0, {1, 2, 4, 3, TOKEN_NONE}},
+    {&thirds, "sing \xc3\xa9t\xc3\xa9", 0, {0, 1, 2, TOKEN_NONE}},
+    {&thirds, "in", 0, {TOKEN_NONE}},
+    {&downwards, "a b  a", 0, {3, 1, 2, 1, 0, TOKEN_NONE}},
     {&words_low, "UNK A", 0, {0, 0, TOKEN_NONE}}, /* a special word, and an entry nothing lowers to */
 };
 
@@ -289,11 +314,11 @@ static const struct {
     enum status status;
     const char *sentence;
 } broken[] = {
-    {{"letters", {"a"}, NULL, NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
+    {{"letters", {"a"}, NULL, NULL, NULL, false, NULL, {0}}, STATUS_BAD_VALUE,
      "'type' is 'letters', expected characters, bytes, words, words_keras, whitespace or bpe"},
-    {{"characters", {NULL}, NULL, NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
+    {{"characters", {NULL}, NULL, NULL, NULL, false, NULL, {0}}, STATUS_BAD_VALUE,
      "'vocabulary' is missing for type 'characters'"},
-    {{"bytes", {"a"}, NULL, NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
+    {{"bytes", {"a"}, NULL, NULL, NULL, false, NULL, {0}}, STATUS_BAD_VALUE,
      "'vocabulary' has no place for type 'bytes'"},
     {{.type = "words", .entries = {"t"}, .unknown = "skip"}, STATUS_BAD_VALUE,
      "'unknown' is 'skip', expected refuse or shape for type 'words'"},
@@ -305,21 +330,31 @@ static const struct {
      "'unknown' is 'drop', expected refuse, skip or fold for type 'characters'"},
     {{.type = "bpe", .entries = {"t"}, .unknown = "shape"}, STATUS_BAD_VALUE,
      "'unknown' is 'shape', expected refuse, skip or fold for type 'bpe'"},
-    {{"bytes", {NULL}, NULL, NULL, NULL, true, NULL}, STATUS_BAD_VALUE,
+    {{"bytes", {NULL}, NULL, NULL, NULL, true, NULL, {0}}, STATUS_BAD_VALUE,
      "'lowercase' has no place for type 'bytes', only for 'characters' and 'words'"},
-    {{"bytes", {NULL}, "a", NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
+    {{"bytes", {NULL}, "a", NULL, NULL, false, NULL, {0}}, STATUS_BAD_VALUE,
      "'unk_token' has no use: every byte has an id"},
-    {{"bytes", {NULL}, NULL, "<s>", NULL, false, NULL}, STATUS_BAD_VALUE,
+    {{"bytes", {NULL}, NULL, "<s>", NULL, false, NULL, {0}}, STATUS_BAD_VALUE,
      "'bos_token' is '<s>', which is not in the vocabulary"},
-    {{"words", {"a", "b", "a"}, NULL, NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
+    {{"words", {"a", "b", "a"}, NULL, NULL, NULL, false, NULL, {0}}, STATUS_BAD_VALUE,
      "vocabulary: entries 0 and 2 are both 'a'"},
-    {{"words", {"a", ""}, NULL, NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
+    {{"words", {"a", ""}, NULL, NULL, NULL, false, NULL, {0}}, STATUS_BAD_VALUE,
      "vocabulary: entry 1 is empty"},
-    {{"words", {"a", "b\xff"}, NULL, NULL, NULL, false, NULL}, STATUS_BAD_FORMAT,
+    {{"words", {"a", "b\xff"}, NULL, NULL, NULL, false, NULL, {0}}, STATUS_BAD_FORMAT,
      "vocabulary: entry 1 is not UTF-8 at its byte 1"},
-    {{"words", {"a", "b"}, "c", NULL, NULL, false, NULL}, STATUS_BAD_VALUE,
+    {{"words", {"a", "b"}, "c", NULL, NULL, false, NULL, {0}}, STATUS_BAD_VALUE,
      "'unk_token' is 'c', which is not in the vocabulary"},
-    {{"words", {"a", "b"}, "a", NULL, "a", false, NULL}, STATUS_BAD_VALUE,
+    {{.type = "bytes", .ngrams = {1, 2}}, STATUS_BAD_VALUE,
+     "'ngrams' has no place for type 'bytes', only for 'characters' and those of words"},
+    {{.type = "bpe", .entries = {"a"}, .ngrams = {2}}, STATUS_BAD_VALUE,
+     "'ngrams' has no place for type 'bpe', only for 'characters' and those of words"},
+    {{.type = "words", .entries = {"a"}, .ngrams = {1, 6}}, STATUS_BAD_VALUE,
+     "'ngrams': 6, expected lengths from 1 to 5"},
+    {{.type = "words", .entries = {"a"}, .ngrams = {2, 2}}, STATUS_BAD_VALUE,
+     "'ngrams': 2 is there twice, expected lengths from 1 to 5"},
+    {{.type = "characters", .entries = {"a"}, .unknown = "skip", .ngrams = {2}}, STATUS_BAD_VALUE,
+     "'unknown' has no use beside 'ngrams'"},
+    {{"words", {"a", "b"}, "a", NULL, "a", false, NULL, {0}}, STATUS_BAD_VALUE,
      "'unk_token' is also 'eos_token', expected a token of its own"},
 };
 
@@ -334,7 +369,7 @@ END_TEST
 
 START_TEST(letters_may_be_lowered)
 {
-    const struct sketch sketch = {"characters", {"<s>", "a", "b"}, NULL, "<s>", NULL, true, NULL};
+    const struct sketch sketch = {"characters", {"<s>", "a", "b"}, NULL, "<s>", NULL, true, NULL, {0}};
     struct tokenizer *tokenizer;
     int32_t *ids;
     size_t n;
@@ -349,7 +384,7 @@ END_TEST
 
 START_TEST(one_token_may_begin_and_end)
 {
-    const struct sketch sketch = {"characters", {".", "a"}, NULL, ".", ".", false, NULL};
+    const struct sketch sketch = {"characters", {".", "a"}, NULL, ".", ".", false, NULL, {0}};
     struct tokenizer *tokenizer;
     ck_assert_int_eq(make(&sketch, &tokenizer, NULL), STATUS_OK);
     ck_assert_int_eq(tokenizer_bos(tokenizer), 0);
@@ -375,6 +410,42 @@ START_TEST(a_zero_byte_is_a_character)
     ck_assert_int_eq(ids[1], 0);
     memory_free(ids);
     tokenizer_free(tokenizer);
+}
+END_TEST
+
+/* Each n-gram stands where its tokens do; a long one is no entry; as many as there is room for. */
+START_TEST(ngrams_have_places_and_limits)
+{
+    struct tokenizer *tokenizer;
+    struct error err = {.message = ""};
+    struct text_span places[8];
+    int32_t *ids;
+    size_t n;
+    const size_t *lengths;
+    char *text = calloc(3000, 1);
+    ck_assert_int_eq(make(&pairs, &tokenizer, &err), STATUS_OK);
+    ck_assert_uint_eq(tokenizer_ngrams(tokenizer, &lengths), 2);
+    ck_assert_uint_eq(lengths[1], 2);
+    ck_assert_uint_eq(tokenizer_places(tokenizer, "not  good!", 10, places, 8), 5);
+    ck_assert_uint_eq(places[3].start, 0);
+    ck_assert_uint_eq(places[3].end, 9);
+    ck_assert_uint_eq(places[4].start, 5);
+    ck_assert_uint_eq(places[4].end, 10);
+    ck_assert_uint_eq(tokenizer_places(tokenizer, "not good", 8, places, 2), 2);
+    ck_assert_int_eq(tokenizer_encode(tokenizer, "not good!", 9, 4, &ids, &n, &err), STATUS_TOO_LONG);
+    ck_assert_int_eq(tokenizer_encode(tokenizer, "not \xff", 5, 9, &ids, &n, &err), STATUS_BAD_FORMAT);
+    memset(text, 'a', 2999);
+    text[1500] = ' ';
+    ck_assert_int_eq(tokenizer_encode(tokenizer, text, 2999, 9, &ids, &n, &err), STATUS_OK);
+    ck_assert_uint_eq(n, 3);
+    ck_assert_int_eq(ids[2], 0);
+    memory_free(ids);
+    tokenizer_free(tokenizer);
+    ck_assert_int_eq(make(&downwards, &tokenizer, &err), STATUS_OK);
+    ck_assert_int_eq(tokenizer_encode(tokenizer, "a c", 3, 9, &ids, &n, &err), STATUS_BAD_VALUE);
+    ck_assert_str_eq(err.message, "word 'c' (U+0063) at byte 2 is not in the vocabulary");
+    tokenizer_free(tokenizer);
+    free(text);
 }
 END_TEST
 
@@ -415,6 +486,7 @@ Suite *tokenizer_suite(void)
     tcase_add_test(vocabulary, facts_are_told);
     tcase_add_loop_test(vocabulary, broken_vocabularies_are_refused, 0,
                         sizeof broken / sizeof *broken);
+    tcase_add_test(vocabulary, ngrams_have_places_and_limits);
     tcase_add_test(vocabulary, one_token_may_begin_and_end);
     tcase_add_test(vocabulary, letters_may_be_lowered);
     tcase_add_test(vocabulary, a_zero_byte_is_a_character);
