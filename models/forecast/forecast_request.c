@@ -68,8 +68,9 @@ static enum status check_horizon(const struct model *model, size_t horizon, stru
                                "most %zu", horizon, model->name, spec->horizon, spec->horizon);
     if (ahead > horizon)
         return error_set_param(err, STATUS_BAD_VALUE, "horizon",
-                               "horizon is %zu, but model '%s' reads values that are known %zu steps ahead; "
-                               "expected %zu", horizon, model->name, ahead, ahead);
+                               "horizon is %zu, but model '%s' forecasts %zu steps at a time and reads what "
+                               "is known of them all; expected %zu",
+                               horizon, model->name, spec->horizon, ahead);
     return STATUS_OK;
 }
 

@@ -83,7 +83,7 @@ static const struct {
      "every value of a row of target that is read is missing", 400},
     {T "[[1,2],[1,2]],'future_covariates':[[1,2,3,4,1e300]]}]}", "series", "does not fit the model's", 400},
     {"{'model':'twins','horizon':7,'series':[{'target':[[1],[2]]}]}", "horizon",
-     "reads values that are known 9 steps ahead; expected 9", 400},
+     "reads what is known of them all; expected 9", 400},
     {T "[[1],[2]],'future_covariates':[[1,2,3,4]]}],'store':true}", NULL, "keeps no state; send all", 422},
 };
 
