@@ -3,7 +3,7 @@
  * A model of task music-generation whose config.json says "notation": "staff" reads and writes words: a
  * metre ("6x8"), a mode ("major"), then parts. A part is "[", bars with bar lines between them, and "]" if it
  * is played twice or "." if once. A bar line is "|", or, if the vocabulary numbers them, "b3" behind three
- * whole bars of its part, so that the network reads how long the part is by then. In a bar "n12" says that
+ * whole bars of the tune, so that the network reads how long it is by then. In a bar "n12" says that
  * the notes from here on last 12 ticks each, "t8" that the next three are a triplet of 8 ticks each; a note
  * is a MIDI number, a rest is "z". All tunes have the same tonic.
  *

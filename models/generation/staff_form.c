@@ -102,7 +102,7 @@ static bool fits(const struct staff_form *form, uint32_t ticks)
 
 struct word staff_line(const struct staff_form *form)
 {
-    size_t before = form->n_part + (form->at == form->bar); /* a pickup is no whole bar */
+    size_t before = form->n_bars + (form->at == form->bar); /* a pickup is no whole bar */
     return (struct word){.kind = WORD_BAR, .number = (uint8_t)(before % form->n_numbers)};
 }
 
@@ -165,10 +165,7 @@ static void add_note(struct staff_form *form, struct mark *mark)
 static void add_sign(struct staff_form *form, enum word_kind kind)
 {
     if (kind == WORD_BAR && form->at < form->bar) form->pickup = form->at;
-    else {
-        form->n_bars++;
-        form->n_part++;
-    }
+    else form->n_bars++;
     form->is_first = false;
     form->at = 0;
     form->place = kind == WORD_BAR ? FORM_PART : FORM_BETWEEN;
@@ -183,7 +180,6 @@ static void add_mode(struct staff_form *form, const struct word *word)
 static void add_open(struct staff_form *form)
 {
     form->at = form->pickup = 0;
-    form->n_part = 0;
     form->is_first = true;
     form->place = FORM_PART;
 }

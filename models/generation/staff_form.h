@@ -43,7 +43,6 @@ struct staff_form {
     uint32_t bar, at, pickup; /* ticks: of a bar; since the last bar line; of a first bar that is short */
     bool is_first;            /* no bar line yet in this part */
     size_t n_bars;            /* whole ones; a pickup and the short bar are one together */
-    size_t n_part;            /* those of this part */
     uint16_t length, triplet; /* ticks of the notes to come */
     unsigned left;            /* notes of the triplet to come */
     bool is_fresh;            /* a length was the last word */
@@ -55,7 +54,7 @@ uint32_t staff_bar(const struct word *metre, unsigned steps_per_quarter);
 /* Write to fillable[0..longest] which sums the lengths and triplets among words[0..n) have. */
 void staff_fill(const struct word *words, size_t n, bool *fillable, uint32_t longest);
 
-/* Return the bar line that belongs here: its number is that of the whole bars before it in its part, modulo
+/* Return the bar line that belongs here: its number is that of the whole bars before it in the tune, modulo
  * n_numbers. */
 struct word staff_line(const struct staff_form *form);
 

@@ -419,7 +419,7 @@ static size_t walk(struct staff_form *form, const struct tokenizer *tokenizer, c
     return n;
 }
 
-/* Three numbers: after a pickup 0, then those of the whole bars, which begin again; each part begins anew. */
+/* Three numbers: after a pickup 0, then those of the whole bars, which begin again; a second part goes on. */
 START_TEST(bar_lines_have_the_number_of_the_bars_before)
 {
     static const char *const words[] = {OTHERS, "n3", "b0", "b1", "b2", NULL};
@@ -428,7 +428,7 @@ START_TEST(bar_lines_have_the_number_of_the_bars_before)
         "62", "62", "62", "62", "|", "62", "62", "62", "62", "62", "62", "|", "62", "62", "62", "62", "62",
         "n3", "62", "]", "[", "n6", "62", "62", "62", "62", "62", "62", "|", "62", "62", "62", "62", "62",
         "62", "]", NULL};
-    static const unsigned expected[] = {0, 1, 2, 0, 1};
+    static const unsigned expected[] = {0, 1, 2, 0, 2};
     struct tokenizer *tokenizer = jobs_tokenizer("words", words, "<s>", "</s>");
     struct word list[16];
     bool fillable[37];

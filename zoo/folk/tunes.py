@@ -20,7 +20,7 @@ TONIC = 62  # D4: where all tunes are moved to
 TRIPLET = Fraction(2, 3)
 TICKS = 96  # of a whole note
 PLAIN, THIRDS = [3, 6, 9, 12, 18, 24, 36, 48, 72, 96], [2, 4, 8, 16]  # the durations that a tune may have; those of triplets
-NUMBERS = 16  # of bar lines; a longer part begins again at b0
+NUMBERS = 32  # of bar lines; a longer tune begins again at b0
 METRES = ["2/2", "4/4", "2/4", "3/4", "3/8", "6/8", "9/8", "12/8"]
 MODES = {"major": 0, "mixolydian": 1, "dorian": 2, "minor": 3}  # how many places above its signature's major tonic, in fifths
 MODE_NAMES = {"": "major", "maj": "major", "ion": "major", "m": "minor", "min": "minor", "aeo": "minor", "mix": "mixolydian",
@@ -240,12 +240,12 @@ class Tune:
 
     def words(self):
         """The words that the model reads: docs/bundle-format.md, "notation": "staff"."""
-        words, now = [self.metre.replace("/", "x"), self.mode], None
+        words, now, before = [self.metre.replace("/", "x"), self.mode], None, 0
         for bars, repeated in self.parts:
             words.append("[")
             pickup = sum(duration for _, duration in bars[0]) < Fraction(self.metre)
             for i, bar in enumerate(bars):
-                words += [f"b{(i - pickup) % NUMBERS}"] if i else []
+                words += [f"b{(before + i - pickup) % NUMBERS}"] if i else []
                 left = 0
                 for pitch, duration in bar:
                     ticks = int(duration * TICKS)
@@ -256,6 +256,7 @@ class Tune:
                         words.append(f"n{ticks}")
                         now = ticks
                     words.append("z" if pitch is None else str(pitch))
+            before += len(bars) - pickup
             words.append("]" if repeated else ".")
         return words
 
