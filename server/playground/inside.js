@@ -315,13 +315,26 @@ export function open(main, wanted) {
       h("div", { class: "heat" }, heat), h("div", { class: "row" }, play, h("div", { class: "grow" }, slider), stepCount), told,
       h("section", {}, heading, unitList, text,
         h("div", { class: "chart" }, chart), legend()),
-      ...[answer.steps && answer.part !== "decoder" ? search() : null, gradients(answer)].filter(Boolean));
+      ...[answer.part !== "decoder" && answer.T > 1 ? search() : null, gradients(answer)].filter(Boolean));
     const context = fit(bar, 112, 10);
     for (let x = 0; x < 112; x++) { context.fillStyle = diverging((x - 56) / 56); context.fillRect(x, 0, 1.2, 10); }
     redraw();
   }
 
   // ---- the unit that follows a pattern ----
+
+  // What can be chosen: a title and a number a step. Of strokes each is a pattern: 1 while it is drawn.
+  function choices() {
+    const { steps, origin, T } = state.answer;
+    if (steps) return Object.entries(patterns).map(([title, make]) => [title, make(steps)]);
+    if (state.task !== "transcription" || !origin) return [];
+    let end = 0;
+    return state.input.map((stroke, i) => {
+      const begin = end;
+      end += stroke.length;
+      return [`stroke ${i + 1}`, Array.from({ length: T }, (_, t) => Number(origin[t] >= begin && origin[t] < end))];
+    });
+  }
 
   function search() {
     const found = h("p", { class: "note", role: "status" }), pattern = h("input", { type: "text", placeholder: "a regular expression, such as  [,;.]", spellcheck: false });
@@ -331,6 +344,7 @@ export function open(main, wanted) {
         const answers = await Promise.all(Array.from({ length: state.layers }, (_, layer) => ask("/v1/explain", { ...body(), layer, units: 1, what: ["cells"], follow }).catch(() => null)));
         const marks = answers.filter(Boolean).flatMap((answer) => answer.cells.map((cell, direction) => ({ layer: answer.layer, direction, r: cell.correlation[0], unit: cell.units[0] })));
         const best = marks.sort((a, b) => Math.abs(b.r) - Math.abs(a.r))[0];
+        if (!best) throw new Error("No layer has as many steps as the input.");
         state.layer = best.layer;
         state.direction = best.direction;
         layerChoice();
@@ -350,11 +364,19 @@ export function open(main, wanted) {
         found.textContent = `“${pattern.value}” is no regular expression.`;
       }
     };
-    const varies = (make) => new Set(make(steps)).size > 1;
+    const { T } = state.answer, end = (value) => h("input", { type: "number", min: "1", max: String(T), required: true, value: String(value) });
+    const first = end(1), last = end(Math.ceil(T / 4));
+    const marked = () => {
+      const [from, to] = [Number(first.value), Number(last.value)];
+      if (from <= to && to - from + 1 < T) look(`steps ${from} to ${to}`, Array.from({ length: T }, (_, t) => Number(t + 1 >= from && t + 1 <= to)));
+      else found.textContent = `Mark some of the steps 1 to ${T}, not all of them.`;
+    };
     return h("section", {}, h("h2", {}, "Find the unit that follows …"),
-      h("div", { class: "units" }, Object.entries(patterns).filter(([, make]) => varies(make)).map(([title, make]) => h("button", { type: "button", onclick: () => look(title, make(steps)) }, title))),
-      h("form", { class: "row", onsubmit: (event) => { event.preventDefault(); if (pattern.value) own(); } },
-        h("div", { class: "grow" }, field("… or what this matches in the text", pattern)), h("button", { type: "submit" }, "Find")), found);
+      h("div", { class: "units" }, choices().filter(([, follow]) => new Set(follow).size > 1).map(([title, follow]) => h("button", { type: "button", onclick: () => look(title, follow) }, title))),
+      steps ? h("form", { class: "row", onsubmit: (event) => { event.preventDefault(); if (pattern.value) own(); } },
+        h("div", { class: "grow" }, field("… or what this matches in the text", pattern)), h("button", { type: "submit" }, "Find")) : "",
+      h("form", { class: "row", onsubmit: (event) => { event.preventDefault(); marked(); } },
+        field("… or the steps from", first), field("to", last), h("button", { type: "submit" }, "Find these steps")), found);
   }
 
   // ---- what goes in ----

@@ -375,6 +375,8 @@ const parts = {
   async "inside/ink"(page) {
     await page.getByLabel("The letter whose way is shown").fill("h");
     await page.getByText(/the label h .* at its spike, step \d+/).waitFor();
+    await page.getByRole("button", { name: "stroke 1", exact: true }).click();
+    await page.getByText(/“stroke 1”: unit \d+ of layer \d follows it best/).waitFor();
   },
   async "inside/chorales"(page) {
     await page.getByText(/the next token being/).waitFor();
@@ -382,6 +384,10 @@ const parts = {
   async "inside/digits"(page) {
     await page.locator(".heat canvas").waitFor();
     await page.getByText(/the label 3/).waitFor();
+    await page.getByLabel("… or the steps from").fill("10");
+    await page.getByLabel("to", { exact: true }).fill("14");
+    await page.getByRole("button", { name: "Find these steps" }).click();
+    await page.getByText(/“steps 10 to 14”: unit \d+ of layer \d follows it best/).waitFor();
   },
   async "inside/gates"(page) {
     await page.getByRole("button", { name: "update gate" }).click();
