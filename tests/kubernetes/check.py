@@ -50,7 +50,8 @@ def check_custom_resources(objects, checker):
 def check_manifests(checker):
     report = manifests.lint()
     expect("helm lint finds nothing", not [m for m in report["messages"] if m["severity"] > 1], report)
-    cases = {"the defaults": {}, "everything": manifests.EVERYTHING, "the kubelet's": VALUES,
+    cases = {"the defaults": {}, "the names of helm create": manifests.CREATED,
+             "everything": manifests.EVERYTHING, "the kubelet's": VALUES,
              **{f"models from {name}": {"models": {"source": name, **values}}
                 for name, values in manifests.SOURCES.items()}}
     custom = [item for values in cases.values() for item in manifests.render(values) if manifests.is_custom(item)]
@@ -65,6 +66,8 @@ def check_manifests(checker):
             found += [f"{name}: {fault}" for fault in bad]
             known += good
         expect(f"Kubernetes {version}: {known} objects of the chart are valid", not found, found)
+    for values in cases.values():
+        expect("the chart knows these values", not manifests.mistake(values), manifests.mistake(values))
     for values, word in manifests.MISTAKES:
         said = manifests.mistake(values)
         expect(f"the chart refuses {values}", said and word in said, said)

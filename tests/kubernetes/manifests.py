@@ -32,8 +32,19 @@ EVERYTHING = {
     "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone",
                                    "whenUnsatisfiable": "ScheduleAnyway"}],
     "extraEnv": [{"name": "CAROUSEL_MODELS_POLL_S", "value": "10"}],
-    "extraVolumes": [{"name": "tls", "secret": {"secretName": "tls"}}],
-    "extraVolumeMounts": [{"name": "tls", "mountPath": "/etc/carousel/tls", "readOnly": True}],
+    "volumes": [{"name": "tls", "secret": {"secretName": "tls"}}],
+    "volumeMounts": [{"name": "tls", "mountPath": "/etc/carousel/tls", "readOnly": True}],
+}
+# The names that `helm create` gives a chart, without `ingress`: Gateway API is in its place.
+CREATED = {
+    "replicaCount": 1, "image": {"repository": "carousel", "pullPolicy": "IfNotPresent", "tag": ""},
+    "imagePullSecrets": [], "nameOverride": "", "fullnameOverride": "",
+    "serviceAccount": {"create": True, "automount": True, "annotations": {}, "name": ""},
+    "podAnnotations": {}, "podLabels": {}, "podSecurityContext": {}, "securityContext": {},
+    "service": {"type": "ClusterIP", "port": 80}, "httpRoute": {"enabled": False, "annotations": {}},
+    "resources": {}, "livenessProbe": {}, "readinessProbe": {},
+    "autoscaling": {"enabled": False, "minReplicas": 1, "maxReplicas": 100, "targetCPUUtilizationPercentage": 80},
+    "volumes": [], "volumeMounts": [], "nodeSelector": {}, "tolerations": [], "affinity": {},
 }
 SOURCES = {
     "image": {"image": {"reference": "registry.example.org/bundles:1"}},
