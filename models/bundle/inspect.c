@@ -93,7 +93,9 @@ static void print_sources(const struct view *view, const struct layer_spec *spec
     }
 }
 
-static void print_layer(const struct view *view, const struct layer_spec *spec, const char *title)
+/* `origin`: what the framework calls the layer, a comment that carousel-import writes; NULL. */
+static void print_layer(const struct view *view, const struct layer_spec *spec, const char *title,
+                        const struct json *origin)
 {
     const struct layer_key *keys = spec->type->keys;
     int padding = LAYER_COLUMN - (int)strlen(spec->type->name);
@@ -111,13 +113,20 @@ static void print_layer(const struct view *view, const struct layer_spec *spec, 
         padding = 0;
     }
     print_sources(view, spec);
+    if (json_kind(origin) == JSON_STRING) {
+        fputs("  from ", view->out);
+        print_text(view, json_string(origin));
+    }
     fputc('\n', view->out);
 }
 
 static void print_layers(const struct view *view, const struct layer_spec *layers, size_t n,
                          const char *title)
 {
-    for (size_t i = 0; i < n; i++) print_layer(view, &layers[i], i ? "" : title);
+    const struct json *network = json_get(view->bundle->_document, "network"), *entry = NULL;
+    if (json_kind(network) == JSON_ARRAY && json_count(network) == n) entry = json_first(network);
+    for (size_t i = 0; i < n; i++, entry = entry ? json_next(entry) : NULL)
+        print_layer(view, &layers[i], i ? "" : title, entry ? json_get(entry, "_origin") : NULL);
 }
 
 static void print_network(const struct view *view)

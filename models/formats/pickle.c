@@ -337,6 +337,7 @@ static enum status fill(struct machine *m, size_t from, bool pairs)
     struct node *to = m->stack[from - 1];
     if (to->kind != NODE_LIST && to->kind != NODE_DICTIONARY && to->kind != NODE_CALL)
         return damaged(m, "items are put into what holds none");
+    if (!pairs && to->kind == NODE_DICTIONARY) return damaged(m, "a dictionary gets values without keys");
     if (pairs && (m->n_stack - from) % 2) return damaged(m, "a key without a value");
     return add_from(m, from, to);
 }

@@ -135,7 +135,7 @@ static size_t count_texts(const struct node *node)
             if (!node_is(node->items[i], NODE_TEXT)) return 0;
         return node->n_items;
     }
-    if (!node_is_mapping(node) || node->n_items < 2) return 0;
+    if (!node_is_mapping(node) || node->n_items < 2 || node->n_items % 2) return 0;
     bool turned = node_is(node->items[0], NODE_INTEGER);
     for (size_t i = 0; i + 1 < node->n_items; i += 2)
         if (!node_is(node->items[i], turned ? NODE_INTEGER : NODE_TEXT) ||

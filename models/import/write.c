@@ -105,6 +105,10 @@ static void put_network(const struct plan *plan, struct json_text *json)
         }
         for (size_t k = 0; k < part->n_keys; k++)
             json_text_put(json, ", \"%s\": %s", part->keys[k].name, part->keys[k].json);
+        if (part->origin && *part->origin) {
+            json_text_put(json, ", \"_origin\": ");
+            json_text_string(json, part->origin);
+        }
         json_text_put(json, "}%s\n", p + 1 < plan->n_parts ? "," : "");
     }
     json_text_put(json, "  ]");
