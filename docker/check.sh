@@ -1,5 +1,5 @@
 #!/bin/bash
-# check.sh: build the image, POST to the server in it, weigh it. With Docker where an engine runs, else with
+# check.sh: build the image, POST to the server in it, weigh it; import a file with the importer's image. With Docker where an engine runs, else with
 # buildah as root, which needs none. Where no registry answers, the base image is made from Debian's
 # packages and tagged as the Dockerfile names it. With buildah the image is built twice, to compare the digests, and
 # for arm64, which an emulator of the processor runs. Ends with a line like the one that check prints.
@@ -30,8 +30,8 @@ version=$(make -s version) revision=$(git rev-parse HEAD 2>/dev/null)
 epoch=$(git log -1 --format=%ct 2>/dev/null || echo 0)
 facts=(--build-arg "VERSION=$version" --build-arg "REVISION=$revision" --build-arg "SOURCE_DATE_EPOCH=$epoch")
 
-# --- The two engines: build TAG OPTION..., run TAG, stop_and_wait, inside COMMAND..., megabytes TAG,
-# megabytes_bare, label TAG NAME, copy_out PATH FILE
+# --- The two engines: build TAG OPTION..., assemble TAG OPTION... of what is compiled already, run TAG, stop_and_wait,
+# inside COMMAND..., import_in FOLDER ARGUMENT..., megabytes TAG, megabytes_bare, label TAG NAME, copy_out PATH FILE
 
 if docker info >/dev/null 2>&1; then
     engine=docker
@@ -40,6 +40,15 @@ if docker info >/dev/null 2>&1; then
         shift
         docker build -q -f docker/Dockerfile "${facts[@]}" "$@" -t "$tag" .
     }
+    compile() { :; }
+    assemble() { build "$@"; } # its cache holds what is compiled
+    import_in() {
+        local folder=$1
+        shift
+        docker run --rm --network none --read-only --cap-drop ALL --security-opt no-new-privileges \
+            -v "$folder:/work" carousel:import "$@"
+    }
+    user() { docker image inspect -f '{{.Config.User}}' "$1"; }
     label() { docker image inspect -f "{{index .Config.Labels \"$2\"}}" "$1"; }
     run() {
         container=$(docker run -d --read-only --cap-drop ALL --security-opt no-new-privileges \
@@ -65,9 +74,31 @@ else
         local tag=$1
         shift
         sed "s,\$BUILDPLATFORM,linux/$(dpkg --print-architecture)," docker/Dockerfile >"$work/Dockerfile"
+        bud "$tag" "$@"
+    }
+    bud() {
+        local tag=$1
+        shift
         buildah bud -q --format oci --no-cache --timestamp "$epoch" --ignorefile docker/Dockerfile.dockerignore \
             -f "$work/Dockerfile" "${facts[@]}" "$@" -t "$tag" .
     }
+    # What is compiled is an image of its own, which the others copy from: without layers it would be compiled for each.
+    compile() { build carousel:compiled --target build; }
+    assemble() {
+        sed '/^FROM.* AS build$/,/^RUN docker.collect/d; s,--from=build,--from=localhost/carousel:compiled,' \
+            docker/Dockerfile >"$work/Dockerfile"
+        bud "$@"
+    }
+    import_in() {
+        local folder=$1 from code
+        shift
+        from=$(buildah from --pull-never carousel:import) || return
+        buildah run --user 10001:10001 -v "$folder:/work" "$from" -- /usr/bin/carousel-import "$@"
+        code=$?
+        buildah rm "$from" >/dev/null
+        return $code
+    }
+    user() { buildah inspect --type image --format '{{.Docker.Config.User}}' "$1"; }
     label() { buildah inspect --type image --format "{{index .Docker.Config.Labels \"$2\"}}" "$1"; }
     digest() { buildah images --format '{{.Digest}}' "$1"; }
     run() {
@@ -130,7 +161,8 @@ fi
 
 began=$SECONDS
 echo "  building with $engine"
-expect "the image builds" build carousel:latest
+expect "Carousel is compiled" compile
+expect "the image builds" assemble carousel:latest
 [ $failures = 0 ] || { cat "$work/output"; }
 
 post() { # post PATH BODY PATTERN
@@ -138,8 +170,7 @@ post() { # post PATH BODY PATTERN
         grep -q "$3" || { cat "$work/answer"; return 1; }
 }
 is_ready() { curl -fsS --retry 20 --retry-connrefused --retry-delay 1 "http://$address/readyz"; }
-is_not_root() { [ "$(buildah inspect --type image --format '{{.Docker.Config.User}}' carousel 2>/dev/null ||
-    docker image inspect -f '{{.Config.User}}' carousel)" = 10001:10001 ]; }
+is_not_root() { [ "$(user "$1")" = 10001:10001 ]; }
 is_small() { awk -v mb="$1" -v limit=$LIMIT_MB 'BEGIN { exit !(mb > 0 && mb <= limit) }'; }
 has_labels() {
     [ "$(label carousel:latest org.opencontainers.image.version)" = "$version" ] &&
@@ -154,6 +185,12 @@ has_sbom() {
         build/docker/venv/bin/pyspdxtools -i "$file" &&
         grep -c pkg:deb/debian/ "$file" && grep -q '"libmicrohttpd' "$file" && grep -q '"libc6"' "$file"
 }
+# A checkpoint in a folder that is mounted becomes a bundle beside it; a file that is no model is refused.
+imports() {
+    mkdir -m 777 "$work/mine" && cp tests/import/files/gru.pt tests/import/files/letters.json "$work/mine" &&
+        import_in "$work/mine" gru.pt --pooling max --labels a,b,c -o gru &&
+        grep '"sha256"' "$work/mine/gru/config.json" && ! import_in "$work/mine" letters.json
+}
 has_no_shell() { ! inside /bin/sh -c true; }
 
 [ $failures != 0 ] || expect "the server in it starts" run carousel:latest
@@ -167,11 +204,15 @@ if [ $failures = 0 ]; then
         '{"model":"numbers","series":[2,4,8],"horizon":1}' '"forecasts"'
     expect "a bundle under /models is served" post /v1/completions \
         '{"model":"tiny-characters","prompt":"ab","max_tokens":4,"seed":1}' '"text_completion"'
-    expect "it does not run as root" is_not_root
+    expect "it does not run as root" is_not_root carousel:latest
     expect "there is no shell in it" has_no_shell
     expect "SIGTERM ends it with 0" stop_and_wait
     expect "its labels say version and commit" has_labels
     expect "it lists what is in it, as SPDX" has_sbom
+    expect "the importer's image builds" assemble carousel:import --target import
+    expect "it does not run as root" is_not_root carousel:import
+    expect "it imports a file" imports
+    expect "at most $LIMIT_MB MB" is_small "$(megabytes carousel:import)"
     bare=$(megabytes_bare) whole=$(megabytes carousel:latest)
     expect "at most $LIMIT_MB MB without the zoo" is_small "$bare"
     echo "docker: $bare MB without the zoo, $whole MB with it, in $((SECONDS - began)) s"

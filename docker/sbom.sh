@@ -1,9 +1,9 @@
 #!/bin/sh
-# sbom.sh ARCH ROOT VERSION: print what an image holds, as SPDX 2.3 in JSON: Carousel, and the Debian
+# sbom.sh ARCH ROOT PROGRAM VERSION: print what an image holds, as SPDX 2.3 in JSON: the program, and the Debian
 # packages of the libraries whose paths stdin lists, one a line. ROOT is the image's file system; the
 # document's name space is made from the sum of its files, so that the same image has the same list.
 set -eu
-arch=$1 root=$2 version=$3
+arch=$1 root=$2 program=$3 version=$4
 created=$(date -u -d "@${SOURCE_DATE_EPOCH:-0}" +%Y-%m-%dT%H:%M:%SZ)
 sum=$(cd "$root" && find . -type f ! -name libraries -exec sha256sum {} + | LC_ALL=C sort | sha256sum | cut -c 1-32)
 . /etc/os-release
@@ -18,13 +18,13 @@ done)
 
 cat <<END
 {"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT",
- "name": "carousel-$version-$arch", "documentNamespace": "https://spdx.org/spdxdocs/carousel-$sum",
+ "name": "$program-$version-$arch", "documentNamespace": "https://spdx.org/spdxdocs/carousel-$sum",
  "creationInfo": {"created": "$created", "creators": ["Tool: carousel-docker/sbom.sh"]},
  "packages": [
-  {"SPDXID": "SPDXRef-carousel", "name": "carousel", "versionInfo": "$version", "downloadLocation": "NOASSERTION",
+  {"SPDXID": "SPDXRef-carousel", "name": "$program", "versionInfo": "$version", "downloadLocation": "NOASSERTION",
    "filesAnalyzed": false, "licenseConcluded": "NOASSERTION", "licenseDeclared": "Apache-2.0", "copyrightText": "NOASSERTION",
    "primaryPackagePurpose": "APPLICATION",
-   "checksums": [{"algorithm": "SHA256", "checksumValue": "$(sha256sum "$root/usr/bin/carousel" | cut -d ' ' -f 1)"}]}
+   "checksums": [{"algorithm": "SHA256", "checksumValue": "$(sha256sum "$root/usr/bin/$program" | cut -d ' ' -f 1)"}]}
 END
 echo "$packages" | while read -r name number source; do
     cat <<END
