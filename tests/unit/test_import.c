@@ -317,6 +317,47 @@ START_TEST(a_file_that_is_something_else_says_what)
 }
 END_TEST
 
+static char *read_whole(const char *file, size_t *n)
+{
+    FILE *in = fopen(file, "rb");
+    ck_assert_ptr_nonnull(in);
+    fseek(in, 0, SEEK_END);
+    *n = (size_t)ftell(in);
+    rewind(in);
+    char *bytes = malloc(*n + 1);
+    ck_assert_uint_eq(fread(bytes, 1, *n, in), *n);
+    fclose(in);
+    return bytes;
+}
+
+/* ONNX' weights in a file beside it: as they are, missing, cut, and with another model's behind them. */
+START_TEST(weights_beside_a_graph_are_whole_or_refused)
+{
+    static const struct {
+        size_t bytes; /* of the file beside; SIZE_MAX: there is none */
+        const char *says;
+    } rows[] = {{2400, NULL},
+                {SIZE_MAX, "must be in the same folder"},
+                {2399, "it is incomplete, or another model's"},
+                {100000, "it is another model's"}};
+    struct error err;
+    enum status status;
+    char path[TMP_PATH_BYTES];
+    size_t n, n_data;
+    char *graph = read_whole(FILES "onnx_external.onnx", &n);
+    char *data = read_whole(FILES "onnx_external.onnx.data", &n_data), *longer = calloc(100000, 1);
+    memcpy(longer, data, n_data);
+    tmp_write(&tmp, "g.onnx", graph, n);
+    if (rows[_i].bytes != SIZE_MAX) tmp_write(&tmp, "onnx_external.onnx.data", longer, rows[_i].bytes);
+    free(import((struct options){LETTERS}, tmp_path(&tmp, "g.onnx", path), NULL, &status, &err));
+    ck_assert_msg((status == STATUS_OK) == !rows[_i].says, "%s", err.message);
+    if (rows[_i].says) ck_assert_msg(strstr(err.message, rows[_i].says) != NULL, "%s", err.message);
+    free(graph);
+    free(data);
+    free(longer);
+}
+END_TEST
+
 START_TEST(folders_are_searched)
 {
     struct error err;
@@ -380,19 +421,6 @@ START_TEST(a_dry_run_writes_nothing)
     free(report);
 }
 END_TEST
-
-static char *read_whole(const char *file, size_t *n)
-{
-    FILE *in = fopen(file, "rb");
-    ck_assert_ptr_nonnull(in);
-    fseek(in, 0, SEEK_END);
-    *n = (size_t)ftell(in);
-    rewind(in);
-    char *bytes = malloc(*n + 1);
-    ck_assert_uint_eq(fread(bytes, 1, *n, in), *n);
-    fclose(in);
-    return bytes;
-}
 
 static const char *const readable[] = {
     "writer.pt",           "writer_legacy.pt",
@@ -477,6 +505,7 @@ Suite *import_suite(void)
     tcase_add_loop_test(tests, a_file_becomes_a_bundle_that_computes_the_same, 0, COUNT(made));
     tcase_add_loop_test(tests, what_cannot_be_imported_says_why, 0, COUNT(refused));
     tcase_add_loop_test(tests, a_file_that_is_something_else_says_what, 0, COUNT(mistakes));
+    tcase_add_loop_test(tests, weights_beside_a_graph_are_whole_or_refused, 0, 4);
     tcase_add_test(tests, folders_are_searched);
     tcase_add_test(tests, a_bundle_that_is_there_stays);
     tcase_add_test(tests, golden_vectors_that_differ_refuse_the_bundle);
