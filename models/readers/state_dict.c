@@ -399,13 +399,69 @@ static enum status plan_alone(struct groups *groups, const struct options *optio
 /* ------------------------------------------------------------------------------------------
  * The order of --network */
 
+/* Keys of words and truths that a layer of PyTorch has anyway. */
+static const struct {
+    const char *name, *json;
+} usual[] = {
+    {"bias", "true"},        {"bidirectional", "false"},      {"reset_after", "true"}, {"affine", "true"},
+    {"peepholes", "false"},  {"elementwise_affine", "true"},  {"go_backwards", "false"},
+    {"initial_state", "false"}, {"recurrent_activation", "sigmoid"}, {"activation", "tanh"},
+};
+/* Keys that are read elsewhere, or have no effect. */
+static const char *const passed[] = {"type",    "prefix",  "name",        "mode",       "padding",
+                                     "dropout", "nonlinearity", "padding_idx", "batch_first"};
+
+/* A word or a truth must be what the tensors are, because nothing but the tensors is imported. */
+static enum status check_word(const struct json *m, const struct part *part, size_t at, struct error *err)
+{
+    const char *key = json_key(m), *found = "";
+    char quoted[QUOTE_BYTES];
+    if (json_kind(m) == JSON_STRING) found = json_string(m);
+    if (json_kind(m) == JSON_BOOLEAN) found = json_boolean(m) ? "true" : "false";
+    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
+        if (strcmp(key, passed[i]) == 0 || key[0] == '_') return STATUS_OK;
+    for (size_t i = 0; i < part->n_keys; i++) {
+        const char *json = part->keys[i].json;
+        size_t quotes = json[0] == '"', n = strlen(json) - 2 * quotes;
+        if (strcmp(part->keys[i].name, key)) continue;
+        if (strlen(found) == n && memcmp(found, json + quotes, n) == 0) return STATUS_OK;
+    }
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (strcmp(usual[i].name, key) == 0 && strcmp(usual[i].json, found) == 0) return STATUS_OK;
+    return error_set(err, STATUS_UNSUPPORTED,
+                     "--network: layer %zu: the key %s changes what the layer computes, and is not imported; "
+                     "write the bundle by hand (docs/bring-your-own-model.md)",
+                     at, sentence_quote(quoted, key, strlen(key)));
+}
+
+/* Layers that read another one than that before them are no chain. */
+static enum status check_chain(const struct json *entry, const char *type, size_t at, struct error *err)
+{
+    static const char *const known[] = {"embedding", "lstm",       "gru",        "rnn",
+                                        "linear",    "batch_norm", "layer_norm", "conv1d"};
+    char quoted[QUOTE_BYTES];
+    bool is_known = !entry_text(entry, "prefix");
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        is_known = is_known || strcmp(type, known[i]) == 0;
+    if (is_known && !json_get(entry, "inputs")) return STATUS_OK;
+    return error_set(err, STATUS_UNSUPPORTED,
+                     "--network: layer %zu: %s %s is not imported; write the bundle by hand "
+                     "(docs/bring-your-own-model.md)",
+                     at, is_known ? "'inputs' of" : "a layer of type",
+                     sentence_quote(quoted, type, strlen(type)));
+}
+
 /* What the file says of sizes must be what the tensors are. */
 static enum status check_entry(const struct json *entry, const struct part *part, size_t at,
                                struct error *err)
 {
     char found[32];
     for (const struct json *m = json_first(entry); m; m = json_next(m)) {
-        if (json_kind(m) != JSON_NUMBER) continue;
+        if (json_kind(m) != JSON_NUMBER) {
+            enum status status = check_word(m, part, at, err);
+            if (status != STATUS_OK) return status;
+            continue;
+        }
         snprintf(found, sizeof found, "%.17g", json_number(m));
         for (size_t i = 0; i < part->n_keys; i++)
             if (strcmp(part->keys[i].name, json_key(m)) == 0 && strcmp(part->keys[i].json, found))
@@ -449,6 +505,8 @@ static enum status plan_network(struct groups *groups, const struct json *networ
             return error_set(err, STATUS_BAD_VALUE, "--network: layer %zu is no object with a 'type'", at);
         char *kept = pool_text(groups->plan->pool, type, strlen(type));
         if (!kept) return pool_spent(err);
+        status = check_chain(entry, type, at, err);
+        if (status != STATUS_OK) return status;
         if (prefix) {
             status = add_named(groups, entry, type, prefix, err);
             if (status == STATUS_OK)
