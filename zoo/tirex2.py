@@ -247,7 +247,7 @@ def golden_cases(weights, config):
     return {"cases": cases}
 
 
-def describe(config):
+def describe(config, mixes):
     """The section `forecast` of the bundle."""
     scaler = config["scaler_cfg"]
     scaling = {"type": "standard", "minimum": scaler.get("eps", 1e-8)}
@@ -259,7 +259,7 @@ def describe(config):
     if config.get("tta_diff", True):
         output["trend"] = TREND
     return {"context_length": config["context_len"], "patch_length": config["input_patch_size"], "full_context": True,
-            "scaling": scaling, "output": output}
+            **({"future_length": config["future_len"]} if mixes else {}), "scaling": scaling, "output": output}
 
 
 def bundle(folder, to, one_series=False):
@@ -277,7 +277,7 @@ def bundle(folder, to, one_series=False):
     (to / "config.json").write_text(json.dumps({
         "format_version": 1, "task": "forecasting", "description": "TiRex-2, an xLSTM that forecasts series it has not seen.",
         "sha256": hashlib.sha256((to / "model.safetensors").read_bytes()).hexdigest(),
-        "network": network.layers, "forecast": describe(config)}, indent=1))
+        "network": network.layers, "forecast": describe(config, any(mixers(weights, config)))}, indent=1))
     (to / "golden.json").write_text(json.dumps(golden_cases(weights, config)))
 
 

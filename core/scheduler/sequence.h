@@ -27,8 +27,9 @@ enum next { STAY, LEAVE };
  * allocate, and feed and receive must not fail: a driver that finds a fault ends with LEAVE. */
 struct driver {
     /* Fill the in-fields of rides[0] except state: 1 to `room` steps, or n_steps = 0 to be parked
-     * until scheduler_wake. If the network is whole, all steps at once (they fit: the job checked
-     * scheduler_max_rows when it was made). The memory behind tokens and features stays until receive.
+     * until scheduler_wake. If the network or the sequence is whole, all steps at once (they fit: the job
+     * checked scheduler_max_rows when it was made). The memory behind tokens and features stays until
+     * receive.
      *
      * A sequence with several seats may fill as many rides, from rides[0] on; the first without steps ends
      * them. Each names its own state, which is sequence->state unless the driver says otherwise, and has
@@ -65,6 +66,7 @@ struct sequence {
     int64_t deadline_us;           /* monotonic; 0: none */
     uint64_t cost_steps;           /* steps this sequence will take at most, all seats and forks included */
     uint64_t whole_steps;          /* steps of its ride through a network that is whole; 0: cost_steps */
+    bool rides_whole;              /* although its network is not: a group of rides with a mirror */
     uint64_t least_steps;          /* and at least, one after the other, unless it fails; 0: unknown */
     /* readable in finish() */
     struct sequence_stats stats;

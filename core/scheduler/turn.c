@@ -150,17 +150,18 @@ static size_t pop_candidates(struct lane *lane, size_t max_seats, struct sequenc
 static size_t aboard_fill(struct aboard *aboard, struct lane *lane, size_t *n_rides)
 {
     const struct turn_limits *limits = &aboard->limits;
-    bool whole = network_is_whole(lane->network);
+    bool is_whole = network_is_whole(lane->network);
     struct sequence_list candidates = {0};
     size_t chunk = limits->max_rows / pop_candidates(lane, limits->max_batch, &candidates);
     if (chunk > limits->chunk_steps) chunk = limits->chunk_steps;
     if (chunk == 0) chunk = 1;
     size_t rows_left = limits->max_rows, n = 0;
-    bool company = !whole && chunk > 1 && candidates_have_company(&candidates);
+    bool company = !is_whole && chunk > 1 && candidates_have_company(&candidates);
     int64_t now = clock_us();
     struct sequence *sequence;
     for (*n_rides = 0; (sequence = candidates.head);) {
         size_t most = rows_left / sequence_seats(sequence);
+        bool whole = is_whole || sequence->rides_whole;
         if (whole && (sequence->whole_steps ? sequence->whole_steps : sequence->cost_steps) > most) break;
         size_t room = whole || chunk > most ? most : sequence_room(sequence, chunk, company);
         if (room == 0) break;

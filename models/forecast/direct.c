@@ -1,30 +1,19 @@
-/* direct: a model whose network gives all quantiles of many steps to come in one pass: output types
- * "candidates" and "patches". A series rides once. */
+/* direct: a model whose network gives all quantiles of many steps to come in one pass: output type
+ * "candidates". A series rides once. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
 #include "models/forecast/forecast_job.h"
-#include "models/forecast/patches.h"
-#include "models/forecast/trend.h"
 
-static bool has_patches(const struct model *model)
-{
-    return forecast_spec_of(model)->output == OUTPUT_PATCHES;
-}
-
-static void lay_out(const struct forecast *f, struct forecasted *series, struct arena *arena)
+static void lay_out(const struct forecast *f, const struct forecast_series *from, struct forecasted *series,
+                    struct arena *arena)
 {
     const struct forecast_spec *spec = forecast_spec_of(f->job.model);
-    if (has_patches(f->job.model)) {
-        series->n_past = patches_read(spec, series->n) - 1;
-        series->n_ahead = patches_ahead(spec, f->horizon);
-        if (spec->trend.scale > 0) series->differences = arena_take(arena, series->n, sizeof(double));
-    } else {
-        series->n_past = series->n < spec->window ? series->n : spec->window;
-        series->n_ahead = f->horizon;
-        series->memory = arena_take(arena, candidates_bytes(series->n, f->horizon), 1);
-    }
+    (void)from;
+    series->n_past = series->n < spec->window ? series->n : spec->window;
+    series->n_ahead = f->horizon;
+    series->memory = arena_take(arena, candidates_bytes(series->n, f->horizon), 1);
     series->features = arena_take(arena, series->n_past + series->n_ahead,
                                   series_n_inputs(spec) * sizeof(float));
     series->at = arena_take(arena, f->horizon, spec->n_levels * sizeof *series->at);
@@ -42,20 +31,9 @@ static void begin(struct forecast *f, const struct forecast_series *tail, size_t
     series->has_rule = spec->rules && !series_has_holes(tail->values, tail->n) &&
                        series_rule(&series->scale, series->z, series->n, &series->rule);
     seq->sequence.cost_steps = seq->sequence.least_steps = series->n_past + series->n_ahead;
-    if (!has_patches(f->job.model)) return;
-    series->reading = patches_reading(spec, tail->values, tail->n, series->differences);
-    patches_features(spec, &series->reading.scale,
-                     series->reading.trends ? series->differences : tail->values, tail->n, series->n_ahead,
-                     series->features);
 }
 
 /* ---- the driver ---- */
-
-/* Values that one output tells of. */
-static size_t leads_of(const struct forecast_spec *spec)
-{
-    return spec->output == OUTPUT_PATCHES ? spec->patch_length : 1;
-}
 
 static void feed(struct sequence *sequence, size_t room, struct ride *ride)
 {
@@ -64,14 +42,14 @@ static void feed(struct sequence *sequence, size_t room, struct ride *ride)
     const struct forecast_spec *spec = forecast_spec_of(f->job.model);
     struct path *path = forecast_path(seq);
     struct forecasted *series = path->of;
-    if (!has_patches(f->job.model) && series->candidates.n == 0) {
+    if (series->candidates.n == 0) {
         candidates_make(series->z, series->n, series->season, f->horizon, series->memory,
                         &series->candidates);
         candidates_features(&series->candidates, spec->window, series->features);
     }
     bool past = series->n_fed < series->n_past;
-    size_t ahead = path->n / leads_of(spec), done = past ? series->n_fed : series->n_past + ahead;
-    size_t left = past ? series->n_past - series->n_fed : series->n_ahead - ahead;
+    size_t done = past ? series->n_fed : series->n_past + path->n;
+    size_t left = past ? series->n_past - series->n_fed : series->n_ahead - path->n;
     ride->n_steps = left < room ? left : room;
     ride->features = series->features + done * series_n_inputs(spec);
     ride->want = past ? WANT_NONE : WANT_ALL;
@@ -94,9 +72,7 @@ static bool read_lead(const struct forecast *f, struct forecasted *series, size_
     const struct forecast_spec *spec = forecast_spec_of(f->job.model);
     size_t n_levels = spec->n_levels;
     double *at = series->at + lead * n_levels;
-    if (spec->output == OUTPUT_PATCHES)
-        patches_levels(spec, &series->reading.scale, lead % spec->patch_length, outputs, at);
-    else if (series->has_rule) {
+    if (series->has_rule) {
         double value = follow_rule(series, lead, n_levels);
         for (size_t q = 0; q < n_levels; q++) at[q] = value;
     } else {
@@ -106,25 +82,6 @@ static bool read_lead(const struct forecast *f, struct forecasted *series, size_
     }
     for (size_t q = 0; q < n_levels; q++)
         if (!(fabs(at[q]) <= (double)FLT_MAX)) return false;
-    return true;
-}
-
-/* Read what one output tells of, up to the horizon. false: a value leaves the range of float. */
-static bool read_output(const struct forecast *f, struct path *path, const float *outputs)
-{
-    size_t leads = leads_of(forecast_spec_of(f->job.model));
-    for (size_t i = 0; i < leads && path->n < f->horizon; i++, path->n++)
-        if (!read_lead(f, path->of, path->n, outputs)) return false;
-    return true;
-}
-
-/* What is left to do when all patches are there. false: a value leaves the range of float. */
-static bool finish_patches(const struct forecast *f, struct forecasted *series)
-{
-    const struct forecast_spec *spec = forecast_spec_of(f->job.model);
-    trend_finish(spec, series->reading.trends, series->reading.last, series->at, f->horizon);
-    for (size_t i = 0; i < f->horizon * spec->n_levels; i++)
-        if (!(fabs(series->at[i]) <= (double)FLT_MAX)) return false;
     return true;
 }
 
@@ -142,15 +99,11 @@ static enum next receive(struct sequence *sequence, struct worker *worker, const
         return STAY;
     }
     for (size_t i = 0; i < ride->n_steps; i++)
-        if (!read_output(f, path, ride->output + i * n_outputs)) {
+        if (!read_lead(f, series, path->n++, ride->output + i * n_outputs)) {
             atomic_store_explicit(&series->error, forecast_too_big, memory_order_relaxed);
             return LEAVE;
         }
     if (path->n < f->horizon) return STAY;
-    if (has_patches(f->job.model) && !finish_patches(f, series)) {
-        atomic_store_explicit(&series->error, forecast_too_big, memory_order_relaxed);
-        return LEAVE;
-    }
     atomic_fetch_add_explicit(&series->n_whole, 1, memory_order_relaxed);
     return LEAVE;
 }

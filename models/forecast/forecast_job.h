@@ -20,6 +20,15 @@ struct path {
     float *features; /* [n_inputs] of the step to feed */
 };
 
+/* A seat of a series that is read in patches: a row, or the mirror of the row before it. */
+struct patched {
+    enum ride_role role;
+    struct patch_reading reading; /* of a target */
+    double *differences;          /* [n] of a target, if the model knows trends; else NULL */
+    float *features;              /* [n_past + n_ahead, n_inputs] */
+    float *state;                 /* NULL of the first, which has its sequence's */
+};
+
 /* One series. */
 struct forecasted {
     _Atomic(const char *) error; /* NULL, or why there is no forecast */
@@ -37,8 +46,9 @@ struct forecasted {
     size_t n_ahead;               /* steps whose outputs are read */
     struct candidates candidates; /* made in `memory` by the first feed() */
     void *memory;
-    struct patch_reading reading; /* patches */
-    double *differences;          /* [n] of a series with a trend; NULL if the model knows none */
+    struct patched *patched;      /* [n_seats] of patches */
+    size_t n_seats;
+    bool rides_whole;             /* a covariate is known ahead */
     double *at;                   /* [n_targets, horizon, n_levels] of the bundle's levels */
     /* of a model that reads several rows */
     struct series_columns columns; /* rows of n + horizon values */
@@ -66,18 +76,19 @@ struct forecast {
     struct path *paths;        /* [n_sequences], each its sequence's */
 };
 
-/* A way to forecast. `tail` is the part of a series that is read. */
+/* A way to forecast. `from` is a series as the request has it, `tail` the part of it that is read. */
 struct forecast_way {
     struct driver driver;
     /* Cut what the series needs beside what all have (job_lay_out says how often this is called). */
-    void (*lay_out)(const struct forecast *f, struct forecasted *series, struct arena *arena);
+    void (*lay_out)(const struct forecast *f, const struct forecast_series *from, struct forecasted *series,
+                    struct arena *arena);
     /* Copy the values of series i, the good-th good one, and prepare its sequences. */
     void (*begin)(struct forecast *f, const struct forecast_series *tail, size_t i, size_t good);
     /* Compute what is left to do when all paths are there: on the reader's thread, so that workers need not
      * sort. */
     void (*settle)(struct forecast *f, struct forecasted *series);
 };
-extern const struct forecast_way forecast_walking, forecast_direct, forecast_horizons;
+extern const struct forecast_way forecast_walking, forecast_direct, forecast_patched, forecast_horizons;
 
 /* A settle() for models that give levels, or one value alone: quantiles by interpolation, and paths drawn
  * from them. */

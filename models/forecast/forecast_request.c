@@ -2,6 +2,7 @@
 
 #include "models/forecast/columns.h"
 #include "models/forecast/forecasting.h"
+#include "models/forecast/patched.h"
 #include "models/jobs/request.h"
 
 static enum status check_size(const char *field, size_t value, size_t low, size_t high,
@@ -36,6 +37,28 @@ static enum status check_one(const struct model *model, const struct rows *rows,
                            "row as an object of its own", param, rows->n_targets, model->name);
 }
 
+/* Check that the rows of a series fit into one turn. */
+static enum status check_group(const struct model *model, const struct forecast_request *r, size_t i,
+                               struct error *err)
+{
+    const struct forecast_spec *spec = forecast_spec_of(model);
+    const struct rows *rows = r->series[i].rows;
+    size_t n = r->series[i].n - series_skipped(spec, r->series[i].n), seats = patched_seats(rows);
+    size_t steps = n ? patched_steps(spec, rows, n, r->horizon) : 0;
+    char place[ERROR_PARAM_BYTES];
+    snprintf(place, sizeof place, "series[%zu]", i);
+    if (r->max_seats && seats > r->max_seats)
+        return error_set_param(err, STATUS_TOO_LONG, place,
+                               "%s has %zu rows, those of future_covariates counted twice; expected at most "
+                               "%zu (scheduler.max_batch)", place, seats, r->max_seats);
+    bool is_whole = rows && seats > rows->n_targets + rows->n_covariates;
+    if (!is_whole || !r->max_whole_steps || seats * steps <= r->max_whole_steps) return STATUS_OK;
+    return error_set_param(err, STATUS_TOO_LONG, place,
+                           "%s has %zu rows of %zu patches, those of future_covariates counted twice; "
+                           "expected at most %zu patches together (scheduler.max_rows)", place, seats, steps,
+                           r->max_whole_steps);
+}
+
 /* Check the rows and the length of each series. */
 static enum status check_series(const struct model *model, const struct forecast_request *r,
                                 struct error *err)
@@ -46,7 +69,9 @@ static enum status check_series(const struct model *model, const struct forecast
         size_t n = series->n - series_skipped(spec, series->n);
         char place[ERROR_PARAM_BYTES];
         snprintf(place, sizeof place, "series[%zu]", i);
+        bool mixes = spec->output == OUTPUT_PATCHES && network_mixes(model->network);
         enum status status = spec->n_columns ? columns_check(model, series->rows, place, err)
+                             : mixes         ? check_group(model, r, i, err)
                                              : check_one(model, series->rows, i, err);
         if (status == STATUS_OK && r->max_whole_steps)
             status = request_check_length(place, model, n, r->max_whole_steps, err);

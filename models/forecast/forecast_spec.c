@@ -23,7 +23,7 @@ static const char *const axes[] = {"step", "column", "level", NULL};
 enum { DEFAULT_SAMPLES = 100 };
 
 struct keys {
-    long context_length, window, num_samples, seasonality, patch_length; /* 0 if left out */
+    long context_length, window, num_samples, seasonality, patch_length, future_length; /* 0 if left out */
     bool full_context;
     const struct json *columns, *scaling, *inputs, *output;
 };
@@ -35,6 +35,8 @@ static const struct field fields[] = {
      .offset = offsetof(struct keys, window)},
     {.name = "patch_length", .kind = FIELD_INTEGER, .minimum = 1, .maximum = FORECAST_MAX_PATCH,
      .offset = offsetof(struct keys, patch_length)},
+    {.name = "future_length", .kind = FIELD_INTEGER, .minimum = 1, .maximum = FORECAST_MAX_CONTEXT,
+     .offset = offsetof(struct keys, future_length)},
     {.name = "full_context", .kind = FIELD_BOOLEAN, .offset = offsetof(struct keys, full_context)},
     {.name = "columns", .kind = FIELD_ARRAY, .offset = offsetof(struct keys, columns)},
     {.name = "scaling", .kind = FIELD_OBJECT,
@@ -380,6 +382,7 @@ static enum status check_keys(const struct keys *keys, const struct forecast_spe
                  {"inputs", keys->inputs, steps && !columns, steps},
                  {"num_samples", keys->num_samples > 0, false, walks},
                  {"patch_length", keys->patch_length > 0, patches, patches},
+                 {"future_length", keys->future_length > 0, false, patches},
                  {"full_context", keys->full_context, false, patches}};
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
         if (rules[i].needed && !rules[i].is_there)
@@ -392,6 +395,10 @@ static enum status check_keys(const struct keys *keys, const struct forecast_spe
             return error_set(err, STATUS_BAD_VALUE, "'%s' has no place with output type '%s'", rules[i].name,
                              outputs[spec->output]);
     }
+    if (patches && keys->future_length % keys->patch_length)
+        return error_set(err, STATUS_BAD_VALUE,
+                         "future_length: %ld, expected a multiple of the patch_length, %ld",
+                         keys->future_length, keys->patch_length);
     if (patches && keys->context_length % keys->patch_length)
         return error_set(err, STATUS_BAD_VALUE,
                          "context_length: %ld, expected a multiple of the patch_length, %ld",
@@ -467,6 +474,7 @@ static enum status read_forecast(const struct json *object, struct bundle *bundl
     spec->window = (size_t)keys.window;
     spec->patch_length = (size_t)keys.patch_length;
     spec->full_context = keys.full_context;
+    spec->future_length = (size_t)keys.future_length;
     spec->scaling.scale = 1;
     if (keys.columns) status = prefixed(columns_read(keys.columns, spec, err), "columns", err);
     if (status == STATUS_OK) status = prefixed(read_output(keys.output, spec, err), "output", err);

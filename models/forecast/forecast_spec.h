@@ -60,6 +60,7 @@ struct forecast_spec {
     size_t strides[3];       /* horizons: of steps, targets and levels in an output */
     enum forecast_output output;
     size_t patch_length; /* patches: values of a step; else 0 */
+    size_t future_length; /* patches: steps to come through which known covariates are read at least */
     bool full_context;   /* patches: shorter series are read as context_length values, the first missing */
     struct width band;         /* patches: of the levels around the median; scale 0: as the network says */
     struct width trend;        /* patches: of a series with a trend, read as differences; scale 0: never is */

@@ -21,6 +21,7 @@
 #include "models/jobs/request.h"
 #include "models/forecast/columns.h"
 #include "models/forecast/forecast_job.h"
+#include "models/forecast/patched.h"
 
 /* ---- what a request asks for ---- */
 
@@ -54,7 +55,9 @@ static const char *judge(const struct forecast *f, const struct forecast_series 
     struct forecast_series tail = tail_of(f, series);
     if (tail.n == 0) return series_empty;
     const struct forecast_spec *spec = forecast_spec_of(f->job.model);
-    const char *sentence = spec->n_columns ? columns_judge(spec, tail.rows, tail.values, tail.n) : NULL;
+    const char *sentence = spec->n_columns ? columns_judge(spec, tail.rows, tail.values, tail.n)
+                           : tail.rows     ? patched_judge(spec, tail.rows, tail.n)
+                                           : NULL;
     if (sentence) return sentence;
     size_t n_there = 0;
     for (size_t t = 0; t < tail.n; t++) {
@@ -110,7 +113,7 @@ static void lay_out(void *job, const void *request, struct arena *arena)
         series->n_targets = r->series[i].rows ? r->series[i].rows->n_targets : 1;
         series->n_before = f->goes_on ? f->kept.n : 0;
         series->z = arena_take(arena, series->n_before + series->n, sizeof *series->z);
-        f->way->lay_out(f, series, arena);
+        f->way->lay_out(f, &r->series[i], series, arena);
         size_t each = series->n_targets * f->horizon;
         series->mean = arena_take(arena, each, sizeof *series->mean);
         series->samples = arena_take(arena, f->num_samples, each * sizeof(double));
@@ -175,18 +178,24 @@ static enum status make(struct forecast *plan, const struct forecast_request *re
 static const struct forecast_way *way_of(const struct forecast_spec *spec)
 {
     if (spec->output == OUTPUT_HORIZONS) return &forecast_horizons;
+    if (spec->output == OUTPUT_PATCHES) return &forecast_patched;
     return forecast_is_direct(spec) ? &forecast_direct : &forecast_walking;
 }
 
 /* A state holds the values of one row. */
-static enum status check_state(const struct model *model, const struct job_options *options, size_t n_series,
-                               struct error *err)
+static enum status check_state(const struct model *model, const struct job_options *options,
+                               const struct forecast_request *request, struct error *err)
 {
+    if ((options->from || options->keeps) && !forecast_spec_of(model)->n_columns &&
+        patched_seats(request->series[0].rows) > 1)
+        return error_set_param(err, STATUS_UNSUPPORTED, "series",
+                               "a series of several rows keeps no state; send all values each time, or one "
+                               "row of target without covariates");
     if ((options->from || options->keeps) && forecast_spec_of(model)->n_columns > 1)
         return error_set(err, STATUS_UNSUPPORTED,
                          "model '%s' reads several rows and keeps no state; send all values each time",
                          model->name);
-    return request_check_state(model, options, "series", n_series, err);
+    return request_check_state(model, options, "series", request->n_series, err);
 }
 
 enum status forecast_new(struct model *model, const struct forecast_request *request,
@@ -201,7 +210,7 @@ enum status forecast_new(struct model *model, const struct forecast_request *req
     struct forecast_series whole;
     double *values = NULL;
     enum status status = forecast_request_check(model, request, err);
-    if (status == STATUS_OK) status = check_state(model, options, request->n_series, err);
+    if (status == STATUS_OK) status = check_state(model, options, request, err);
     if (status == STATUS_OK && from && !kept_series_read(from, forecast_spec_of(model), &plan.kept, err))
         status = STATUS_BAD_VALUE;
     if (status != STATUS_OK) return status;

@@ -42,6 +42,7 @@ struct forecast_request {
                               * the model gives quantiles without samples */
     uint64_t seed;
     size_t max_whole_steps;  /* that a network which reads whole sequences can (scheduler_max_rows); 0: any */
+    size_t max_seats;        /* of one sequence (scheduler_max_seats); 0: any */
 };
 
 /* One series' answer, once finished; pointers are the job's. A path whose values leave the range of float is

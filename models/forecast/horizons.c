@@ -12,9 +12,11 @@
 
 /* ---- what a series needs ---- */
 
-static void lay_out(const struct forecast *f, struct forecasted *series, struct arena *arena)
+static void lay_out(const struct forecast *f, const struct forecast_series *from, struct forecasted *series,
+                    struct arena *arena)
 {
     const struct forecast_spec *spec = forecast_spec_of(f->job.model);
+    (void)from;
     size_t width = series->n + f->horizon;
     series->columns.width = width;
     series->columns.z = arena_take(arena, spec->n_columns, width * sizeof(double));

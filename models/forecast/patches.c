@@ -32,9 +32,15 @@ struct patch_reading patches_reading(const struct forecast_spec *spec, const dou
 void patches_features(const struct forecast_spec *spec, const struct series_scale *scale,
                       const double *values, size_t n, size_t ahead, float *features)
 {
-    size_t p = spec->patch_length, steps = patches_read(spec, n), before = steps * p - n;
-    memset(features, 0, (steps + ahead - 1) * 2 * p * sizeof *features);
-    for (size_t i = 0; i < n; i++) {
+    patches_steps(spec, scale, values, n, 0, patches_read(spec, n) + ahead - 1, features);
+}
+
+void patches_steps(const struct forecast_spec *spec, const struct series_scale *scale, const double *values,
+                   size_t n, size_t n_known, size_t n_steps, float *features)
+{
+    size_t p = spec->patch_length, before = patches_read(spec, n) * p - n;
+    memset(features, 0, n_steps * 2 * p * sizeof *features);
+    for (size_t i = 0; i < n + n_known; i++) {
         if (isnan(values[i])) continue;
         size_t at = before + i;
         float *step = features + at / p * 2 * p + at % p;

@@ -32,6 +32,11 @@ struct patch_reading patches_reading(const struct forecast_spec *spec, const dou
 void patches_features(const struct forecast_spec *spec, const struct series_scale *scale,
                       const double *values, size_t n, size_t ahead, float *features);
 
+/* The same for n_steps steps, of which those behind the values read hold the n_known values after them:
+ * values[0..n + n_known), features [n_steps, 2 patch_length]. */
+void patches_steps(const struct forecast_spec *spec, const struct series_scale *scale, const double *values,
+                   size_t n, size_t n_known, size_t n_steps, float *features);
+
 /* The levels [n_levels] of value `i` of a patch, from the outputs [n_levels, patch_length] of the step before
  * it. They may cross until trend_finish() has all of them. */
 void patches_levels(const struct forecast_spec *spec, const struct series_scale *scale, size_t i,

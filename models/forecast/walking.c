@@ -8,9 +8,11 @@
 #include "models/forecast/columns.h"
 #include "models/forecast/forecast_job.h"
 
-static void lay_out(const struct forecast *f, struct forecasted *series, struct arena *arena)
+static void lay_out(const struct forecast *f, const struct forecast_series *from, struct forecasted *series,
+                    struct arena *arena)
 {
     const struct forecast_spec *spec = forecast_spec_of(f->job.model);
+    (void)from;
     series->features = arena_take(arena, series->n, spec->n_inputs * sizeof(float));
     if (!spec->n_columns) return;
     series->columns.width = series->n + f->horizon;

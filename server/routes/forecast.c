@@ -474,7 +474,8 @@ static bool submit(struct reading *reading)
         .series = reading->series, .n_series = task->n, .horizon = task->horizon,
         .quantiles = task->quantiles, .n_quantiles = task->n_quantiles, .num_samples = paths,
         .seed = (uint64_t)task->seed,
-        .max_whole_steps = scheduler_max_rows(call->request->server->scheduler)};
+        .max_whole_steps = scheduler_max_rows(call->request->server->scheduler),
+        .max_seats = scheduler_max_seats(call->request->server->scheduler)};
     enum status status = forecast_new(call->model, &request, &call->options, &task->job, &err);
     if (status != STATUS_OK) return problem_from(call->problem, status, &err, "series");
     task->work.job = forecast_job(task->job);

@@ -13,7 +13,8 @@ static void setup(void)
     server_start(&server, (const char *const[]){
                               "CAROUSEL_MODELS_BUNDLES=tiny-series=tests/http/bundles/tiny-series:"
                               "weather=tests/http/columns/weather:twins=tests/http/columns/twins:"
-                              "walker=tests/http/columns/walker:both=tests/http/columns/both", NULL});
+                              "walker=tests/http/columns/walker:both=tests/http/columns/both:"
+                              "group=tests/http/columns/group", NULL});
 }
 
 static void teardown(void)
@@ -33,13 +34,19 @@ static void expect_close(const cJSON *found, const cJSON *due)
         expect_close(cJSON_GetArrayItem(found, i), cJSON_GetArrayItem(due, i));
 }
 
-/* tests/http/columns/make.py says what each request is. */
+/* The scripts beside the files say what each request is. */
+static const struct {
+    const char *file;
+    int least; /* requests */
+} files[] = {{"tests/http/columns/requests.json", 13}, {"tests/http/columns/group.json", 5}};
+enum { FILES = sizeof files / sizeof *files };
+
 START_TEST(forecasts_are_pytorchs)
 {
     size_t bytes;
-    char *file = file_read("tests/http/columns/requests.json", &bytes);
+    char *file = file_read(files[_i].file, &bytes);
     cJSON *requests = cJSON_Parse(file), *row;
-    ck_assert_int_ge(cJSON_GetArraySize(requests), 13);
+    ck_assert_int_ge(cJSON_GetArraySize(requests), files[_i].least);
     cJSON_ArrayForEach(row, requests) {
         char *body = cJSON_PrintUnformatted(json_at(row, "body"));
         struct reply *reply = ask(&server, "POST", "/v1/forecast", body);
@@ -57,6 +64,7 @@ END_TEST
 
 #define W "{'model':'weather','series':[{'target':[1,2],"
 #define HOURS "'start':'2026-01-01T00:00','freq':'h'}],"
+#define G "{'model':'group','horizon':3,'series':[{'target':"
 #define T "{'model':'twins','horizon':3,'series':[{'target':"
 
 /* What is wrong with the rows of a request, and the sentence that tells. */
@@ -85,6 +93,14 @@ static const struct {
     {"{'model':'twins','horizon':7,'series':[{'target':[[1],[2]]}]}", "horizon",
      "reads what is known of them all; expected 9", 400},
     {T "[[1],[2]],'future_covariates':[[1,2,3,4]]}],'store':true}", NULL, "keeps no state; send all", 422},
+    {G "[[1,2],[3]]}]}", "series[0].target", "target[1] has 1 values; expected 2, as many as the first row",
+     400},
+    {G "[1,2],'past_covariates':{'a':[1]}}]}", "series[0].past_covariates", "expected 2, as many as 'target'",
+     400},
+    {G "[1,2],'future_covariates':{'a':[1,2]}}]}", "series[0].future_covariates",
+     "expected 5, as many as 'target' and the horizon together", 400},
+    {G "[[1,2],[null,null]]}]}", "series", "every value of a row of target that is read is missing", 400},
+    {G "[[1,2],[3,5]]}],'store':true}", "series", "a series of several rows keeps no state; send all", 422},
 };
 
 START_TEST(what_is_wrong_with_rows_is_told)
@@ -181,7 +197,7 @@ Suite *columns_suite(void)
     TCase *cases = tcase_create("columns");
     tcase_set_timeout(cases, TEST_TIMEOUT_S);
     tcase_add_checked_fixture(cases, setup, teardown);
-    tcase_add_test(cases, forecasts_are_pytorchs);
+    tcase_add_loop_test(cases, forecasts_are_pytorchs, 0, FILES);
     tcase_add_loop_test(cases, what_is_wrong_with_rows_is_told, 0, sizeof wrong / sizeof *wrong);
     tcase_add_test(cases, samples_have_the_shape_of_the_target);
     tcase_add_test(cases, other_routes_know_columns);

@@ -1,0 +1,18 @@
+/* patched: series that are read in patches, of one row or several (docs/http-api.md, "rows"). Pure; any
+ * thread. */
+#ifndef CAROUSEL_MODELS_PATCHED_H
+#define CAROUSEL_MODELS_PATCHED_H
+
+#include "models/forecast/forecast_spec.h"
+#include "models/forecast/rows.h"
+
+/* Seats of a series: one a row, two of a covariate that is known ahead. rows may be NULL: one row. */
+size_t patched_seats(const struct rows *rows);
+
+/* Steps that each seat rides through, of a series of which n values are read. */
+size_t patched_steps(const struct forecast_spec *spec, const struct rows *rows, size_t n, size_t horizon);
+
+/* Why the last n values of the rows, and those of the horizon that are known, cannot be read, or NULL. */
+const char *patched_judge(const struct forecast_spec *spec, const struct rows *rows, size_t n);
+
+#endif
