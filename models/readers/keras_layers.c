@@ -34,8 +34,10 @@ static enum status unsupported(const struct keras_layer *layer, const char *what
 
 static const char *origin_of(struct plan *plan, const struct keras_layer *layer, size_t units)
 {
-    char name[QUOTE_BYTES], inside[80] = "";
-    if (layer->inner_class) snprintf(inside, sizeof inside, "%.60s(%zu)", layer->inner_class, units);
+    char name[QUOTE_BYTES], inside[96] = "";
+    if (layer->inner_class && units)
+        snprintf(inside, sizeof inside, "%.60s(%zu)", layer->inner_class, units);
+    else if (layer->inner_class) snprintf(inside, sizeof inside, "%.60s", layer->inner_class);
     else if (units) snprintf(inside, sizeof inside, "%zu", units);
     return pool_print(plan->pool, "Keras' %.60s(%s) %s", layer->class, inside,
                       sentence_quote(name, layer->name, strlen(layer->name)));
