@@ -14,6 +14,7 @@ const texts = {
   sentiment: "it starts slowly , but the last half hour is a film to fall in love with .",
   slots: "Book a table for two at a sushi bar in San Francisco tomorrow evening",
   splice: "CCAGCTGCATCACAGGAGGCCAGCGAGCAGGTCTGTTCCAAGGGCCTTCGAGCCAGTCTG",
+  folk: "6x8 major [ n12 69 b0 74 73 74 76 74 76 b1 n24 78 n12 74 n24 74",
   chorales: "67 62 59 43 69 62 57 50 71 62 59 43 67 62 59 43",
   g2p: "carousel",
   intents: "could you play some jazz by miles davis from the sixties please",

@@ -12,7 +12,7 @@ static void start(void)
 {
     static const char bundles[] =
         "CAROUSEL_MODELS_BUNDLES=numbers=zoo/numbers:sentiment=zoo/sentiment:g2p=zoo/g2p:"
-        "splice=zoo/splice:slots=zoo/slots:chorales=zoo/chorales:ink=zoo/ink:babi=zoo/babi";
+        "splice=zoo/splice:slots=zoo/slots:chorales=zoo/chorales:folk=zoo/folk:ink=zoo/ink:babi=zoo/babi";
     server_start(&server, (const char *const[]){bundles, NULL});
 }
 
@@ -192,6 +192,28 @@ START_TEST(a_melody_is_harmonised)
 }
 END_TEST
 
+/* Eight tunes: most have two parts of 4, 8 or 16 bars, each played twice. */
+START_TEST(tunes_have_the_form_of_dances)
+{
+    int good = 0;
+    for (int seed = 0; seed < 8; seed++) {
+        struct reply *reply = postf(&server, "/v1/music",
+                                    "{'model':'folk','metre':'6/8','key':'G','seed':%d}", seed);
+        expect_ok(reply);
+        ck_assert_str_eq(text_at(reply, "finish_reason"), "stop");
+        int n_parts = length_at(reply, "parts"), n_even = 0;
+        for (int i = 0; i < n_parts; i++) {
+            cJSON *part = cJSON_GetArrayItem(reply_at(reply, "parts"), i);
+            double beats = json_at(part, "end")->valuedouble - json_at(part, "start")->valuedouble;
+            bool is_even = beats == 4 * 3 || beats == 8 * 3 || beats == 16 * 3;
+            n_even += is_even && cJSON_IsTrue(json_at(part, "repeated"));
+        }
+        good += n_parts == 2 && n_even == 2;
+    }
+    ck_assert_int_ge(good, 5);
+}
+END_TEST
+
 /* Stories as bAbI tells them: where persons and things are, and which sentences say so. */
 static const struct {
     const char *context, *question, *answer;
@@ -309,6 +331,7 @@ Suite *zoo_suite(void)
                         (int)(sizeof sentences / sizeof *sentences));
     tcase_add_test(cases, words_are_pronounced);
     tcase_add_test(cases, a_melody_is_harmonised);
+    tcase_add_test(cases, tunes_have_the_form_of_dances);
     tcase_add_test(cases, a_letter_is_read_from_its_strokes);
     tcase_add_loop_test(cases, a_wish_has_an_intent_and_entities, 0, (int)(sizeof wishes / sizeof *wishes));
     tcase_add_loop_test(cases, questions_about_stories_are_answered, 0, 6);

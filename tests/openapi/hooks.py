@@ -17,7 +17,7 @@ MODELS = {
     "/v1/pronounce": ["g2p"],
     "/v1/caption": ["scenes"],
     "/v1/transcribe": ["ink"],
-    "/v1/music": ["chorales"],
+    "/v1/music": ["chorales", "folk"],
     "/v1/explain": ["sentiment", "shakespeare", "digits", "numbers"],
 }
 TIMEOUT_MS = 2000

@@ -153,7 +153,7 @@ def config(words, own):
         ],
         "tokenizer": {"type": "words", "vocabulary": words, "bos_token": "<s>", "eos_token": "</s>"},
         "music": {"notation": "staff", "voices": 1, "steps_per_quarter": notation.TICKS // 4, "tonic": notation.TONIC,
-                  "tempo": 180, "max_steps": 64 * notation.TICKS, "temperature": 0.9, "top_p": 0.95},
+                  "tempo": 180, "max_steps": 64 * notation.TICKS, "temperature": 0.65, "top_p": 0.9},
     }
 
 
