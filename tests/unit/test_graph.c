@@ -243,7 +243,8 @@ static const struct {
      "network[1]: previous: 'size' is 4, but the layer it recalls (linear) gives 5"},
     {{{"linear", {3, 4}, 2, 0, {0}}, {"previous", {4}, 1, 1, {2}}, {"add", {0}, 0, 2, {0, 1}},
       {"lstm", {4, 4, 1, 1, 1}, 5, 0, {0}}},
-     "network[1]: previous: cannot stand in a network that pools or reads in both directions"},
+     "network[1]: previous: cannot stand in a network that pools, mixes series or reads "
+     "in both directions"},
     {{{"lstm", {3, 4}, 2, 0, {0}}, {"pooling", {1}, 1, 0, {0}}, {"add", {0}, 0, 2, {0, 1}}},
      "network[2]: add: reads steps from before pooling, which leaves one vector and no steps"},
     {{{"linear", {3, 4}, 2, 0, {0}}, {"attention", {0, 4, 5}, 3, 0, {0}}},
