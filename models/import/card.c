@@ -325,8 +325,9 @@ static enum status settle_pooling(struct plan *plan, const struct options *optio
                          "task '%s' gives an output at every step, but the network gives one vector",
                          card->task);
     if (pools || card->row->pools == NEVER) return STATUS_OK;
-    /* Step by step, the last output is the same with and without pooling. */
-    if (card->row->pools == EITHER && (!open || !reads_backwards(plan))) return STATUS_OK;
+    /* Without a horizon all steps are answered, and the last output is the same with and without `last`. */
+    if (card->row->pools == EITHER && (!open || (!options->horizon && !reads_backwards(plan))))
+        return STATUS_OK;
     if (card->row->pools == ALWAYS && plan->graph_is_known)
         return error_set(
             err, STATUS_UNSUPPORTED,

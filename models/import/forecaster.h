@@ -1,5 +1,5 @@
 /* forecaster: what config.json says of a model that foretells a series, and golden inputs of it:
- * docs/bundle-format.md, "forecast". What a checkpoint does not hold comes from flags, and is never guessed.
+ * docs/bundle-format.md, "forecast". Flags give what a checkpoint does not hold; nothing is guessed.
  * One thread. */
 #ifndef CAROUSEL_MODELS_IMPORT_FORECASTER_H
 #define CAROUSEL_MODELS_IMPORT_FORECASTER_H

@@ -181,7 +181,7 @@ def make_forecasters(matrix):
         run = torch_run(model, False)
         torch.save(model.state_dict(), made / f"{name}.pt")
         order = ["--shape", "step,column"] if axes else []
-        matrix.add(f"torch-{name}-pt", made / f"{name}.pt", name, run, *flags, *order)
+        matrix.add(f"torch-{name}-pt", made / f"{name}.pt", name, run, *flags, *order, "--pooling", "last")
         for dynamo in (False, True):
             file, x = made / f"{name}-{dynamo}.onnx", torch.zeros(1, 12, inputs)
             torch.onnx.export(model, (x,), str(file), dynamo=dynamo, verbose=False)
