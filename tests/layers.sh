@@ -14,7 +14,7 @@ fail() {
 # The folders, from the ground up. A file includes its own folder and those before it; server/main.c, which starts
 # everything, may include all.
 folders=(core/base core/kernels core/network core/layers core/recurrent core/scheduler
-    models/text models/media models/features models/bundle models/jobs models/forecast models/generation models/translation models/tasks models/explain models/repository
+    models/text models/tokenizers models/media models/features models/bundle models/jobs models/forecast models/generation models/translation models/tasks models/explain models/repository
     models/formats models/plan models/readers models/import
     server/base server/playground server/http server/sessions server/request server/api server/routes server/media server/explain
     server/protocols server/stream server server/cli)

@@ -19,12 +19,13 @@
 #include <string.h>
 
 #include "core/base/memory.h"
+#include "core/layers/dot.h"
 #include "core/network/layer.h"
 #include "core/network/slow.h"
 
 enum { SCORE, QUERY_SIZE, MEMORY_SIZE, ATTENTION_SIZE, HAS_BIAS, SCALED }; /* keys' order */
 enum score { DOT, GENERAL, ADDITIVE };                                    /* index into scores */
-enum { BLOCK = 32, LANES = 16 };
+enum { BLOCK = 32 };
 
 static const char *const scores[] = {"dot", "general", "additive", NULL};
 
@@ -143,19 +144,6 @@ static size_t scratch_floats(const struct layer *layer, size_t R, size_t B)
     const struct attention *a = (const struct attention *)layer;
     (void)B;
     return a->score == ADDITIVE ? layer_round(R * a->A) + layer_round(a->A) : 0;
-}
-
-/* In LANES sums side by side, which the compiler makes vectors of, then added up from the first to the
- * last. */
-static float dot(size_t n, const float *x, const float *y)
-{
-    float sums[LANES] = {0}, sum = 0;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t k = 0; k < LANES; k++) sums[k] += x[i + k] * y[i + k];
-    for (; i < n; i++) sums[i % LANES] += x[i] * y[i];
-    for (size_t k = 0; k < LANES; k++) sum += sums[k];
-    return sum;
 }
 
 /* y += weight x, in vectors too. */

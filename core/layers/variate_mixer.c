@@ -17,10 +17,11 @@
 
 #include "core/base/memory.h"
 #include "core/layers/activation.h"
+#include "core/layers/dot.h"
 #include "core/network/layer.h"
 
 enum { EMBEDDING_DIM, NUM_HEADS, HIDDEN_SIZE, EPS }; /* values, in the order of keys */
-enum { MAX_HEADS = 256, LANES = 16 };
+enum { MAX_HEADS = 256 };
 static const float head_eps = 0x1p-23f; /* as torch.nn.functional.rms_norm adds in float32 */
 
 static const struct layer_key keys[] = {
@@ -94,18 +95,6 @@ static enum status build(const struct layer_spec *spec, const struct layer_conte
 }
 
 /* ---- arithmetic ---- */
-
-/* In LANES sums side by side, then added up from the first to the last. */
-static float dot(size_t n, const float *x, const float *y)
-{
-    float sums[LANES] = {0}, sum = 0;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t k = 0; k < LANES; k++) sums[k] += x[i + k] * y[i + k];
-    for (; i < n; i++) sums[i % LANES] += x[i] * y[i];
-    for (size_t k = 0; k < LANES; k++) sum += sums[k];
-    return sum;
-}
 
 /* y = x / rms(x), times w unless that is NULL. */
 static void rms(size_t n, float eps, const float *w, const float *x, float *y)

@@ -11,7 +11,7 @@
 
 #include "core/base/status.h"
 #include "core/network/network.h"
-#include "models/text/tokenizer.h"
+#include "models/tokenizers/tokenizer.h"
 
 struct bundle;
 struct front; /* models/features/feature.h */

@@ -1,6 +1,6 @@
 #include "models/generation/kept_text.h"
 
-#include "models/text/tokenizer.h"
+#include "models/tokenizers/tokenizer.h"
 
 /* The counts that are not zero, as pairs of id and count, ids ascending. */
 static void walk_counts(struct rest *rest, uint32_t *counts, size_t V)

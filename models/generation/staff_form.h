@@ -5,7 +5,7 @@
 
 #include "models/jobs/arena.h"
 #include "models/media/tune.h"
-#include "models/text/tokenizer.h"
+#include "models/tokenizers/tokenizer.h"
 
 enum {
     STAFF_LOWEST = 6, STAFF_HIGHEST = 121, /* notes that any key can be reached from */

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "models/text/tokenizer.h"
+#include "models/tokenizers/tokenizer.h"
 #include "models/text/utf8.h"
 
 static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */

@@ -5,7 +5,7 @@
 
 #include "models/plan/options.h"
 #include "models/plan/plan.h"
-#include "models/text/tokenizer.h"
+#include "models/tokenizers/tokenizer.h"
 
 enum { CARD_MAX_LABELS = 1 << 16, CARD_MAX_VOCABULARY = 1 << 20 };
 
@@ -13,7 +13,7 @@ enum { CARD_MAX_LABELS = 1 << 16, CARD_MAX_VOCABULARY = 1 << 20 };
 struct vocabulary {
     const char **items; /* [n] */
     size_t n;
-    const char *type; /* of models/text/tokenizer.def */
+    const char *type; /* of models/tokenizers/tokenizer.def */
     bool lowercase;
     const char *unk; /* NULL: none */
     size_t ngrams[TOKENIZER_MAX_NGRAM], n_ngrams; /* 0: single tokens alone */

@@ -13,7 +13,7 @@
 #include "models/plan/reference.h"
 #include "models/readers/recorded.h"
 #include "models/text/hash.h"
-#include "models/text/tokenizer.h"
+#include "models/tokenizers/tokenizer.h"
 
 enum {
     N_CASES = 4,

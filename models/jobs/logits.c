@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "models/text/tokenizer.h"
+#include "models/tokenizers/tokenizer.h"
 
 enum { LANES = 8 }; /* side by side, so that the compiler makes vectors */
 

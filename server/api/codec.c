@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/base/memory.h"
-#include "models/text/segments.h"
+#include "models/tokenizers/segments.h"
 #include "models/text/sentence.h"
 #include "server/request/access.h"
 #include "server/request/server.h"

@@ -70,8 +70,8 @@ enum texts { TEXTS_LIST = 0, TEXTS_ONE = 1, TEXTS_IDS = 2, TEXTS_CUT = 4 };
 
 /* The field `name`: an array of strings; with TEXTS_ONE a string too; with TEXTS_IDS an array of token ids or
  * an array of those too; with TEXTS_IDS alone an empty array is one list without ids. At most
- * limits.inputs of them. With TEXTS_CUT each sentence is a span (models/text/segments.h), of which there are
- * at most limits.inputs too. Absent: false. */
+ * limits.inputs of them. With TEXTS_CUT each sentence is a span (models/tokenizers/segments.h); at most
+ * limits.inputs of those too. Absent: false. */
 bool spans_read(struct call *call, const char *name, unsigned texts, struct spans *out);
 void spans_free(struct spans *spans);
 

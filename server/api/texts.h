@@ -4,7 +4,7 @@
 #ifndef CAROUSEL_SERVER_TEXTS_H
 #define CAROUSEL_SERVER_TEXTS_H
 
-#include "models/text/tokenizer.h"
+#include "models/tokenizers/tokenizer.h"
 #include "server/api/codec.h"
 
 struct kept_texts {

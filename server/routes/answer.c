@@ -6,7 +6,7 @@
 #include "models/jobs/request.h"
 #include "models/jobs/scores.h"
 #include "models/tasks/answering.h"
-#include "models/text/segments.h"
+#include "models/tokenizers/segments.h"
 #include "server/api/answer.h"
 #include "server/api/readings.h"
 #include "server/request/server.h"

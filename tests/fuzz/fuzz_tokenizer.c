@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "core/base/memory.h"
-#include "models/text/segments.h"
-#include "models/text/tokenizer.h"
+#include "models/tokenizers/segments.h"
+#include "models/tokenizers/tokenizer.h"
 #include "models/text/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -10,7 +10,7 @@
 
 #include "core/base/memory.h"
 #include "models/jobs/logits.h"
-#include "models/text/tokenizer.h"
+#include "models/tokenizers/tokenizer.h"
 
 enum { MAX_V = 300 };
 

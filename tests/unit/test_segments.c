@@ -2,7 +2,7 @@
 #include <check.h>
 #include <string.h>
 
-#include "models/text/segments.h"
+#include "models/tokenizers/segments.h"
 
 Suite *segments_suite(void);
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/base/memory.h"
-#include "models/text/tokenizer.h"
+#include "models/tokenizers/tokenizer.h"
 
 enum { MAX_ENTRIES = 16 };
 

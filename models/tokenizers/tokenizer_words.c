@@ -1,6 +1,6 @@
 /* words: a maximal run of ASCII letters, digits, apostrophes and bytes beyond ASCII is a word; any
  * other character that is not white space is a token of its own. */
-#include "models/text/tokenizer_type.h"
+#include "models/tokenizers/tokenizer_type.h"
 #include "models/text/utf8.h"
 
 static bool is_space(unsigned char c)

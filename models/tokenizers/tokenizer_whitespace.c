@@ -1,5 +1,5 @@
 /* whitespace: what stands between white space is a token, as Python's text.split() cuts it. */
-#include "models/text/tokenizer_type.h"
+#include "models/tokenizers/tokenizer_type.h"
 #include "models/text/utf8.h"
 
 /* As Python's str.isspace() has it. */

@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-#include "models/text/tokenizer.h"
+#include "models/tokenizers/tokenizer.h"
 
 /* Find the next sentence of text[0..bytes), which is UTF-8, from *at on, and move *at behind it. false: there
  * is none left. */

@@ -1,4 +1,4 @@
-#include "models/text/tokenizer.h"
+#include "models/tokenizers/tokenizer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,12 +7,12 @@
 #include "core/base/memory.h"
 #include "models/text/fold.h"
 #include "models/text/sentence.h"
-#include "models/text/tokenizer_type.h"
+#include "models/tokenizers/tokenizer_type.h"
 #include "models/text/utf8.h"
 
 static const struct tokenizer_type *const types[] = {
 #define X(symbol) &tokenizer_##symbol,
-#include "models/text/tokenizer.def"
+#include "models/tokenizers/tokenizer.def"
 };
 enum { N_TYPES = sizeof types / sizeof *types };
 

@@ -1,6 +1,6 @@
 /* Entries that stand for words by shape and ending: <Xxxxx:ing> for "Walking", <dd> for "42"; the shape as
  * spaCy (https://spacy.io/api/token, shape_) writes it. docs/bundle-format.md says what they are. */
-#include "models/text/tokenizer_type.h"
+#include "models/tokenizers/tokenizer_type.h"
 #include "models/text/utf8.h"
 
 enum { MAX_RUN = 4, MAX_ENDING = 3 };

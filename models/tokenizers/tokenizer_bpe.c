@@ -16,7 +16,7 @@
 
 #include "core/base/memory.h"
 #include "models/text/sentence.h"
-#include "models/text/tokenizer_type.h"
+#include "models/tokenizers/tokenizer_type.h"
 #include "models/text/utf8.h"
 
 enum { WORD_SYMBOLS = READING_TOKENS - FOLD_CHARACTERS, MARK_BYTES = 3, NO_RANK = INT32_MAX };

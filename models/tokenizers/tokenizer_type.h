@@ -6,7 +6,7 @@
 #define CAROUSEL_MODELS_TOKENIZER_TYPE_H
 
 #include "models/text/fold.h"
-#include "models/text/tokenizer.h"
+#include "models/tokenizers/tokenizer.h"
 
 struct piece {
     const char *text; /* [bytes] in the tokenizer's own block */
@@ -67,7 +67,7 @@ struct tokenizer_type {
 enum { TOKEN_SKIP = -2 };
 
 #define X(symbol) extern const struct tokenizer_type tokenizer_##symbol;
-#include "models/text/tokenizer.def"
+#include "models/tokenizers/tokenizer.def"
 
 struct tokenizer {
     const struct tokenizer_type *type;

@@ -2,7 +2,7 @@
  * the text once, with the last tokens at hand. */
 #include <string.h>
 
-#include "models/text/tokenizer_type.h"
+#include "models/tokenizers/tokenizer_type.h"
 #include "models/text/utf8.h"
 
 /* The id of the tokens of a text at `places`, joined as the vocabulary has them, or TOKEN_NONE. */

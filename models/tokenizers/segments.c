@@ -1,4 +1,4 @@
-#include "models/text/segments.h"
+#include "models/tokenizers/segments.h"
 
 #include <string.h>
 

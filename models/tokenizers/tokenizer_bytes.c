@@ -1,5 +1,5 @@
 /* bytes: one token a byte; the id is the byte. The vocabulary is its own: all 256. */
-#include "models/text/tokenizer_type.h"
+#include "models/tokenizers/tokenizer_type.h"
 
 enum { N_BYTES = 256 };
 

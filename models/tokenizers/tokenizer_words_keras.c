@@ -3,7 +3,7 @@
  * unk_token. */
 #include <string.h>
 
-#include "models/text/tokenizer_type.h"
+#include "models/tokenizers/tokenizer_type.h"
 #include "models/text/utf8.h"
 
 static bool is_between(unsigned char c)

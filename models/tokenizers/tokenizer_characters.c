@@ -1,6 +1,6 @@
 /* characters: one token a Unicode code point. Entries of several characters are never found in a
  * text, so that names such as <unk> can stand in the vocabulary. */
-#include "models/text/tokenizer_type.h"
+#include "models/tokenizers/tokenizer_type.h"
 #include "models/text/utf8.h"
 
 static size_t next(const struct tokenizer *tokenizer, const char *text, size_t bytes, int32_t *id)
