@@ -3,11 +3,10 @@
  * golden.json holds inputs as requests hold them, perhaps with an initial state, the steps that the network
  * is fed for each, and the raw output vector after the last step, or those after every step. All are
  * compared: tokens exactly, features within 1e-5 of max(1, |value|), outputs within the file's own tolerance
- * times max(1,
- * largest |output| of the case). A network whose weights were narrowed at load cannot meet a float32
- * tolerance; GOLDEN_FLOAT16, GOLDEN_BFLOAT16 or GOLDEN_INT8 is added to its tolerance. So wide a bound may
- * hide a wrong network, so models/bundle/model.c checks the network in float32 first. Quality in low
- * precision is measured on held-out data. One thread; allocates. */
+ * times max(1, largest |output| of the case). A network whose weights were narrowed at load cannot meet a
+ * float32 tolerance; GOLDEN_FLOAT16, GOLDEN_BFLOAT16 or GOLDEN_INT8 is added to its tolerance. So wide a
+ * bound may hide a wrong network, so models/bundle/model.c checks the network in float32 first. Quality in
+ * low precision is measured on held-out data. One thread; allocates. */
 #ifndef CAROUSEL_MODELS_GOLDEN_H
 #define CAROUSEL_MODELS_GOLDEN_H
 

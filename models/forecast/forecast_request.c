@@ -51,8 +51,8 @@ static enum status check_group(const struct model *model, const struct forecast_
         return error_set_param(err, STATUS_TOO_LONG, place,
                                "%s has %zu rows, those of future_covariates counted twice; expected at most "
                                "%zu (scheduler.max_batch)", place, seats, r->max_seats);
-    bool is_whole = rows && seats > rows->n_targets + rows->n_covariates;
-    if (!is_whole || !r->max_whole_steps || seats * steps <= r->max_whole_steps) return STATUS_OK;
+    if (!patched_rides_whole(rows) || !r->max_whole_steps || seats * steps <= r->max_whole_steps)
+        return STATUS_OK;
     return error_set_param(err, STATUS_TOO_LONG, place,
                            "%s has %zu rows of %zu patches, those of future_covariates counted twice; "
                            "expected at most %zu patches together (scheduler.max_rows)", place, seats, steps,

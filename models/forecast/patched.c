@@ -26,7 +26,7 @@ size_t patched_seats(const struct rows *rows)
     return seats;
 }
 
-static bool has_known(const struct rows *rows)
+bool patched_rides_whole(const struct rows *rows)
 {
     return rows && patched_seats(rows) > rows->n_targets + rows->n_covariates;
 }
@@ -34,7 +34,7 @@ static bool has_known(const struct rows *rows)
 size_t patched_steps(const struct forecast_spec *spec, const struct rows *rows, size_t n, size_t horizon)
 {
     size_t past = patches_read(spec, n), ahead = patches_ahead(spec, horizon);
-    if (!has_known(rows)) return past + ahead - 1;
+    if (!patched_rides_whole(rows)) return past + ahead - 1;
     size_t least = spec->future_length / spec->patch_length;
     return past + (ahead > least ? ahead : least);
 }
@@ -84,7 +84,7 @@ static void lay_out(const struct forecast *f, const struct forecast_series *from
     const struct forecast_spec *spec = forecast_spec_of(f->job.model);
     size_t width = series_n_inputs(spec), state = network_state_floats(f->job.model->network);
     series->n_seats = patched_seats(from->rows);
-    series->rides_whole = has_known(from->rows);
+    series->rides_whole = patched_rides_whole(from->rows);
     series->n_past = patches_read(spec, series->n) - 1;
     series->n_ahead = patched_steps(spec, from->rows, series->n, f->horizon) - series->n_past;
     series->patched = arena_take(arena, series->n_seats, sizeof *series->patched);

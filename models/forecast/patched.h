@@ -9,6 +9,9 @@
 /* Seats of a series: one a row, two of a covariate that is known ahead. rows may be NULL: one row. */
 size_t patched_seats(const struct rows *rows);
 
+/* Whether a covariate is known ahead, so that all seats ride through all of their steps in one turn. */
+bool patched_rides_whole(const struct rows *rows);
+
 /* Steps that each seat rides through, of a series of which n values are read. */
 size_t patched_steps(const struct forecast_spec *spec, const struct rows *rows, size_t n, size_t horizon);
 
