@@ -8,6 +8,7 @@
 
 #include "core/base/memory.h"
 #include "models/features/feature.h"
+#include "models/features/path.h"
 #include "models/text/json.h"
 
 enum { NUMBERS = 5, MAX_POINTS = 1 << 17 };
@@ -54,71 +55,6 @@ static size_t width(const void *self)
     return NUMBERS * (size_t)((const struct ink *)self)->stack;
 }
 
-/* A resampled point. */
-struct spot {
-    double x, y;
-    size_t origin; /* the point of the input at or before it */
-    bool begins, ends;
-};
-
-struct path {
-    struct spot *spots; /* [room]; NULL: only counted */
-    size_t n, room;
-};
-
-static void add(struct path *path, double x, double y, size_t origin)
-{
-    if (path->spots && path->n < path->room) path->spots[path->n] = (struct spot){x, y, origin, false, false};
-    path->n++;
-}
-
-/* Resample points [first, end) of a stroke. false: more than the most points. */
-static bool walk_stroke(const struct raw *raw, size_t first, size_t end, double scale, double spacing,
-                        size_t most, struct path *path)
-{
-    double x = raw->values[2 * first] * scale, y = raw->values[2 * first + 1] * scale, left = spacing;
-    size_t begin = path->n;
-    add(path, x, y, first);
-    for (size_t i = first + 1; i < end; i++) {
-        double to_x = raw->values[2 * i] * scale, to_y = raw->values[2 * i + 1] * scale;
-        double dx = to_x - x, dy = to_y - y, length = sqrt(dx * dx + dy * dy), at = left;
-        if (!(length < spacing * (double)most)) return false;
-        for (; at <= length && path->n <= most; at += spacing)
-            add(path, x + dx * (at / length), y + dy * (at / length), i - 1);
-        left = at - length;
-        x = to_x, y = to_y;
-    }
-    if (end > first + 1) add(path, x, y, end - 1);
-    if (path->spots && path->n <= path->room) {
-        path->spots[begin].begins = true;
-        path->spots[path->n - 1].ends = true;
-    }
-    return path->n <= most;
-}
-
-static bool walk_all(const struct raw *raw, double scale, double spacing, size_t most, struct path *path)
-{
-    size_t first = 0;
-    for (size_t k = 0; k < raw->n_ends; first = raw->ends[k++])
-        if (!walk_stroke(raw, first, raw->ends[k], scale, spacing, most, path)) return false;
-    return true;
-}
-
-static enum status walk(const struct raw *raw, double scale, const struct ink *f, size_t most,
-                        struct path *path, struct error *err)
-{
-    *path = (struct path){NULL, 0, 0};
-    if (!isfinite(scale) || !walk_all(raw, scale, f->spacing, most, path))
-        return error_set(err, STATUS_TOO_LONG, "the strokes are longer than %zu points of the model's "
-                         "spacing: send one line of writing, a word or a few", most);
-    path->room = path->n;
-    path->spots = memory_new(path->room, sizeof *path->spots);
-    path->n = 0;
-    if (!path->spots) return error_set(err, STATUS_NO_MEMORY, "no memory");
-    (void)walk_all(raw, scale, f->spacing, most, path);
-    return STATUS_OK;
-}
-
 static int by_size(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -139,39 +75,29 @@ static enum status measure(const struct ink *f, const struct path *path, double 
     return STATUS_OK;
 }
 
-static double spread(const struct raw *raw, size_t axis)
-{
-    double low = raw->values[axis], high = low;
-    for (size_t i = 0; i < raw->n; i++) {
-        low = fmin(low, raw->values[2 * i + axis]);
-        high = fmax(high, raw->values[2 * i + axis]);
-    }
-    return high - low;
-}
-
 /* Resample at the wanted height: *middle is that of the percentiles. */
 static enum status resample(const struct ink *f, const struct raw *raw, size_t most, struct path *path,
                             double *middle, struct error *err)
 {
-    double wide = spread(raw, 0), size = fmax(spread(raw, 1), f->least_height * wide), low = 0, high = 0;
+    double wide = path_spread(raw, 0), size = fmax(path_spread(raw, 1), f->least_height * wide);
+    double low = 0, high = 0;
     if (!(size > 0)) size = 1;
-    enum status status = walk(raw, f->height / size, f, MAX_POINTS, path, err);
+    enum status status = path_resample(raw, f->height / size, f->spacing, MAX_POINTS, path, err);
     if (status != STATUS_OK) return status;
     status = measure(f, path, &low, &high, err);
-    memory_free(path->spots);
-    *path = (struct path){NULL, 0, 0};
+    path_free(path);
     if (status != STATUS_OK) return status;
     double least = f->least_height * wide * (f->height / size);
     double more = f->height / fmax(fmax(high - low, least), 1);
     *middle = (low + high) / 2 * more;
-    return walk(raw, f->height / size * more, f, most, path, err);
+    return path_resample(raw, f->height / size * more, f->spacing, most, path, err);
 }
 
 static enum status run(const void *self, const struct raw *raw, size_t max_steps, struct front_steps *out,
                        struct error *err)
 {
     const struct ink *f = self;
-    struct path path = {NULL, 0, 0};
+    struct path path = {.n = 0};
     double middle = 0;
     size_t stack = (size_t)f->stack, most = max_steps < MAX_POINTS ? max_steps * stack : MAX_POINTS;
     enum status status = resample(f, raw, most, &path, &middle, err);
@@ -192,7 +118,7 @@ static enum status run(const void *self, const struct raw *raw, size_t max_steps
         if (i % stack == 0) out->origin[i / stack] = spot->origin;
     }
     if (status == STATUS_OK) out->origin[out->n] = raw->n;
-    memory_free(path.spots);
+    path_free(&path);
     return status;
 }
 

@@ -9,6 +9,11 @@
  * tanh is the correlation. A bias b divides the deviations by exp(b) and multiplies the logits of the
  * weights by 1 + b (5.4 of the paper). The first point that is read is (0, 0, 1).
  *
+ * A style is a hand to go on in (5.5 of the paper): the decoder first reads the points of a sample of the
+ * hand, while the window passes over the sample's text; a space and the new text follow it. The sample is the
+ * client's, or the model writes one, `style_text`, with a seed of its own, so that the same number is the
+ * same hand whatever is written.
+ *
  * The text has been written once the window rests on its last row (the tokenizer's eos, if it has one) and a
  * stroke ends. */
 #ifndef CAROUSEL_MODELS_HANDWRITING_H
@@ -22,6 +27,8 @@ enum {
     HANDWRITING_INPUTS = 3,
     HANDWRITING_MAX_MIXTURES = 256,
     HANDWRITING_MAX_POINTS = 1 << 15,
+    HANDWRITING_MAX_STYLE_POINTS = 1 << 12, /* of a sample, resampled */
+    HANDWRITING_STYLE_BYTES = 64,           /* of style_text, its end's zero included */
     HANDWRITING_PATIENCE = 64 /* points at the last row after which a text ends within a stroke */
 };
 #define HANDWRITING_MAX_BIAS 10
@@ -32,15 +39,26 @@ struct handwriting_spec {
     long points_per_character; /* that are drawn at most, on average; 1 to 1000 */
     double bias;               /* if a request has none; 0 to HANDWRITING_MAX_BIAS */
     double line_height;        /* from the top of a d to the foot of a p, in units of a point's way */
+    double spacing;            /* way from point to point in which a client's strokes are read; 0: as sent */
+    char style_text[HANDWRITING_STYLE_BYTES]; /* what the model writes to find a hand by its number */
 };
 const struct handwriting_spec *handwriting_spec_of(const struct model *model);
 
 /* Return M of a decoder that gives so many numbers; 0: it gives no mixture. */
 size_t handwriting_mixtures(size_t outputs);
 
+/* A sample of a hand. Without text: none. With points: a client's. With text alone: the model writes it. */
+struct handwriting_style {
+    struct token_span text; /* without eos */
+    uint64_t seed;          /* with which the model writes it */
+    const float *points;    /* [n, HANDWRITING_INPUTS] what the decoder reads after (0, 0, 1); NULL: none */
+    size_t n;
+};
+
 /* Borrowed until handwriting_new returns. */
 struct handwriting_request {
     struct token_span text; /* without eos; 1 character or more */
+    struct handwriting_style style;
     double bias;
     uint64_t seed;
     size_t max_whole_steps; /* scheduler_max_rows */
@@ -58,12 +76,12 @@ struct job *handwriting_job(struct handwriting *handwriting);
 struct pen_point {
     double x, y;
     bool ends_stroke;
-    uint32_t row; /* of the text: on which the window rested most when the point was drawn */
+    uint32_t row; /* of the text, without a style's: on which the window rested most when it was drawn */
 };
 /* The points, once the job has finished. *has_ended: the text was written to its end; false: it was cut off
  * by points_per_character. */
 const struct pen_point *handwriting_points(const struct handwriting *handwriting, size_t *n, bool *has_ended);
-size_t handwriting_n_read(const struct handwriting *handwriting); /* rows of the text */
+size_t handwriting_n_read(const struct handwriting *handwriting); /* rows of the text, a style's included */
 
 /* Draw a point from the numbers that the network gave. It uses four random numbers: for the end of the
  * stroke, the normal, x and y. */

@@ -1,10 +1,17 @@
 /* handwriting-generation: a text as the path of a pen. Requests: handwriting.h. */
+#include <string.h>
+
 #include "models/bundle/bundle.h"
 #include "models/bundle/input.h"
 #include "models/bundle/inspect.h"
 #include "models/generation/handwriting.h"
 
 #define HANDWRITING(field) .name = #field, .offset = offsetof(struct handwriting_spec, field)
+
+struct keys {
+    struct handwriting_spec spec; /* first: the fields lie in it */
+    const char *style_text;
+};
 
 static enum status read_handwriting(const struct json *value, struct bundle *bundle, struct error *err)
 {
@@ -14,8 +21,20 @@ static enum status read_handwriting(const struct json *value, struct bundle *bun
         {HANDWRITING(points_per_character), .kind = FIELD_INTEGER, .minimum = 1, .maximum = 1000},
         {HANDWRITING(bias), .kind = FIELD_NUMBER, .minimum = 0, .maximum = HANDWRITING_MAX_BIAS},
         {HANDWRITING(line_height), .kind = FIELD_NUMBER, .minimum = 0, .above = true, .maximum = 1e6},
+        {HANDWRITING(spacing), .kind = FIELD_NUMBER, .minimum = 0, .maximum = 1e6},
+        {.name = "style_text", .kind = FIELD_STRING, .offset = offsetof(struct keys, style_text)},
     };
-    return json_read(value, fields, sizeof fields / sizeof *fields, bundle->spec, err);
+    struct handwriting_spec *spec = bundle->spec;
+    struct keys keys = {.spec = *spec, .style_text = spec->style_text};
+    enum status status = json_read(value, fields, sizeof fields / sizeof *fields, &keys, err);
+    if (status != STATUS_OK) return status;
+    const size_t bytes = strlen(keys.style_text);
+    if (bytes >= HANDWRITING_STYLE_BYTES)
+        return error_set(err, STATUS_BAD_VALUE, "'style_text' has %zu bytes, expected at most %d", bytes,
+                         HANDWRITING_STYLE_BYTES - 1);
+    memmove(keys.spec.style_text, keys.style_text, bytes + 1);
+    *spec = keys.spec;
+    return STATUS_OK;
 }
 
 static const struct section section_handwriting = {"handwriting", FIELD_OBJECT, read_handwriting};
@@ -23,7 +42,8 @@ static const struct section section_handwriting = {"handwriting", FIELD_OBJECT, 
 static void defaults(void *spec)
 {
     *(struct handwriting_spec *)spec = (struct handwriting_spec){.points_per_character = 60, .bias = 0.5,
-                                                                 .line_height = 14};
+                                                                 .line_height = 14, .spacing = 1,
+                                                                 .style_text = "the quick brown fox"};
 }
 
 static enum status check(const struct parts *parts, struct error *err)

@@ -1,12 +1,15 @@
 /* POST /v1/handwriting: a text as the strokes of a pen, as SVG, PNG or G-code. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/memory.h"
 #include "models/bundle/input.h"
 #include "models/generation/handwriting_page.h"
+#include "models/generation/handwriting_style.h"
 #include "models/media/image.h"
 #include "server/api/answer.h"
+#include "server/api/pen_strokes.h"
 #include "server/api/texts.h"
 #include "server/api/words.h"
 #include "server/base/config.h"
@@ -29,6 +32,19 @@ struct handwrite {
     double bias;
     int64_t seed;
 };
+
+/* The sample of a hand that a request gives; what handwriting_request borrows. */
+struct hand {
+    int32_t *ids; /* owned */
+    float *points; /* owned; NULL: the model writes the sample */
+    struct handwriting_style style;
+};
+
+static void hand_free(struct hand *hand)
+{
+    memory_free(hand->ids);
+    memory_free(hand->points);
+}
 
 static void release(struct work *work)
 {
@@ -162,39 +178,115 @@ static bool *find_spaces(const struct model *model, const struct token_span *tex
     return is_space;
 }
 
+/* ---- the hand ----------------------------------------------------------------------------------- */
+
+/* The number of a hand: the model writes the sample. */
+static bool read_number(struct call *call, struct hand *hand)
+{
+    struct error err = {0};
+    int64_t number = 0;
+    if (!field_integer(call->root, "style", 0, MAX_SEED, &number, call->problem)) return false;
+    hand->style.seed = (uint64_t)number;
+    enum status status = handwriting_style_text(call->model, &hand->ids, &hand->style.text.n, &err);
+    if (status != STATUS_OK) return problem_from(call->problem, status, &err, "style");
+    hand->style.text.ids = hand->ids;
+    return hand->style.text.n || problem_set(
+        call->problem, FAULT_UNSUPPORTED_FOR_MODEL, "style", "model '%s' knows no letter of its style_text, "
+        "by which it finds a hand; expected {\"strokes\", \"text\"}", call->model->name);
+}
+
+/* The text that a sample writes. */
+static bool read_sample_text(struct call *call, const struct json *style, struct hand *hand,
+                             const char **text)
+{
+    struct call inner = *call;
+    struct spans spans = {0};
+    inner.root = style;
+    const struct json *field = json_get(style, "text");
+    bool good = json_kind(field) == JSON_STRING && *json_string(field);
+    if (!good)
+        return field_expected(field, "style.text", "a string that is not empty: what the strokes write",
+                              call->problem);
+    good = spans_read(&inner, "text", TEXTS_ONE, &spans) &&
+           texts_check_letters(&inner, "text", &spans, "a text");
+    if (good) {
+        *text = json_string(field);
+        hand->style.text = spans.spans[0];
+        hand->ids = (int32_t *)(size_t)spans.spans[0].ids; /* ours from now on */
+        spans.spans[0].ids = NULL;
+    }
+    spans_free(&spans);
+    if (!good) (void)snprintf(call->problem->param, sizeof call->problem->param, "style.text");
+    return good;
+}
+
+/* Strokes of the client's own, and what they write. */
+static bool read_sample(struct call *call, const struct json *style, struct hand *hand)
+{
+    static const char *const known[] = {"strokes", "text", NULL};
+    static const struct fields fields = {.known = known};
+    struct raw_owned raw = {.values = NULL};
+    struct error err = {0};
+    const char *text = NULL;
+    bool good = fields_check(style, &fields, NULL, true, call->problem) &&
+                read_sample_text(call, style, hand, &text) &&
+                strokes_read(call, json_get(style, "strokes"), "style.strokes", &raw);
+    enum status status = good ? handwriting_style_points(handwriting_spec_of(call->model), &raw.raw, text,
+                                                         &hand->points, &hand->style.n, &err)
+                              : STATUS_OK;
+    raw_free(&raw);
+    hand->style.points = hand->points;
+    if (status == STATUS_OK) return good;
+    error_prefix(&err, "'style.strokes'");
+    return problem_from(call->problem, status, &err, "style.strokes");
+}
+
+static bool read_hand(struct call *call, struct hand *hand)
+{
+    const struct json *style = json_get(call->root, "style");
+    const enum json_kind kind = json_kind(style);
+    if (kind == JSON_ABSENT || kind == JSON_NULL) return true;
+    if (kind == JSON_NUMBER) return read_number(call, hand);
+    if (kind == JSON_OBJECT) return read_sample(call, style, hand);
+    return field_expected(style, "style", "a number, or an object {\"strokes\", \"text\"}", call->problem);
+}
+
+/* ---- the job ------------------------------------------------------------------------------------ */
+
 static bool submit(struct call *call, const struct handwrite *wanted, const struct token_span *text)
 {
     struct error err = {0};
+    struct hand hand = {.ids = NULL};
     struct handwrite *task = calloc(1, sizeof *task);
     if (!task) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
     *task = *wanted;
+    bool good = read_hand(call, &hand);
     const struct handwriting_request request = {
-        .text = *text, .bias = task->bias, .seed = (uint64_t)task->seed,
+        .text = *text, .style = hand.style, .bias = task->bias, .seed = (uint64_t)task->seed,
         .max_whole_steps = scheduler_max_rows(call->request->server->scheduler)};
     task->is_space = find_spaces(call->model, text);
     enum status status = task->is_space ? STATUS_OK : STATUS_NO_MEMORY;
-    if (status == STATUS_OK)
+    if (good && status == STATUS_OK)
         status = handwriting_new(call->model, &request, &call->options, &task->handwriting, &err);
-    if (status != STATUS_OK) {
+    call_record(call, text->n + hand.style.text.n);
+    hand_free(&hand);
+    if (!good || status != STATUS_OK) {
         release(&task->work);
-        return problem_from(call->problem, status, &err, "input");
+        return good ? problem_from(call->problem, status, &err, "input") : false;
     }
     task->work.job = handwriting_job(task->handwriting);
     task->work.print = print;
     task->work.release = release;
-    call_record(call, text->n);
     call_defer(call, &task->work);
     return true;
 }
 
 void api_handwriting(struct request *request, struct reply *reply)
 {
-    static const char *const known[] = {"input", "bias", "width", "size", "align", "seed", "format", NULL};
-    static const struct refusal refusals[] = {
-        {"style", "each seed has a hand of its own: try several", JSON_ABSENT},
-        {NULL, NULL, JSON_ABSENT}};
+    static const char *const known[] = {"input", "bias", "width", "size", "align", "seed", "format",
+                                        "style", NULL};
     static const struct fields fields = {
-        .known = known, .refusals = refusals,
+        .known = known,
         .stateless = "a text is looked at whole while it is written, and each page is written anew"};
     struct call call;
     struct spans spans;

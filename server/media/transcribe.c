@@ -12,6 +12,7 @@
 #include "models/tasks/transcription.h"
 #include "server/api/answer.h"
 #include "server/api/form.h"
+#include "server/api/pen_strokes.h"
 #include "server/api/words.h"
 #include "server/request/server.h"
 
@@ -341,77 +342,6 @@ static bool run_front(struct call *call, const struct raw *raw, const char *para
     return problem_from(call->problem, status, &err, param);
 }
 
-static bool read_coordinate(struct call *call, const struct json *value, double *out)
-{
-    double number = json_kind(value) == JSON_NUMBER ? json_number(value) : (double)INFINITY;
-    *out = number;
-    return fabs(number) <= 1e9 || field_expected(value, "strokes",
-                                                 "points of two numbers between -1e9 and 1e9: "
-                                                 "{\"x\": 1, \"y\": 2} or [1, 2]", call->problem);
-}
-
-/* Append one point, an object or an array. */
-static bool read_point(struct call *call, const struct json *point, double *out)
-{
-    const struct json *x = json_get(point, "x"), *y = json_get(point, "y");
-    if (json_kind(point) == JSON_ARRAY) {
-        x = json_first(point);
-        y = x ? json_next(x) : NULL;
-    }
-    return read_coordinate(call, x, &out[0]) && read_coordinate(call, y, &out[1]);
-}
-
-/* Append a stroke that is {"x": [...], "y": [...]}. */
-static bool read_columns(struct call *call, const struct json *stroke, double *out)
-{
-    const struct json *x = json_first(json_get(stroke, "x")), *y = json_first(json_get(stroke, "y"));
-    for (; x && y; x = json_next(x), y = json_next(y), out += 2)
-        if (!read_coordinate(call, x, &out[0]) || !read_coordinate(call, y, &out[1])) return false;
-    return (!x && !y) || problem_set(call->problem, FAULT_INVALID_VALUE, "strokes",
-                                     "a stroke has more of 'x' than of 'y', or fewer; expected as many");
-}
-
-/* The points of a stroke: its elements, or its columns'. */
-static size_t count_points(const struct json *stroke)
-{
-    const struct json *x = json_get(stroke, "x");
-    if (json_kind(stroke) == JSON_OBJECT) return json_kind(x) == JSON_ARRAY ? json_count(x) : 0;
-    return json_kind(stroke) == JSON_ARRAY ? json_count(stroke) : 0;
-}
-
-static bool read_strokes(struct call *call, const struct json *field, struct raw_owned *out)
-{
-    size_t n = 0, n_strokes = 0, most = (size_t)call->config->limits_sequence_values / 2;
-    for (const struct json *s = json_first(field); s; s = json_next(s), n_strokes++) {
-        size_t points = count_points(s);
-        if (!points)
-            return problem_set(call->problem, FAULT_INVALID_VALUE, "strokes",
-                               "'strokes[%zu]' has no points; expected an array of points, or "
-                               "{\"x\": [...], \"y\": [...]}", n_strokes);
-        n += points;
-    }
-    if (json_kind(field) != JSON_ARRAY || !n)
-        return field_expected(field, "strokes", "an array of strokes, each an array of points",
-                              call->problem);
-    if (n > most)
-        return problem_set(call->problem, FAULT_INPUT_TOO_LONG, "strokes",
-                           "'strokes' has %zu points; expected at most %zu", n, most);
-    out->values = memory_new(n, 2 * sizeof *out->values);
-    out->ends = memory_new(n_strokes, sizeof *out->ends);
-    if (!out->values || !out->ends) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
-    struct raw *raw = &out->raw;
-    *raw = (struct raw){.media = MEDIA_INK, .values = out->values, .ends = out->ends};
-    for (const struct json *s = json_first(field); s; s = json_next(s)) {
-        bool is_object = json_kind(s) == JSON_OBJECT;
-        if (is_object && !read_columns(call, s, out->values + 2 * raw->n)) return false;
-        if (is_object) raw->n += count_points(s);
-        for (const struct json *p = is_object ? NULL : json_first(s); p; p = json_next(p))
-            if (!read_point(call, p, out->values + 2 * raw->n++)) return false;
-        out->ends[raw->n_ends++] = raw->n;
-    }
-    return true;
-}
-
 static bool transcribe_strokes(struct call *call, struct transcribe *wanted)
 {
     struct raw_owned raw = {.values = NULL};
@@ -420,7 +350,7 @@ static bool transcribe_strokes(struct call *call, struct transcribe *wanted)
                            "model '%s' reads no strokes; expected %s", call->model->name,
                            call->model->front ? "a WAV file by POST /v1/audio/transcriptions, or 'features'"
                                               : "'features', an array of steps");
-    bool good = read_strokes(call, json_get(call->root, "strokes"), &raw) &&
+    bool good = strokes_read(call, json_get(call->root, "strokes"), "strokes", &raw) &&
                 run_front(call, &raw.raw, "strokes", &wanted->steps);
     raw_free(&raw);
     return good && submit(call, wanted, "strokes");

@@ -1,5 +1,6 @@
 /* POST /v1/handwriting: strokes and files, seeds, what is refused. The hand is random. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,7 +92,21 @@ static const struct {
     {"{'input':'a','align':'justify'}", "invalid_value", "align", 400},
     {"{'input':'a','format':'pdf'}", "invalid_value", "format", 400},
     {"{'input':'a','seed':-1}", "invalid_value", "seed", 400},
-    {"{'input':'a','style':3}", "invalid_value", "style", 400},
+    {"{'input':'a','style':-3}", "invalid_value", "style", 400},
+    {"{'input':'a','style':1.5}", "invalid_value", "style", 400},
+    {"{'input':'a','style':'neat'}", "invalid_value", "style", 400},
+    {"{'input':'a','style':[1]}", "invalid_value", "style", 400},
+    {"{'input':'a','style':{}}", "invalid_value", "style.text", 400},
+    {"{'input':'a','style':{'strokes':[[[0,0],[9,9]]]}}", "invalid_value", "style.text", 400},
+    {"{'input':'a','style':{'strokes':[[[0,0],[9,9]]],'text':''}}", "invalid_value", "style.text", 400},
+    {"{'input':'a','style':{'strokes':[[[0,0],[9,9]]],'text':'axb'}}", "invalid_value", "style.text", 400},
+    {"{'input':'a','style':{'text':'ab'}}", "invalid_value", "style.strokes", 400},
+    {"{'input':'a','style':{'strokes':[],'text':'ab'}}", "invalid_value", "style.strokes", 400},
+    {"{'input':'a','style':{'strokes':[[]],'text':'ab'}}", "invalid_value", "style.strokes", 400},
+    {"{'input':'a','style':{'strokes':[[[0,null]]],'text':'ab'}}", "invalid_value", "style.strokes", 400},
+    {"{'input':'a','style':{'strokes':[[[0,1e999]]],'text':'ab'}}", "invalid_value", "style.strokes", 400},
+    {"{'input':'a','style':{'strokes':[[[0,2e9]]],'text':'ab'}}", "invalid_value", "style.strokes", 400},
+    {"{'input':'a','style':{'strokes':[[[0,0]]],'text':'ab','slant':1}}", "invalid_value", "slant", 400},
     {"{'input':'a','colour':'red'}", "invalid_value", "colour", 400},
     {"{'model':'tiny-music','input':'a'}", "unsupported_for_model", NULL, 422},
 };
@@ -100,6 +115,70 @@ START_TEST(what_cannot_be_is_refused_by_name)
 {
     expect_error(post(&server, ROUTE, refused[_i].body), refused[_i].status, refused[_i].code,
                  refused[_i].param);
+}
+END_TEST
+
+/* The strokes of a reply as text: [start of strokes, its end). The caller frees it. */
+static char *strokes_of(const struct reply *reply)
+{
+    ck_assert_int_eq(reply->status, 200);
+    const char *begin = strstr(reply->body, "\"strokes\""), *end = strstr(reply->body, "\"finish_reason\"");
+    ck_assert(begin && end);
+    return strndup(begin, (size_t)(end - begin));
+}
+
+static char *write_with(const char *style)
+{
+    char body[256];
+    snprintf(body, sizeof body, "{'input':'ab','seed':4,'style':%s}", style);
+    return strokes_of(post(&server, ROUTE, body));
+}
+
+/* Each style writes in its own way, and always in the same. */
+START_TEST(a_style_is_a_hand)
+{
+    static const char *const styles[] = {
+        "null", "0", "7", "{'text':'ab','strokes':[[[0,0],[3,8],[6,0]],[[9,0],[9,8]]]}",
+        "{'text':'ab','strokes':[[[0,0],[3,2],[6,0]],[[9,0],[9,8]]]}",
+        "{'text':'cb','strokes':[[[0,0],[3,8],[6,0]],[[9,0],[9,8]]]}"};
+    enum { N = sizeof styles / sizeof *styles };
+    char *written[N];
+    for (size_t i = 0; i < N; i++) {
+        written[i] = write_with(styles[i]);
+        char *again = write_with(styles[i]);
+        ck_assert_str_eq(again, written[i]);
+        free(again);
+        for (size_t k = 0; k < i; k++) ck_assert_str_ne(written[k], written[i]);
+    }
+    for (size_t i = 0; i < N; i++) free(written[i]);
+    /* strokes count by their shape: another unit and another place, in columns, change nothing */
+    char *one = write_with("{'text':'ab','strokes':[[[0,0],[32,64],[48,0]]]}");
+    char *other = write_with("{'text':'ab','strokes':[{'x':[64,128,160],'y':[32,160,32]}]}");
+    ck_assert_str_eq(one, other);
+    free(one);
+    free(other);
+}
+END_TEST
+
+START_TEST(a_style_counts_to_the_text)
+{
+    enum { LONG = 1000 };
+    char body[2 * LONG + 200] = "{'input':'", letters[LONG + 1];
+    memset(letters, 'a', LONG);
+    letters[LONG] = '\0';
+    size_t at = strlen(body);
+    snprintf(body + at, sizeof body - at, "%s','style':{'strokes':[[[0,0],[1,1]]],'text':'%s'}}", letters,
+             letters);
+    struct reply *reply = post(&server, ROUTE, body);
+    expect_error(reply, 400, "input_too_long", "input");
+    ck_assert_ptr_nonnull(strstr(text_at(reply, "error.message"), "those of the style included"));
+    char scribble[20000] = "{'input':'ab','style':{'text':'ab','strokes':[[";
+    for (size_t i = 0; i < 1200; i++) strcat(scribble, "[0,0],[1,9],");
+    strcat(scribble, "[0,0]]]}}");
+    expect_error(post(&server, ROUTE, scribble), 400, "input_too_long", "style.strokes");
+    reply = post(&server, ROUTE, "{'input':'ab','style':{'text':'ab','strokes':[[[0,0],[1,9]]]}}");
+    expect_ok(reply);
+    ck_assert_double_eq(number_at(reply, "usage.prompt_tokens"), 6); /* "ab ab" and its end */
 }
 END_TEST
 
@@ -145,6 +224,8 @@ Suite *handwriting_suite(void)
     tcase_add_test(core, a_seed_is_a_hand);
     tcase_add_loop_test(core, files_have_their_media_types, 0, sizeof files / sizeof *files);
     tcase_add_loop_test(core, what_cannot_be_is_refused_by_name, 0, sizeof refused / sizeof *refused);
+    tcase_add_test(core, a_style_is_a_hand);
+    tcase_add_test(core, a_style_counts_to_the_text);
     tcase_add_test(core, an_unknown_letter_is_named);
     tcase_add_test(core, a_refusal_says_what_it_found);
     tcase_add_test(core, a_long_text_is_refused);

@@ -7,6 +7,7 @@
 
 #include "core/base/memory.h"
 #include "models/generation/handwriting_page.h"
+#include "models/generation/handwriting_style.h"
 #include "models/jobs/random.h"
 #include "models/media/strokes.h"
 #include "tests/support/jobs.h"
@@ -179,6 +180,130 @@ START_TEST(a_text_ends_with_a_stroke_or_at_its_limit)
 }
 END_TEST
 
+/* ---- styles ------------------------------------------------------------------------------------- */
+
+enum { N_SAMPLE = 3, N_CHECKED = 20, ROWS = 6 };
+static const float sample[N_SAMPLE * HANDWRITING_INPUTS] = {0, 0, 0, 0.5f, -0.8f, 0, 0.25f, 0.75f, 1};
+
+/* Draw points behind a sample, step by step and without a job: "ab", a space, "cd" and the end. */
+static void draw_by_hand(uint64_t seed, struct pen_point out[N_CHECKED])
+{
+    static const int32_t all[ROWS] = {2, 3, 1, 4, 5, 0};
+    struct workspace *workspace;
+    struct random random;
+    float rows[ROWS * ROWS] = {0}, weights[ROWS], inputs[(1 + N_SAMPLE) * HANDWRITING_INPUTS] = {0, 0, 1};
+    float *state = memory_new(network_state_floats(model->decoder), sizeof *state);
+    const size_t row_floats = 1 + network_memory_floats(model->decoder);
+    struct memory memory = {.rows = rows, .S = ROWS, .weights = weights,
+                            .derived = memory_new(ROWS, row_floats * sizeof(float))};
+    for (size_t u = 0; u < ROWS; u++) rows[u * ROWS + (size_t)all[u]] = 1;
+    memcpy(inputs + HANDWRITING_INPUTS, sample, sizeof sample);
+    ck_assert_int_eq(workspace_new(8, 1, &workspace), STATUS_OK);
+    ck_assert_int_eq(workspace_fit(workspace, model->decoder), STATUS_OK);
+    random_init(&random, seed, 0);
+    for (size_t i = 0; i < N_SAMPLE + N_CHECKED; i++) {
+        const size_t at = i < N_SAMPLE ? i : N_SAMPLE;
+        struct ride ride = {.n_steps = 1, .features = inputs + at * HANDWRITING_INPUTS,
+                            .state = state, .memory = &memory, .want = WANT_LAST};
+        network_run(model->decoder, workspace, &ride, 1);
+        if (i < N_SAMPLE) continue;
+        struct pen_point *point = &out[i - N_SAMPLE];
+        double dx, dy;
+        handwriting_draw(ride.output, 2, 0.25, &random, &dx, &dy, &point->ends_stroke);
+        point->x = i > N_SAMPLE ? point[-1].x + dx : 0;
+        point->y = i > N_SAMPLE ? point[-1].y + dy : 0;
+        float *next = inputs + N_SAMPLE * HANDWRITING_INPUTS;
+        next[0] = (float)dx, next[1] = (float)dy, next[2] = point->ends_stroke;
+    }
+    workspace_free(workspace);
+    memory_free(memory.derived);
+    memory_free(state);
+}
+
+/* A sample is read with its text before the first point is drawn, however it is cut into turns. */
+START_TEST(a_sample_is_read_before_the_text_is_written)
+{
+    static const int32_t ab[] = {2, 3}, cd[] = {4, 5};
+    struct pen_point expected[N_CHECKED];
+    for (uint64_t seed = 1; seed < 6; seed++) {
+        struct handwriting_request request = {
+            .text = {cd, 2}, .style = {.text = {ab, 2}, .points = sample, .n = N_SAMPLE}, .bias = 0.25,
+            .seed = seed, .max_whole_steps = 64};
+        draw_by_hand(seed, expected);
+        for (size_t chunk = 1; chunk <= 32; chunk *= 2) {
+            size_t n;
+            bool has_ended;
+            struct handwriting *handwriting = run(&request, chunk);
+            const struct pen_point *points = handwriting_points(handwriting, &n, &has_ended);
+            ck_assert_uint_eq(handwriting_n_read(handwriting), ROWS);
+            for (size_t i = 0; i < n && i < N_CHECKED; i++) {
+                ck_assert_double_eq(points[i].x, expected[i].x);
+                ck_assert_double_eq(points[i].y, expected[i].y);
+                ck_assert(points[i].ends_stroke == expected[i].ends_stroke);
+                ck_assert_uint_lt(points[i].row, 3); /* of "cd" and its end */
+            }
+            job_free(handwriting_job(handwriting));
+        }
+    }
+}
+END_TEST
+
+/* The model writes the same sample for a number, whatever the turns; another number is another hand. */
+START_TEST(a_number_is_a_hand)
+{
+    size_t n, n_other;
+    bool has_ended;
+    struct handwriting_request request = {.text = {text, 5}, .style = {.text = {text, 3}, .seed = 9},
+                                          .bias = 0.5, .seed = 3, .max_whole_steps = 64};
+    struct handwriting *one = run(&request, 1), *chunked = run(&request, 32);
+    request.style.seed = 10;
+    struct handwriting *other = run(&request, 32);
+    const struct pen_point *points = handwriting_points(one, &n, &has_ended);
+    const struct pen_point *same = handwriting_points(chunked, &n_other, &has_ended);
+    ck_assert_uint_eq(n, n_other);
+    for (size_t i = 0; i < n; i++) ck_assert(points[i].x == same[i].x && points[i].y == same[i].y);
+    same = handwriting_points(other, &n_other, &has_ended);
+    bool differs = n != n_other;
+    for (size_t i = 0; i < n && i < n_other; i++) differs |= points[i].x != same[i].x;
+    ck_assert(differs);
+    job_free(handwriting_job(one));
+    job_free(handwriting_job(chunked));
+    job_free(handwriting_job(other));
+}
+END_TEST
+
+/* A line that rises and falls, at the height of letters that rise but do not reach below: 0.7 of a line. */
+START_TEST(strokes_become_points_of_the_model)
+{
+    static const double values[] = {5, 5, 5, 75, 40, 75};
+    static const size_t ends[] = {2, 3};
+    const struct raw raw = {.media = MEDIA_INK, .values = values, .n = 3, .ends = ends, .n_ends = 2};
+    struct handwriting_spec spec = {.line_height = 10, .spacing = 2};
+    struct error err = {.message = ""};
+    float *points;
+    size_t n;
+    ck_assert_int_eq(handwriting_style_points(&spec, &raw, "bat", &points, &n, &err), STATUS_OK);
+    const float expected[] = {0, 0, 0, 0, 2, 0, 0, 2, 0, 0, 2, 0, 0, 1, 1, 3.5f, 0, 1};
+    ck_assert_uint_eq(n, 6);
+    for (size_t i = 0; i < 18; i++) ck_assert_float_eq_tol(points[i], expected[i], 1e-5f);
+    memory_free(points);
+    spec.spacing = 0; /* as they were sent */
+    ck_assert_int_eq(handwriting_style_points(&spec, &raw, "bag", &points, &n, &err), STATUS_OK);
+    ck_assert_uint_eq(n, 3);
+    ck_assert_float_eq_tol(points[4], 10, 1e-5f);
+    ck_assert_float_eq(points[5], 1);
+    memory_free(points);
+    spec.spacing = 1e-3;
+    ck_assert_int_eq(handwriting_style_points(&spec, &raw, "bat", &points, &n, &err), STATUS_TOO_LONG);
+    int32_t *ids;
+    ck_assert_int_eq(handwriting_style_text(model, &ids, &n, &err), STATUS_OK);
+    ck_assert_uint_eq(n, 5); /* "the quick brown fox" has three spaces, a c and a b that the model knows */
+    ck_assert_int_eq(ids[0], 1);
+    ck_assert_int_eq(ids[1], 4);
+    memory_free(ids);
+}
+END_TEST
+
 START_TEST(no_step_allocates)
 {
     struct jobs_witness witness;
@@ -205,6 +330,11 @@ START_TEST(what_cannot_be_is_refused)
         {{.text = {text, 0}}, "input", STATUS_BAD_VALUE},
         {{.text = {unknown, 1}}, "input", STATUS_BAD_VALUE},
         {{.text = {longest, 2000}}, "input", STATUS_TOO_LONG},
+        {{.text = {text, 3}, .style = {.text = {unknown, 1}}}, "style", STATUS_BAD_VALUE},
+        {{.text = {text, 3}, .style = {.points = sample, .n = N_SAMPLE}}, "style", STATUS_BAD_VALUE},
+        {{.text = {text, 3}, .style = {.text = {text, 3}, .points = sample, .n = 5000}},
+         "style", STATUS_TOO_LONG},
+        {{.text = {text, 3}, .style = {.text = {longest, 2000}}}, "input", STATUS_TOO_LONG},
         {{.text = {text, 3}, .bias = NAN}, "bias", STATUS_BAD_VALUE},
         {{.text = {text, 3}, .bias = 10.1}, "bias", STATUS_BAD_VALUE},
         {{.text = {text, 3}, .bias = -0.1}, "bias", STATUS_BAD_VALUE},
@@ -355,6 +485,9 @@ Suite *handwriting_suite(void)
     tcase_set_timeout(job, 60);
     tcase_add_test(job, a_seed_is_a_hand_alone_and_in_company);
     tcase_add_test(job, a_text_ends_with_a_stroke_or_at_its_limit);
+    tcase_add_test(job, a_sample_is_read_before_the_text_is_written);
+    tcase_add_test(job, a_number_is_a_hand);
+    tcase_add_test(job, strokes_become_points_of_the_model);
     tcase_add_test(job, no_step_allocates);
     tcase_add_test(job, what_cannot_be_is_refused);
     suite_add_tcase(suite, job);
