@@ -27,7 +27,7 @@ def loss(model, batch):
     steps, lengths = pad([steps for steps, _ in batch])
     targets = torch.tensor([label for _, labels in batch for label in labels])
     sizes = torch.tensor([len(labels) for _, labels in batch])
-    logits = functional.log_softmax(model(steps, lengths), 2).transpose(0, 1)
+    logits = functional.log_softmax(model(steps, lengths).float(), 2).transpose(0, 1)
     return functional.ctc_loss(logits, targets, lengths, sizes, zero_infinity=True)
 
 

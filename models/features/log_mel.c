@@ -1,5 +1,5 @@
 /* log_mel: the logarithms of the energies in bands of equal width on Slaney's mel scale, without their mean
- * over the recording. The windows are Hann's, the triangles have area 1 in hertz: the numbers of
+ * over the recording or relative to its loudest (librosa.power_to_db with ref=numpy.max). The windows are Hann's, the triangles have area 1 in hertz: the numbers of
  * librosa.feature.melspectrogram with center=False. Slaney: Auditory Toolbox, 1998; the transform is Cooley
  * and Tukey's, 1965. */
 #include <math.h>
@@ -15,6 +15,7 @@ struct log_mel {
     const struct json *type; /* known by then */
     long sampling_rate, n_fft, win_length, hop_length, n_mels, stack;
     double fmin, fmax, log_offset; /* fmax 0: half the sampling rate */
+    double top_db;                 /* 0: not relative to the loudest */
     bool remove_mean;
     double *window;  /* [n_fft], zero around the middle win_length */
     double *filters; /* [n_mels, n_fft / 2 + 1] */
@@ -34,6 +35,7 @@ static const struct field fields[] = {
     {.name = "fmin", .kind = FIELD_NUMBER, .minimum = 0, .maximum = 96000, AT(fmin)},
     {.name = "fmax", .kind = FIELD_NUMBER, .minimum = 0, .maximum = 96000, AT(fmax)},
     {.name = "log_offset", .kind = FIELD_NUMBER, .above = true, .minimum = 0, .maximum = 1, AT(log_offset)},
+    {.name = "top_db", .kind = FIELD_NUMBER, .above = true, .minimum = 0, .maximum = 200, AT(top_db)},
     {.name = "remove_mean", .kind = FIELD_BOOLEAN, AT(remove_mean)},
     {.name = "stack", .kind = FIELD_INTEGER, .minimum = 1, .maximum = 64, AT(stack)},
 };
@@ -178,6 +180,14 @@ static void subtract_mean(double *rows, size_t n, size_t size)
     }
 }
 
+/* Make the loudest of values[n] zero, and none more than top_db decibels below it. */
+static void level(double *values, size_t n, double top_db)
+{
+    double loudest = -INFINITY, least = -top_db * log(10) / 10;
+    for (size_t i = 0; i < n; i++) loudest = fmax(loudest, values[i]);
+    for (size_t i = 0; i < n; i++) values[i] = fmax(values[i] - loudest, least);
+}
+
 static enum status run(const void *self, const struct raw *raw, size_t max_steps, struct front_steps *out,
                        struct error *err)
 {
@@ -195,6 +205,7 @@ static enum status run(const void *self, const struct raw *raw, size_t max_steps
     bool good = z && out->values && out->origin;
     for (size_t t = 0; good && t < steps * stack; t++)
         run_frame(f, raw, t * hop, z, out->values + t * (size_t)f->n_mels);
+    if (good && f->top_db > 0) level(out->values, steps * width(self), f->top_db);
     if (good && f->remove_mean) subtract_mean(out->values, steps * stack, (size_t)f->n_mels);
     for (size_t t = 0; good && t <= steps; t++)
         out->origin[t] = t * stack * hop < raw->n ? t * stack * hop : raw->n;

@@ -149,6 +149,37 @@ START_TEST(steps_know_where_they_come_from)
 }
 END_TEST
 
+/* With top_db the same sound, louder, makes the same steps: 0 at the loudest, and nothing 20 dB below it. */
+START_TEST(loudness_takes_no_part)
+{
+    static const char keys[] = "{\"type\": \"log_mel\", \"sampling_rate\": 8000, \"n_fft\": 64, "
+                               "\"hop_length\": 32, \"n_mels\": 4, \"log_offset\": 1e-12, \"top_db\": 20, "
+                               "\"remove_mean\": false}";
+    double quiet[400], loud[400], loudest = -INFINITY, least = INFINITY;
+    for (int i = 0; i < 400; i++) quiet[i] = 0.02 * sin(0.0006 * i * i), loud[i] = 30 * quiet[i];
+    struct json *json;
+    struct front *front = NULL;
+    struct error err = {0};
+    ck_assert_int_eq(json_parse(keys, strlen(keys), &json, &err), STATUS_OK);
+    ck_assert_int_eq(front_new(json, &front, &err), STATUS_OK);
+    struct front_steps a, b;
+    ck_assert_int_eq(front_run(front, &(struct raw){.media = MEDIA_SOUND, .values = quiet, .n = 400}, 99, &a,
+                               &err), STATUS_OK);
+    ck_assert_int_eq(front_run(front, &(struct raw){.media = MEDIA_SOUND, .values = loud, .n = 400}, 99, &b,
+                               &err), STATUS_OK);
+    for (size_t i = 0; i < a.n * 4; i++) {
+        ck_assert_double_eq_tol(a.values[i], b.values[i], 1e-6);
+        loudest = fmax(loudest, a.values[i]), least = fmin(least, a.values[i]);
+    }
+    ck_assert_double_eq(loudest, 0);
+    ck_assert_double_eq_tol(least, -20 * log(10) / 10, 1e-12);
+    front_steps_free(&a);
+    front_steps_free(&b);
+    front_free(front);
+    json_free(json);
+}
+END_TEST
+
 /* No number that a client may send is undefined behaviour or endless. */
 START_TEST(strange_ink_is_refused_or_read)
 {
@@ -183,6 +214,8 @@ START_TEST(front_ends_are_checked)
          "\"hop_length\": 80, \"n_mels\": 32}", "'win_length' is 400"},
         {"{\"type\": \"log_mel\", \"sampling_rate\": 8000, \"n_fft\": 256, \"fmax\": 5000, "
          "\"hop_length\": 80, \"n_mels\": 32}", "'fmax' 5000"},
+        {"{\"type\": \"log_mel\", \"sampling_rate\": 8000, \"n_fft\": 256, \"top_db\": 0, "
+         "\"hop_length\": 80, \"n_mels\": 32}", "'top_db' is 0"},
         {"{\"type\": \"log_mel\", \"sampling_rate\": 8000}", "'n_fft' is missing"},
     };
     struct json *json;
@@ -230,8 +263,9 @@ Suite *transcription_suite(void)
     tcase_add_test(core, letters_have_their_steps);
     tcase_add_test(core, bundles_prove_their_front_ends);
     tcase_add_test(core, steps_know_where_they_come_from);
+    tcase_add_test(core, loudness_takes_no_part);
     tcase_add_test(core, strange_ink_is_refused_or_read);
-    tcase_add_loop_test(core, front_ends_are_checked, 0, 9);
+    tcase_add_loop_test(core, front_ends_are_checked, 0, 10);
     tcase_add_loop_test(core, bundles_that_do_not_fit_are_refused, 0, 5);
     suite_add_tcase(suite, core);
     return suite;

@@ -75,11 +75,14 @@ class Model(nn.Module):
         return rows, (torch.zeros(n, HIDDEN), torch.zeros(n, HIDDEN), torch.zeros(n, self.letters),
                       torch.zeros(n, GAUSSIANS))
 
-    def half_step(self, gates, rows, state):
+    def recurrent_weights(self):
+        """What the first LSTM multiplies what was read and its own output by."""
+        return torch.cat([self.first.weight_ih_l0[:, 3:], self.first.weight_hh_l0], 1).T.contiguous()
+
+    def half_step(self, gates, weights, rows, state):
         """The first LSTM and the window; gates: what the point gives to the LSTM, with its biases."""
         h, c, read, kappa = state
-        weights = self.first.weight_ih_l0[:, 3:]
-        i, f, g, o = (gates + read @ weights.T + h @ self.first.weight_hh_l0.T).chunk(4, -1)
+        i, f, g, o = (gates + torch.cat([read, h], 1) @ weights).chunk(4, -1)
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
         h = o.sigmoid() * c.tanh()
         positions = torch.arange(1, rows.shape[1] + 1)
@@ -91,9 +94,9 @@ class Model(nn.Module):
 
     def forward(self, texts, points):
         rows, state = self.begin(texts)
-        hs, reads = [], []
+        hs, reads, weights = [], [], self.recurrent_weights()
         for gates in self.point_gates(points).unbind(1):
-            _, state = self.half_step(gates, rows, state)
+            _, state = self.half_step(gates, weights, rows, state)
             hs.append(state[0])
             reads.append(state[2])
         h, read = torch.stack(hs, 1), torch.stack(reads, 1)
@@ -244,8 +247,9 @@ def write(model, texts, bias, most):
     point, second = torch.tensor([0.0, 0.0, 1.0]).expand(len(texts), 3), None
     last = torch.tensor([len(text) - 1 for text in texts])
     points, ended = [], torch.zeros(len(texts), dtype=torch.long)
+    weights = model.recurrent_weights()
     for t in range(most):
-        phi, state = model.half_step(model.point_gates(point), rows, state)
+        phi, state = model.half_step(model.point_gates(point), weights, rows, state)
         g, second = model.second(torch.cat([point, state[2], state[0]], -1)[:, None], second)
         y = model.mixture(torch.cat([state[0], g[:, 0]], -1))
         ends, *parts = y.split([1] + [MIXTURES] * 6, -1)
