@@ -3,6 +3,7 @@
 #include "models/generation/drawing.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "models/jobs/random.h"
@@ -14,6 +15,7 @@ struct picture {
     uint8_t *pixels; /* [height, width] */
     float *window;   /* [F] of the pixel that comes next */
     size_t n_done;
+    atomic_size_t n_rows; /* whole ones, which another thread may read */
     double log_probability;
     struct random random;
 };
@@ -24,6 +26,7 @@ struct drawing {
                                                                 * `from`, and given, and in the end */
     double temperature;
     uint64_t seed;
+    bool streams;
     float *given;             /* [n_given - n_begun, F] */
     struct picture *pictures; /* [n] */
 };
@@ -90,6 +93,16 @@ static bool draw(const struct drawing *d, struct picture *picture, double logit)
     return random_uniform(&picture->random) < 1 / (1 + exp(-logit / d->temperature));
 }
 
+/* Publish the rows that have become whole. */
+static void tell(const struct drawing *d, struct picture *picture)
+{
+    const size_t n_rows = picture->n_done / (size_t)drawing_spec_of(d->job.model)->width;
+    if (n_rows == atomic_load_explicit(&picture->n_rows, memory_order_relaxed)) return;
+    atomic_store_explicit(&picture->n_rows, n_rows, memory_order_release);
+    const struct job_observer *observer = &d->job.options.observer;
+    if (d->streams && observer->progress) observer->progress(observer->context);
+}
+
 static enum next receive(struct sequence *sequence, struct worker *worker, const struct ride *ride)
 {
     (void)worker;
@@ -104,6 +117,7 @@ static enum next receive(struct sequence *sequence, struct worker *worker, const
         picture->log_probability += log_probability(logit, *pixel);
         picture->n_done++;
     }
+    tell(d, picture);
     if (picture->n_done == d->n_wanted) return LEAVE;
     if (picture->n_done >= d->n_given) look_at_next(d, picture);
     return STAY;
@@ -262,7 +276,8 @@ enum status drawing_new(struct model *model, const struct drawing_request *reque
                            .n_pixels = (size_t)(spec->height * spec->width), .n_begun = n_begun,
                            .n_given = from ? n_begun : request->n_given,
                            .F = drawing_inputs(spec, model->n_labels),
-                           .temperature = request->temperature, .seed = request->seed};
+                           .temperature = request->temperature, .seed = request->seed,
+                           .streams = request->streams};
     plan.n_wanted = request->n_rows ? request->n_rows * (size_t)spec->width : plan.n_pixels;
     void *made;
     job_plan(&plan.job, model, plan.n, plan.n);
@@ -277,6 +292,7 @@ enum status drawing_new(struct model *model, const struct drawing_request *reque
         random_init(&picture->random, request->seed, i);
         if (from) begin_from(d, picture, from, i);
         else if (d->n_given) memcpy(picture->pixels, request->given, d->n_given);
+        atomic_init(&picture->n_rows, picture->n_done / (size_t)spec->width);
         if (d->n_given == picture->n_done) look_at_next(d, picture);
         sequence->cost_steps = sequence->least_steps = d->n_wanted - d->n_begun;
     }
@@ -296,4 +312,9 @@ const uint8_t *drawing_picture(const struct drawing *drawing, size_t i, double *
 {
     *log_probability = drawing->pictures[i].log_probability;
     return drawing->pictures[i].pixels;
+}
+
+size_t drawing_rows(const struct drawing *drawing, size_t i)
+{
+    return atomic_load_explicit(&drawing->pictures[i].n_rows, memory_order_acquire);
 }

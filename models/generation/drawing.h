@@ -39,6 +39,7 @@ struct drawing_request {
     double temperature;   /* logits are divided by it; 0: ink if it is likelier */
     uint64_t seed;        /* picture i has the random stream i of it; that of options->from goes on with its
                            * draws, another begins anew */
+    bool streams;         /* the observer is told of each row */
 };
 
 struct drawing;
@@ -54,7 +55,12 @@ struct job *drawing_job(struct drawing *drawing);
 
 /* Once finished: picture i as [height, width] of 0 and 1, with paper where nothing is drawn yet.
  * *log_probability: of all its pixels, also of those that stood already, given the label, in nats, by the
- * model's own distribution at temperature 1. */
+ * model's own distribution at temperature 1.
+ *
+ * Of a drawing that streams the rows that drawing_rows counts may be read while it is drawn, on any thread. */
 const uint8_t *drawing_picture(const struct drawing *drawing, size_t i, double *log_probability);
+
+/* The whole rows of picture i so far, those that were given included. */
+size_t drawing_rows(const struct drawing *drawing, size_t i);
 
 #endif

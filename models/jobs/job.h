@@ -33,8 +33,8 @@ void job_total_limit(size_t bytes);
 size_t job_total_bytes(void);
 
 /* Both run on worker threads and must neither block nor free the job. progress: there is new output to read
- * (generation only; once a token). finished: the last call; the job may be freed from then on, by
- * another thread. */
+ * (jobs that stream: once a token, once a row of a picture). finished: the last call; the job may be freed
+ * from then on, by another thread. */
 struct job_observer {
     void (*progress)(void *context);
     void (*finished)(void *context);

@@ -5,61 +5,87 @@
 #include <time.h>
 
 #include "core/base/memory.h"
-#include "models/generation/drawing.h"
 #include "models/media/image.h"
 #include "server/api/answer.h"
 #include "server/api/branch.h"
 #include "server/api/codec.h"
 #include "server/base/config.h"
+#include "server/media/images.h"
 #include "server/request/access.h"
 #include "server/request/server.h"
 
 enum { PROMPT_BYTES = 1024, MAX_OUTPUT_SIDE = 1024, WHITE = 255 };
 #define MAX_SEED 9007199254740991
 
-struct images {
-    struct work work;
-    struct drawing *drawing;
-    size_t n, scale, n_drawn; /* n_drawn: pixels of each picture */
-    int64_t seed;
-};
+static void release(struct work *work)
+{
+    struct images *task = (struct images *)work;
+    memory_free(task->told);
+    events_release(&task->events);
+    work_release(work);
+}
 
 /* ---- the answer --------------------------------------------------------------------------------- */
 
-/* Ink is black on white paper; each pixel is a square of `scale` x `scale`. false: no memory. */
-static bool put_picture(struct writer *out, const struct images *task, size_t i, uint8_t *grey)
+void images_size(const struct images *task, size_t *width, size_t *height)
 {
     const struct drawing_spec *spec = drawing_spec_of(task->work.job->model);
-    const size_t width = task->scale * (size_t)spec->width, height = task->scale * (size_t)spec->height;
+    *width = task->scale * (size_t)spec->width;
+    *height = task->scale * (size_t)spec->height;
+}
+
+void images_put_size(struct writer *out, const struct images *task)
+{
+    char size[32];
+    size_t width, height;
+    images_size(task, &width, &height);
+    snprintf(size, sizeof size, "%zux%zu", width, height);
+    put_named_string(out, "size", size);
+    put_named_string(out, "output_format", "png");
+}
+
+void images_put_png(struct writer *out, const struct images *task, size_t i, size_t n_rows)
+{
+    size_t width, height, bytes;
     double log_probability;
-    size_t bytes;
+    images_size(task, &width, &height);
+    uint8_t *grey = memory_new(width * height, 1), *file = NULL;
     const uint8_t *ink = drawing_picture(task->drawing, i, &log_probability);
-    for (size_t y = 0; y < height; y++)
+    for (size_t y = 0; grey && y < height; y++)
         for (size_t x = 0; x < width; x++)
-            grey[y * width + x] = ink[y / task->scale * (size_t)spec->width + x / task->scale] ? 0 : WHITE;
-    uint8_t *file = image_write_png(grey, width, height, &bytes);
-    if (!file) return false;
-    put_open(out, '{');
-    put_name(out, "b64_json");
-    put_base64(out, file, bytes);
+            grey[y * width + x] =
+                y / task->scale < n_rows && ink[y / task->scale * (width / task->scale) + x / task->scale]
+                    ? 0 : WHITE;
+    if (grey) file = image_write_png(grey, width, height, &bytes);
+    if (file) {
+        put_name(out, "b64_json");
+        put_base64(out, file, bytes);
+    } else writer_fail(out);
+    memory_free(grey);
+    memory_free(file);
+}
+
+void images_put_log_probability(struct writer *out, const struct images *task, size_t i)
+{
+    double log_probability;
+    (void)drawing_picture(task->drawing, i, &log_probability);
     put_name(out, "log_probability");
     put_double(out, log_probability);
-    put_close(out, '}');
-    memory_free(file);
-    return true;
+}
+
+void images_end(struct writer *out, const struct images *task, const struct request *request)
+{
+    const struct usage usage[] = {{"input_tokens", request->record.steps_in},
+                                  {"output_tokens", request->record.steps_out},
+                                  {"total_tokens", request->record.steps_in + request->record.steps_out}};
+    answer_end(out, usage, 3, &task->work);
 }
 
 static void print(struct work *work, struct request *request, struct reply *reply)
 {
     const struct images *task = (struct images *)work;
-    const struct drawing_spec *spec = drawing_spec_of(work->job->model);
-    const size_t width = task->scale * (size_t)spec->width, height = task->scale * (size_t)spec->height;
-    char size[32];
     struct writer out;
-    uint8_t *grey = memory_new(width * height, 1);
-    bool good = grey != NULL;
     request->record.steps_out = task->n * task->n_drawn;
-    snprintf(size, sizeof size, "%zux%zu", width, height);
     writer_init(&out, (size_t)request->server->config->limits_reply_bytes);
     put_open(&out, '{');
     if (work->branch) {
@@ -71,18 +97,18 @@ static void print(struct work *work, struct request *request, struct reply *repl
     put_named_integer(&out, "created", (int64_t)time(NULL));
     put_named_string(&out, "model", work->job->model->name);
     put_named_integer(&out, "seed", task->seed);
-    put_named_string(&out, "size", size);
-    put_named_string(&out, "output_format", "png");
+    images_put_size(&out, task);
     put_name(&out, "data");
     put_open(&out, '[');
-    for (size_t i = 0; i < task->n && good; i++) good = put_picture(&out, task, i, grey);
+    for (size_t i = 0; i < task->n; i++) {
+        put_open(&out, '{');
+        images_put_png(&out, task, i, drawing_rows(task->drawing, i));
+        images_put_log_probability(&out, task, i);
+        put_close(&out, '}');
+    }
     put_close(&out, ']');
-    if (!good) writer_fail(&out);
-    memory_free(grey);
-    const struct usage usage[] = {{"input_tokens", request->record.steps_in},
-                                  {"output_tokens", request->record.steps_out},
-                                  {"total_tokens", request->record.steps_in + request->record.steps_out}};
-    answer_close(&out, usage, 3, work, reply);
+    images_end(&out, task, request);
+    answer_writer(&out, reply);
 }
 
 /* ---- what is asked ------------------------------------------------------------------------------ */
@@ -169,6 +195,22 @@ static bool read_form(struct call *call)
     return true;
 }
 
+/* A stream shows the rows of each picture as they are drawn, in at most `partial_images` steps. */
+static bool read_stream(struct call *call, struct images *task, struct drawing_request *r)
+{
+    const size_t height = (size_t)drawing_spec_of(call->model)->height;
+    task->n_partials = height;
+    if (!field_boolean(call->root, "stream", &r->streams, call->problem) ||
+        !field_size(call->root, "partial_images", 0, height, &task->n_partials, call->problem))
+        return false;
+    if (json_get(call->root, "partial_images") && !r->streams)
+        return problem_set(call->problem, FAULT_INVALID_VALUE, "partial_images",
+                           "'partial_images' goes with 'stream': true only; leave it out, or stream");
+    return !r->streams || !call->options.keeps ||
+           problem_set(call->problem, FAULT_INVALID_VALUE, "stream",
+                       "a streamed picture keeps no state; leave 'stream' or 'store' out");
+}
+
 static bool read_request(struct call *call, struct images *task, struct drawing_request *r, uint8_t **pixels)
 {
     size_t most = (size_t)call->config->limits_choices;
@@ -189,12 +231,12 @@ static bool read_request(struct call *call, struct images *task, struct drawing_
         !field_integer(call->root, "seed", 0, MAX_SEED, &task->seed, call->problem) ||
         !field_size(call->root, "rows", 1, (size_t)drawing_spec_of(call->model)->height, &r->n_rows,
                     call->problem) ||
-        !read_complete(call, pixels, &r->n_given))
+        !read_complete(call, pixels, &r->n_given) || !read_stream(call, task, r))
         return false;
     const struct drawing_spec *spec = drawing_spec_of(call->model);
-    const size_t n_begun = call->options.from ? (size_t)call->options.from->step : r->n_given;
+    task->n_begun = call->options.from ? (size_t)call->options.from->step : r->n_given;
     const size_t n_wanted = (r->n_rows ? r->n_rows : (size_t)spec->height) * (size_t)spec->width;
-    task->n_drawn = n_wanted > n_begun ? n_wanted - n_begun : 0;
+    task->n_drawn = n_wanted > task->n_begun ? n_wanted - task->n_begun : 0;
     r->given = *pixels;
     r->seed = (uint64_t)task->seed;
     task->n = r->n;
@@ -214,24 +256,28 @@ static bool submit(struct call *call, const struct images *wanted, const struct 
     }
     task->work.job = drawing_job(task->drawing);
     task->work.print = print;
-    task->work.release = work_release;
+    task->work.release = release;
+    if (request->streams && !images_stream_begin(task, call->request)) {
+        release(&task->work);
+        return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
+    }
     call_record(call, request->n_given);
     task->work.branch = call_take_branch(call);
     call_defer(call, &task->work);
+    if (request->streams) call->request->operation = &images_stream;
     return true;
 }
 
 void api_images(struct request *request, struct reply *reply)
 {
     static const char *const known[] = {"prompt", "n", "size", "response_format", "output_format", "seed",
-                                        "temperature", "complete", "rows", NULL};
+                                        "temperature", "complete", "rows", "stream", "partial_images",
+                                        NULL};
     static const struct refusal refusals[] = {
-        {"stream", "pictures are sent whole: leave it out", JSON_BOOLEAN},
         {"quality", "these models have one quality: leave it out", JSON_STRING},
         {"style", "the class is all that these models are told: leave it out", JSON_STRING},
         {"background", "pictures are opaque: leave it out", JSON_STRING},
         {"output_compression", "PNG files lose nothing: leave it out", JSON_ABSENT},
-        {"partial_images", "pictures are sent whole: leave it out", JSON_ABSENT},
         {NULL, NULL, JSON_ABSENT}};
     static const struct fields fields = {.known = known, .refusals = refusals, .goes_on = true,
                                          .is_open = true};

@@ -69,6 +69,8 @@ def draws_pictures():
     answer = client.images.generate(model="tiny-drawing", prompt=labels[0], n=2, size="auto", response_format="b64_json")
     pictures = [base64.b64decode(one.b64_json) for one in answer.data]
     assert len(pictures) == 2 and all(p.startswith(b"\x89PNG\r\n") for p in pictures), answer
+    events = list(client.images.generate(model="tiny-drawing", prompt=labels[0], stream=True, partial_images=2))
+    assert events[-1].type == "image_generation.completed" and base64.b64decode(events[-1].b64_json).startswith(b"\x89PNG"), events
     try:
         client.images.generate(model="tiny-drawing", prompt="a cat")
     except openai.BadRequestError as error:

@@ -97,6 +97,47 @@ START_TEST(a_picture_is_branched)
 }
 END_TEST
 
+/* A stream ends with the pictures of the whole answer; before them come upper parts, each of more rows. */
+START_TEST(a_stream_shows_what_is_drawn)
+{
+    static struct client client;
+    static struct reply stream;
+    struct reply *whole = post(&server, ROUTE, "{'prompt':'b','n':2,'seed':5}");
+    int n_whole = 0, rows[2] = {0};
+    expect_ok(whole);
+    client_open(&client, &server);
+    client_post(&client, ROUTE, "{'prompt':'b','n':2,'seed':5,'stream':true,'partial_images':3}");
+    ck_assert(client_read(&client, &stream));
+    ck_assert_int_eq(stream.status, 200);
+    ck_assert(stream.complete);
+    for (char *at = stream.body, *end; strncmp(at, "data: [DONE]\n\n", 14) != 0; at = end + 2) {
+        end = strstr(at, "\n\n");
+        ck_assert_ptr_nonnull(end);
+        cJSON *event = cJSON_ParseWithLength(at + 6, (size_t)(end - at - 6));
+        const char *type = json_at(event, "type")->valuestring;
+        int i = (int)json_at(event, "index")->valuedouble;
+        ck_assert_str_eq(json_at(event, "size")->valuestring, "4x5");
+        if (!strcmp(type, "image_generation.completed")) {
+            char path[40];
+            snprintf(path, sizeof path, "data.%d.b64_json", i);
+            ck_assert_str_eq(json_at(event, "b64_json")->valuestring, text_at(whole, path));
+            snprintf(path, sizeof path, "data.%d.log_probability", i);
+            ck_assert_double_eq(json_at(event, "log_probability")->valuedouble, number_at(whole, path));
+            ck_assert((cJSON_GetObjectItemCaseSensitive(event, "usage") != NULL) == (n_whole == 1));
+            n_whole++;
+        } else {
+            ck_assert_str_eq(type, "image_generation.partial_image");
+            ck_assert_int_gt((int)json_at(event, "rows")->valuedouble, rows[i]);
+            rows[i] = (int)json_at(event, "rows")->valuedouble;
+            ck_assert_int_lt(rows[i], 5);
+        }
+        cJSON_Delete(event);
+    }
+    ck_assert_int_eq(n_whole, 2);
+    client_close(&client);
+}
+END_TEST
+
 static const struct {
     const char *body, *code, *param;
     int status;
@@ -114,7 +155,10 @@ static const struct {
     {"{'prompt':'a','response_format':'url'}", "invalid_value", "response_format", 400},
     {"{'prompt':'a','output_format':'webp'}", "invalid_value", "output_format", 400},
     {"{'prompt':'a','quality':'hd'}", "invalid_value", "quality", 400},
-    {"{'prompt':'a','stream':true}", "invalid_value", "stream", 400},
+    {"{'prompt':'a','stream':true,'store':true}", "invalid_value", "stream", 400},
+    {"{'prompt':'a','stream':1}", "invalid_value", "stream", 400},
+    {"{'prompt':'a','partial_images':2}", "invalid_value", "partial_images", 400},
+    {"{'prompt':'a','stream':true,'partial_images':6}", "invalid_value", "partial_images", 400},
     {"{'prompt':'a','temperature':-1}", "invalid_value", "temperature", 400},
     {"{'prompt':'a','complete':[[1,0,0]]}", "invalid_value", "complete", 400},
     {"{'prompt':'a','complete':[[1,0,0,2]]}", "invalid_value", "complete", 400},
@@ -144,6 +188,7 @@ Suite *images_suite(void)
     tcase_add_test(core, sizes_are_whole_multiples);
     tcase_add_test(core, an_upper_part_is_completed_and_a_whole_one_judged);
     tcase_add_test(core, a_picture_is_branched);
+    tcase_add_test(core, a_stream_shows_what_is_drawn);
     tcase_add_loop_test(core, what_cannot_be_is_refused_by_name, 0, sizeof refused / sizeof *refused);
     suite_add_tcase(suite, core);
     return suite;
