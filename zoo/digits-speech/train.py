@@ -50,7 +50,6 @@ CONFIG = {
     "description": "Writes down spoken English digits, alone or in strings.",
     "license": "CC-BY-SA-4.0",
     "training_data": "free spoken digit dataset (CC BY-SA 4.0), 5 speakers; voices of espeak-ng 1.51",
-    "precision": "int8",
     "features": {"type": "log_mel", "sampling_rate": RATE, "n_fft": FFT, "win_length": WINDOW,
                  "hop_length": HOP, "n_mels": BANDS, "log_offset": OFFSET, "top_db": TOP_DB,
                  "remove_mean": False, "stack": STACK},

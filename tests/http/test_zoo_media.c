@@ -1,0 +1,100 @@
+/* The bundled model that hears: digits as they were recorded, and quieter. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+
+enum { ROOM = 1 << 17 };
+
+static struct server server;
+
+static void start(void)
+{
+    server_start(&server, (const char *const[]){
+        "CAROUSEL_MODELS_BUNDLES=digits-speech=zoo/digits-speech", NULL});
+}
+
+static void stop(void)
+{
+    if (server_stop(&server) != 0)
+        abort(); /* check does not count failures of an unchecked teardown */
+}
+
+/* ---- digits-speech ------------------------------------------------------------------------------ */
+
+static void put(char *at, unsigned long value, size_t n)
+{
+    for (size_t i = 0; i < n; i++) at[i] = (char)(value >> 8 * i);
+}
+
+/* A WAV file of 16 bits, one channel, 8 kHz, of an array of samples from -1 to 1. */
+static size_t make_wav(char *out, const cJSON *samples, double gain)
+{
+    size_t n = 44;
+    const cJSON *sample;
+    memcpy(out, "RIFF\0\0\0\0WAVEfmt \20\0\0\0\1\0\1\0\x40\x1f\0\0\x80\x3e\0\0\2\0\20\0data", 40);
+    cJSON_ArrayForEach(sample, samples) {
+        ck_assert_uint_lt(n + 2, ROOM);
+        put(out + n, (unsigned long)(long)(gain * 32767 * sample->valuedouble), 2);
+        n += 2;
+    }
+    put(out + 4, n - 8, 4);
+    put(out + 40, n - 44, 4);
+    return n;
+}
+
+static const char *heard(const char *file, size_t n_file)
+{
+    static const char head[] = "--xYz\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\ndigits-speech\r\n"
+                               "--xYz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n"
+                               "Content-Type: audio/wav\r\n\r\n",
+                      tail[] = "\r\n--xYz--\r\n";
+    static struct client client;
+    static struct reply reply;
+    client_open(&client, &server);
+    client_say(&client, "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
+               "Content-Type: multipart/form-data; boundary=xYz\r\nContent-Length: %zu\r\n\r\n",
+               sizeof head - 1 + n_file + sizeof tail - 1);
+    client_send(&client, head, sizeof head - 1);
+    client_send(&client, file, n_file);
+    client_send(&client, tail, sizeof tail - 1);
+    ck_assert(client_read(&client, &reply));
+    client_close(&client);
+    expect_ok(&reply);
+    return text_at(&reply, "text");
+}
+
+/* The held-out recordings that travel with the bundle, as loud as they are and eight times as quiet. */
+START_TEST(digits_are_heard)
+{
+    static const char *const texts[] = {"7", "31", "085"};
+    static char text[1 << 20], file[ROOM];
+    FILE *golden = fopen("zoo/digits-speech/golden.json", "r");
+    ck_assert_ptr_nonnull(golden);
+    size_t n = fread(text, 1, sizeof text, golden);
+    fclose(golden);
+    cJSON *json = cJSON_ParseWithLength(text, n);
+    for (int i = 0; i < 3; i++)
+        for (double gain = 1; gain > 0.1; gain /= 8) {
+            char path[32];
+            snprintf(path, sizeof path, "cases.%d.input", i);
+            ck_assert_str_eq(heard(file, make_wav(file, json_at(json, path), gain)), texts[i]);
+        }
+    cJSON_Delete(json);
+}
+END_TEST
+
+Suite *zoo_media_suite(void);
+
+Suite *zoo_media_suite(void)
+{
+    Suite *suite = suite_create("zoo_media");
+    TCase *core = tcase_create("core");
+    tcase_add_checked_fixture(core, start, stop);
+    tcase_set_timeout(core, TEST_TIMEOUT_S);
+    tcase_add_test(core, digits_are_heard);
+    suite_add_tcase(suite, core);
+    return suite;
+}
