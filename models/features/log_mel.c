@@ -1,7 +1,7 @@
 /* log_mel: the logarithms of the energies in bands of equal width on Slaney's mel scale, without their mean
- * over the recording or relative to its loudest (librosa.power_to_db with ref=numpy.max). The windows are Hann's, the triangles have area 1 in hertz: the numbers of
- * librosa.feature.melspectrogram with center=False. Slaney: Auditory Toolbox, 1998; the transform is Cooley
- * and Tukey's, 1965. */
+ * over the recording, or relative to its loudest (librosa.power_to_db with ref=numpy.max). The windows are
+ * Hann's, the triangles have area 1 in hertz: the numbers of librosa.feature.melspectrogram with
+ * center=False. Slaney: Auditory Toolbox, 1998; the transform is Cooley and Tukey's, 1965. */
 #include <math.h>
 #include <string.h>
 

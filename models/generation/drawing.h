@@ -57,7 +57,8 @@ struct job *drawing_job(struct drawing *drawing);
  * *log_probability: of all its pixels, also of those that stood already, given the label, in nats, by the
  * model's own distribution at temperature 1.
  *
- * Of a drawing that streams the rows that drawing_rows counts may be read while it is drawn, on any thread. */
+ * Of a drawing that streams, the rows that drawing_rows counts may be read while it is drawn, by any
+ * thread. */
 const uint8_t *drawing_picture(const struct drawing *drawing, size_t i, double *log_probability);
 
 /* The whole rows of picture i so far, those that were given included. */

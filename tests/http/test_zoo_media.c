@@ -47,10 +47,10 @@ static size_t make_wav(char *out, const cJSON *samples, double gain)
 
 static const char *heard(const char *file, size_t n_file)
 {
-    static const char head[] = "--xYz\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\ndigits-speech\r\n"
-                               "--xYz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n"
-                               "Content-Type: audio/wav\r\n\r\n",
-                      tail[] = "\r\n--xYz--\r\n";
+    static const char head[] =
+        "--xYz\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\ndigits-speech\r\n"
+        "--xYz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n"
+        "Content-Type: audio/wav\r\n\r\n", tail[] = "\r\n--xYz--\r\n";
     static struct client client;
     static struct reply reply;
     client_open(&client, &server);
