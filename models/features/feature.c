@@ -96,6 +96,11 @@ double front_rate(const struct front *front)
     return front->type->rate ? front->type->rate(front->self) : 0;
 }
 
+bool front_runs_on(const struct front *front)
+{
+    return front->type->runs_on && front->type->runs_on(front->self);
+}
+
 /* ---- running one ---------------------------------------------------------------------------- */
 
 enum status front_run(const struct front *front, const struct raw *raw, size_t max_steps,
@@ -108,6 +113,7 @@ enum status front_run(const struct front *front, const struct raw *raw, size_t m
         if (!isfinite(out->values[i]))
             status = error_set(err, STATUS_BAD_VALUE, "its numbers are too large for the front end '%s'",
                                front->type->name);
+    if (status == STATUS_OK && !out->n_known) out->keep_from = out->origin[out->n - 1];
     if (status != STATUS_OK) front_steps_free(out);
     return status;
 }

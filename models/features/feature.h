@@ -2,11 +2,16 @@
  * reads. A front end is described by "features" of config.json, {"type": ...}, and computed by the server;
  * requests and golden vectors use the same function.
  *
+ * Some front ends run piece by piece: what they give for a beginning of an input is the beginning of what
+ * they give for the whole, except for the last step. The next piece is then run behind the end of the input
+ * that the piece before it kept, and gives that step again.
+ *
  * A type is a struct of functions, one file in models/features/ and one row of features.def. A front end is
  * read-only after front_new and shared by all threads; running it allocates. */
 #ifndef CAROUSEL_MODELS_FEATURE_H
 #define CAROUSEL_MODELS_FEATURE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/base/status.h"
@@ -26,6 +31,7 @@ struct raw {
     size_t n;             /* samples or points, at least 1 */
     const size_t *ends;   /* [n_ends] ink: one past the last point of each stroke; no stroke is empty */
     size_t n_ends;
+    size_t n_known;       /* ink: resampled points at the beginning that a piece before this one has given */
 };
 
 /* What a front end makes of it. Owned by the caller: front_steps_free. */
@@ -33,6 +39,8 @@ struct front_steps {
     double *values; /* [n, width], before "mean" and "scale", which a front end does not have */
     size_t *origin; /* [n + 1] the sample or point with which each step begins, and where the last one ends */
     size_t n;       /* at least 1 */
+    /* if it runs piece by piece: the next piece is run behind the input from `keep_from` on, with n_known */
+    size_t keep_from, n_known;
 };
 void front_steps_free(struct front_steps *steps);
 
@@ -51,6 +59,7 @@ struct front_type {
     void (*release)(void *self);          /* may be NULL */
     size_t (*width)(const void *self);    /* numbers of a step */
     double (*rate)(const void *self);     /* sound: samples a second; NULL otherwise */
+    bool (*runs_on)(const void *self);    /* whether it runs piece by piece; NULL: it does not */
     /* As front_run; *out is zeroed before, and freed by the caller after a failure too. */
     enum status (*run)(const void *self, const struct raw *raw, size_t max_steps, struct front_steps *out,
                        struct error *err);
@@ -65,6 +74,7 @@ const char *front_type_name(const struct front *front);
 enum media front_media(const struct front *front);
 size_t front_width(const struct front *front);
 double front_rate(const struct front *front); /* of sound; 0 otherwise */
+bool front_runs_on(const struct front *front);
 
 /* Turn an input into steps. STATUS_TOO_LONG if they are more than max_steps; STATUS_BAD_VALUE if a result is
  * not finite; STATUS_NO_MEMORY. On failure *out holds nothing. */

@@ -128,6 +128,12 @@ static double rate(const void *self)
     return (double)((const struct log_mel *)self)->sampling_rate;
 }
 
+static bool runs_on(const void *self)
+{
+    const struct log_mel *f = self;
+    return !f->remove_mean && f->top_db <= 0;
+}
+
 /* ---- the transform ---- */
 
 /* Transform z[n, 2] in place; `turns` are those of n. */
@@ -216,5 +222,5 @@ static enum status run(const void *self, const struct raw *raw, size_t max_steps
 const struct front_type front_log_mel = {
     .name = "log_mel", .media = MEDIA_SOUND, .bytes = sizeof(struct log_mel), .fields = fields,
     .n_fields = sizeof fields / sizeof *fields, .defaults = defaults, .prepare = prepare, .release = release,
-    .width = width, .rate = rate, .run = run,
+    .width = width, .rate = rate, .runs_on = runs_on, .run = run,
 };

@@ -7,6 +7,7 @@
 #include "core/base/memory.h"
 #include "models/jobs/request.h"
 #include "models/jobs/job_sequence.h"
+#include "models/jobs/rest.h"
 
 struct item {
     struct steps steps;
@@ -21,7 +22,7 @@ struct reading {
     size_t n;
     struct item *items; /* [n] */
     float *rows;        /* [sum of n_rows, width] */
-    size_t snapshot_bytes; /* of a state that is kept before an eos; 0: not so */
+    size_t snapshot_bytes; /* of a state that is kept before an eos or an open step; 0: not so */
     float *snapshot;
     bool had_bos;       /* it goes on from a state that has the bos behind it */
     uint64_t step;      /* once finished: of the state that is kept */
@@ -139,7 +140,7 @@ static void feed(struct sequence *sequence, size_t room, struct ride *ride)
     const struct item *item = item_of(seq);
     const struct steps *steps = &item->steps;
     size_t left = steps->n - item->n_fed;
-    if (r->snapshot && left > 1 && left <= room) room = left - 1; /* the eos rides alone */
+    if (r->snapshot && left > 1 && left <= room) room = left - 1; /* the eos, or the open step, rides alone */
     if (r->snapshot && left == 1) memcpy(r->snapshot, sequence->state, r->snapshot_bytes);
     ride->n_steps = left < room ? left : room;
     if (steps->tokens) ride->tokens = steps->tokens + item->n_fed;
@@ -181,8 +182,12 @@ static enum status keep_state(struct job *job, struct state **out)
 {
     const struct reading *r = (struct reading *)job;
     size_t n_floats = network_state_floats(job->model->network);
-    enum status status = state_new(r->step, n_floats, 0, out);
+    struct rest rest = {.use = REST_MEASURE};
+    if (r->want.write_rest) r->want.write_rest(r->want.context, r, &rest);
+    enum status status = rest.failed ? STATUS_NO_MEMORY : state_new(r->step, n_floats, rest.at, out);
     if (status != STATUS_OK) return status;
+    rest = (struct rest){.use = REST_WRITE, .bytes = (*out)->rest, .n = (*out)->n_rest};
+    if (r->want.write_rest) r->want.write_rest(r->want.context, r, &rest);
     memcpy((*out)->floats, r->snapshot ? r->snapshot : job->_sequences[0].sequence.state,
            n_floats * sizeof(float));
     return STATUS_OK;
@@ -195,12 +200,12 @@ enum status reading_new(struct model *model, const struct input *inputs, size_t 
     static const struct driver driver = {feed, receive, job_sequence_finish};
     enum status status = check(model, inputs, n, want, max_whole_steps, err);
     if (status == STATUS_OK) status = request_check_state(model, options, field_of(want), n, err);
-    if (status == STATUS_OK && options->from && options->from->n_rest)
+    if (status == STATUS_OK && options->from && options->from->n_rest && !want->write_rest)
         status = error_set(err, STATUS_BAD_VALUE, "the state is not one that this model wrote: expected a "
                                                   "state of the same model");
     if (status != STATUS_OK) return status;
     struct reading plan = {.want = *want, .n = n};
-    if (options->keeps && input_puts_eos(model))
+    if (options->keeps && (input_puts_eos(model) || want->last_is_open))
         plan.snapshot_bytes = network_state_floats(model->network) * sizeof(float);
     if (network_has_pooling(model->network)) plan.want.rows = READING_LAST;
     if (!want->put)

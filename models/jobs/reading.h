@@ -19,6 +19,9 @@ struct input {
 
 /* A network that pools has one vector for a sequence: any of these gives that. A mean is summed in double,
  * step by step, so that it does not depend on how the sequence was cut into turns. */
+struct reading;
+struct rest;
+
 enum reading_rows { READING_LAST, READING_ALL, READING_MEAN };
 
 /* What a job keeps. */
@@ -33,9 +36,12 @@ struct reading_want {
     const char *field; /* by which sentences name the inputs; NULL: "input" */
     const float *initial; /* [network_state_floats] before the first step of each input, borrowed until
                            * reading_new returns; NULL: as the weights say. Not beside options->from */
+    /* Of a state that is kept: the last step is not in it, because the next piece may change it; and what the
+     * task keeps beside the network's floats, measured and written by job_keep. NULL: nothing. */
+    bool last_is_open;
+    void (*write_rest)(void *context, const struct reading *reading, struct rest *rest);
+    void *context;
 };
-
-struct reading;
 
 /* Inputs are copied. STATUS_UNSUPPORTED without the ability; STATUS_BAD_VALUE with the input's name for one
  * that is empty, holds an unknown id or does not fit the model's scale; STATUS_TOO_LONG if a sequence must be

@@ -9,6 +9,7 @@
 #include "models/features/feature.h"
 #include "models/media/wav.h"
 #include "models/tasks/ctc.h"
+#include "models/tasks/heard.h"
 #include "models/tasks/transcription.h"
 #include "server/api/answer.h"
 #include "server/api/form.h"
@@ -24,22 +25,26 @@ static const char *const format_names[] = {[FORMAT_JSON] = "json", [FORMAT_TEXT]
 /* A subtitle ends at a pause of so many seconds, or when it has lasted so long. */
 static const double PAUSE_S = 0.8, CUE_S = 6;
 
-/* Why no state is kept. */
-static const char stateless[] = "what is written or said is read whole, forwards and backwards";
-
 struct transcribe {
     struct work work;
     struct reading *reading;
     struct ctc_options options;
-    struct front_steps steps; /* values are given up once the job has copied them */
+    struct heard *heard;      /* owned; the steps' values are given up once the job has copied them */
     double rate, seconds;     /* of sound; rate 0: other input */
     enum format format;
     bool words, segments;
 };
 
+static void heard_drop(struct heard *heard)
+{
+    if (!heard) return;
+    heard_free(heard);
+    memory_free(heard);
+}
+
 static void release(struct work *work)
 {
-    front_steps_free(&((struct transcribe *)work)->steps);
+    heard_drop(((struct transcribe *)work)->heard);
     work_release(work);
 }
 
@@ -81,16 +86,22 @@ static bool next_word(const struct transcribe *task, const struct ctc_text *text
     return true;
 }
 
+/* Where a step begins in the input. */
+static size_t place_of(const struct transcribe *task, size_t step)
+{
+    return task->heard->all_places ? (size_t)task->heard->all_places[step] : step;
+}
+
 /* Where a run begins and ends in the input: in seconds of sound, else in points or steps. */
 static double begin_of(const struct transcribe *task, const struct ctc_text *text, struct run run)
 {
-    size_t step = text->first[run.from], at = task->steps.origin ? task->steps.origin[step] : step;
+    size_t at = place_of(task, text->first[run.from]);
     return task->rate > 0 ? (double)at / task->rate : (double)at;
 }
 
 static double end_of(const struct transcribe *task, const struct ctc_text *text, struct run run)
 {
-    size_t step = text->last[run.to - 1] + 1, at = task->steps.origin ? task->steps.origin[step] : step;
+    size_t at = place_of(task, text->last[run.to - 1] + 1);
     if (task->rate > 0) return (double)at / task->rate;
     return fmax((double)at, begin_of(task, text, run) + 1); /* a letter may lie between two points */
 }
@@ -279,12 +290,10 @@ static void print_text(const struct transcribe *task, const struct ctc_text *tex
 static void print(struct work *work, struct request *request, struct reply *reply)
 {
     const struct transcribe *task = (struct transcribe *)work;
-    const struct model *model = work->job->model;
-    struct ctc_outputs outputs = {.V = network_output_size(model->network),
-                                  .blank = (size_t)transcription_spec_of(model)->blank};
+    struct ctc_outputs outputs;
     struct ctc_texts texts;
-    outputs.rows = reading_rows(task->reading, 0, &outputs.T);
-    if (ctc_decode(&outputs, &task->options, &texts) != STATUS_OK) {
+    if (heard_outputs(task->heard, task->reading, &outputs) != STATUS_OK ||
+        ctc_decode(&outputs, &task->options, &texts) != STATUS_OK) {
         problem_set(&reply->problem, FAULT_NO_MEMORY, NULL, NULL);
         return;
     }
@@ -300,15 +309,17 @@ static void print(struct work *work, struct request *request, struct reply *repl
 
 /* ---- what is asked -------------------------------------------------------------------------- */
 
-/* Defer the request; task->steps are given to the work. `param` is the field that they come from. */
+/* Defer the request; wanted->heard is given to the work. `param` is the field that they come from. */
 static bool submit(struct call *call, const struct transcribe *wanted, const char *param)
 {
     struct error err = {0};
-    const struct reading_want want = transcription_want();
-    const struct input input = {.features = wanted->steps.values, .n_steps = wanted->steps.n};
+    struct heard *heard = wanted->heard;
+    struct reading_want want = transcription_want();
+    const struct input input = {.features = heard->steps.values, .n_steps = heard->steps.n};
     struct transcribe *task = calloc(1, sizeof *task);
     if (!task) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
-    call_record(call, wanted->steps.n);
+    call_record(call, heard->steps.n);
+    heard_want(heard, &want);
     enum status status = reading_new(call->model, &input, 1, &want,
                                      scheduler_max_rows(call->request->server->scheduler), &call->options,
                                      &task->reading, &err);
@@ -320,23 +331,36 @@ static bool submit(struct call *call, const struct transcribe *wanted, const cha
     struct reading *reading = task->reading;
     *task = *wanted;
     task->reading = reading;
-    memory_free(task->steps.values);
-    task->steps.values = NULL;
+    memory_free(heard->steps.values);
+    heard->steps.values = NULL;
     task->work.job = reading_job(reading);
     task->work.print = print;
     task->work.release = release;
+    task->work.branch = call_take_branch(call);
     call_defer(call, &task->work);
     return true;
 }
 
+/* Begin with what the pieces before this one left. */
+static bool open_heard(struct call *call, struct transcribe *wanted)
+{
+    struct error err = {0};
+    const bool goes_on = call->options.from || call->options.keeps;
+    wanted->heard = memory_new(1, sizeof *wanted->heard);
+    if (!wanted->heard) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
+    enum status status = heard_open(wanted->heard, call->model, call->options.from, goes_on, &err);
+    return status == STATUS_OK || problem_from(call->problem, status, &err, NULL);
+}
+
 /* Run the model's front end over the input of the field `param`. */
-static bool run_front(struct call *call, const struct raw *raw, const char *param, struct front_steps *out)
+static bool run_front(struct call *call, const struct raw *raw, const char *param, struct heard *heard)
 {
     struct error err = {0};
     size_t most = (size_t)call->config->limits_sequence_values / network_input_size(call->model->network);
     size_t rows = scheduler_max_rows(call->request->server->scheduler);
     if (network_is_whole(call->model->network) && rows < most) most = rows;
-    enum status status = front_run(call->model->front, raw, most, out, &err);
+    enum status status = heard_room(heard, &most, &err);
+    if (status == STATUS_OK) status = heard_add(heard, raw, most, &err);
     if (status == STATUS_OK) return true;
     error_prefix(&err, "'%s'", param);
     return problem_from(call->problem, status, &err, param);
@@ -348,22 +372,58 @@ static bool transcribe_strokes(struct call *call, struct transcribe *wanted)
     if (!call->model->front || front_media(call->model->front) != MEDIA_INK)
         return problem_set(call->problem, FAULT_UNSUPPORTED_FOR_MODEL, "strokes",
                            "model '%s' reads no strokes; expected %s", call->model->name,
-                           call->model->front ? "a WAV file by POST /v1/audio/transcriptions, or 'features'"
+                           call->model->front ? "a WAV file by POST /v1/audio/transcriptions, or 'samples'"
                                               : "'features', an array of steps");
     bool good = strokes_read(call, json_get(call->root, "strokes"), "strokes", &raw) &&
-                run_front(call, &raw.raw, "strokes", &wanted->steps);
+                run_front(call, &raw.raw, "strokes", wanted->heard);
     raw_free(&raw);
     return good && submit(call, wanted, "strokes");
+}
+
+static bool transcribe_samples(struct call *call, struct transcribe *wanted)
+{
+    const struct json *field = json_get(call->root, "samples");
+    const size_t n = json_kind(field) == JSON_ARRAY ? json_count(field) : 0;
+    const size_t most = (size_t)call->config->limits_sequence_values;
+    if (!call->model->front || front_media(call->model->front) != MEDIA_SOUND)
+        return problem_set(call->problem, FAULT_UNSUPPORTED_FOR_MODEL, "samples",
+                           "model '%s' reads no sound; expected %s", call->model->name,
+                           call->model->front ? "'strokes'" : "'features', an array of steps");
+    if (n > most)
+        return problem_set(call->problem, FAULT_INPUT_TOO_LONG, "samples",
+                           "'samples' has %zu numbers; expected at most %zu", n, most);
+    double *values = n ? memory_new(n, sizeof *values) : NULL;
+    if (n && !values) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
+    bool good = n && json_numbers(field, values, n);
+    for (size_t i = 0; good && i < n; i++) good = fabs(values[i]) <= 1;
+    const struct raw raw = {.media = MEDIA_SOUND, .values = values, .n = n};
+    if (!good) field_expected(field, "samples", "an array of numbers from -1 to 1, of one channel at the "
+                              "model's sampling_rate", call->problem);
+    wanted->rate = front_rate(call->model->front);
+    good = good && run_front(call, &raw, "samples", wanted->heard);
+    memory_free(values);
+    return good && submit(call, wanted, "samples");
 }
 
 static bool transcribe_features(struct call *call, struct transcribe *wanted)
 {
     struct inputs inputs;
+    struct error err = {0};
+    size_t most = SIZE_MAX;
+    if (wanted->heard->goes_on && call->model->front)
+        return problem_set(call->problem, FAULT_UNSUPPORTED_FOR_MODEL, "features",
+                           "'features' do not go on from each other for a model with a front end; expected "
+                           "'%s'", front_media(call->model->front) == MEDIA_INK ? "strokes" : "samples");
+    if (heard_room(wanted->heard, &most, &err) != STATUS_OK) {
+        error_prefix(&err, "'features'");
+        return problem_from(call->problem, STATUS_TOO_LONG, &err, "features");
+    }
     if (!inputs_read(call, "features", 0, &inputs)) return false;
     bool good = inputs.n == 1 || problem_set(call->problem, FAULT_INVALID_VALUE, "features",
                                              "'features' holds %zu inputs; expected one", inputs.n);
     if (good) {
-        wanted->steps = (struct front_steps){.values = inputs.features[0], .n = inputs.inputs[0].n_steps};
+        wanted->heard->steps = (struct front_steps){.values = inputs.features[0],
+                                                    .n = inputs.inputs[0].n_steps};
         inputs.features[0] = NULL;
     }
     inputs_free(&inputs);
@@ -383,18 +443,25 @@ static bool read_search(struct call *call, struct transcribe *wanted)
 
 void api_transcribe(struct request *request, struct reply *reply)
 {
-    static const char *const known[] = {"strokes", "features", "n", "num_beams", NULL};
-    static const struct fields fields = {.known = known, .stateless = stateless};
+    static const char *const known[] = {"strokes", "samples", "features", "n", "num_beams", NULL};
+    static const struct fields fields = {.known = known, .goes_on = true};
+    static const struct {
+        const char *name;
+        bool (*transcribe)(struct call *call, struct transcribe *wanted);
+    } inputs[] = {{"strokes", transcribe_strokes}, {"samples", transcribe_samples},
+                  {"features", transcribe_features}};
     struct transcribe wanted = {.format = FORMAT_OURS};
     struct call call;
     if (!call_open(&call, request, reply, &fields, ABILITY_TRANSCRIBE)) return;
-    bool strokes = json_get(call.root, "strokes") != NULL, steps = json_get(call.root, "features") != NULL;
-    bool good = strokes != steps || problem_set(call.problem, FAULT_INVALID_VALUE, "strokes",
-                                                "expected 'strokes' or 'features'; found %s",
-                                                strokes ? "both" : "neither");
-    good = good && read_search(&call, &wanted) &&
-           (strokes ? transcribe_strokes : transcribe_features)(&call, &wanted);
-    if (!good) front_steps_free(&wanted.steps);
+    size_t n = 0, which = 0;
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
+        if (json_get(call.root, inputs[i].name)) n++, which = i;
+    bool good = n == 1 || problem_set(call.problem, FAULT_INVALID_VALUE, "strokes",
+                                      "expected one of 'strokes', 'samples' and 'features'; found %s",
+                                      n ? "several" : "none");
+    good = good && read_search(&call, &wanted) && open_heard(&call, &wanted) &&
+           inputs[which].transcribe(&call, &wanted);
+    if (!good) heard_drop(wanted.heard);
     call_close(&call);
 }
 
@@ -460,7 +527,7 @@ static bool transcribe_file(struct call *call, const struct multipart *form, str
     }
     const struct raw raw = {.media = MEDIA_SOUND, .values = sound.samples, .n = sound.n};
     wanted->seconds = sound.seconds;
-    bool good = run_front(call, &raw, "file", &wanted->steps);
+    bool good = run_front(call, &raw, "file", wanted->heard);
     memory_free(sound.samples);
     return good && submit(call, wanted, "file");
 }
@@ -475,15 +542,16 @@ void api_audio_transcriptions(struct request *request, struct reply *reply)
         {"stream", "the answer comes whole; leave it out", JSON_ABSENT},
         {"include", "ask for response_format 'verbose_json', which has avg_logprob", JSON_ABSENT},
         {NULL, NULL, JSON_ABSENT}};
-    static const struct fields fields = {.known = known, .refusals = refusals, .stateless = stateless,
-                                         .is_open = true};
+    static const struct fields fields = {
+        .known = known, .refusals = refusals, .is_open = true,
+        .stateless = "a file is heard whole; POST /v1/transcribe hears 'samples' piece by piece"};
     struct transcribe wanted = {.format = FORMAT_JSON};
     struct multipart form;
     struct call call;
     if (!form_open(&call, request, reply, &fields, plain, ABILITY_TRANSCRIBE, &form)) return;
     wanted.options = (struct ctc_options){(size_t)transcription_spec_of(call.model)->num_beams, 1};
     bool good = read_format(&call, &wanted) && read_granularities(&call, &wanted) && read_hints(&call) &&
-                transcribe_file(&call, &form, &wanted);
-    if (!good) front_steps_free(&wanted.steps);
+                open_heard(&call, &wanted) && transcribe_file(&call, &form, &wanted);
+    if (!good) heard_drop(wanted.heard);
     call_close(&call);
 }

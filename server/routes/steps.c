@@ -207,7 +207,8 @@ enum route_id steps_route(const struct model *model, const char *task, struct pr
     static const struct { enum ability ability; const char *name; enum route_id route; } routes[] = {
         {ABILITY_COMPLETE, "complete", ROUTE_COMPLETIONS}, {ABILITY_CLASSIFY, "classify", ROUTE_CLASSIFY},
         {ABILITY_FORECAST, "forecast", ROUTE_FORECAST}, {ABILITY_PREDICT, "predict", ROUTE_PREDICT},
-        {ABILITY_COMPOSE, "compose", ROUTE_MUSIC}, {ABILITY_DRAW, "draw", ROUTE_IMAGES}};
+        {ABILITY_COMPOSE, "compose", ROUTE_MUSIC}, {ABILITY_DRAW, "draw", ROUTE_IMAGES},
+        {ABILITY_TRANSCRIBE, "transcribe", ROUTE_TRANSCRIBE}};
     bool is_any = !*task || !strcmp(task, model->task->name);
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
         if (task_can(model->task, routes[i].ability) && (is_any || !strcmp(task, routes[i].name)))
@@ -218,7 +219,7 @@ enum route_id steps_route(const struct model *model, const char *task, struct pr
     else
         problem_set(problem, FAULT_UNSUPPORTED_FOR_MODEL, "task",
                     "model '%s' (%s) takes no steps of the task '%.40s'; expected complete, classify, "
-                    "forecast, predict, compose or draw, as the model can, or none", model->name,
+                    "forecast, predict, compose, draw or transcribe, as the model can, or none", model->name,
                     model->task->name, task);
     return ROUTE_NONE;
 }

@@ -6,8 +6,8 @@
 #include "server/request/request.h"
 
 /* The /v1 route that takes the steps of a session of this model: that of the first ability it has, or of the
- * one that `task` names: complete, classify, forecast, predict, compose or draw, or the model's task itself
- * ("": the first). ROUTE_NONE, with *problem: there is none. */
+ * one that `task` names: complete, classify, forecast, predict, compose, draw or transcribe, or the model's
+ * task itself ("": the first). ROUTE_NONE, with *problem: there is none. */
 enum route_id steps_route(const struct model *model, const char *task, struct problem *problem);
 
 #endif

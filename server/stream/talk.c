@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/features/feature.h"
 #include "server/api/branch.h"
 #include "server/api/bridge.h"
 #include "server/api/fields.h"
@@ -186,6 +187,21 @@ static bool is_model(const struct model *model, const char *name)
            (!name[n] || (name[n] == ':' && !strcmp(name + n + 1, model->version)));
 }
 
+/* Find what a binary message is to the route. */
+static void find_form(struct talk *talk, const struct model *model)
+{
+    const bool transcribes = talk->route == ROUTE_TRANSCRIBE;
+    talk->field = transcribes ? "features" : "input";
+    talk->width = network_input_size(model->network);
+    talk->depth = 2;
+    if (talk->route == ROUTE_FORECAST) talk->field = "series", talk->width = talk->depth = 1;
+    if (!transcribes || !model->front) return;
+    const bool is_ink = front_media(model->front) == MEDIA_INK; /* a message is a stroke, or samples */
+    talk->field = is_ink ? "strokes" : "samples";
+    talk->width = is_ink ? 2 : 1;
+    talk->depth = is_ink ? 3 : 1;
+}
+
 /* Find the route of the session's messages. */
 static bool find_route(struct channel *channel, const struct store_key *key, struct problem *problem)
 {
@@ -199,8 +215,8 @@ static bool find_route(struct channel *channel, const struct store_key *key, str
                            view.model->name, view.model->version);
     if (good) {
         talk->route = steps_route(view.model, talk->task, problem);
-        talk->width = talk->route == ROUTE_FORECAST ? 1 : network_input_size(view.model->network);
         good = talk->route != ROUTE_NONE;
+        if (good) find_form(talk, view.model);
     }
     store_view_release(&view);
     return good;
@@ -301,16 +317,16 @@ static void hear_end(struct channel *channel)
 static bool put_rows(struct talk *talk, const char *bytes, size_t n, struct writer *out)
 {
     size_t n_rows = n / sizeof(float) / talk->width;
-    bool is_series = talk->route == ROUTE_FORECAST;
     put_open(out, '{');
     if (talk->options) {
         put_raw(out, talk->options, strlen(talk->options));
         out->need_comma = true;
     }
-    put_name(out, is_series ? "series" : "input");
+    put_name(out, talk->field);
     put_open(out, '[');
+    if (talk->depth > 2) put_open(out, '[');
     for (size_t row = 0; row < n_rows; row++) {
-        if (!is_series) put_open(out, '[');
+        if (talk->depth > 1) put_open(out, '[');
         for (size_t i = 0; i < talk->width; i++, bytes += sizeof(float)) {
             uint32_t bits = 0;
             float value;
@@ -318,8 +334,9 @@ static bool put_rows(struct talk *talk, const char *bytes, size_t n, struct writ
             memcpy(&value, &bits, sizeof value);
             put_float(out, value);
         }
-        if (!is_series) put_close(out, ']');
+        if (talk->depth > 1) put_close(out, ']');
     }
+    if (talk->depth > 2) put_close(out, ']');
     put_close(out, ']');
     put_close(out, '}');
     return !writer_failed(out);

@@ -23,7 +23,9 @@ struct talk {
     char model[MODEL_NAME_BYTES + MODEL_VERSION_BYTES + 2]; /* that a session must be of; "" */
     char task[32];         /* the ability that the first message names; "" */
     uint64_t every, taken; /* an answer is sent for each so manieth message */
-    size_t width;          /* numbers of a step; 0: it reads tokens */
+    const char *field;     /* that the numbers of a binary message are, */
+    size_t width;          /* in rows of so many; 0: the model reads tokens */
+    unsigned depth;        /* 1: the rows' numbers one after the other; 2: rows; 3: one array of rows */
     char *options;         /* members of the body of each binary message, owned; NULL: none */
     char *last;            /* the last answer that was not sent, owned; NULL: none */
     size_t last_bytes;

@@ -9,6 +9,7 @@
 #include "models/bundle/bundle.h"
 #include "models/features/feature.h"
 #include "models/tasks/ctc.h"
+#include "models/tasks/heard.h"
 #include "models/tasks/transcription.h"
 #include "models/text/json.h"
 #include "tests/support/tmp.h"
@@ -254,6 +255,43 @@ START_TEST(bundles_that_do_not_fit_are_refused)
 }
 END_TEST
 
+/* A state of any bytes is refused or read, and what was read can be gone on from. */
+START_TEST(no_bytes_of_a_state_are_believed)
+{
+    struct error err = {.message = ""};
+    struct model *model;
+    const double values[] = {1, 2, 30, 40};
+    const size_t ends[] = {2};
+    const struct raw piece = {.media = MEDIA_INK, .values = values, .n = 2, .ends = ends, .n_ends = 1};
+    ck_assert_int_eq(model_load("tests/unit/bundles/tiny-ink-live", "tiny-ink-live", "1", PRECISION_FLOAT32,
+                                &model, &err), STATUS_OK);
+    size_t n_good = 0;
+    for (size_t n = 0; n < 160; n++)
+        for (unsigned seed = 0; seed < 40; seed++) {
+            struct state *state;
+            struct heard heard;
+            unsigned bits = seed * 2654435761u + (unsigned)n;
+            ck_assert_int_eq(state_new(0, 0, n, &state), STATUS_OK);
+            for (size_t i = 0; i < n; i++) {
+                bits = bits * 1664525 + 1013904223;
+                bool counts = i % 8 == 0 && bits >> 30;
+                state->rest[i] = seed == 39 ? 0xff : counts ? (unsigned char)(bits >> 28 & 3) : 0;
+            }
+            enum status status = heard_open(&heard, model, state, true, &err);
+            ck_assert(status == STATUS_OK || status == STATUS_BAD_VALUE || status == STATUS_NO_MEMORY);
+            if (status == STATUS_OK) {
+                n_good++;
+                status = heard_add(&heard, &piece, 100, &err);
+                ck_assert(status == STATUS_OK || status == STATUS_BAD_VALUE);
+            }
+            heard_free(&heard);
+            state_drop(state);
+        }
+    ck_assert_uint_gt(n_good, 0);
+    model_drop(model);
+}
+END_TEST
+
 Suite *transcription_suite(void)
 {
     Suite *suite = suite_create("transcription");
@@ -268,5 +306,8 @@ Suite *transcription_suite(void)
     tcase_add_loop_test(core, front_ends_are_checked, 0, 10);
     tcase_add_loop_test(core, bundles_that_do_not_fit_are_refused, 0, 5);
     suite_add_tcase(suite, core);
+    TCase *pieces = tcase_create("pieces");
+    tcase_add_test(pieces, no_bytes_of_a_state_are_believed);
+    suite_add_tcase(suite, pieces);
     return suite;
 }

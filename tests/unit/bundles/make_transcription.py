@@ -33,7 +33,8 @@ def to_hertz(mel):
     return mel * 200 / 3 if mel < 15 else 1000 * math.exp((mel - 15) * math.log(6.4) / 27)
 
 
-def log_mel(samples, sampling_rate, n_fft, win_length, hop_length, n_mels, log_offset, stack, fmin, fmax):
+def log_mel(samples, sampling_rate, n_fft, win_length, hop_length, n_mels, log_offset, stack, fmin, fmax,
+            remove_mean=True):
     before = (n_fft - win_length) // 2
     window = [0.0] * n_fft
     for i in range(win_length):
@@ -58,7 +59,7 @@ def log_mel(samples, sampling_rate, n_fft, win_length, hop_length, n_mels, log_o
             row.append(math.log(energy + log_offset))
         frames.append(row)
     frames = frames[:len(frames) // stack * stack]
-    for m in range(n_mels):
+    for m in range(n_mels if remove_mean else 0):
         mean = sum(row[m] for row in frames) / len(frames)
         for row in frames:
             row[m] -= mean
@@ -84,14 +85,8 @@ def along(strokes, scale, spacing):
     return out
 
 
-def ink(strokes, height, spacing, least_height, low, high, stack):
-    xs, ys = [p[0] for s in strokes for p in s], [p[1] for s in strokes for p in s]
-    wide = max(xs) - min(xs)
-    size = max(max(ys) - min(ys), least_height * wide) or 1.0
-    heights = sorted(p[1] for p in along(strokes, height / size, spacing))
-    bottom, top = (heights[math.floor(share * (len(heights) - 1))] for share in (low, high))
-    more = height / max(top - bottom, least_height * wide * (height / size), 1)
-    points, middle = along(strokes, height / size * more, spacing), (bottom + top) / 2 * more
+def ink(strokes, height, spacing, stack, least_height=0.12, low=0.05, high=0.95, normalise=True):
+    points, middle = normal(strokes, height, spacing, least_height, low, high) if normalise else (along(strokes, 1, spacing), 0)
     numbers = []
     for i, (x, y, begins, ends) in enumerate(points):
         before = points[i - 1] if i else points[0]
@@ -99,6 +94,17 @@ def ink(strokes, height, spacing, least_height, low, high, stack):
     width = 5 * stack
     numbers += [0.0] * (-len(numbers) % width)
     return [numbers[at:at + width] for at in range(0, len(numbers), width)]
+
+
+def normal(strokes, height, spacing, least_height, low, high):
+    """The points at the wanted height, and the middle of their percentiles."""
+    xs, ys = [p[0] for s in strokes for p in s], [p[1] for s in strokes for p in s]
+    wide = max(xs) - min(xs)
+    size = max(max(ys) - min(ys), least_height * wide) or 1.0
+    heights = sorted(p[1] for p in along(strokes, height / size, spacing))
+    bottom, top = (heights[math.floor(share * (len(heights) - 1))] for share in (low, high))
+    more = height / max(top - bottom, least_height * wide * (height / size), 1)
+    return along(strokes, height / size * more, spacing), (bottom + top) / 2 * more
 
 
 # ---- decoding -----------------------------------------------------------------------------------
@@ -173,24 +179,25 @@ def decoding_cases():
 
 # ---- bundles ------------------------------------------------------------------------------------
 
-def bundle(name, seed, front, inputs, labels, description, settings):
-    """A linear layer over an LSTM of both directions."""
+def bundle(name, seed, front, inputs, labels, description, settings, directions=("", "_reverse")):
+    """A linear layer over an LSTM of one or both directions."""
     rng, run = random.Random(seed), {"log_mel": log_mel, "ink": ink}[front["type"]]
     keys = {key: value for key, value in front.items() if key != "type"}
     steps = [run(given, **keys) for given in inputs]
     width, H, V = len(steps[0][0]), 5, len(labels)
-    tensors = plain.lstm_weights(rng, "lstm", width, H, ("", "_reverse"), 0.7)
-    tensors |= {"out.weight": plain.matrix(rng, V, 2 * H, 3.0), "out.bias": plain.matrix(rng, 1, V, 0.3)[0]}
+    tensors = plain.lstm_weights(rng, "lstm", width, H, directions, 0.7)
+    tensors |= {"out.weight": plain.matrix(rng, V, len(directions) * H, 3.0), "out.bias": plain.matrix(rng, 1, V, 0.3)[0]}
     cases = []
     for given, rows in zip(inputs, steps):
-        hidden = [a + b for a, b in zip(plain.lstm(tensors, "lstm", rows), plain.lstm(tensors, "lstm", rows, "_reverse"))]
+        hidden = [sum(parts, []) for parts in zip(*(plain.lstm(tensors, "lstm", rows, way) for way in directions))]
         cases.append({"input": given, "features": [[round(x, 8) for x in row] for row in rows],
                       "output": plain.affine(tensors["out.weight"], tensors["out.bias"], hidden[-1])})
     plain.write(name, {
         "task": "transcription", "description": description,
         "features": front, "labels": labels, "transcription": settings,
-        "network": [{"type": "lstm", "prefix": "lstm", "input_size": width, "hidden_size": H, "bidirectional": True},
-                    {"type": "linear", "prefix": "out", "in_features": 2 * H, "out_features": V}]}, tensors, cases)
+        "network": [{"type": "lstm", "prefix": "lstm", "input_size": width, "hidden_size": H,
+                     "bidirectional": len(directions) > 1},
+                    {"type": "linear", "prefix": "out", "in_features": len(directions) * H, "out_features": V}]}, tensors, cases)
 
 
 def main():
@@ -206,6 +213,13 @@ def main():
     bundle("tiny-ink", 4, {"type": "ink", "height": 100, "spacing": 7, "least_height": 0.12, "low": 0.05,
                            "high": 0.95, "stack": 2}, [strokes, [[[5, 5]]], [[[0, 0], [300, 1]]]],
            ["<blank>", "x", "y", "é"], "Random letters for the tests.", {"num_beams": 8})
+    bundle("tiny-speech-live", 5, {"type": "log_mel", "sampling_rate": 8000, "n_fft": 128, "win_length": 100,
+                                   "hop_length": 40, "n_mels": 6, "log_offset": 1e-6, "stack": 2, "fmin": 50,
+                                   "fmax": 3800, "remove_mean": False}, tones, ["<blank>", "a", "b", "c", " "],
+           "Random sounds, piece by piece, for the tests.", {"num_beams": 4, "language": "en"}, ("",))
+    bundle("tiny-ink-live", 6, {"type": "ink", "height": 100, "spacing": 7, "stack": 2, "normalise": False},
+           [strokes, [[[5, 5]]], [[[0, 0], [300, 1]]]], ["<blank>", "x", "y", "é"],
+           "Random letters, stroke by stroke, for the tests.", {"num_beams": 8}, ("",))
 
 
 if __name__ == "__main__":
