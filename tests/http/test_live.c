@@ -1,5 +1,6 @@
 /* POST /v1/transcribe piece by piece: each answer is that of the whole input so far, by a session, from
- * answer to answer and on a WebSocket; models that look at whole inputs are refused. The models are random. */
+ * answer to answer and on a WebSocket; models that look at whole inputs are refused. The models are random.
+ */
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
