@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """check.py CAROUSEL FOLDER: trains each recipe for strangers' data (docs/train-your-own.md) on small files, serves the
-bundles that come out, and asks them; the script of docs/translation.md too. Ends with a line like the one that check
-prints."""
+bundles that come out, and asks them; the scripts of docs/translation.md and docs/handwriting.md too. Ends with a line
+like the one that check prints."""
 
 import json
+import os
 import pathlib
 import random
 import re
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -92,6 +94,17 @@ def ask(url, route, body):
         return json.load(answer)
 
 
+def run_script(page, name, folder, program, failures, **environment):
+    """Run the script of a page that begins with a comment of its name, with the program on the path."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    script = text[text.index(f"# {name}"):]
+    path = f"{pathlib.Path(program).resolve().parent}:{os.environ['PATH']}"
+    done = subprocess.run([sys.executable, "-c", script[:script.index("```")]], cwd=folder, text=True,
+                          env={**os.environ, "PATH": path, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        failures.append(f"{name} of {page} ended with {done.returncode}:\n{done.stdout[-1500:]}")
+
+
 def main():
     program, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,15 +117,13 @@ def main():
         found = re.search(figure, done.stdout)
         if done.returncode != 0 or not found or not is_good(float(found[1])):
             failures.append(f"{recipe} on {data} ended with {done.returncode}:\n{done.stdout[-1500:]}")
-    page = (ROOT / "docs/translation.md").read_text(encoding="utf-8")
-    script = page[page.index("# translator.py"):]
-    done = subprocess.run([sys.executable, "-c", script[:script.index("```")]], cwd=folder / "bundles",
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode != 0:
-        failures.append(f"the script of docs/translation.md ended with {done.returncode}:\n{done.stdout[-1500:]}")
+    run_script("docs/translation.md", "translator.py", folder / "bundles", program, failures)
+    shutil.rmtree(folder / "bundles" / "pen", ignore_errors=True)
+    run_script("docs/handwriting.md", "pen.py", folder, program, failures)
     server = subprocess.Popen([program, "serve", "--port", "0", "--models", folder / "bundles"],
                               stdout=subprocess.PIPE, text=True)
     url = server.stdout.readline().rpartition(" ")[2].strip()
+    run_script("docs/handwriting.md", "draw.py", folder, program, failures, CAROUSEL=url.rpartition("/")[2])
     for route, body, is_good in REQUESTS:
         try:
             answer = ask(url, route, body)
@@ -123,7 +134,7 @@ def main():
     server.terminate()
     server.wait()
     print("\n".join(failures))
-    n = len(RECIPES) + 1 + len(REQUESTS)
+    n = len(RECIPES) + 3 + len(REQUESTS)
     print(f"recipes: {100 * (n - len(failures)) // n}%: Checks: {n}, Failures: {len(failures)}, Errors: 0")
     sys.exit(bool(failures))
 
