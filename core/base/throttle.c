@@ -43,6 +43,11 @@ int64_t throttle_rest_us(int64_t burst_us, unsigned percent)
     return burst_us * (100 - (int64_t)percent) / (int64_t)percent;
 }
 
+bool throttle_is_free(void)
+{
+    return share >= 100;
+}
+
 bool throttle_rest(void)
 {
     if (gives_up && atomic_load(gives_up)) return false;

@@ -22,6 +22,9 @@ const _Atomic bool *throttle_given_up(void);
  * */
 bool throttle_rest(void);
 
+/* Whether this thread may use all that it gets. */
+bool throttle_is_free(void);
+
 /* The decision, by itself. Return the microseconds to sleep after a burst of `burst_us` microseconds of
  * processor time, so that the thread keeps to `percent`, 1 to 100. 0: the burst may go on. */
 int64_t throttle_rest_us(int64_t burst_us, unsigned percent);

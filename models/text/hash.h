@@ -24,7 +24,8 @@ bool hash_equal(const uint8_t a[HASH_BYTES], const uint8_t b[HASH_BYTES]);
 /* Read block[0..n), the first bytes of the open file `fd` (whose offset is left alone), and hash what was
  * read, in hexadecimal: the hash is that of the block, whatever becomes of the file meanwhile. `name` is for
  * the sentence. STATUS_IO, also if the file ends before; STATUS_CLOSING if it is given up
- * (core/base/throttle.h). `block` may be NULL: what was read is not kept. */
+ * (core/base/throttle.h). `block` may be NULL: what was read is not kept.
+ * A large block is hashed by a second thread meanwhile, unless the thread is throttled. */
 MUST_CHECK enum status hash_read(int fd, const char *name, void *block, size_t n, char hex[HASH_HEX_BYTES],
                                  struct error *err);
 
