@@ -79,12 +79,19 @@ static bool check_keys(const struct json *object, struct json_fault *fault)
     return unique;
 }
 
+/* Whether an array holds nothing but values of one word, which are no objects. */
+static bool is_flat(const struct json *value)
+{
+    enum { WORDS_BESIDE = 3 };
+    return json_kind(value) == JSON_ARRAY && inside(value)[1] == json_count(value) + WORDS_BESIDE;
+}
+
 /* Every object of the tree; depth is bounded by the scan. */
 static bool check_tree(const struct json *node, struct json_fault *fault)
 {
     if (json_kind(node) == JSON_OBJECT && !check_keys(node, fault)) return false;
     for (const struct json *child = json_first(node); child; child = json_next(child))
-        if (json_first(child) && !check_tree(child, fault)) return false;
+        if (json_first(child) && !is_flat(child) && !check_tree(child, fault)) return false;
     return true;
 }
 

@@ -2,6 +2,7 @@
 #include "models/text/json_scan.h"
 
 #include <ctype.h>
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,7 +11,7 @@
 #include "models/text/number.h"
 #include "models/text/utf8.h"
 
-enum { FIRST_WORDS = 64, BYTES_A_WORD = 6, NUMBER_TEXT_BYTES = 256 };
+enum { FIRST_WORDS = 64, BYTES_A_WORD = 4, NUMBER_TEXT_BYTES = 256 };
 
 static const int64_t most_exponent = INT64_C(1) << 50;
 
@@ -362,6 +363,52 @@ static bool is_no_number(const struct scan *scan)
     return left >= sign + 3 && (!strncasecmp(text + sign, "nan", 3) || !strncasecmp(text + sign, "inf", 3));
 }
 
+/* Read a number without an exponent from *place, with a comma behind it, and move behind that. false: it is
+ * something else, or is left to scan_number. */
+static bool read_plain_number(const char **place, const char *end, uint64_t *word)
+{
+    const char *at = *place, *point = NULL;
+    uint64_t digits = 0;
+    bool is_negative = at < end && *at == '-';
+    const char *begin = at += is_negative;
+    for (; at < end; at++) {
+        unsigned digit = (unsigned)(unsigned char)*at - '0';
+        if (digit < 10) digits = digits * 10 + digit;
+        else if (*at == '.' && !point) point = at;
+        else break;
+    }
+    size_t n = (size_t)(at - begin), places = point ? (size_t)(at - point) - 1 : 0;
+    if (at == end || *at != ',' || n == 0 || n - (point != NULL) > NUMBER_DIGITS) return false;
+    if (*begin == '.' || point == at - 1 || (*begin == '0' && n > 1 && begin[1] != '.')) return false;
+    double value;
+    if (digits >> DBL_MANT_DIG) {
+        if (!number_round(&(struct decimal){digits, -(int64_t)places, false}, &value)) return false;
+    } else value = (double)digits / number_exact_power[places];
+    memcpy(word, &value, sizeof *word);
+    *word |= (uint64_t)is_negative << 63;
+    *place = at + 1;
+    return true;
+}
+
+/* In an array, where a value begins: read the plain numbers, up to one that is not, or is the last, or is too
+ * many. An array of numbers is hardly anything else, and this is several times faster than value by value. */
+static bool scan_plain_numbers(struct scan *scan)
+{
+    const char *end = scan->text + scan->bytes;
+    struct open *open = &scan->open[scan->depth - 1];
+    while (scan->values < scan->limits->values) {
+        const char *at = scan->text + scan->at;
+        uint64_t word;
+        if (at < end && *at == ' ') at++;
+        if (!read_plain_number(&at, end, &word)) break;
+        scan->at = (size_t)(at - scan->text);
+        scan->values++;
+        open->children++;
+        if (!put_word(scan, word)) return false;
+    }
+    return true;
+}
+
 /* A value's beginning: a whole scalar or an opening bracket (then *opened). */
 static bool scan_value(struct scan *scan, bool *opened)
 {
@@ -404,6 +451,8 @@ static bool scan_document(struct scan *scan)
 {
     bool opened, more = true;
     while (more) {
+        bool in_array = scan->depth && scan->open[scan->depth - 1].bracket == '[';
+        if (in_array && !scan_plain_numbers(scan)) return false;
         if (!scan_value(scan, &opened)) return false;
         if (opened) {
             bool array = scan->open[scan->depth - 1].bracket == '[';

@@ -15,13 +15,15 @@ enum {
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
+const double number_exact_power[NUMBER_EXACT_POWERS] = {
+    1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
 /* Below 2^53 the digits are a double, and up to 10^22 the power is: then one operation rounds once. */
 static bool round_small(uint64_t digits, int64_t exponent, double *value)
 {
-    enum { MOST = 22 };
-    static const double exact[MOST + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                           1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                                           1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    enum { MOST = NUMBER_EXACT_POWERS - 1 };
+    const double *exact = number_exact_power;
     if (digits >> DBL_MANT_DIG || exponent < -MOST || exponent > MOST) return false;
     *value = exponent < 0 ? (double)digits / exact[-exponent] : (double)digits * exact[exponent];
     return true;
@@ -204,4 +206,17 @@ int number_print_float(char out[NUMBER_BYTES], float value)
                                   .q = (biased ? biased : 1) - FLOAT_BIAS - BITS,
                                   .is_edge = fraction == 0 && biased > 1};
     return print_number(out, bits >> 31, &number, FLT_DIG);
+}
+
+int number_print_thousandths(char out[NUMBER_BYTES], double value)
+{
+    char *end = out + NUMBER_BYTES - 1, *at = end;
+    uint64_t rest = (uint64_t)(value * 1000 + 0.5);
+    for (int place = 0; place < 3; place++, rest /= 10) *--at = (char)('0' + rest % 10);
+    *--at = '.';
+    do *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    memmove(out, at, (size_t)(end - at));
+    out[end - at] = '\0';
+    return (int)(end - at);
 }

@@ -16,6 +16,9 @@ enum { NUMBER_BYTES = 32 };
 int number_print(char out[NUMBER_BYTES], double value);
 int number_print_float(char out[NUMBER_BYTES], float value);
 
+/* Write a value from 0 to 1e12 with three places behind the point. Return the length. */
+int number_print_thousandths(char out[NUMBER_BYTES], double value);
+
 /* A number as its digits were read. */
 enum { NUMBER_DIGITS = 19 }; /* as many fit into 64 bits */
 struct decimal {
@@ -28,5 +31,9 @@ struct decimal {
  * Return false if the digits do not decide it: strtod must read the text. Seldom, with fewer than 20
  * digits: for subnormal numbers and next to the middle of two doubles. */
 bool number_round(const struct decimal *decimal, double *value);
+
+/* The powers of ten that are doubles. Digits below 2^53, divided by one, are rounded once: exactly. */
+enum { NUMBER_EXACT_POWERS = 23 };
+extern const double number_exact_power[NUMBER_EXACT_POWERS];
 
 #endif

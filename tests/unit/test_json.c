@@ -51,6 +51,8 @@ static const struct {
     {"[1", "',' or ']'"}, {"[1,", "ends"}, {"[1,]", "byte 3"}, {"[,1]", "byte 1"}, {"{\"a\"}", "':'"},
     {"{\"a\":}", "byte 5"}, {"{\"a\":1,}", "key"}, {"{a:1}", "key"}, {"{'a':1}", "key"},
     {"[1 2]", "',' or ']'"}, {"{\"a\":1]", "',' or '}'"}, {"01", "leading zero"}, {"-", "digit"},
+    {"[01,2]", "leading zero"}, {"[-,2]", "digit"}, {"[1.,2]", "digit"}, {"[.5,2]", "value"},
+    {"[0,-01,2]", "leading zero"}, {"[1..2,3]", "digit"}, {"[1.2.3,4]", "',' or ']'"}, {"[--1,2]", "digit"},
     {"+1", "value"}, {".5", "value"}, {"1.", "digit"}, {"1e", "digit"}, {"1e+", "digit"},
     {"0x10", "nothing after"}, {"[1,NaN]", "found 'NaN' at byte 3"}, {"[1,NaN]", "send null"},
     {"nan", "send null"}, {"Infinity", "send null"}, {"-Infinity", "found '-Infinity'"},
@@ -104,6 +106,33 @@ START_TEST(long_numbers_are_rounded_exactly)
         ck_assert(json_number(json_first(list)) == numbers[i].value);
         ck_assert(json_number(json_next(json_first(list))) == 7);
         json_free(document);
+    }
+}
+END_TEST
+
+/* Numbers before a comma of an array have a way of their own through the parser. */
+START_TEST(numbers_of_an_array_are_read_as_alone)
+{
+    static const char *const texts[] = {
+        "0", "-0", "-0.0", "0.0", "1", "-1", "0.1", "-12.5", "0.49803921568627452", "9007199254740991",
+        "9007199254740992", "9007199254740993", "-9007199254740993.0", "1234567890123456789",
+        "9999999999999999999", "12345678901234567890", "0.1234567890123456789", "1e5", "1.5E-3",
+        "0.0000000000000000000001", "0.000000000000000000000000001", "123456789.0000000000000000000000001"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct problem problem;
+        char array[128];
+        snprintf(array, sizeof array, "[%s, %s,%s]", texts[i], texts[i], texts[i]);
+        struct json *alone = parse(texts[i], &problem), *many = parse(array, &problem);
+        ck_assert_ptr_nonnull(alone);
+        ck_assert_ptr_nonnull(many);
+        ck_assert_uint_eq(json_count(many), 3);
+        double expected = json_number(alone);
+        for (const struct json *value = json_first(many); value; value = json_next(value)) {
+            double found = json_number(value);
+            ck_assert_msg(!memcmp(&found, &expected, sizeof found), "%s: %.17g", texts[i], found);
+        }
+        json_free(alone);
+        json_free(many);
     }
 }
 END_TEST
@@ -478,6 +507,7 @@ Suite *json_suite(void)
     tcase_add_loop_test(grammar, what_is_no_json_is_refused_with_its_place, 0,
                         (int)(sizeof bad / sizeof *bad));
     tcase_add_test(grammar, long_numbers_are_rounded_exactly);
+    tcase_add_test(grammar, numbers_of_an_array_are_read_as_alone);
     tcase_add_test(grammar, a_zero_byte_ends_nothing);
     tcase_add_test(grammar, values_are_counted);
     tcase_add_test(grammar, many_keys_are_compared_too);

@@ -214,6 +214,18 @@ START_TEST(edges_are_printed)
 }
 END_TEST
 
+START_TEST(thousandths_have_three_places)
+{
+    static const double values[] = {0, 0.0004, 0.0006, 0.125, 1, 9.9996, 12.3456, 999.999, 86400000.25, 1e12};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        char found[NUMBER_BYTES], expected[NUMBER_BYTES];
+        snprintf(expected, sizeof expected, "%.3f", values[i]);
+        ck_assert_int_eq(number_print_thousandths(found, values[i]), (int)strlen(expected));
+        ck_assert_str_eq(found, expected);
+    }
+}
+END_TEST
+
 Suite *number_suite(void);
 
 Suite *number_suite(void)
@@ -232,6 +244,7 @@ Suite *number_suite(void)
     tcase_add_test(printing, doubles_are_printed_shortest);
     tcase_add_test(printing, floats_are_printed_shortest);
     tcase_add_test(printing, edges_are_printed);
+    tcase_add_test(printing, thousandths_have_three_places);
     suite_add_tcase(suite, printing);
     return suite;
 }
