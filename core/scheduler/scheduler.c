@@ -29,6 +29,12 @@
 #include "core/base/memory.h"
 #include "core/scheduler/worker.h"
 
+/* Bytes of weights that work streams, step by step. */
+enum {
+    TINY_BYTES = 1 << 18, /* takes no longer than to call a worker */
+    SHORT_BYTES = 1 << 22 /* some tenths of a millisecond */
+};
+
 _Static_assert((int)SCHEDULER_BATCH_BUCKETS == (int)TURN_BATCH_BUCKETS, "one histogram");
 
 static void condition_init(pthread_cond_t *condition)
@@ -107,12 +113,31 @@ static struct queue_offer offer_of(struct sequence *const *sequences, size_t n)
     return offer;
 }
 
-enum status scheduler_submit(struct scheduler *scheduler, struct sequence *const *sequences,
-                             size_t n, int64_t *retry_us)
+/* An idle worker for the submitting thread to run, if that is better than to call it. Tiny work costs less
+ * than the call. Short work is done at once only if no other work is: beside others it is better batched by
+ * the workers. mu is held. */
+static struct worker *scheduler_lender(struct scheduler *scheduler, const struct queue_offer *offer)
+{
+    size_t n_workers = scheduler->options.n_workers, n_idle = 0;
+    uint64_t step_bytes = network_bytes(offer->network);
+    struct worker *idle = NULL;
+    if (offer->steps > SHORT_BYTES / (step_bytes + 1)) return NULL;
+    for (size_t i = 0; i < n_workers; i++) {
+        if (!scheduler->workers[i].idle) continue;
+        n_idle++;
+        idle = &scheduler->workers[i];
+    }
+    return n_idle == n_workers || offer->steps <= TINY_BYTES / (step_bytes + 1) ? idle : NULL;
+}
+
+static enum status submit(struct scheduler *scheduler, struct sequence *const *sequences, size_t n, bool here,
+                          int64_t *retry_us)
 {
     const struct queue_offer offer = offer_of(sequences, n);
+    struct worker *lent = NULL;
     int64_t now = clock_us();
     pthread_mutex_lock(&scheduler->mu);
+    bool boards_at_once = scheduler->queue.n == 0;
     enum status status = scheduler_consider(scheduler, &offer, now, retry_us);
     if (status == STATUS_OK) status = queue_push(&scheduler->queue, sequences, n, now);
     if (status == STATUS_OK) {
@@ -121,10 +146,25 @@ enum status scheduler_submit(struct scheduler *scheduler, struct sequence *const
             sequences[i]->_phase = PHASE_QUEUED;
         }
         scheduler->inside += n;
-        scheduler_call(scheduler, n);
+        if (here && boards_at_once) lent = scheduler_lender(scheduler, &offer);
+        if (lent) worker_lend(lent);
+        scheduler_call(scheduler, scheduler->queue.n < n ? scheduler->queue.n : n);
     }
     pthread_mutex_unlock(&scheduler->mu);
+    if (lent) worker_run_lent(lent);
     return status;
+}
+
+enum status scheduler_submit(struct scheduler *scheduler, struct sequence *const *sequences, size_t n,
+                             int64_t *retry_us)
+{
+    return submit(scheduler, sequences, n, false, retry_us);
+}
+
+enum status scheduler_submit_here(struct scheduler *scheduler, struct sequence *const *sequences, size_t n,
+                                  int64_t *retry_us)
+{
+    return submit(scheduler, sequences, n, true, retry_us);
 }
 
 void scheduler_board(struct worker *worker, struct sequence *child)

@@ -55,6 +55,12 @@ enum status scheduler_new(const struct scheduler_options *options, struct schedu
 enum status scheduler_submit(struct scheduler *scheduler, struct sequence *const *sequences,
                              size_t n, int64_t *retry_us) MUST_CHECK;
 
+/* As scheduler_submit. But if this is short work that boards at once, and a worker is idle, then the calling
+ * thread runs that worker's turns itself: that spares two changes of threads, which may take longer than the
+ * turns. The caller may be kept for about a millisecond, and must not mind that finish() is called within. */
+enum status scheduler_submit_here(struct scheduler *scheduler, struct sequence *const *sequences, size_t n,
+                                  int64_t *retry_us) MUST_CHECK;
+
 /* Would this find room now? As scheduler_submit answers: asked for the smallest sequence that a request could
  * be (one, of one step, of its network, client, weight and priority), so that a request that would be refused
  * anyway can be refused before work is put into the request, and no other is. */

@@ -7,7 +7,9 @@ enum {
     /* Clients of a lane, in turns' worth, up to which it boards clients that have no rider aboard. */
     NEWCOMER_TURNS = 2,
     /* Bytes of weights from which a team pays: a turn is then long enough to share. */
-    TEAM_BYTES = 1 << 20
+    TEAM_BYTES = 1 << 20,
+    /* How long a thread that has submitted may run turns: no turn begins later. */
+    LOAN_US = 500
 };
 
 /* ---- boarding ------------------------------------------------------------------------------- */
@@ -268,7 +270,11 @@ static void worker_wait(struct worker *worker)
     } else {
         pthread_cond_wait(&worker->called, &s->mu);
     }
-    worker->idle = false;
+    while (worker->is_lent) {
+        worker->is_missed = true;
+        pthread_cond_wait(&worker->called, &s->mu);
+    }
+    worker->is_missed = worker->idle = false;
 }
 
 /* Between two turns: let others board, or wait while there is nothing to do. false: stop. */
@@ -312,6 +318,44 @@ static void worker_finish_leaving(struct worker *worker)
         worker->n_left++;
     }
 }
+
+/* ---- loans ----------------------------------------------------------------------------------- */
+
+void worker_lend(struct worker *worker)
+{
+    worker->idle = false;
+    worker->is_lent = true;
+    worker_board_queued(worker, clock_us());
+    worker->n_booked = worker->aboard.n_riders;
+}
+
+/* Between two turns of a loan: book the last one. false: the worker has been given back. */
+static bool worker_stays_lent(struct worker *worker, int64_t until_us)
+{
+    struct scheduler *s = worker->scheduler;
+    pthread_mutex_lock(&s->mu);
+    worker_settle(worker);
+    size_t n = worker->n_booked = worker->aboard.n_riders;
+    bool stays = n && !s->queue.n && !s->stopping && !worker->is_missed && clock_us() < until_us;
+    if (!stays) {
+        worker->is_lent = false;
+        worker->idle = !n && !s->queue.n && !worker->is_missed;
+        if (!worker->idle) pthread_cond_signal(&worker->called);
+    }
+    pthread_mutex_unlock(&s->mu);
+    return stays;
+}
+
+void worker_run_lent(struct worker *worker)
+{
+    int64_t until_us = clock_us() + LOAN_US;
+    do {
+        if (worker->aboard.n_riders) aboard_turn(&worker->aboard);
+        worker_finish_leaving(worker);
+    } while (worker_stays_lent(worker, until_us));
+}
+
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 static void *worker_main(void *argument)
 {

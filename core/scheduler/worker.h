@@ -18,7 +18,9 @@ struct worker {
     struct scheduler *scheduler;
     pthread_t thread;
     pthread_cond_t called;      /* with scheduler.mu: there is something to do */
-    bool idle;                  /* waits on `called` */
+    bool idle;                  /* waits on `called`, and is not lent */
+    bool is_lent;               /* a thread that has submitted runs its turns (worker_lend) */
+    bool is_missed;             /* its own thread waits for the end of that */
     struct sequence_list inbox; /* woken sequences, back to their lanes */
     struct worker *leader;      /* the worker that this one helps, in `seat` of its team; or NULL */
     int64_t helps_since_us;     /* when it was called to help */
@@ -54,6 +56,13 @@ void worker_release(struct worker *worker);
 
 /* Board `child` at the worker's next turn. The worker's own thread; mu is not held. */
 void worker_board_child(struct worker *worker, struct sequence *child);
+
+/* Lend an idle worker to the calling thread, and board what waits in the queue. mu is held. */
+void worker_lend(struct worker *worker);
+/* Run the turns of a worker that was lent, until its riders have left, others wait in the queue, or the time
+ * of a loan is up; then give it back to its own thread, which goes on with what is left. The borrower; mu is
+ * not held. */
+void worker_run_lent(struct worker *worker);
 
 /* Send a parked sequence back to its worker. mu is held. */
 void worker_unpark(struct sequence *sequence);

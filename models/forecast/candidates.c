@@ -27,7 +27,7 @@ struct view {
     const double *values; /* [n] */
     double *pattern;      /* [n + horizon] season */
     double *rest;         /* [n] */
-    struct method methods[N_CANDIDATE_METHODS];
+    struct method *methods; /* [N_CANDIDATE_METHODS] */
 };
 
 /* The steps after which the methods are asked: the last, and every stride-th before it down to `first`. */
@@ -66,7 +66,6 @@ static size_t lay_out(void *memory, size_t n, size_t horizon, struct workspace *
         struct view *view = &w->views[v];
         view->pattern = next(memory, &used, (n + horizon) * sizeof(double));
         view->rest = next(memory, &used, n * sizeof(double));
-        for (size_t k = 0; k < N_CANDIDATE_METHODS; k++) view->methods[k].phi = 1;
     }
     w->missing = next(memory, &used, n * sizeof(bool));
     return used;
@@ -357,8 +356,13 @@ void candidates_make(const double *values, size_t n, size_t season, size_t horiz
                      struct candidates *out)
 {
     struct workspace w;
+    struct method methods[2][N_CANDIDATE_METHODS]; /* 10 KB, of which a short series writes little */
     bool holes = false;
     (void)lay_out(memory, n, horizon, &w);
+    for (size_t v = 0; v < 2; v++) {
+        w.views[v].methods = methods[v];
+        for (size_t k = 0; k < N_CANDIDATE_METHODS; k++) methods[v][k].phi = 1;
+    }
     *out = (struct candidates){.n = n, .horizon = horizon};
     memcpy(w.values, values, n * sizeof *values);
     for (size_t t = 0; t < n; t++) holes |= w.missing[t] = isnan(values[t]);

@@ -142,19 +142,30 @@ uint64_t job_cost_steps(const struct job *job)
 }
 
 /* Sequences are moved before the scheduler gets them: it may finish them before it returns. */
-enum status job_start(struct job *job, struct scheduler *scheduler)
+static enum status start(struct job *job, struct scheduler *scheduler, bool here)
 {
     job->_scheduler = scheduler;
     atomic_store(&job->_pending, job->_n_sequences);
     for (size_t i = 0; i < job->_n_submitted; i++)
         atomic_store(&job->_sequences[i].place, JOB_SEQUENCE_ABOARD);
-    enum status status = scheduler_submit(scheduler, job->_submitted, job->_n_submitted, &job->retry_us);
+    enum status status = (here ? scheduler_submit_here : scheduler_submit)(
+        scheduler, job->_submitted, job->_n_submitted, &job->retry_us);
     if (status == STATUS_OK) return STATUS_OK; /* perhaps already over: not to be touched */
     for (size_t i = 0; i < job->_n_submitted; i++)
         atomic_store(&job->_sequences[i].place, JOB_SEQUENCE_WAITING);
     atomic_store(&job->_pending, 0);
     job->_scheduler = NULL;
     return status;
+}
+
+enum status job_start(struct job *job, struct scheduler *scheduler)
+{
+    return start(job, scheduler, false);
+}
+
+enum status job_start_here(struct job *job, struct scheduler *scheduler)
+{
+    return start(job, scheduler, true);
 }
 
 /* A fork that boards while this runs either is seen here, or sees the flag in its next receive():

@@ -3,7 +3,7 @@
  * Each task's job begins with a struct job: generation.h, scoring.h, forecasting.h,
  * models/jobs/reading.h. Life: X_new (checks the request against the model: everything that can be
  * wrong is found there; allocates all that the job will ever need) -> job_start -> the workers
- * run it -> finished() once, on a worker thread -> read the results -> job_free.
+ * run it -> finished() once, on a thread of theirs -> read the results -> job_free.
  *
  *   NEW -job_start-> RUNNING -last sequence finishes-> FINISHED -job_free
  *   NEW -job_free   (never started)
@@ -32,9 +32,9 @@ enum { JOB_MAX_MEBIBYTES = 256 };
 void job_total_limit(size_t bytes);
 size_t job_total_bytes(void);
 
-/* Both run on worker threads and must neither block nor free the job. progress: there is new output to read
- * (jobs that stream: once a token, once a row of a picture). finished: the last call; the job may be freed
- * from then on, by another thread. */
+/* Both run on the thread of a worker, or within job_start_here, and must neither block nor free the job.
+ * progress: there is new output to read (jobs that stream: once a token, once a row of a picture). finished:
+ * the last call; the job may be freed from then on, by another thread. */
 struct job_observer {
     void (*progress)(void *context);
     void (*finished)(void *context);
@@ -84,6 +84,8 @@ uint64_t job_cost_steps(const struct job *job);
 /* Submit. If that fails (scheduler_submit says how) the job is as new and finished() will not be called.
  * On success finished() is called exactly once, perhaps before this returns. */
 enum status job_start(struct job *job, struct scheduler *scheduler) MUST_CHECK;
+/* As job_start; a short job may be run by the calling thread (scheduler_submit_here), and is over then. */
+enum status job_start_here(struct job *job, struct scheduler *scheduler) MUST_CHECK;
 /* Ask it to end soon (the client left); finished() still comes. Only between job_start and finished(). */
 void job_cancel(struct job *job);
 /* STATUS_OK, or why it ended early. Once finished. */

@@ -17,8 +17,8 @@ unsigned work_retry_after_s(int64_t retry_us)
 bool work_start(void *context, struct problem *problem)
 {
     struct work *work = context;
-    work->started = true; /* before it is: it may have ended before job_start returns */
-    enum status status = job_start(work->job, work->server->scheduler);
+    work->started = true; /* before it is: it may have ended before that returns */
+    enum status status = job_start_here(work->job, work->server->scheduler);
     if (status == STATUS_OK) return true;
     work->started = false;
     problem_from(problem, status, NULL, NULL);

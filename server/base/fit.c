@@ -5,7 +5,7 @@
 /* Bytes of a JSON value; of a unit's step in a trace (core/recurrent/trace.h); buffers of a connection, each
  * as long as its headers may be, and what it has besides (connection_memory in server/http/http.c, and a
  * head in server/http/framing.c). */
-enum { VALUE_BYTES = 100, TRACE_BYTES = 24, BUFFERS = 4, BUFFER_BYTES = 40960 };
+enum { VALUE_BYTES = 100, TRACE_BYTES = 24, BUFFERS = 3, BUFFER_BYTES = 32768 };
 
 /* A limit that is 0 becomes limit / divisor, divided by the HTTP threads if each thread has its own, and
  * by the bytes of one unit; at least `least` and at most `most`. */

@@ -23,6 +23,8 @@ const char *connection_header(const struct connection *connection, const char *n
  * overtakes the answer. It may become so until its body is complete. */
 bool connection_fault(const struct connection *connection, struct problem *problem);
 int connection_descriptor(const struct connection *connection);
+/* The number of its peer (server/http/peer.h). */
+uint32_t connection_peer(const struct connection *connection);
 /* Its slot with the watcher (server/http/watcher.h). */
 int connection_slot(const struct connection *connection);
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "server/http/balance.h"
 #include "server/http/connection.h"
 #include "server/base/log.h"
 #include "server/http/peer.h"
@@ -29,6 +30,7 @@
 
 enum {
     STREAM_BLOCK = 16384,
+    HEAD_ROOM = 8192,         /* of an answer */
     OTHER_DESCRIPTORS = 8192, /* files, and connections that are being closed */
     FIELD_BYTES = 96          /* what libmicrohttpd keeps for each header */
 };
@@ -44,6 +46,7 @@ struct http {
 struct connection {
     struct MHD_Connection *mhd;
     int descriptor, slot;
+    uint32_t peer; /* its number */
     struct visit visit;
     struct wire wire;
     unsigned n_requests;     /* that have begun */
@@ -82,6 +85,11 @@ bool connection_fault(const struct connection *connection, struct problem *probl
 int connection_descriptor(const struct connection *connection)
 {
     return connection->descriptor;
+}
+
+uint32_t connection_peer(const struct connection *connection)
+{
+    return connection->peer;
 }
 
 int connection_slot(const struct connection *connection)
@@ -220,11 +228,12 @@ static struct connection *connection_open(struct http *http, struct MHD_Connecti
     struct connection *connection = calloc(1, sizeof *connection);
     if (!connection) return NULL;
     *connection = (struct connection){
-        .mhd = mhd, .descriptor = descriptor, .session = session_of(mhd), .http = http};
+        .mhd = mhd, .descriptor = descriptor, .peer = peer_number(descriptor),
+        .session = session_of(mhd), .http = http};
     connection->wire = (struct wire){
         .is_secure = connection->session != NULL, .received = time_head, .context = connection};
     framing_open(&connection->wire.framing, (size_t)http->options.config->limits_header_bytes);
-    if (visit_begin(&http->visits, &connection->visit, peer_number(descriptor))) {
+    if (visit_begin(&http->visits, &connection->visit, connection->peer)) {
         connection->slot = watcher_open(http->options.watcher, descriptor, head_due_us(http));
         if (connection->slot != WATCHER_NONE && wire_attach(descriptor, &connection->wire)) return connection;
         if (connection->slot != WATCHER_NONE) watcher_close(http->options.watcher, connection->slot);
@@ -241,10 +250,12 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
     struct connection *connection = *socket_context;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         int descriptor = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        balance_add();
         *socket_context = connection_open(http, mhd, descriptor);
         if (!*socket_context) shutdown(descriptor, SHUT_RDWR);
         return;
     }
+    balance_remove();
     if (connection) {
         wire_detach(connection->descriptor);
         framing_close(&connection->wire.framing);
@@ -335,15 +346,17 @@ static size_t connections_per_address(const struct http *http)
 }
 
 /* libmicrohttpd uses half of it for what it has received. The headers' entries and the answer's head must
- * find room beside a whole request head. */
+ * find room beside a whole request head. It is cleared before each request, so what is more than needed costs
+ * every one of them. */
 static intptr_t connection_memory(const struct config *config)
 {
-    return (intptr_t)(3 * config->limits_header_bytes + FRAMING_MAX_FIELDS * FIELD_BYTES + STREAM_BLOCK);
+    return (intptr_t)(2 * config->limits_header_bytes + FRAMING_MAX_FIELDS * FIELD_BYTES + HEAD_ROOM);
 }
 
 static struct MHD_Daemon *start_daemon(struct http *http)
 {
     const struct config *config = http->options.config;
+    balance_open(http->listener.descriptor, (size_t)config->server_http_threads);
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_LISTEN_SOCKET, http->listener.descriptor, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)config->limits_connections, NULL},
@@ -405,6 +418,7 @@ static void http_free(struct http *http)
     socket_unlink(&http->listener);
     visits_close(&http->visits);
     tls_unload();
+    balance_close();
     wire_close();
     free(http);
 }

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "server/http/peer.h"
 #include "server/request/cors.h"
 #include "server/request/exchange_parts.h"
 #include "server/request/router.h"
@@ -66,7 +65,7 @@ struct exchange *exchange_make(struct service *service, struct connection *conne
                                          .content_type = connection_header(connection, "Content-Type"),
                                          .json_length = connection_header(
                                              connection, "Inference-Header-Content-Length"),
-                                         .caller = {.client = peer_number(connection_descriptor(connection)),
+                                         .caller = {.client = connection_peer(connection),
                                                     .weight = 1}};
     const char *session = connection_header(connection, "X-Session-Id");
     exchange->request.session_is_bad = session && !access_session_is_valid(session);

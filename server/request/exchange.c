@@ -11,7 +11,8 @@
  *   the client may never see the answer. So the descriptor lingers (watcher_linger).
  * - It may not notice that a client leaves in the middle of a body. The watcher does (on_hangup).
  * - Resuming a connection that is not suspended is undefined. `parked` says whether it is, under mu, and a
- *   wake that comes too early is remembered in wake_pending.
+ *   wake that comes before the connection is suspended is remembered in wake_pending: then it is not
+ *   suspended.
  * - After the resume the HTTP thread may end the request at once: exchange_free locks mu once more, until the
  *   waker has let go of it.
  *
@@ -27,6 +28,7 @@
 #include <sys/socket.h>
 
 #include "core/base/clock.h"
+#include "models/text/number.h"
 #include "server/request/access.h"
 #include "server/request/account.h"
 #include "server/request/cors.h"
@@ -151,6 +153,17 @@ struct texts { /* values that are made for one answer */
     char timing[160], retry_after[RETRY_AFTER_BYTES], tag[24], length[24];
 };
 
+/* The value of Server-Timing, with three places. printf needs a microsecond for it. */
+static void write_timing(const struct record *record, double total_ms, char *out)
+{
+    const struct { const char *name; double ms; } parts[] = {
+        {"queue;dur=", record->queue_ms}, {", compute;dur=", record->compute_ms}, {", total;dur=", total_ms}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        out = stpcpy(out, parts[i].name);
+        out += number_print_thousandths(out, parts[i].ms);
+    }
+}
+
 /* The head of every answer; the watcher writes one too (expire). */
 static void write_head(const struct exchange *exchange, const struct reply *reply, bool closes,
                        struct texts *texts, struct head *head)
@@ -160,8 +173,7 @@ static void write_head(const struct exchange *exchange, const struct reply *repl
     *head = (struct head){.status = exchange->status};
     if (exchange->status != 204) head_add(head, "Content-Type", type);
     head_add(head, "X-Request-Id", exchange->id);
-    snprintf(texts->timing, sizeof texts->timing, "queue;dur=%.3f, compute;dur=%.3f, total;dur=%.3f",
-             record->queue_ms, record->compute_ms, clock_ms_since(exchange->request.began_us));
+    write_timing(record, clock_ms_since(exchange->request.began_us), texts->timing);
     head_add(head, "Server-Timing", texts->timing);
     if (*exchange->request.session) head_add(head, "X-Session-Id", exchange->request.session);
     if (exchange->request.session_step >= 0) {
@@ -402,17 +414,23 @@ bool exchange_body(struct exchange *exchange, const char *bytes, size_t n)
 
 /* ---- a request is answered ------------------------------------------------------------------ */
 
-/* Suspend, then start: never the reverse. */
+static bool resume(struct exchange *exchange);
+
+/* Begin an operation, and wait for its end or its first news. It may be over when start returns, if it is
+ * short enough for this thread (job_start_here), or because a worker was fast: the answer follows at once.
+ * The operations of a chain after the first are waited for in any case, with the connection suspended before
+ * they start, so that a long chain of short ones leaves its turn to other connections. */
 static bool defer(struct exchange *exchange)
 {
     struct request *request = &exchange->request;
     struct service *service = exchange->service;
+    bool is_link = exchange->has_begun;
+    exchange->has_begun = true;
     pthread_mutex_lock(&exchange->mu);
     exchange->phase = PHASE_WAITING;
     request->record.end = END_CANCELLED; /* unless something else is heard */
-    exchange->parked = true;
-    connection_suspend(exchange->connection);
     pthread_mutex_unlock(&exchange->mu);
+    if (is_link) is_link = park(exchange);
     bool streams = request->operation->read != NULL;
     watcher_due(service->watcher, connection_slot(exchange->connection),
                 streams ? clock_us() + service->server->config->stream_ping_s * 1000000 : 0);
@@ -427,7 +445,7 @@ static bool defer(struct exchange *exchange)
         if (exchange->cancelled) cancel_locked(exchange);
     }
     pthread_mutex_unlock(&exchange->mu);
-    return true;
+    return is_link || park(exchange) || resume(exchange);
 }
 
 /* What a handler left: a reply, or an operation that begins. */

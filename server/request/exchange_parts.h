@@ -27,6 +27,7 @@ struct exchange {
     struct problem early; /* found before any work was done; told when the body has been read away */
     struct body body;
     const char *allowed_origin; /* whose pages may read the answer, or "*"; NULL: none, or it may not */
+    bool has_begun;       /* an operation has been started: the next one is a link of a chain */
     bool preflight;       /* a browser asks whether a page may ask */
     bool in_doubt;        /* it is refused, and the connection closed */
     struct account account;

@@ -19,8 +19,9 @@ static const struct {
 /* What stands for the holes of the pattern goes into the tail, with ':' between two. */
 static bool path_matches(const char *pattern, const char *path, struct match *match)
 {
-    char tail[sizeof match->tail] = "";
+    char tail[sizeof match->tail];
     size_t used = 0;
+    tail[0] = '\0';
     for (; *pattern; pattern++) {
         if (*pattern != '{') {
             if (*path++ != *pattern) return false;
@@ -33,7 +34,7 @@ static bool path_matches(const char *pattern, const char *path, struct match *ma
         pattern = strchr(pattern, '}');
     }
     if (*path) return false;
-    memcpy(match->tail, tail, sizeof tail);
+    memcpy(match->tail, tail, used + 1);
     return true;
 }
 
