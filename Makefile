@@ -584,6 +584,10 @@ bench-translation: deps-clients bench-programs
 bench-servers: deps-bench deps-clients all bench-programs
 	@tests/bench/compare_servers.sh $O/tests
 
+## bench-growth: a token after 100 to 1,000,000 others, and 1 to 1,024 streams at once: two tables and a plot (a minute)
+bench-growth: all bench-programs
+	@tests/bench/growth.py --program $(CAROUSEL) --programs $O/tests --svg $(BUILD)/growth.svg
+
 ## bench-xlstm: TiRex at full size against PyTorch (five minutes; pip)
 bench-xlstm: deps-clients all
 	@tests/venv.sh $(BUILD)/xlstm tests/bench/xlstm-requirements.txt
@@ -593,6 +597,6 @@ xlstm-sweep: deps-clients all
 	@tests/venv.sh $(BUILD)/xlstm tests/bench/xlstm-requirements.txt
 	@$(BUILD)/xlstm/venv/bin/python tests/bench/xlstm_sweep.py --program $(CAROUSEL)
 
-.PHONY: all run deps bench bench-programs bench-compare bench-translation bench-xlstm xlstm-sweep install install-import uninstall clean help
+.PHONY: all run deps bench bench-programs bench-compare bench-translation bench-growth bench-xlstm xlstm-sweep install install-import uninstall clean help
 
 -include $(shell find $O -name '*.d' 2>/dev/null)

@@ -146,6 +146,24 @@ def run(options, servers):
             for key, row in found.items()}
 
 
+def milliseconds(value):
+    return f"{value:.2g}" if value < 10 else f"{value:,.0f}"
+
+
+def print_ratios(found):
+    """Carousel beside the best of the others."""
+    others = ("FastAPI", "LitServe")
+    for job in dict.fromkeys(job for job, _ in found):
+        rows = [found[job, c] for c in CONNECTIONS]
+        if "carousel" not in rows[0] or not any(name in rows[0] for name in others):
+            continue
+        print(f"\n| {job}, carousel beside the best other | " + " | ".join(map(str, CONNECTIONS)) +
+              " |\n|---|" + "---|" * len(CONNECTIONS))
+        for title, column, best in (("requests a second, times theirs", 0, max), ("p99, share of theirs", 2, min)):
+            cells = [row["carousel"][column] / best(row[name][column] for name in others if name in row) for row in rows]
+            print(f"| {title} | " + " | ".join(f"{cell:.2g}" for cell in cells) + " |")
+
+
 def print_tables(servers, found):
     print("\n| server | ready, s | memory, MB |\n|---|---|---|")
     for server in servers:
@@ -154,7 +172,7 @@ def print_tables(servers, found):
         print(f"\n| {job} | " + " | ".join(str(c) for c in CONNECTIONS) + " |\n|---|" + "---|" * len(CONNECTIONS))
         for name in found[job, CONNECTIONS[0]]:
             cells = [found[job, c][name] for c in CONNECTIONS]
-            print(f"| {name} | " + " | ".join(f"{r:,.0f}; {p50:.2g}, {p99:.2g}" + (f", {failed:.0f} failed" if failed else "")
+            print(f"| {name} | " + " | ".join(f"{r:,.0f}; {milliseconds(p50)}, {milliseconds(p99)}" + (f", {failed:.0f} failed" if failed else "")
                                               for r, p50, p99, failed in cells) + " |")
 
 
@@ -209,6 +227,7 @@ def main():
             found = run(options, servers)
             print(f"{model[1] if model else 'processor'}, {os.cpu_count()} cores; {load:.1f} processes wanted a core before the run")
             print_tables(servers, found)
+            print_ratios(found)
             if options.svg:
                 write_svg(options.svg, found)
         finally:
