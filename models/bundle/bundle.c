@@ -109,7 +109,7 @@ static enum status copy_prefix(const char *prefix, struct layer_spec *spec, stru
     return STATUS_OK;
 }
 
-static enum status read_layer_keys(const struct json *value, struct layer_spec *spec,
+static enum status read_layer_keys(const struct json *value, bool partial, struct layer_spec *spec,
                                    struct error *err)
 {
     struct layer_keys keys = {0};
@@ -122,8 +122,10 @@ static enum status read_layer_keys(const struct json *value, struct layer_spec *
     };
     size_t first = spec->type->has_prefix ? 4 : 3, n = 0;
     const struct layer_key *list = spec->type->keys;
-    for (; list && list[n].name && n < LAYER_MAX_KEYS; n++)
+    for (; list && list[n].name && n < LAYER_MAX_KEYS; n++) {
         fields[first + n] = layer_field(&list[n], n, &keys);
+        if (partial) fields[first + n].required = false;
+    }
     enum status status = json_read(value, fields, first + n, &keys, err);
     if (status != STATUS_OK) return status;
     for (size_t i = 0; i < n; i++)
@@ -161,7 +163,8 @@ static const struct json *find_member(const struct json *object, const char *nam
     return NULL;
 }
 
-static enum status read_layer(const struct json *value, struct layer_spec *spec, struct error *err)
+static enum status read_layer(const struct json *value, bool partial, struct layer_spec *spec,
+                              struct error *err)
 {
     if (json_kind(value) != JSON_OBJECT)
         return error_set(err, STATUS_BAD_VALUE, "expected an object");
@@ -172,12 +175,11 @@ static enum status read_layer(const struct json *value, struct layer_spec *spec,
     enum status status = json_read_value(type, &text, &name, err);
     if (status != STATUS_OK) return status;
     spec->type = layer_type_find(name);
-    return spec->type ? read_layer_keys(value, spec, err) : unknown_type(name, err);
+    return spec->type ? read_layer_keys(value, partial, spec, err) : unknown_type(name, err);
 }
 
-/* One list of layers. */
-static enum status read_layers(const struct json *array, struct layer_spec **layers, size_t *n_layers,
-                               struct error *err)
+enum status bundle_read_layers(const struct json *array, bool partial, struct layer_spec **layers,
+                               size_t *n_layers, struct error *err)
 {
     size_t n = json_count(array);
     if (n == 0 || n > BUNDLE_MAX_LAYERS)
@@ -187,7 +189,7 @@ static enum status read_layers(const struct json *array, struct layer_spec **lay
     if (!*layers) return no_memory(err);
     for (const struct json *v = json_first(array); v; v = json_next(v)) {
         struct layer_spec *spec = &(*layers)[*n_layers];
-        enum status status = read_layer(v, spec, err);
+        enum status status = read_layer(v, partial, spec, err);
         if (status != STATUS_OK) {
             if (spec->type) error_prefix(err, "network[%zu] (%s)", *n_layers, spec->type->name);
             else error_prefix(err, "network[%zu]", *n_layers);
@@ -217,11 +219,11 @@ static enum status read_network(const struct json *value, struct bundle *bundle,
     enum status status = task->has_decoder ? json_read(value, coder_fields, 2, lists, err) : STATUS_OK;
     if (status != STATUS_OK) error_prefix(err, "network");
     if (status == STATUS_OK) {
-        status = read_layers(lists[0], &bundle->layers, &bundle->n_layers, err);
+        status = bundle_read_layers(lists[0], false, &bundle->layers, &bundle->n_layers, err);
         if (status != STATUS_OK && task->has_decoder) error_prefix(err, "encoder");
     }
     if (status == STATUS_OK && lists[1]) {
-        status = read_layers(lists[1], &bundle->decoder, &bundle->n_decoder, err);
+        status = bundle_read_layers(lists[1], false, &bundle->decoder, &bundle->n_decoder, err);
         if (status != STATUS_OK) error_prefix(err, "decoder");
     }
     return status;

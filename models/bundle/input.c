@@ -34,7 +34,10 @@ size_t input_text_steps(const struct model *model, size_t n)
 void input_text(const struct model *model, const int32_t *ids, size_t n, int32_t *out)
 {
     size_t bos = input_puts_bos(model), steps = input_text_steps(model, n), own = own_steps(model, n);
-    for (size_t t = own; t < steps; t++) *out++ = tokenizer_pad(model->tokenizer);
+    size_t pads = own < steps ? steps - own : 0;
+    for (size_t t = 0; t < pads; t++)
+        (model->pads_right ? out + own : out)[t] = tokenizer_pad(model->tokenizer);
+    if (!model->pads_right) out += pads;
     for (size_t t = own > steps ? own - steps : 0; t < own; t++)
         *out++ = t < bos       ? tokenizer_bos(model->tokenizer)
                  : t < bos + n ? ids[t - bos]

@@ -18,7 +18,8 @@ bool input_puts_eos(const struct model *model);
 
 /* Return how many steps n tokens become, with bos before them and, if the task reads it, eos after them, as
  * far as the tokenizer has these. A generator's eos ends a text and is not read. If the model pads, it is
- * pad_length: padding stands before shorter inputs, and the last tokens of longer ones are read. */
+ * pad_length: padding stands before shorter inputs, or behind them, and the last tokens of longer ones are
+ * read. */
 size_t input_text_steps(const struct model *model, size_t n);
 
 /* Write those steps to out[input_text_steps]; ids may be NULL if n is 0. */

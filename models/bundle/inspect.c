@@ -189,7 +189,8 @@ static void print_tokenizer(const struct view *view, const char *key, const stru
                 i + 1 < from->spec.n_ngrams ? "" : " tokens\n");
     }
     if (from->spec.pad_length)
-        inspect_line(view, "pad_length", "%zu tokens, on the left", from->spec.pad_length);
+        inspect_line(view, "pad_length", "%zu tokens, on the %s", from->spec.pad_length,
+                     from->spec.pads_right ? "right" : "left");
 }
 
 static void print_labels(const struct view *view)

@@ -76,6 +76,7 @@ static enum status copy_card(const struct bundle *bundle, struct model *model, s
     model->recommended = bundle->precision;
     model->accepts_token_ids = bundle->tokenizer.spec.accepts_token_ids;
     model->pad_length = bundle->tokenizer.spec.pad_length;
+    model->pads_right = bundle->tokenizer.spec.pads_right;
     if (status != STATUS_OK || !bundle->spec) return status;
     model->spec = memory_new(1, bundle->task->spec_bytes);
     if (!model->spec) return no_memory(err);

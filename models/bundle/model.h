@@ -55,6 +55,7 @@ struct model {
                                      has a "target_tokenizer" */
     bool accepts_token_ids;       /* ids are accepted: clients are known to use this tokenizer */
     size_t pad_length;            /* tokens that each input is made of; 0: as many as it has */
+    bool pads_right;              /* padding stands behind shorter ones, not before them */
     char **labels;                /* [n_labels]; NULL unless the task reads the section "labels" */
     size_t n_labels;              /* the network's outputs, or 2 of one output by sigmoid */
     enum activation activation;   /* the task's own default if it is left out */

@@ -17,12 +17,15 @@ static enum status no_memory(struct error *err)
  * "tokenizer" */
 
 struct tokenizer_keys {
-    const char *type, *unk_token, *bos_token, *eos_token, *unknown;
+    const char *type, *unk_token, *bos_token, *eos_token, *unknown, *filters;
     const struct json *vocabulary, *merges, *ngrams;
     const char *pad_token;
     long pad_length; /* 0 if left out */
+    long pad_side;
     bool lowercase, accepts_token_ids;
 };
+
+static const char *const pad_sides[] = {"left", "right", NULL};
 
 static const struct field tokenizer_fields[] = {
     {.name = "type", .kind = FIELD_STRING, .required = true,
@@ -34,10 +37,13 @@ static const struct field tokenizer_fields[] = {
     {.name = "bos_token", .kind = FIELD_STRING, .offset = offsetof(struct tokenizer_keys, bos_token)},
     {.name = "eos_token", .kind = FIELD_STRING, .offset = offsetof(struct tokenizer_keys, eos_token)},
     {.name = "lowercase", .kind = FIELD_BOOLEAN, .offset = offsetof(struct tokenizer_keys, lowercase)},
+    {.name = "filters", .kind = FIELD_STRING, .offset = offsetof(struct tokenizer_keys, filters)},
     {.name = "unknown", .kind = FIELD_STRING, .offset = offsetof(struct tokenizer_keys, unknown)},
     {.name = "pad_token", .kind = FIELD_STRING, .offset = offsetof(struct tokenizer_keys, pad_token)},
     {.name = "pad_length", .kind = FIELD_INTEGER, .minimum = 1, .maximum = BUNDLE_MAX_PAD,
      .offset = offsetof(struct tokenizer_keys, pad_length)},
+    {.name = "pad_side", .kind = FIELD_CHOICE, .choices = pad_sides,
+     .offset = offsetof(struct tokenizer_keys, pad_side)},
     {.name = "accepts_token_ids", .kind = FIELD_BOOLEAN,
      .offset = offsetof(struct tokenizer_keys, accepts_token_ids)},
 };
@@ -159,13 +165,15 @@ static enum status read_keys(const struct json *value, const struct folder *fold
         .n_vocabulary = t->vocabulary.n, .merges = t->merges.entries, .merges_bytes = t->merges.bytes,
         .n_merges = t->merges.n, .unk_token = keys.unk_token, .bos_token = keys.bos_token,
         .eos_token = keys.eos_token, .lowercase = keys.lowercase, .unknown = keys.unknown,
-        .accepts_token_ids = keys.accepts_token_ids, .pad_token = keys.pad_token,
-        .pad_length = (size_t)keys.pad_length};
+        .filters = keys.filters, .accepts_token_ids = keys.accepts_token_ids, .pad_token = keys.pad_token,
+        .pad_length = (size_t)keys.pad_length, .pads_right = keys.pad_side != 0};
     if (status == STATUS_OK) status = read_ngrams(keys.ngrams, &t->spec, err);
     if (status == STATUS_OK && !keys.pad_token != !keys.pad_length)
         return error_set(err, STATUS_BAD_VALUE, "'%s' is there without '%s', expected both or neither",
                          keys.pad_token ? "pad_token" : "pad_length",
                          keys.pad_token ? "pad_length" : "pad_token");
+    if (status == STATUS_OK && keys.pad_side && !keys.pad_length)
+        return error_set(err, STATUS_BAD_VALUE, "'pad_side' is there without 'pad_length'");
     return status;
 }
 
@@ -173,9 +181,11 @@ static enum status read_tokenizer(const struct json *value, struct bundle *bundl
 {
     enum status status = read_keys(value, bundle->folder, &bundle->tokenizer, err);
     const struct tokenizer_spec *spec = &bundle->tokenizer.spec;
-    if (status != STATUS_OK || bundle->task->may_pad || !(spec->pad_length || spec->n_ngrams)) return status;
-    return error_set(err, STATUS_BAD_VALUE, "'%s' has no place in task '%s'",
-                     spec->pad_length ? "pad_length" : "ngrams", bundle->task->name);
+    bool pads = spec->pad_length && !bundle->task->may_pad,
+         grams = spec->n_ngrams && !bundle->task->may_ngram;
+    if (status != STATUS_OK || !(pads || grams)) return status;
+    return error_set(err, STATUS_BAD_VALUE, "'%s' has no place in task '%s'", pads ? "pad_length" : "ngrams",
+                     bundle->task->name);
 }
 
 static enum status read_target(const struct json *value, struct bundle *bundle, struct error *err)

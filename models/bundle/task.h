@@ -60,7 +60,8 @@ struct task {
         const struct section *section; /* NULL after the last */
         bool required;
     } sections[TASK_SECTIONS];
-    bool may_pad;   /* texts are read whole: "tokenizer" may have a pad_length and ngrams */
+    bool may_pad;   /* texts are read whole: "tokenizer" may have a pad_length, */
+    bool may_ngram; /* and ngrams */
     bool reads_eos; /* the tokenizer's eos, if it has one, ends each input */
     bool has_decoder; /* "network" is {"encoder", "decoder"}: what the first makes of a whole input is what
                          the second attends to, or begins with (models/bundle/coder.h) */

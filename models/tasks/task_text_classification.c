@@ -14,6 +14,7 @@ const struct task task_text_classification = {
     .abilities = CAN(CLASSIFY) | CAN(TOKENIZE) | CAN(EMBED) | CAN(EXPLAIN),
     .sections = {{&section_tokenizer, true}, {&section_labels, true}, {&section_activation, false}},
     .may_pad = true,
+    .may_ngram = true,
     .reads_eos = true,
     .check = check,
     .steps = input_text_of,

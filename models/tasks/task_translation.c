@@ -143,6 +143,7 @@ const struct task task_translation = {
     .abilities = CAN(TRANSLATE) | CAN(TOKENIZE) | CAN(EXPLAIN),
     .sections = {{&section_tokenizer, true}, {&section_target_tokenizer, false},
                  {&section_translation, false}},
+    .may_pad = true,
     .reads_eos = true,
     .has_decoder = true,
     .spec_bytes = sizeof(struct translation_spec),

@@ -201,6 +201,26 @@ static enum status set_unknown(struct tokenizer *t, const struct tokenizer_spec 
                      has_shapes ? "refuse or shape" : "refuse, skip or fold", t->type->name);
 }
 
+static enum status set_filters(struct tokenizer *t, const struct tokenizer_spec *spec, struct error *err)
+{
+    const char *at = spec->filters;
+    size_t left = at ? strlen(at) : 0;
+    if (!at) return STATUS_OK;
+    if (left == 0) return error_set(err, STATUS_BAD_VALUE, "'filters' is empty, so no words are told apart");
+    t->filters = memory_new(TOKENIZER_MAX_FILTERS, sizeof *t->filters);
+    if (!t->filters) return error_set(err, STATUS_NO_MEMORY, "tokenizer: no memory");
+    while (left > 0) {
+        uint32_t code;
+        size_t n = utf8_decode(at, left, &code);
+        if (n == 0 || t->n_filters == TOKENIZER_MAX_FILTERS)
+            return error_set(err, STATUS_BAD_VALUE, "'filters' has more than %d characters, or is not UTF-8",
+                             (int)TOKENIZER_MAX_FILTERS);
+        t->filters[t->n_filters++] = code;
+        at += n, left -= n;
+    }
+    return STATUS_OK;
+}
+
 /* ------------------------------------------------------------------------------------------ */
 
 static enum status build(struct tokenizer *t, const struct tokenizer_spec *spec, struct error *err)
@@ -222,8 +242,12 @@ static enum status build(struct tokenizer *t, const struct tokenizer_spec *spec,
     if (spec->merges && !t->type->may_merge)
         return error_set(err, STATUS_BAD_VALUE, "'merges' has no place for type '%s', only for 'bpe'",
                          t->type->name);
+    if (spec->filters && !t->type->may_filter)
+        return error_set(err, STATUS_BAD_VALUE,
+                         "'filters' has no place for type '%s', only for 'words_keras'", t->type->name);
     t->lowercase = spec->lowercase;
     enum status status = set_unknown(t, spec, err);
+    if (status == STATUS_OK) status = set_filters(t, spec, err);
     if (status == STATUS_OK) status = tokenizer_set_ngrams(t, spec, err);
     if (status != STATUS_OK) return status;
     status = t->type->fill ? t->type->fill(t, err) : copy_vocabulary(t, spec, err);
@@ -251,6 +275,7 @@ void tokenizer_free(struct tokenizer *t)
     memory_free(t->pieces);
     memory_free(t->sorted);
     memory_free(t->merges);
+    memory_free(t->filters);
     memory_free(t);
 }
 

@@ -17,7 +17,8 @@ enum {
     TOKEN_NONE = -1,
     TOKENIZER_MAX_VOCABULARY = 1 << 20,
     TOKENIZER_MAX_PIECE = 1024, /* bytes */
-    TOKENIZER_MAX_NGRAM = 5     /* tokens that one id stands for */
+    TOKENIZER_MAX_NGRAM = 5,    /* tokens that one id stands for */
+    TOKENIZER_MAX_FILTERS = 256 /* characters */
 };
 
 /* What config.json says. Strings are copied. */
@@ -34,8 +35,10 @@ struct tokenizer_spec {
     const char *unknown;           /* characters that are not in the vocabulary: "refuse", "skip" or "fold" */
     size_t ngrams[TOKENIZER_MAX_NGRAM], n_ngrams; /* lengths of the n-grams, in order; none: single tokens */
     bool accepts_token_ids;        /* from clients; not the tokenizer's own business */
+    const char *filters;           /* of words_keras: characters between words; NULL: its own */
     const char *pad_token;         /* NULL: none */
     size_t pad_length;             /* inputs are made so long; not the tokenizer's own business. 0: not */
+    bool pads_right;               /* behind them, not before; not the tokenizer's own business */
 };
 
 enum status tokenizer_new(const struct tokenizer_spec *spec, struct tokenizer **out,

@@ -46,6 +46,7 @@ struct tokenizer_type {
     bool may_lower;   /* has a use for `lowercase` */
     unsigned unknowns; /* 1 << enum unknown for each that it has a use for, or 0 */
     bool may_merge;   /* has a use for `merges` */
+    bool may_filter;  /* has a use for `filters` */
     bool may_ngram;   /* has a use for `ngrams`; has `next` and no `read` */
     bool drops_unknown; /* what is not in the vocabulary is left out if there is no unk_token */
     /* If the vocabulary is the type's own. Called instead of reading spec->vocabulary. */
@@ -82,6 +83,8 @@ struct tokenizer {
     bool lowercase;
     enum unknown unknown;
     size_t ngrams[TOKENIZER_MAX_NGRAM], n_ngrams;
+    uint32_t *filters; /* [n_filters] owned; of words_keras, if they are given */
+    size_t n_filters;
 };
 
 /* Make room for n pieces of `bytes` bytes together, to be filled in by id. */

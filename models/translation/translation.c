@@ -310,6 +310,9 @@ enum status translation_new(struct model *model, const struct translation_reques
 {
     static const struct driver driver = {feed, receive, job_sequence_finish};
     enum status status = check(model, request, err);
+    if (status == STATUS_OK && options->keeps && model->pad_length)
+        return error_set(err, STATUS_UNSUPPORTED, "model '%s' pads its inputs and cannot go on from one",
+                         model->name);
     if (status == STATUS_OK && options->keeps && (request->n_inputs > 1 || request->rows))
         status = error_set_param(err, STATUS_BAD_VALUE, "input",
                                  "%zu texts or sentences are given, expected one: a state is that of one",

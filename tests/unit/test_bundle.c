@@ -273,6 +273,13 @@ static const struct {
      C "tokenizer: 'ngrams' has 0 entries, expected 1 to 5"},
     {HEAD("text-classification") NETWORK ",\"tokenizer\":{\"type\":\"bytes\",\"pad_length\":4}," LABELS "}",
      C "tokenizer: 'pad_length' is there without 'pad_token', expected both or neither"},
+    {HEAD("text-classification") NETWORK ",\"tokenizer\":{\"type\":\"bytes\",\"pad_side\":\"right\"}," LABELS
+                                         "}",
+     C "tokenizer: 'pad_side' is there without 'pad_length'"},
+    {HEAD("text-classification") NETWORK
+     ",\"tokenizer\":{\"type\":\"bytes\",\"pad_length\":4,\"pad_token\":\"a\","
+     "\"pad_side\":\"middle\"}," LABELS "}",
+     C "tokenizer: 'pad_side' is 'middle', expected one of 'left', 'right'"},
     {HEAD("text-generation") NETWORK
      ",\"tokenizer\":{\"type\":\"bytes\",\"pad_length\":4,\"pad_token\":\"a\"}}",
      C "tokenizer: 'pad_length' has no place in task 'text-generation'"},
@@ -351,7 +358,8 @@ static const struct {
      C "forecast: output: 'band' has no place in type 'mean', only in 'patches'"},
     {SERIES(NONE, VALUE, "{\"type\":\"patches\",\"levels\":[0.1,0.9],\"band\":{\"scale\":1,\"exponent\":1}}"),
      C "forecast: output: 'band' needs the level 0.5, from which it measures"},
-    {SERIES(NONE, VALUE, "{\"type\":\"patches\","
+    {SERIES(NONE, VALUE,
+            "{\"type\":\"patches\","
             "\"levels\":[0.1,0.5],\"trend\":{\"scale\":1,\"exponent\":1}}"),
      C "forecast: output: trend: 'r2' is missing"},
     {SERIES(NONE, VALUE, "{\"type\":\"patches\",\"levels\":[0.1,0.9]}"),

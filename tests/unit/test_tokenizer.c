@@ -15,6 +15,7 @@ struct sketch {
     bool lowercase;
     const char *unknown;
     size_t ngrams[TOKENIZER_MAX_NGRAM]; /* end with 0 */
+    const char *filters;
 };
 
 static enum status make(const struct sketch *sketch, struct tokenizer **out, struct error *err)
@@ -24,7 +25,8 @@ static enum status make(const struct sketch *sketch, struct tokenizer **out, str
     struct tokenizer_spec spec = {
         .type = sketch->type, .vocabulary = n ? sketch->entries : NULL, .vocabulary_bytes = bytes,
         .n_vocabulary = n, .unk_token = sketch->unk, .bos_token = sketch->bos,
-        .eos_token = sketch->eos, .lowercase = sketch->lowercase, .unknown = sketch->unknown};
+        .eos_token = sketch->eos, .lowercase = sketch->lowercase, .unknown = sketch->unknown,
+        .filters = sketch->filters};
     while (spec.n_ngrams < TOKENIZER_MAX_NGRAM && sketch->ngrams[spec.n_ngrams]) {
         spec.ngrams[spec.n_ngrams] = sketch->ngrams[spec.n_ngrams];
         spec.n_ngrams++;
@@ -33,29 +35,35 @@ static enum status make(const struct sketch *sketch, struct tokenizer **out, str
 }
 
 static const struct sketch letters = {"characters", {"a", "b", "\xc3\xa9", "\xf0\x9f\x90\x8e", "\n"},
-                                      NULL, NULL, NULL, false, NULL, {0}};
+                                      NULL, NULL, NULL, false, NULL, {0}, NULL};
 static const struct sketch letters_unk = {"characters", {"<unk>", "a", "b", "<s>"}, "<unk>", "<s>",
-                                          NULL, false, NULL, {0}};
+                                          NULL, false, NULL, {0}, NULL};
 static const struct sketch skipping = {
     .type = "characters", .entries = {"a", "B", "\xc3\xa9"}, .unknown = "skip"};
 static const struct sketch folding = {
     .type = "characters", .unknown = "fold",
     .entries = {"a", "B", "s", "'", "-", ".", "e", "(", "\xc3\xa9", " "}};
-static const struct sketch bytes_only = {"bytes", {NULL}, NULL, NULL, "\n", false, NULL, {0}};
-static const struct sketch separated = {"characters", {"\n", "a", "b"}, NULL, "\n", "\n", false, NULL, {0}};
+static const struct sketch bytes_only = {"bytes", {NULL}, NULL, NULL, "\n", false, NULL, {0}, NULL};
+static const struct sketch separated = {"characters", {"\n", "a", "b"}, NULL, "\n", "\n", false, NULL, {0},
+                                        NULL};
 static const struct sketch words = {
     "words", {"the", "cat", "don't", "caf\xc3\xa9", ",", ".", "x2", "the.", "unk", "</s>"},
-    NULL, NULL, "</s>", false, NULL, {0}};
+    NULL, NULL, "</s>", false, NULL, {0}, NULL};
 static const struct sketch words_low = {"words", {"unk", "the", "cat", "!", "A"}, "unk", NULL, NULL,
-                                        true, NULL, {0}};
+                                        true, NULL, {0}, NULL};
 
 static const struct sketch keras = {"words_keras", {"<pad>", "the", "film", "don't", "caf\xc3\xa9"},
-                                    NULL, NULL, NULL, true, NULL, {0}};
+                                    NULL, NULL, NULL, true, NULL, {0}, NULL};
 static const struct sketch keras_unk = {"words_keras", {"<pad>", "<OOV>", "the"}, "<OOV>", NULL, NULL, false,
-                                        NULL, {0}};
+                                        NULL, {0}, NULL};
 
+/* filters='.;', split='|': nothing else lies between words. */
+static const struct sketch keras_bar = {.type = "words_keras",
+                                        .entries = {"<pad>", "the film", "don't", "a\r"},
+                                        .lowercase = true,
+                                        .filters = ".;\xe2\x80\x94|"};
 static const struct sketch spaces = {"whitespace", {"the", "end.", "caf\xc3\xa9", "don't", "a,b", "unk"},
-                                     "unk", NULL, NULL, true, NULL, {0}};
+                                     "unk", NULL, NULL, true, NULL, {0}, NULL};
 static const struct sketch spaces_strict = {.type = "whitespace", .entries = {"a"}};
 
 static const struct sketch shapes = {
@@ -103,6 +111,7 @@ static const struct {
     {&words_low, "THE Cat! dog", 0, {1, 2, 3, 0, TOKEN_NONE}},
     {&keras, "The film: don't (caf\xc3\xa9)!", 0, {1, 2, 3, 4, TOKEN_NONE}},
     {&keras, "the <pad> unseen-film", 0, {1, 2, TOKEN_NONE}}, /* what is unknown is dropped */
+    {&keras_bar, "|The film.;don't\xe2\x80\x94 a|a\r;the  film", 0, {1, 2, 3, TOKEN_NONE}},
     {&keras_unk, "the unseen The", 0, {2, 1, 1, TOKEN_NONE}},
     {&spaces, "The\tend. the\r\n caf\xc3\xa9\v a,b end ", 0, {0, 1, 0, 2, 4, 5, TOKEN_NONE}},
     {&spaces, "\xe3\x80\x80the\xc2\xa0" "don't\xe2\x80\xafthe\x1c", 0, {0, 3, 0, TOKEN_NONE}},
@@ -314,11 +323,11 @@ static const struct {
     enum status status;
     const char *sentence;
 } broken[] = {
-    {{"letters", {"a"}, NULL, NULL, NULL, false, NULL, {0}}, STATUS_BAD_VALUE,
+    {{"letters", {"a"}, NULL, NULL, NULL, false, NULL, {0}, NULL}, STATUS_BAD_VALUE,
      "'type' is 'letters', expected characters, bytes, words, words_keras, whitespace or bpe"},
-    {{"characters", {NULL}, NULL, NULL, NULL, false, NULL, {0}}, STATUS_BAD_VALUE,
+    {{"characters", {NULL}, NULL, NULL, NULL, false, NULL, {0}, NULL}, STATUS_BAD_VALUE,
      "'vocabulary' is missing for type 'characters'"},
-    {{"bytes", {"a"}, NULL, NULL, NULL, false, NULL, {0}}, STATUS_BAD_VALUE,
+    {{"bytes", {"a"}, NULL, NULL, NULL, false, NULL, {0}, NULL}, STATUS_BAD_VALUE,
      "'vocabulary' has no place for type 'bytes'"},
     {{.type = "words", .entries = {"t"}, .unknown = "skip"}, STATUS_BAD_VALUE,
      "'unknown' is 'skip', expected refuse or shape for type 'words'"},
@@ -330,19 +339,23 @@ static const struct {
      "'unknown' is 'drop', expected refuse, skip or fold for type 'characters'"},
     {{.type = "bpe", .entries = {"t"}, .unknown = "shape"}, STATUS_BAD_VALUE,
      "'unknown' is 'shape', expected refuse, skip or fold for type 'bpe'"},
-    {{"bytes", {NULL}, NULL, NULL, NULL, true, NULL, {0}}, STATUS_BAD_VALUE,
+    {{.type = "words", .entries = {"t"}, .filters = "."}, STATUS_BAD_VALUE,
+     "'filters' has no place for type 'words', only for 'words_keras'"},
+    {{.type = "words_keras", .entries = {"t"}, .filters = ""}, STATUS_BAD_VALUE,
+     "'filters' is empty, so no words are told apart"},
+    {{"bytes", {NULL}, NULL, NULL, NULL, true, NULL, {0}, NULL}, STATUS_BAD_VALUE,
      "'lowercase' has no place for type 'bytes', only for 'characters' and 'words'"},
-    {{"bytes", {NULL}, "a", NULL, NULL, false, NULL, {0}}, STATUS_BAD_VALUE,
+    {{"bytes", {NULL}, "a", NULL, NULL, false, NULL, {0}, NULL}, STATUS_BAD_VALUE,
      "'unk_token' has no use: every byte has an id"},
-    {{"bytes", {NULL}, NULL, "<s>", NULL, false, NULL, {0}}, STATUS_BAD_VALUE,
+    {{"bytes", {NULL}, NULL, "<s>", NULL, false, NULL, {0}, NULL}, STATUS_BAD_VALUE,
      "'bos_token' is '<s>', which is not in the vocabulary"},
-    {{"words", {"a", "b", "a"}, NULL, NULL, NULL, false, NULL, {0}}, STATUS_BAD_VALUE,
+    {{"words", {"a", "b", "a"}, NULL, NULL, NULL, false, NULL, {0}, NULL}, STATUS_BAD_VALUE,
      "vocabulary: entries 0 and 2 are both 'a'"},
-    {{"words", {"a", ""}, NULL, NULL, NULL, false, NULL, {0}}, STATUS_BAD_VALUE,
+    {{"words", {"a", ""}, NULL, NULL, NULL, false, NULL, {0}, NULL}, STATUS_BAD_VALUE,
      "vocabulary: entry 1 is empty"},
-    {{"words", {"a", "b\xff"}, NULL, NULL, NULL, false, NULL, {0}}, STATUS_BAD_FORMAT,
+    {{"words", {"a", "b\xff"}, NULL, NULL, NULL, false, NULL, {0}, NULL}, STATUS_BAD_FORMAT,
      "vocabulary: entry 1 is not UTF-8 at its byte 1"},
-    {{"words", {"a", "b"}, "c", NULL, NULL, false, NULL, {0}}, STATUS_BAD_VALUE,
+    {{"words", {"a", "b"}, "c", NULL, NULL, false, NULL, {0}, NULL}, STATUS_BAD_VALUE,
      "'unk_token' is 'c', which is not in the vocabulary"},
     {{.type = "bytes", .ngrams = {1, 2}}, STATUS_BAD_VALUE,
      "'ngrams' has no place for type 'bytes', only for 'characters' and those of words"},
@@ -354,7 +367,7 @@ static const struct {
      "'ngrams': 2 is there twice, expected lengths from 1 to 5"},
     {{.type = "characters", .entries = {"a"}, .unknown = "skip", .ngrams = {2}}, STATUS_BAD_VALUE,
      "'unknown' has no use beside 'ngrams'"},
-    {{"words", {"a", "b"}, "a", NULL, "a", false, NULL, {0}}, STATUS_BAD_VALUE,
+    {{"words", {"a", "b"}, "a", NULL, "a", false, NULL, {0}, NULL}, STATUS_BAD_VALUE,
      "'unk_token' is also 'eos_token', expected a token of its own"},
 };
 
@@ -369,7 +382,7 @@ END_TEST
 
 START_TEST(letters_may_be_lowered)
 {
-    const struct sketch sketch = {"characters", {"<s>", "a", "b"}, NULL, "<s>", NULL, true, NULL, {0}};
+    const struct sketch sketch = {"characters", {"<s>", "a", "b"}, NULL, "<s>", NULL, true, NULL, {0}, NULL};
     struct tokenizer *tokenizer;
     int32_t *ids;
     size_t n;
@@ -384,7 +397,7 @@ END_TEST
 
 START_TEST(one_token_may_begin_and_end)
 {
-    const struct sketch sketch = {"characters", {".", "a"}, NULL, ".", ".", false, NULL, {0}};
+    const struct sketch sketch = {"characters", {".", "a"}, NULL, ".", ".", false, NULL, {0}, NULL};
     struct tokenizer *tokenizer;
     ck_assert_int_eq(make(&sketch, &tokenizer, NULL), STATUS_OK);
     ck_assert_int_eq(tokenizer_bos(tokenizer), 0);
