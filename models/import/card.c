@@ -9,6 +9,7 @@
 
 #include "models/bundle/bundle.h"
 #include "models/import/forecaster.h"
+#include "models/import/texts.h"
 #include "models/text/folder.h"
 #include "models/text/json.h"
 #include "models/text/sentence.h"
@@ -111,13 +112,14 @@ static enum status settle_labels(struct plan *plan, const struct options *option
 
 static bool reads_ids(const struct plan *plan)
 {
-    return strcmp(plan->parts[0].type, "embedding") == 0 || strcmp(plan->parts[0].type, "one_hot") == 0;
+    return plan_reads_ids(plan_input(plan));
 }
 
 static size_t pooling_at(const struct plan *plan)
 {
     for (size_t i = 0; i < plan->n_parts; i++)
-        if (strcmp(plan->parts[i].type, "pooling") == 0 || strcmp(plan->parts[i].type, "flatten") == 0)
+        if (strcmp(plan->parts[i].type, "pooling") == 0 || strcmp(plan->parts[i].type, "flatten") == 0 ||
+            strcmp(plan->parts[i].type, "attention_pooling") == 0)
             return i;
     return SIZE_MAX;
 }
@@ -133,10 +135,16 @@ static enum status drop_pooling(struct plan *plan, const char *task, struct erro
                              "--task may fit",
                              plan->parts[i].origin, task);
     if (at == SIZE_MAX) return STATUS_OK;
-    if (strcmp(plan->parts[at].mode, "last"))
+    const char *mode = plan->parts[at].mode ? plan->parts[at].mode : "attention";
+    if (strcmp(mode, "last"))
         return error_set(err, STATUS_UNSUPPORTED,
-                         "task '%s' gives an output at every step, but the network pools by %s", task,
-                         plan->parts[at].mode);
+                         "task '%s' gives an output at every step, but the network pools by %s", task, mode);
+    if (plan->parts[at].name || plan->parts[at].n_sources)
+        return error_set(err, STATUS_BAD_VALUE,
+                         "task '%s' gives an output at every step: leave the pooling out of --network", task);
+    for (size_t i = at + 1; i < plan->n_parts; i++)
+        for (size_t k = 0; k < plan->parts[i].n_sources; k++)
+            plan->parts[i].sources[k] -= plan->parts[i].sources[k] > (int)at;
     memmove(&plan->parts[at], &plan->parts[at + 1], (plan->n_parts - at - 1) * sizeof *plan->parts);
     plan->n_parts--;
     plan->pools = false;
@@ -149,6 +157,15 @@ static enum status drop_pooling(struct plan *plan, const char *task, struct erro
 static enum status insert_one_hot(struct plan *plan, struct error *err)
 {
     size_t width = plan->parts[0].in, n = plan->n_parts;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < plan->parts[i].n_sources; k++) {
+            if (plan->parts[i].sources[k] == SOURCE_INPUT)
+                return error_set(err, STATUS_BAD_VALUE,
+                                 "the network reads ids: begin --network with {\"type\":\"one_hot\","
+                                 "\"num_classes\":%zu,\"name\":\"ids\"}, and name that instead of 'input'",
+                                 width);
+            plan->parts[i].sources[k]++;
+        }
     struct part *part = plan_add(plan, "one_hot", "", "--tokenizer, and one number a token as input", err);
     if (!part) return err->status;
     part->in = part->out = width;
@@ -165,73 +182,12 @@ static enum status insert_one_hot(struct plan *plan, struct error *err)
  * of any other task. */
 static enum status settle_end(struct plan *plan, const struct card *card, struct error *err)
 {
-    bool draws = strcmp(card->task, "text-generation") == 0; /* from a softmax */
+    bool draws = strcmp(card->task, "text-generation") == 0 || plan->n_encoder; /* from a softmax */
     if (plan->end == END_SIGMOID && !draws)
         return plan_plain(plan, "sigmoid", "the last layer's activation", err);
     if (plan->end == END_SOFTMAX && !draws)
         return plan_plain(plan, "softmax", "the last layer's activation", err);
     return STATUS_OK;
-}
-
-/* Padding that was read like any id changes the answer, and only the training script knows it. */
-static enum status settle_padding(struct plan *plan, const struct options *options, struct card *card,
-                                  struct error *err)
-{
-    const char *wanted = options->pad;
-    if (!wanted && plan->pads)
-        return error_set_param(
-            err, STATUS_BAD_VALUE, "pad",
-            "the file does not say whether texts were padded in training, which changes answers because "
-            "padding is not masked; if each text was read as it is, say so by --pad none; if zeros stood "
-            "before shorter ones, how long they were then by --pad left:N");
-    if (!wanted || strcmp(wanted, "none") == 0) return STATUS_OK;
-    char *end = NULL;
-    long length = strncmp(wanted, "left:", 5) == 0 ? strtol(wanted + 5, &end, 10) : 0;
-    if (length < 1 || length > BUNDLE_MAX_PAD || (*end && *end != ':') || strcmp(end, ":") == 0)
-        return error_set_param(err, STATUS_BAD_VALUE, "pad",
-                               "--pad '%.40s': expected none, left:N with N from 1 to %d, or left:N:TOKEN",
-                               wanted, (int)BUNDLE_MAX_PAD);
-    if (strcmp(card->task, "text-classification"))
-        return error_set(err, STATUS_UNSUPPORTED, "--pad %.40s: task '%s' does not pad", wanted, card->task);
-    if (plan->masks) {
-        report_ignored(plan->report, wanted, "padding is masked (mask_zero), so none is needed");
-        return STATUS_OK;
-    }
-    for (size_t i = 0; i < plan->n_parts; i++)
-        if (!strcmp(plan->parts[i].type, "flatten") && (size_t)length != plan->window)
-            return error_set_param(err, STATUS_BAD_VALUE, "pad", "--pad %.40s: %.80s reads %zu steps", wanted,
-                                   plan->parts[i].origin, plan->window);
-    card->pad_length = (size_t)length;
-    card->pad = *end ? end + 1 : NULL;
-    return STATUS_OK;
-}
-
-/* The token that padding is: the one that --pad names, or the vocabulary's own. */
-static enum status settle_pad_token(struct plan *plan, struct card *card, struct error *err)
-{
-    static const char *const usual[] = {"<pad>", "[PAD]", "<PAD>", "PAD"};
-    const struct vocabulary *vocabulary = &card->vocabulary;
-    const char *const *names = card->pad ? &card->pad : usual;
-    size_t n = card->pad ? 1 : sizeof usual / sizeof *usual;
-    if (card->pad_length == 0) return STATUS_OK;
-    report_size(plan->report, "pad_length", card->pad_length, "from --pad");
-    for (size_t i = 0; i < n; i++)
-        for (size_t id = 0; id < vocabulary->n; id++) {
-            if (strcmp(vocabulary->items[id], names[i])) continue;
-            card->pad = names[i];
-            card->pad_id = id;
-            report_fact(plan->report, "pad_token", names[i],
-                        pool_print(plan->pool, "id %zu of the vocabulary", id));
-            return STATUS_OK;
-        }
-    if (!vocabulary->n && card->pad && card->pad[0] && !card->pad[1]) { /* bytes */
-        card->pad_id = (uint8_t)card->pad[0];
-        return STATUS_OK;
-    }
-    return error_set_param(err, STATUS_BAD_VALUE, "pad",
-                           "the vocabulary has no token '%.40s'; name the token that stood before shorter "
-                           "texts by --pad left:%zu:TOKEN",
-                           card->pad ? card->pad : usual[0], card->pad_length);
 }
 
 enum use { NEVER, ALWAYS, EITHER };
@@ -249,15 +205,32 @@ static const struct task_row {
     {"sequence-prediction", EITHER, EITHER, EITHER, false},
     {"token-classification", ALWAYS, NEVER, ALWAYS, false},
     {"forecasting", NEVER, EITHER, NEVER, false}, /* all steps of a horizon at once */
+    {"translation", ALWAYS, NEVER, NEVER, false}, /* these have an encoder and a decoder */
+    {"pronunciation", ALWAYS, NEVER, NEVER, false},
 };
-enum { GENERATION, TEXT, SEQUENCE, FORECAST, PREDICTION, TAGGING, DIRECT, N_ROWS };
+enum {
+    GENERATION,
+    TEXT,
+    SEQUENCE,
+    FORECAST,
+    PREDICTION,
+    TAGGING,
+    DIRECT,
+    TRANSLATION,
+    PRONUNCIATION,
+    N_ROWS
+};
 
 /* The task that the network and the options leave, or N_ROWS. */
 static size_t infer_task(const struct plan *plan, const struct options *options, const char **from)
 {
-    const struct part *first = &plan->parts[0];
+    const struct part *first = plan_input(plan);
     size_t width = plan_width(plan);
     bool every_step = plan->graph_is_known && !plan->pools;
+    if (plan->n_encoder) {
+        *from = "--network has an encoder and a decoder";
+        return TRANSLATION;
+    }
     if (reads_ids(plan) && !options->labels && width == first->in) {
         *from = pool_print(plan->pool, "as many outputs as ids: %zu", width);
         return GENERATION;
@@ -277,11 +250,12 @@ static enum status choose_task(struct plan *plan, const struct options *options,
     size_t row = 0;
     while (options->task && row < N_ROWS && strcmp(options->task, rows[row].name)) row++;
     if (options->task && row == N_ROWS)
-        return error_set_param(
-            err, STATUS_BAD_VALUE, "task",
-            "--task '%.40s' is not known; expected text-generation, text-classification, "
-            "sequence-classification, forecasting, sequence-prediction or token-classification",
-            options->task);
+        return error_set_param(err, STATUS_BAD_VALUE, "task",
+                               "--task '%.40s' is not known; expected text-generation, text-classification, "
+                               "sequence-classification, forecasting, sequence-prediction, "
+                               "token-classification, or, of an encoder "
+                               "and a decoder, translation or pronunciation",
+                               options->task);
     if (!options->task) row = infer_task(plan, options, &from);
     if (row == N_ROWS)
         return error_set_param(
@@ -289,7 +263,13 @@ static enum status choose_task(struct plan *plan, const struct options *options,
             "the network reads %zu numbers a step and gives %zu, which may be classes, values or the "
             "next values of a series; say which by --task sequence-classification, --task "
             "sequence-prediction or --task forecasting",
-            plan->parts[0].in, plan_width(plan));
+            plan_input(plan)->in, plan_width(plan));
+    if ((row == TRANSLATION || row == PRONUNCIATION) != (plan->n_encoder > 0))
+        return error_set_param(
+            err, STATUS_BAD_VALUE, "task",
+            "task '%s' %s an encoder and a decoder, which --network names as {\"encoder\": "
+            "[...], \"decoder\": [...]}",
+            rows[row].name, plan->n_encoder ? "has no use for" : "needs");
     if (row != FORECAST && (forecaster_asked(options) || options->context))
         return error_set_param(err, STATUS_BAD_VALUE, "task",
                                "--columns, --horizon, --levels, --shape and --context have no place in task "
@@ -340,95 +320,12 @@ static enum status settle_pooling(struct plan *plan, const struct options *optio
         "out[:, -1] of one direction), last_step (out[:, -1] of two), middle, mean, max or sum");
 }
 
-/* An entry of several words, which single words cannot give. */
-static const char *find_words(const struct vocabulary *vocabulary)
-{
-    for (size_t i = 0; i < vocabulary->n; i++) {
-        const char *space = strchr(vocabulary->items[i], ' ');
-        if (space && space > vocabulary->items[i] && space[1] && vocabulary->items[i][0] != '<')
-            return vocabulary->items[i];
-    }
-    return NULL;
-}
-
-/* --ngrams: a number, or lengths with commas between. */
-static enum status read_ngrams(const char *text, struct vocabulary *vocabulary, struct error *err)
-{
-    bool listed = strchr(text, ',') != NULL;
-    for (const char *at = text; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
-        char *end;
-        long length = strtol(at, &end, 10);
-        if (*at < '1' || *at > '9' || (*end && *end != ',') || length > TOKENIZER_MAX_NGRAM ||
-            vocabulary->n_ngrams == TOKENIZER_MAX_NGRAM)
-            return error_set_param(err, STATUS_BAD_VALUE, "ngrams",
-                                   "--ngrams '%.40s': expected a number from 1 to %d, or several such as 2,3",
-                                   text, (int)TOKENIZER_MAX_NGRAM);
-        for (long i = listed ? length : 1; i <= length; i++)
-            vocabulary->ngrams[vocabulary->n_ngrams++] = (size_t)i;
-    }
-    return STATUS_OK;
-}
-
-/* How texts are cut, and which neighbours are tokens too. */
-static enum status settle_cutting(struct plan *plan, const struct options *options, struct card *card,
-                                  struct error *err)
-{
-    struct vocabulary *vocabulary = &card->vocabulary;
-    bool words = strcmp(vocabulary->type, "words") == 0;
-    if (options->split &&
-        (!words || (strcmp(options->split, "whitespace") && strcmp(options->split, "words"))))
-        return error_set_param(err, STATUS_BAD_VALUE, "split",
-                               "--split '%.40s': expected words or whitespace, of a vocabulary of words",
-                               options->split);
-    if (options->split) vocabulary->type = strcmp(options->split, "words") ? "whitespace" : "words";
-    const char *several = vocabulary->type[0] == 'w' ? find_words(vocabulary) : NULL;
-    if (several && !options->ngrams)
-        return error_set_param(
-            err, STATUS_BAD_VALUE, "ngrams",
-            "the vocabulary has entries of several words, such as '%.80s'; say how many words an entry has "
-            "at most by --ngrams 2 (--ngrams 1: such entries are never read)",
-            several);
-    if (!options->ngrams) return STATUS_OK;
-    enum status status = read_ngrams(options->ngrams, vocabulary, err);
-    if (status != STATUS_OK) return status;
-    if (vocabulary->n_ngrams == 1 && vocabulary->ngrams[0] == 1) vocabulary->n_ngrams = 0;
-    else if (strcmp(card->task, "text-classification"))
-        return error_set(err, STATUS_UNSUPPORTED, "--ngrams %.40s: task '%s' reads single tokens",
-                         options->ngrams, card->task);
-    report_fact(plan->report, "ngrams", options->ngrams, "from --ngrams");
-    return STATUS_OK;
-}
-
-static enum status settle_tokenizer(struct plan *plan, const struct options *options, struct card *card,
-                                    struct error *err)
-{
-    size_t size = plan->parts[0].in;
-    if (!options->tokenizer)
-        return error_set_param(
-            err, STATUS_BAD_VALUE, "tokenizer",
-            "the file does not say which texts its %zu ids stand for; give the vocabulary by "
-            "--tokenizer FILE, with one token a line or as JSON, or --tokenizer bytes",
-            size);
-    enum status status = card_vocabulary(options->tokenizer, size, options->lowercase, plan->checkpoint,
-                                         plan->pool, &card->vocabulary, err);
-    if (status == STATUS_OK) status = settle_cutting(plan, options, card, err);
-    if (status != STATUS_OK) return status;
-    card->has_vocabulary = true;
-    if (plan->masks && card->vocabulary.n && strcmp(card->vocabulary.items[0], "<pad>")) {
-        report_ignored(plan->report, card->vocabulary.items[0],
-                       "id 0 is padding (mask_zero), which no text gives");
-        card->vocabulary.items[0] = "<pad>";
-    }
-    report_fact(plan->report, "tokenizer", card->vocabulary.type, card->vocabulary.from);
-    return STATUS_OK;
-}
-
 enum status card_settle(struct plan *plan, const struct options *options, struct card *card,
                         struct error *err)
 {
     if (plan->n_parts == 0) return error_set(err, STATUS_UNSUPPORTED, "no layer was found");
     bool text_asked = options->tokenizer || (options->task && strncmp(options->task, "text-", 5) == 0);
-    if (text_asked && !reads_ids(plan) && plan->parts[0].n_layers) {
+    if (text_asked && !reads_ids(plan) && !plan->n_encoder && plan->parts[0].n_layers) {
         enum status added = insert_one_hot(plan, err);
         if (added != STATUS_OK) return added;
     }
@@ -438,21 +335,20 @@ enum status card_settle(struct plan *plan, const struct options *options, struct
     bool labels = card->row->labels == ALWAYS || (card->row->labels == EITHER && options->labels);
     if (!labels) status = settle_end(plan, card, err);
     if (status == STATUS_OK && card->row->ids != NEVER && !card->row->steps && reads_ids(plan))
-        status = settle_padding(plan, options, card, err);
+        status = texts_padding(plan, options, card, err);
     if (status == STATUS_OK) status = settle_pooling(plan, options, card, err);
     card->every_step = !forecast && card->row->pools == EITHER && plan->graph_is_known && !plan->pools;
     if (status == STATUS_OK && options->scaler) {
         status = card_scaler(options->scaler, plan->pool, card, err);
-        if (status == STATUS_OK && card->n_scaler != 1 && card->n_scaler != plan->parts[0].in)
+        if (status == STATUS_OK && card->n_scaler != 1 && card->n_scaler != plan_input(plan)->in)
             status =
                 error_set(err, STATUS_BAD_SHAPE, "--scaler has %zu features, the network reads %zu a step",
-                          card->n_scaler, plan->parts[0].in);
+                          card->n_scaler, plan_input(plan)->in);
         if (status == STATUS_OK) report_size(plan->report, "scaler", card->n_scaler, options->scaler);
     }
     if (status == STATUS_OK && forecast) status = forecaster_settle(plan, options, card, err);
     if (status == STATUS_OK && labels) status = settle_labels(plan, options, card, err);
-    if (status == STATUS_OK && reads_ids(plan)) status = settle_tokenizer(plan, options, card, err);
-    if (status == STATUS_OK) status = settle_pad_token(plan, card, err);
+    if (status == STATUS_OK && reads_ids(plan)) status = texts_settle(plan, options, card, err);
     if (status == STATUS_OK && options->golden)
         status =
             card_read_file(options->golden, 8 << 20, plan->pool, &card->golden, &card->golden_bytes, err);

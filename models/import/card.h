@@ -15,7 +15,11 @@ struct vocabulary {
     size_t n;
     const char *type; /* of models/tokenizers/tokenizer.def */
     bool lowercase;
-    const char *unk; /* NULL: none */
+    const char *unk, *bos, *eos; /* NULL: none */
+    bool splits;                 /* Keras' Tokenizer, which says how texts are cut: --split has no place */
+    const char *filters;         /* characters between words; NULL: those of the type */
+    const char *unknown;         /* what becomes of characters without an id; NULL: refused, or unk */
+    const char *note;            /* what is not as in training; NULL: nothing */
     size_t ngrams[TOKENIZER_MAX_NGRAM], n_ngrams; /* 0: single tokens alone */
     const char *from;
 };
@@ -34,12 +38,15 @@ struct card {
     bool every_step;            /* a prediction answers at every step */
     bool has_vocabulary;
     struct vocabulary vocabulary;
+    bool has_target; /* the decoder has a vocabulary of its own */
+    struct vocabulary target;
     const char **labels; /* [n_labels] */
     size_t n_labels;
     bool sigmoid;
     const double *mean, *scale; /* [n_scaler] */
     size_t n_scaler;            /* 0: none */
-    const char *pad;             /* the token that stands before texts of fewer than pad_length */
+    const char *pad;             /* the token that stands beside texts of fewer than pad_length */
+    bool pads_right;             /* behind them, not before */
     size_t pad_length, pad_id;   /* 0: texts are not padded */
     size_t context_length;       /* of a forecaster; 0: it is none */
     struct card_column *columns; /* [n_columns] 0: one series alone */

@@ -107,10 +107,16 @@ static void confine_files(const struct options *options)
     folder_of(options->file, folder); /* weights of ONNX lie beside it */
     bool is_folder = stat(options->file, &about) == 0 && S_ISDIR(about.st_mode);
     allow_linked(rules, is_folder ? options->file : folder);
-    const char *const files[] = {options->tokenizer, options->labels, options->scaler, options->network,
-                                 options->golden};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        if (files[i]) allow(rules, files[i], read_file);
+    const char *const files[] = {options->tokenizer, options->target_tokenizer, options->labels,
+                                 options->scaler,    options->network,          options->golden};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (!files[i]) continue;
+        char path[PATH_BYTES]; /* FILE:NAME names a part of a pickle */
+        const char *colon = strrchr(files[i], ':');
+        snprintf(path, sizeof path, "%.*s", colon ? (int)(colon - files[i]) : 0, files[i]);
+        allow(rules, files[i], read_file);
+        if (colon) allow(rules, path, read_file);
+    }
     /* How much memory there is, which the loader asks. */
     static const char *const memory[] = {"/proc/meminfo", "/proc/self/cgroup", "/sys/fs/cgroup"};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) allow(rules, memory[i], read_folder);

@@ -122,7 +122,7 @@ static size_t n_targets(const struct card *card)
 static enum status settle_columns(struct plan *plan, const struct options *options, struct card *card,
                                   struct error *err)
 {
-    size_t width = plan->parts[0].in, most = card->horizon ? card->horizon : 1;
+    size_t width = plan_input(plan)->in, most = card->horizon ? card->horizon : 1;
     if (!options->columns && width == 1) return STATUS_OK;
     if (!options->columns)
         return error_set_param(

@@ -46,8 +46,8 @@ static const char *mistake(const uint8_t *file, size_t n)
 
 typedef enum status read_source(const uint8_t *file, size_t n, struct source *source, struct error *err);
 
-static enum status read_torch(read_source *read, const uint8_t *file, size_t n, const struct options *options,
-                              struct plan *plan, struct error *err)
+static enum status read_tensors(read_source *read, const uint8_t *file, size_t n,
+                                const struct options *options, struct plan *plan, struct error *err)
 {
     struct source source = {.pool = plan->pool, .report = plan->report};
     struct json *network = NULL;
@@ -63,6 +63,7 @@ static enum status read_torch(read_source *read, const uint8_t *file, size_t n, 
         status = error_set(err, STATUS_BAD_FORMAT, "the file holds no tensors");
     plan->checkpoint = source.checkpoint;
     if (status == STATUS_OK) status = state_dict_plan(&source, options, network, plan, err);
+    keras_release(source.keras);
     json_free(network);
     return status;
 }
@@ -77,10 +78,11 @@ static enum status read_zip(const uint8_t *file, size_t n, const struct options 
     if (status != STATUS_OK) return status;
     if (zip_find_exactly(&zip, "model.weights.h5")) {
         *origin = "Keras' zip";
-        return keras_read_zip(file, n, plan, err);
+        return options->network ? read_tensors(keras_tensors_zip, file, n, options, plan, err)
+                                : keras_read_zip(file, n, plan, err);
     }
     *origin = is_numpy(&zip) ? "NumPy's zip" : "PyTorch's zip";
-    return read_torch(is_numpy(&zip) ? numpy_read : torch_read_zip, file, n, options, plan, err);
+    return read_tensors(is_numpy(&zip) ? numpy_read : torch_read_zip, file, n, options, plan, err);
 }
 
 /* A ModelProto begins with ir_version, a small number; then come texts, or the graph. */
@@ -116,20 +118,21 @@ enum status import_read(const uint8_t *file, size_t n, const char *path, const s
     if (sentence) return error_set(err, STATUS_BAD_FORMAT, "%s", sentence);
     if (begins(file, n, 0, "\x89HDF\r\n\x1a\n", 8)) {
         *origin = "Keras' HDF5";
-        return keras_read_h5(file, n, plan, err);
+        return options->network ? read_tensors(keras_tensors_h5, file, n, options, plan, err)
+                                : keras_read_h5(file, n, plan, err);
     }
     if (begins(file, n, 0, "PK\3\4", 4)) return read_zip(file, n, options, plan, origin, err);
     if (begins(file, n, 2, LEGACY_MAGIC, sizeof LEGACY_MAGIC)) {
         *origin = "PyTorch's format before 1.6";
-        return read_torch(torch_read_legacy, file, n, options, plan, err);
+        return read_tensors(torch_read_legacy, file, n, options, plan, err);
     }
     if (is_safetensors(file, n)) {
         *origin = "safetensors";
-        return read_torch(foreign_read, file, n, options, plan, err);
+        return read_tensors(foreign_read, file, n, options, plan, err);
     }
     if (n && file[0] == '{') {
         *origin = "JSON";
-        return read_torch(dump_read, file, n, options, plan, err);
+        return read_tensors(dump_read, file, n, options, plan, err);
     }
     if (is_onnx(file, n)) {
         *origin = "ONNX";

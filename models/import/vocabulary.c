@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "models/formats/pickle.h"
 #include "models/import/card.h"
@@ -46,53 +47,94 @@ static enum status read_object(const struct json *object, struct pool *pool, str
     return status;
 }
 
-/* What keras.preprocessing.text.Tokenizer leaves out by default. */
+/* Keras' Tokenizer, from JSON or from a pickle: what it does beside its word_index. */
+struct keras_tokenizer {
+    const char *filters, *split, *oov; /* NULL: left out */
+    bool characters, keeps_case, analyses;
+    double num_words; /* 0: all; it counts id 0 */
+};
+
+/* What it leaves out by default. */
 static const char DEFAULT_FILTERS[] = "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n";
 
-static enum status words_of_keras(const char *filters, const char *between, struct vocabulary *out,
-                                  struct error *err)
+/* Ids of words from num_words on are never given. */
+static size_t keras_limit(const struct keras_tokenizer *k)
 {
-    out->type = "words_keras";
-    if (strcmp(filters, DEFAULT_FILTERS) == 0 && strcmp(between, " ") == 0) return STATUS_OK;
-    return error_set(err, STATUS_UNSUPPORTED,
-                     "--tokenizer: Keras' tokenizer has filters or a split of its own; the default ones "
-                     "are served");
+    return k->num_words > 0 && k->num_words < CARD_MAX_VOCABULARY ? (size_t)k->num_words : SIZE_MAX;
 }
 
-/* Keras' Tokenizer: ids begin at 1, and num_words counts id 0. */
+/* Whether lowering as Python does it, of letters beyond ASCII too, may reach an entry. */
+static bool has_letters_beyond(const struct vocabulary *out)
+{
+    for (size_t i = 0; i < out->n; i++)
+        for (const char *c = out->items[i]; c && *c; c++)
+            if ((uint8_t)*c >= 0x80) return true;
+    return false;
+}
+
+/* Serve texts as texts_to_sequences() reads them: what has no id is left out, unless there is an oov_token.
+ */
+static enum status settle_keras(const struct keras_tokenizer *k, struct pool *pool, struct vocabulary *out,
+                                struct error *err)
+{
+    uint32_t point;
+    const char *filters = k->filters ? k->filters : DEFAULT_FILTERS, *between = k->split ? k->split : " ";
+    size_t n = strlen(between);
+    if (k->analyses)
+        return error_set(
+            err, STATUS_UNSUPPORTED,
+            "--tokenizer: Keras' tokenizer has an analyzer of its own, a function of Python, which is "
+            "not served; make the ids in the client, and see accepts_token_ids in "
+            "docs/bundle-format.md");
+    if (!k->characters && (n == 0 || utf8_decode(between, n, &point) != n))
+        return error_set(
+            err, STATUS_UNSUPPORTED,
+            "--tokenizer: Keras' tokenizer splits at '%.40s', and only a split of one character is "
+            "served",
+            between);
+    out->splits = true;
+    out->lowercase = !k->keeps_case;
+    if (k->oov && !(out->unk = pool_text(pool, k->oov, strlen(k->oov)))) return pool_spent(err);
+    out->type = k->characters ? "characters" : "words_keras";
+    out->unknown = k->characters && !k->oov ? "skip" : NULL;
+    /* Filters become the split, and texts are cut there: no other character lies between words. */
+    if (!k->characters && !(out->filters = pool_print(pool, "%s%s", filters, between)))
+        return pool_spent(err);
+    if (out->lowercase && has_letters_beyond(out))
+        out->note = "Keras lowers all letters; here capitals beyond ASCII are other letters";
+    return STATUS_OK;
+}
+
 static enum status read_keras(const struct json *config, struct pool *pool, struct vocabulary *out,
-                              bool *characters, struct error *err)
+                              struct error *err)
 {
     const struct json *index = member(config, "word_index", JSON_STRING),
                       *most = member(config, "num_words", JSON_NUMBER);
     const struct json *oov = member(config, "oov_token", JSON_STRING),
                       *level = member(config, "char_level", JSON_BOOLEAN);
-    const struct json *lower = member(config, "lower", JSON_BOOLEAN);
+    const struct json *lower = member(config, "lower", JSON_BOOLEAN),
+                      *filters = member(config, "filters", JSON_STRING),
+                      *between = member(config, "split", JSON_STRING);
+    const struct keras_tokenizer keras = {.filters = filters ? json_string(filters) : NULL,
+                                          .split = between ? json_string(between) : NULL,
+                                          .oov = oov ? json_string(oov) : NULL,
+                                          .characters = level && json_boolean(level),
+                                          .keeps_case = lower && !json_boolean(lower),
+                                          .num_words = most ? json_number(most) : 0};
     struct json *words;
     if (!index) return error_set(err, STATUS_BAD_VALUE, "--tokenizer: Keras' tokenizer has no word_index");
     enum status status = json_parse(json_string(index), strlen(json_string(index)), &words, err);
     if (status != STATUS_OK) return status;
-    size_t limit = most && json_number(most) > 0 && json_number(most) < CARD_MAX_VOCABULARY
-                       ? (size_t)json_number(most)
-                       : SIZE_MAX;
     if (json_kind(words) != JSON_OBJECT)
         status = error_set(err, STATUS_BAD_VALUE, "--tokenizer: word_index is no object");
-    else status = read_object(words, pool, out, limit, err);
+    else status = read_object(words, pool, out, keras_limit(&keras), err);
     json_free(words);
-    *characters = level && json_boolean(level);
-    out->lowercase = lower && json_boolean(lower);
-    if (oov && !(out->unk = pool_text(pool, json_string(oov), strlen(json_string(oov)))))
-        return pool_spent(err);
-    const struct json *filters = member(config, "filters", JSON_STRING),
-                      *between = member(config, "split", JSON_STRING);
-    return status == STATUS_OK && !*characters
-               ? words_of_keras(filters ? json_string(filters) : DEFAULT_FILTERS,
-                                between ? json_string(between) : " ", out, err)
-               : status;
+    out->from = "Keras' Tokenizer.to_json()";
+    return status == STATUS_OK ? settle_keras(&keras, pool, out, err) : status;
 }
 
 static enum status read_json(const char *text, size_t bytes, struct pool *pool, struct vocabulary *out,
-                             bool *characters, struct error *err)
+                             struct error *err)
 {
     struct json *root;
     enum status status = json_parse(text, bytes, &root, err);
@@ -103,8 +145,7 @@ static enum status read_json(const char *text, size_t bytes, struct pool *pool, 
     const struct json *config = member(root, "config", JSON_OBJECT);
     size_t id = 0;
     if (config) {
-        status = read_keras(config, pool, out, characters, err);
-        out->from = "Keras' Tokenizer.to_json()";
+        status = read_keras(config, pool, out, err);
     } else if (json_kind(root) == JSON_OBJECT) {
         status = read_object(root, pool, out, SIZE_MAX, err);
     } else if (json_kind(root) == JSON_ARRAY) {
@@ -121,11 +162,6 @@ static enum status read_json(const char *text, size_t bytes, struct pool *pool, 
 
 /* ------------------------------------------------------------------------------------------
  * Vocabularies in pickles: a list of texts, a dictionary one way or the other, or Keras' Tokenizer */
-
-static const struct node *text_key(const struct node *mapping, const char *key)
-{
-    return node_get(mapping, key);
-}
 
 /* How many texts with an id a node holds; 0 if it is no vocabulary. */
 static size_t count_texts(const struct node *node)
@@ -161,8 +197,31 @@ static enum status read_node(const struct node *node, struct pool *pool, struct 
     return status;
 }
 
-static enum status read_pickle(const char *bytes, size_t n, struct pool *pool, struct vocabulary *out,
-                               bool *characters, struct error *err)
+/* Keras' Tokenizer of a pickle. */
+static enum status read_keras_node(const struct node *tokenizer, struct pool *pool, struct vocabulary *out,
+                                   struct error *err)
+{
+    const struct node *most = node_get(tokenizer, "num_words"), *level = node_get(tokenizer, "char_level"),
+                      *lower = node_get(tokenizer, "lower"), *oov = node_get(tokenizer, "oov_token"),
+                      *filters = node_get(tokenizer, "filters"), *between = node_get(tokenizer, "split"),
+                      *analyzer = node_get(tokenizer, "analyzer");
+    const struct keras_tokenizer keras = {.filters = node_is(filters, NODE_TEXT) ? filters->text : NULL,
+                                          .split = node_is(between, NODE_TEXT) ? between->text : NULL,
+                                          .oov = node_is(oov, NODE_TEXT) ? oov->text : NULL,
+                                          .characters = level && level->integer,
+                                          .keeps_case = lower && !lower->integer,
+                                          .analyses = analyzer && !node_is(analyzer, NODE_NONE),
+                                          .num_words = node_is(most, NODE_INTEGER) ? (double)most->integer
+                                                                                   : 0};
+    enum status status =
+        read_node(node_get(tokenizer, "word_index"), pool, out, keras_limit(&keras), err);
+    out->from = "Keras' Tokenizer, pickled";
+    return status == STATUS_OK ? settle_keras(&keras, pool, out, err) : status;
+}
+
+/* What of a pickle: the member `part`, if that is not NULL. */
+static enum status read_pickle(const char *bytes, size_t n, const char *part, struct pool *pool,
+                               struct vocabulary *out, struct error *err)
 {
     struct pickle pickle;
     enum status status = pickle_read((const uint8_t *)bytes, n, pool, &pickle, err);
@@ -170,21 +229,12 @@ static enum status read_pickle(const char *bytes, size_t n, struct pool *pool, s
         error_prefix(err, "--tokenizer");
         return status;
     }
-    const struct node *index = text_key(pickle.root, "word_index"), *listed = text_key(pickle.root, "itos");
-    if (!index && listed) out->from = "itos of the pickle, as torchtext has it";
-    if (!index) return read_node(listed ? listed : pickle.root, pool, out, SIZE_MAX, err);
-    const struct node *most = text_key(pickle.root, "num_words"),
-                      *level = text_key(pickle.root, "char_level");
-    const struct node *lower = text_key(pickle.root, "lower"), *oov = text_key(pickle.root, "oov_token");
-    const struct node *filters = text_key(pickle.root, "filters"), *between = text_key(pickle.root, "split");
-    status = read_node(index, pool, out, node_is(most, NODE_INTEGER) ? (size_t)most->integer : SIZE_MAX, err);
-    *characters = level && level->integer;
-    out->lowercase = lower && lower->integer;
-    out->from = "Keras' Tokenizer, pickled";
-    if (node_is(oov, NODE_TEXT)) out->unk = oov->text;
-    if (status != STATUS_OK || *characters) return status;
-    return words_of_keras(node_is(filters, NODE_TEXT) ? filters->text : DEFAULT_FILTERS,
-                          node_is(between, NODE_TEXT) ? between->text : " ", out, err);
+    const struct node *root = part ? node_get(pickle.root, part) : pickle.root;
+    if (!root) return error_set(err, STATUS_BAD_VALUE, "--tokenizer: the pickle has no member '%.60s'", part);
+    if (node_get(root, "word_index")) return read_keras_node(root, pool, out, err);
+    const struct node *listed = node_get(root, "itos");
+    if (listed) out->from = "itos of the pickle, as torchtext has it";
+    return read_node(listed ? listed : root, pool, out, SIZE_MAX, err);
 }
 
 /* A vocabulary of `wanted` tokens that was saved beside the model in its checkpoint; NULL. */
@@ -268,7 +318,6 @@ enum status card_vocabulary(const char *what, size_t wanted, bool lowercase, con
     static const char *const unknown[] = {"<unk>", "[UNK]", "<UNK>", "UNK", "<oov>", "<OOV>"};
     char nothing[] = "", *text = nothing;
     size_t bytes = 0;
-    bool characters = false;
     *out = (struct vocabulary){.type = "bytes", .from = "from --tokenizer"};
     if (strcmp(what, "bytes") == 0) {
         if (wanted == 256) return STATUS_OK;
@@ -281,17 +330,23 @@ enum status card_vocabulary(const char *what, size_t wanted, bool lowercase, con
     out->items = pool_take(pool, wanted, sizeof *out->items);
     if (!out->items) return pool_spent(err);
     bool beside = strcmp(what, "characters") == 0 || strcmp(what, "words") == 0;
+    const char *part = access(what, R_OK) ? strrchr(what, ':') : NULL; /* FILE:NAME */
+    const char *file = part ? pool_text(pool, what, (size_t)(part - what)) : what;
+    if (!file) return pool_spent(err);
     enum status status = beside ? read_checkpoint(checkpoint, pool, out, err)
-                                : card_read_file(what, MAX_FILE, pool, &text, &bytes, err);
+                                : card_read_file(file, MAX_FILE, pool, &text, &bytes, err);
     if (status != STATUS_OK) return status;
+    bool pickled = !beside && bytes > 1 && (uint8_t)text[0] == 0x80;
+    if (part && !pickled)
+        return error_set(err, STATUS_BAD_VALUE,
+                         "--tokenizer: '%.80s' is no pickle, so it has no member '%.60s'", file, part + 1);
     size_t at = strspn(text, " \t\r\n");
-    if (!beside && bytes > 1 && (uint8_t)text[0] == 0x80)
-        status = read_pickle(text, bytes, pool, out, &characters, err);
-    else if (text[at] == '[' || text[at] == '{') status = read_json(text, bytes, pool, out, &characters, err);
+    if (pickled) status = read_pickle(text, bytes, part ? part + 1 : NULL, pool, out, err);
+    else if (text[at] == '[' || text[at] == '{') status = read_json(text, bytes, pool, out, err);
     else if (!beside) status = read_lines(text, pool, out, err);
     if (status != STATUS_OK) return status;
-    if (strcmp(out->type, "words_keras"))
-        out->type = characters || is_of_characters(out) ? "characters" : "words";
+    if (out->splits) return name_holes(out, pool, err);
+    out->type = is_of_characters(out) ? "characters" : "words";
     if (strcmp(out->type, "characters") == 0) out->lowercase = false;
     for (size_t u = 0; u < sizeof unknown / sizeof *unknown; u++)
         for (size_t i = 0; i < out->n && !out->unk; i++)

@@ -2,24 +2,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/memory.h"
 #include "models/bundle/model.h"
+#include "models/import/cases.h"
 #include "models/import/forecaster.h"
-#include "models/plan/reference.h"
-#include "models/readers/recorded.h"
 #include "models/text/hash.h"
-#include "models/tokenizers/tokenizer.h"
 
 enum {
-    N_CASES = 4,
-    MAX_STEPS = 24,
-    MAX_RECORDED = 256, /* steps */
-    TEXT_BYTES = 1024,
     PATH_BYTES = 1024,
     FILE_BYTES = PATH_BYTES + 32,
     HEADER_ALIGNMENT = 8
@@ -35,6 +28,17 @@ static size_t weight_values(const struct weight *weight)
     return n;
 }
 
+/* Whether weight w of part p is the first of its name: two layers may share their tensors. */
+static bool is_first(const struct plan *plan, size_t p, size_t w)
+{
+    for (size_t i = 0; i < p; i++) {
+        if (strcmp(plan->parts[i].prefix, plan->parts[p].prefix)) continue;
+        for (size_t k = 0; k < plan->parts[i].n_weights; k++)
+            if (strcmp(plan->parts[i].weights[k].name, plan->parts[p].weights[w].name) == 0) return false;
+    }
+    return true;
+}
+
 static void put_header(const struct plan *plan, struct json_text *json)
 {
     size_t at = 0;
@@ -42,6 +46,7 @@ static void put_header(const struct plan *plan, struct json_text *json)
     for (size_t p = 0; p < plan->n_parts; p++)
         for (size_t w = 0; w < plan->parts[p].n_weights; w++) {
             const struct weight *weight = &plan->parts[p].weights[w];
+            if (!is_first(plan, p, w)) continue;
             json_text_put(json, "%s", at ? "," : "");
             json_text_string(json, weight->name);
             json_text_put(json, ":{\"dtype\":\"F32\",\"shape\":[");
@@ -69,7 +74,7 @@ static enum status make_weights(const struct plan *plan, struct bundle_files *ou
     if (header.spent) return pool_spent(err);
     for (size_t p = 0; p < plan->n_parts; p++)
         for (size_t w = 0; w < plan->parts[p].n_weights; w++)
-            bytes += weight_values(&plan->parts[p].weights[w]) * sizeof(float);
+            if (is_first(plan, p, w)) bytes += weight_values(&plan->parts[p].weights[w]) * sizeof(float);
     out->weights_bytes = bytes + header.n;
     uint8_t *file = pool_take(plan->pool, out->weights_bytes, 1), *at = file;
     if (!file) return pool_spent(err);
@@ -79,6 +84,7 @@ static enum status make_weights(const struct plan *plan, struct bundle_files *ou
     for (size_t p = 0; p < plan->n_parts; p++)
         for (size_t w = 0; w < plan->parts[p].n_weights; w++) {
             const struct weight *weight = &plan->parts[p].weights[w];
+            if (!is_first(plan, p, w)) continue;
             for (size_t i = 0; i < weight_values(weight); i++) {
                 uint32_t bits;
                 memcpy(&bits, &weight->values[i], sizeof bits);
@@ -92,26 +98,54 @@ static enum status make_weights(const struct plan *plan, struct bundle_files *ou
 /* ------------------------------------------------------------------------------------------
  * config.json */
 
-static void put_network(const struct plan *plan, struct json_text *json)
+static void put_part(const struct plan *plan, size_t at, struct json_text *json)
 {
-    json_text_put(json, "  \"network\": [\n");
-    for (size_t p = 0; p < plan->n_parts; p++) {
-        const struct part *part = &plan->parts[p];
-        json_text_put(json, "    {\"type\": ");
-        json_text_string(json, part->type);
-        if (*part->prefix) {
-            json_text_put(json, ", \"prefix\": ");
-            json_text_string(json, part->prefix);
-        }
-        for (size_t k = 0; k < part->n_keys; k++)
-            json_text_put(json, ", \"%s\": %s", part->keys[k].name, part->keys[k].json);
-        if (part->origin && *part->origin) {
-            json_text_put(json, ", \"_origin\": ");
-            json_text_string(json, part->origin);
-        }
-        json_text_put(json, "}%s\n", p + 1 < plan->n_parts ? "," : "");
+    const struct part *part = &plan->parts[at];
+    json_text_put(json, "    {\"type\": ");
+    json_text_string(json, part->type);
+    if (*part->prefix) {
+        json_text_put(json, ", \"prefix\": ");
+        json_text_string(json, part->prefix);
+    }
+    for (size_t k = 0; k < part->n_keys; k++)
+        json_text_put(json, ", \"%s\": %s", part->keys[k].name, part->keys[k].json);
+    if (part->name) {
+        json_text_put(json, ", \"name\": ");
+        json_text_string(json, part->name);
+    }
+    for (size_t k = 0; k < part->n_sources; k++) {
+        int source = part->sources[k];
+        json_text_put(json, k ? ", " : ", \"inputs\": [");
+        json_text_string(json, source == SOURCE_INPUT ? "input" : plan->parts[source].name);
+    }
+    if (part->n_sources) json_text_put(json, "]");
+    if (part->origin && *part->origin) {
+        json_text_put(json, ", \"_origin\": ");
+        json_text_string(json, part->origin);
+    }
+    json_text_put(json, "}");
+}
+
+static void put_parts(const struct plan *plan, size_t from, size_t to, struct json_text *json)
+{
+    json_text_put(json, "[\n");
+    for (size_t i = from; i < to; i++) {
+        put_part(plan, i, json);
+        json_text_put(json, "%s\n", i + 1 < to ? "," : "");
     }
     json_text_put(json, "  ]");
+}
+
+static void put_network(const struct plan *plan, struct json_text *json)
+{
+    json_text_put(json, "  \"network\": ");
+    if (plan->n_encoder) {
+        json_text_put(json, "{\"encoder\": ");
+        put_parts(plan, 0, plan->n_encoder, json);
+        json_text_put(json, ",\n  \"decoder\": ");
+    }
+    put_parts(plan, plan->n_encoder, plan->n_parts, json);
+    json_text_put(json, plan->n_encoder ? "}" : "");
 }
 
 static void put_texts(struct json_text *json, const char *const *texts, size_t n)
@@ -124,23 +158,33 @@ static void put_texts(struct json_text *json, const char *const *texts, size_t n
     json_text_put(json, "]");
 }
 
-static void put_tokenizer(const struct card *card, struct json_text *json)
+static void put_tokenizer(const struct card *card, bool is_target, struct json_text *json)
 {
-    const struct vocabulary *vocabulary = &card->vocabulary;
-    json_text_put(json, ",\n  \"tokenizer\": {\"type\": \"%s\"", vocabulary->type);
+    const struct vocabulary *vocabulary = is_target ? &card->target : &card->vocabulary;
+    const struct {
+        const char *key, *token;
+    } special[] = {{"filters", vocabulary->filters},
+                   {"unknown", vocabulary->unknown},
+                   {"unk_token", vocabulary->unk},
+                   {"bos_token", vocabulary->bos},
+                   {"eos_token", vocabulary->eos}};
+    json_text_put(json, ",\n  \"%stokenizer\": {\"type\": \"%s\"", is_target ? "target_" : "",
+                  vocabulary->type);
     if (vocabulary->n) {
         json_text_put(json, ", \"vocabulary\": ");
         put_texts(json, vocabulary->items, vocabulary->n);
     }
-    if (vocabulary->unk) {
-        json_text_put(json, ", \"unk_token\": ");
-        json_text_string(json, vocabulary->unk);
+    for (size_t i = 0; i < sizeof special / sizeof *special; i++) {
+        if (!special[i].token) continue;
+        json_text_put(json, ", \"%s\": ", special[i].key);
+        json_text_string(json, special[i].token);
     }
     for (size_t i = 0; i < vocabulary->n_ngrams; i++)
         json_text_put(json, "%s%zu%s", i ? ", " : ", \"ngrams\": [", vocabulary->ngrams[i],
                       i + 1 < vocabulary->n_ngrams ? "" : "]");
-    if (card->pad_length) {
-        json_text_put(json, ", \"pad_length\": %zu, \"pad_token\": ", card->pad_length);
+    if (card->pad_length && !is_target) {
+        json_text_put(json, ", \"pad_length\": %zu, \"pad_side\": \"%s\", \"pad_token\": ", card->pad_length,
+                      card->pads_right ? "right" : "left");
         json_text_string(json, card->pad);
     }
     json_text_put(json, "%s}", vocabulary->lowercase ? ", \"lowercase\": true" : "");
@@ -175,7 +219,9 @@ static enum status make_config(const struct plan *plan, const struct card *card,
     }
     if (options->precision) json_text_put(&json, "  \"precision\": \"%.20s\",\n", options->precision);
     put_network(plan, &json);
-    if (card->has_vocabulary) put_tokenizer(card, &json);
+    if (card->has_vocabulary) put_tokenizer(card, false, &json);
+    if (card->has_target) put_tokenizer(card, true, &json);
+    if (plan->begins) json_text_put(&json, ",\n  \"translation\": {\"initial_state\": \"encoder\"}");
     if (card->n_labels) {
         json_text_put(&json, ",\n  \"labels\": ");
         put_texts(&json, card->labels, card->n_labels);
@@ -198,277 +244,12 @@ static enum status make_config(const struct plan *plan, const struct card *card,
     return STATUS_OK;
 }
 
-/* ------------------------------------------------------------------------------------------
- * golden.json: inputs from a fixed stream of numbers, outputs from the reference */
-
-static uint64_t next_number(uint64_t *state)
-{
-    *state = *state * 6364136223846793005u + 1442695040888963407u; /* Knuth, MMIX */
-    return *state >> 33;
-}
-
-/* A text of tokens of the vocabulary, n of them; short if their names are long. */
-static void make_text(const struct vocabulary *vocabulary, size_t n, uint64_t *state, char text[TEXT_BYTES])
-{
-    bool words = vocabulary->type[0] == 'w'; /* words, words_keras, whitespace */
-    text[0] = '\0';
-    for (size_t i = 0; i < n; i++) {
-        size_t used = strlen(text);
-        if (vocabulary->n == 0) {
-            snprintf(text + used, TEXT_BYTES - used, "%c", (char)(' ' + next_number(state) % 95));
-            continue;
-        }
-        const char *token = vocabulary->items[next_number(state) % vocabulary->n];
-        bool control = (unsigned char)*token < 0x20 || (*token == '<' && token[1]);
-        if (control || strlen(token) + used + 2 > TEXT_BYTES) continue;
-        snprintf(text + used, TEXT_BYTES - used, "%s%s", words && used ? " " : "", token);
-    }
-}
-
-static enum status make_tokenizer(const struct vocabulary *vocabulary, struct pool *pool,
-                                  struct tokenizer **out, struct error *err)
-{
-    size_t *bytes = pool_take(pool, vocabulary->n + 1, sizeof *bytes);
-    if (!bytes) return pool_spent(err);
-    for (size_t i = 0; i < vocabulary->n; i++) bytes[i] = strlen(vocabulary->items[i]);
-    struct tokenizer_spec spec = {.type = vocabulary->type,
-                                        .vocabulary = vocabulary->n ? vocabulary->items : NULL,
-                                        .vocabulary_bytes = vocabulary->n ? bytes : NULL,
-                                        .n_vocabulary = vocabulary->n,
-                                        .unk_token = vocabulary->unk,
-                                        .lowercase = vocabulary->lowercase};
-    spec.n_ngrams = vocabulary->n_ngrams;
-    memcpy(spec.ngrams, vocabulary->ngrams, sizeof spec.ngrams);
-    return tokenizer_new(&spec, out, err);
-}
-
-/* The ids as a bundle that pads reads them, docs/bundle-format.md, "tokenizer". */
-static enum status pad(const struct card *card, struct pool *pool, const int32_t **ids, size_t *n,
-                       struct error *err)
-{
-    size_t most = card->pad_length;
-    int32_t *padded = pool_take(pool, most, sizeof *padded);
-    if (!padded) return pool_spent(err);
-    for (size_t t = 0; t < most; t++)
-        padded[t] = t + *n < most ? (int32_t)card->pad_id : (*ids)[*n - most + t];
-    *ids = padded;
-    *n = most;
-    return STATUS_OK;
-}
-
-static enum status put_text_case(const struct card *card, const struct tokenizer *tokenizer,
-                                 const struct reference *reference, size_t steps, struct pool *pool,
-                                 uint64_t *state, struct json_text *json, struct outputs *output, bool *made,
-                                 struct error *err)
-{
-    char text[TEXT_BYTES];
-    int32_t *own = NULL;
-    size_t n = 0;
-    struct error unknown;
-    make_text(&card->vocabulary, steps, state, text);
-    *made = false;
-    if (tokenizer_encode(tokenizer, text, strlen(text), 4 * MAX_STEPS, &own, &n, &unknown) != STATUS_OK)
-        return STATUS_OK;
-    const int32_t *ids = own;
-    bool there = n > 0;
-    enum status status = there && card->pad_length ? pad(card, pool, &ids, &n, err) : STATUS_OK;
-    if (status == STATUS_OK && there) status = reference_run(reference, ids, NULL, n, output, err);
-    if (status == STATUS_OK && there) {
-        *made = true;
-        json_text_put(json, "{\"input\": ");
-        json_text_string(json, text);
-        json_text_put(json, ", \"tokens\": [");
-        for (size_t i = 0; i < n; i++) json_text_put(json, "%s%d", i ? ", " : "", (int)ids[i]);
-        json_text_put(json, "]");
-    }
-    memory_free(own);
-    return status;
-}
-
-static enum status put_number_case(const struct plan *plan, const struct card *card,
-                                   const struct reference *reference, size_t steps, uint64_t *state,
-                                   struct json_text *json, struct outputs *output, struct error *err)
-{
-    size_t width = plan->parts[0].in, n = (steps + forecaster_ahead(card)) * width;
-    double *raw = pool_take(plan->pool, n, sizeof *raw);
-    double *scaled = pool_take(plan->pool, n, sizeof *scaled);
-    double *read = pool_take(plan->pool, steps * width, sizeof *read);
-    if (!raw || !scaled || !read) return pool_spent(err);
-    for (size_t i = 0; i < n; i++) {
-        size_t f = card->n_scaler > 1 ? i % width : 0;
-        double mean = card->n_scaler ? card->mean[f] : 0, scale = card->n_scaler ? card->scale[f] : 1;
-        raw[i] = mean + scale * ((double)(next_number(state) % 3001) / 1000 - 1.5);
-        scaled[i] = (double)(float)((raw[i] - mean) / scale);
-    }
-    for (size_t i = 0; i < steps * width; i++)
-        read[i] = scaled[i + (card->n_columns ? card->columns[i % width].lead * width : 0)];
-    json_text_put(json, "{\"input\": ");
-    if (card->context_length) forecaster_put_input(card, raw, steps, json);
-    for (size_t t = 0; t < steps && !card->context_length; t++) {
-        json_text_put(json, "%s", t ? ", " : "[");
-        json_text_numbers(json, raw + t * width, width, 17);
-    }
-    json_text_put(json, "%s, \"features\": [", card->context_length ? "" : "]");
-    for (size_t t = 0; t < steps; t++) {
-        json_text_put(json, "%s", t ? ", " : "");
-        json_text_numbers(json, read + t * width, width, 9);
-    }
-    json_text_put(json, "]");
-    return reference_run(reference, NULL, read, steps, output, err);
-}
-
-/* The output of the last step; of a network that reads backwards and does not pool, those of all steps,
- * because at the last one its backward half has seen one step only. */
-static void put_outputs(const struct plan *plan, const struct outputs *output, struct json_text *json)
-{
-    bool all = false;
-    for (size_t i = 0; i < plan->n_parts; i++)
-        all = all || plan->parts[i].n_directions > 1 || plan->parts[i].backwards || plan->parts[i].kernel > 1;
-    all = all && !plan->pools;
-    json_text_put(json, all ? ", \"outputs\": [" : ", \"output\": ");
-    for (size_t t = all ? 0 : output->n - 1; t < output->n; t++) {
-        if (all && t) json_text_put(json, ", ");
-        json_text_numbers(json, output->values + t * output->width, output->width, 9);
-    }
-    json_text_put(json, all ? "]}" : "}");
-}
-
-/* h or c of the recurrent layers, as requests have initial_state. */
-static enum status put_states(const struct plan *plan, bool is_c, struct json_text *json, struct error *err)
-{
-    bool first = true;
-    for (size_t i = 0; i < plan->n_parts; i++) {
-        const struct part *part = &plan->parts[i];
-        const struct tensor *state = is_c ? part->cells[0].c0 : part->cells[0].h0;
-        size_t n = is_c ? part->cells[0].hidden : part->cells[0].out;
-        double *values;
-        if (!part->n_layers || (is_c && strcmp(part->type, "lstm"))) continue;
-        if (!(values = pool_take(plan->pool, n, sizeof *values))) return pool_spent(err);
-        enum status status = state ? tensor_doubles(state, plan->pool, &values, err) : STATUS_OK;
-        if (status != STATUS_OK) return status;
-        json_text_put(json, "%s", first ? is_c ? ", \"c\": [" : "{\"h\": [" : ", ");
-        json_text_numbers(json, values, n, 9);
-        first = false;
-    }
-    json_text_put(json, "%s%s", first ? "" : "]", is_c ? "}" : "");
-    return STATUS_OK;
-}
-
-/* Sequence b as it was recorded, with the states that its layers begin with. */
-static enum status put_recorded_case(struct plan *plan, const struct card *card, size_t b,
-                                     struct json_text *json, struct error *err)
-{
-    size_t width = plan->parts[0].in, n;
-    const double *rows;
-    struct reference *reference;
-    struct outputs output = {0};
-    enum status status = recorded_rows(plan, b, &rows, &n, err);
-    if (status == STATUS_OK) status = recorded_begin(plan, b, err);
-    if (status == STATUS_OK) status = reference_new(plan, &reference, err);
-    if (status == STATUS_OK) status = reference_run(reference, NULL, rows, n, &output, err);
-    if (status != STATUS_OK) return status;
-    for (size_t raw = 2; raw-- > 0;) {
-        json_text_put(json, raw ? ",\n  {\"input\": [" : "], \"features\": [");
-        for (size_t i = 0; i < n * width; i++) {
-            size_t f = card->n_scaler > 1 ? i % width : 0;
-            double x = raw && card->n_scaler ? card->mean[f] + card->scale[f] * rows[i] : rows[i];
-            json_text_put(json, "%s%.17g%s", i % width ? ", " : i ? ", [" : "[", x,
-                          i % width == width - 1 ? "]" : "");
-        }
-    }
-    json_text_put(json, "], \"initial_state\": ");
-    status = put_states(plan, false, json, err);
-    if (status == STATUS_OK) status = put_states(plan, true, json, err);
-    put_outputs(plan, &output, json);
-    return status;
-}
-
-/* The recorded sequences whose initial states are no part of the bundle, so that these are proved too. */
-static enum status put_recorded_cases(struct plan *plan, const struct card *card, struct json_text *json,
-                                      struct error *err)
-{
-    size_t B = recorded_batch(plan);
-    enum status status = STATUS_OK;
-    bool fits = recorded_states(plan) && !card->has_vocabulary && !card->context_length &&
-                plan->recorded_input->rank == 3 && plan->recorded_input->shape[2] == plan->parts[0].in &&
-                plan->recorded_input->shape[plan->step_first ? 0 : 1] <= MAX_RECORDED;
-    for (size_t i = 0; i < plan->n_parts; i++)
-        fits = fits && plan->parts[i].n_directions < 2 && !plan->parts[i].backwards &&
-               plan->parts[i].kernel < 2;
-    for (size_t b = 0; fits && b < B && b < N_CASES && status == STATUS_OK; b++) {
-        status = put_recorded_case(plan, card, b, json, err);
-        recorded_end(plan);
-    }
-    if (fits)
-        report_size(plan->report, "initial states", B < N_CASES ? B : N_CASES, "cases of test_data_set_0");
-    return status;
-}
-
-static enum status put_cases(struct plan *plan, const struct card *card,
-                             const struct tokenizer *tokenizer, struct json_text *json, struct error *err)
-{
-    static const size_t lengths[N_CASES] = {1, 5, 12, MAX_STEPS};
-    struct reference *reference;
-    uint64_t state = 16;
-    size_t made = 0;
-    enum status status = reference_new(plan, &reference, err);
-    for (size_t i = 0, tries = 0; i < N_CASES && tries < 64 && status == STATUS_OK; tries++) {
-        struct outputs output = {0};
-        bool is_made = true;
-        size_t steps = lengths[i], before = json->n;
-        if (card->context_length && steps > card->context_length) steps = card->context_length;
-        json_text_put(json, "%s", made ? ",\n  " : "\n  ");
-        status = tokenizer
-                     ? put_text_case(card, tokenizer, reference, steps, plan->pool, &state, json, &output,
-                                     &is_made, err)
-                     : put_number_case(plan, card, reference, steps, &state, json, &output, err);
-        if (status != STATUS_OK) break;
-        if (!is_made) { /* such a text has no ids: another one */
-            json->n = before;
-            continue;
-        }
-        put_outputs(plan, &output, json);
-        made++, i++;
-    }
-    if (status == STATUS_OK && !made)
-        return error_set(err, STATUS_BAD_VALUE,
-                         "no text can be made of the vocabulary, so nothing proves the model; "
-                         "give inputs and outputs by --golden FILE");
-    return status == STATUS_OK ? put_recorded_cases(plan, card, json, err) : status;
-}
-
-static enum status make_golden(struct plan *plan, const struct card *card, struct bundle_files *out,
-                               struct error *err)
-{
-    struct json_text json = {.pool = plan->pool};
-    struct tokenizer *tokenizer = NULL;
-    if (card->golden) {
-        out->golden = card->golden;
-        out->golden_bytes = card->golden_bytes;
-        report_fact(plan->report, "golden", "given", "from --golden");
-        return STATUS_OK;
-    }
-    enum status status =
-        card->has_vocabulary ? make_tokenizer(&card->vocabulary, plan->pool, &tokenizer, err) : STATUS_OK;
-    json_text_put(&json, "{\"source\": \"reference\",\n \"cases\": [");
-    if (status == STATUS_OK) status = put_cases(plan, card, tokenizer, &json, err);
-    json_text_put(&json, "]}\n");
-    tokenizer_free(tokenizer);
-    if (status != STATUS_OK) return status;
-    if (json.spent) return pool_spent(err);
-    out->golden = json.text;
-    out->golden_bytes = json.n;
-    report_fact(plan->report, "golden", "reference",
-                "computed in double from the source's own tensors: proves the conversion, not the meaning");
-    return STATUS_OK;
-}
-
 enum status write_make(struct plan *plan, const struct card *card, const struct options *options,
                        const char *origin, struct bundle_files *out, struct error *err)
 {
     enum status status = make_weights(plan, out, err);
     if (status == STATUS_OK) status = make_config(plan, card, options, origin, out, err);
-    return status == STATUS_OK ? make_golden(plan, card, out, err) : status;
+    return status == STATUS_OK ? cases_make(plan, card, out, err) : status;
 }
 
 /* ------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ struct options {
     const char *columns, *horizon, *levels, *shape, *context; /* of a forecaster */
     const char *description;
     const char *ngrams, *split; /* of a tokenizer of words */
+    const char *target_tokenizer, *bos, *eos, *source_bos, *source_eos, *initial_state; /* of a decoder */
     bool lowercase;
     bool dry_run, help, version;
 };

@@ -5,6 +5,14 @@
 #include "core/network/layer.h"
 #include "models/text/sentence.h"
 
+/* Floats of a row of one source; 0: not known yet. */
+static size_t source_width(const struct plan *plan, int source)
+{
+    if (source != SOURCE_INPUT) return (size_t)source < plan->n_parts ? plan->parts[source].out : 0;
+    const struct part *first = plan->n_parts > plan->n_encoder ? &plan->parts[plan->n_encoder] : NULL;
+    return first && !plan_reads_ids(first) ? first->in : 0;
+}
+
 struct part *plan_add(struct plan *plan, const char *type, const char *prefix, const char *origin,
                       struct error *err)
 {
@@ -26,17 +34,40 @@ struct part *plan_add(struct plan *plan, const char *type, const char *prefix, c
                   sentence_quote(quoted, prefix, strlen(prefix)), (int)LAYER_PREFIX_BYTES - 1);
         return NULL;
     }
-    size_t width = plan_width(plan);
+    size_t width = plan->next.n_sources ? source_width(plan, plan->next.sources[0]) : plan_width(plan);
     struct part *part = &plan->parts[plan->n_parts++];
     *part = (struct part){.type = type, .prefix = prefix, .origin = origin, .in = width};
     part->out = part->in;
+    part->name = plan->next.name;
+    part->n_sources = plan->next.n_sources;
+    memcpy(part->sources, plan->next.sources, sizeof part->sources);
+    plan->next.name = NULL, plan->next.n_sources = 0;
     report_fact(plan->report, type, prefix, pool_print(plan->pool, "from %s", origin));
     return part;
 }
 
 size_t plan_width(const struct plan *plan)
 {
-    return plan->n_parts ? plan->parts[plan->n_parts - 1].out : 0;
+    return plan->n_parts > plan->n_encoder ? plan->parts[plan->n_parts - 1].out : 0;
+}
+
+bool plan_reads_ids(const struct part *part)
+{
+    return strcmp(part->type, "embedding") == 0 || strcmp(part->type, "one_hot") == 0;
+}
+
+int plan_source(const struct plan *plan, size_t i, size_t k)
+{
+    const struct part *part = &plan->parts[i];
+    if (part->n_sources) return part->sources[k];
+    return i == 0 || i == plan->n_encoder ? SOURCE_INPUT : (int)i - 1;
+}
+
+const struct part *plan_input(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n_parts; i++)
+        if (plan_source(plan, i, 0) == SOURCE_INPUT) return &plan->parts[i];
+    return &plan->parts[0];
 }
 
 /* A key that the type does not have cannot be served. */

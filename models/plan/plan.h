@@ -1,4 +1,4 @@
-/* plan: the chain of layers that a reader found, on its way into a bundle.
+/* plan: the layers that a reader found, on their way into a bundle: a chain, or what --network wires.
  *
  * A reader makes parts: a layer's type and keys as config.json has them, the tensors of the source, and how
  * the source orders them. plan_* turns those into PyTorch's tensors; models/plan/reference.c computes with
@@ -6,10 +6,11 @@
 #ifndef CAROUSEL_MODELS_IMPORT_PLAN_H
 #define CAROUSEL_MODELS_IMPORT_PLAN_H
 
+#include "core/network/layer.h"
 #include "models/formats/tensor.h"
 #include "models/plan/report.h"
 
-enum { PLAN_MAX_PARTS = 64, PLAN_MAX_KEYS = 16, PLAN_MAX_CELLS = 64, PLAN_NAME_BYTES = 128 };
+enum { PLAN_MAX_PARTS = 256, PLAN_MAX_KEYS = 16, PLAN_MAX_CELLS = 64, PLAN_NAME_BYTES = 128 };
 
 /* One direction of one recurrent layer, in the order and layout of its source. */
 struct cell {
@@ -37,6 +38,10 @@ struct part {
     const char *type;   /* of core/network/layer.def */
     const char *prefix; /* "" for a type without tensors */
     const char *origin; /* as its framework calls it: "Keras' LSTM(50) 'lstm_1'" */
+    const char *name;   /* by which other parts read it; NULL: none */
+    int sources[LAYER_MAX_SOURCES]; /* [n_sources] parts that it reads, or SOURCE_INPUT */
+    size_t n_sources;               /* 0: the part before it, or of the first of a network the input */
+    const struct layer_spec *spec;  /* of a type that plan_other has added: its keys; else NULL */
     struct {
         const char *name, *json;
     } keys[PLAN_MAX_KEYS];
@@ -57,9 +62,11 @@ struct part {
     double epsilon;
     const char *mode;        /* pooling; padding of conv1d */
     size_t kernel, dilation; /* conv1d; steps of flatten, 1 */
+    size_t groups;           /* conv1d */
 };
 
 struct node;
+struct json;
 
 enum plan_end { END_UNKNOWN, END_RAW, END_SOFTMAX, END_SIGMOID };
 
@@ -68,6 +75,13 @@ struct plan {
     struct report *report;
     struct part parts[PLAN_MAX_PARTS];
     size_t n_parts;
+    size_t n_encoder; /* parts of an encoder, behind which those of its decoder stand; 0: one network */
+    bool begins;      /* the decoder goes on from the encoder's states */
+    struct {
+        const char *name;
+        int sources[LAYER_MAX_SOURCES];
+        size_t n_sources;
+    } next; /* how the next part that is added hangs together with others */
     bool graph_is_known; /* the source says how layers are connected: pooling and activations are facts */
     bool pools;          /* a part is pooling */
     enum plan_end end;   /* what the source applies after the last part */
@@ -105,6 +119,8 @@ MUST_CHECK enum status plan_embedding(struct plan *plan, const char *prefix, con
                                       const struct tensor *weight, struct error *err);
 /* Add a layer without tensors: an activation. */
 MUST_CHECK enum status plan_plain(struct plan *plan, const char *type, const char *origin, struct error *err);
+/* A mode of pooling that needs nothing else, as config.json spells it; NULL if it is not known. */
+const char *plan_pooling_mode(const char *mode);
 MUST_CHECK enum status plan_pooling(struct plan *plan, const char *mode, const char *from, struct error *err);
 /* All rows of plan->window steps in one. STATUS_UNSUPPORTED if the window is not known. */
 MUST_CHECK enum status plan_flatten(struct plan *plan, const char *from, struct error *err);
@@ -124,7 +140,7 @@ struct conv_source {
     const struct tensor *bias;   /* [out]; NULL: none */
     bool keras;
     const char *padding; /* "causal" or "same" */
-    size_t dilation;
+    size_t dilation, groups; /* groups 0: 1 */
     const char *from; /* of padding */
 };
 MUST_CHECK enum status plan_conv(struct plan *plan, const char *prefix, const char *origin,
@@ -137,8 +153,20 @@ const char *plan_from(struct plan *plan, const struct tensor *tensor);
 MUST_CHECK enum status plan_weight(struct plan *plan, const char *name, const size_t *shape, size_t rank,
                                    const float *values, struct error *err);
 
-/* Floats of a row that the last part gives; 0 if there is none. */
+/* A layer of another type: its keys as an entry of --network has them, and the tensors that the type itself
+ * asks for, by their names in the source. `tensors` finds them: its `check` is called for each, and adds it
+ * by plan_weight. */
+MUST_CHECK enum status plan_other(struct plan *plan, const struct layer_spec *spec, const struct json *entry,
+                                  const char *origin, struct tensors *tensors, struct error *err);
+
+/* Floats of a row that the last part gives; 0 if there is none, or if a decoder begins behind it. */
 size_t plan_width(const struct plan *plan);
+/* The first part that reads what enters the network: ids, or rows of part->in numbers. */
+const struct part *plan_input(const struct plan *plan);
+/* Part i of the plan reads ids. */
+bool plan_reads_ids(const struct part *part);
+/* The k-th source of part i, or SOURCE_INPUT. */
+int plan_source(const struct plan *plan, size_t i, size_t k);
 
 /* A tensor that is row i of the first axis of `whole`; NULL with *err set. */
 const struct tensor *plan_slice(struct pool *pool, const struct tensor *whole, size_t i, struct error *err);

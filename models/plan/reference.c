@@ -3,9 +3,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "models/plan/reference_rows.h"
+
 /* The numbers of one direction of one layer, as the source has them. */
 struct numbers {
     double *w_in, *w_rec, *b_in, *b_rec, *proj, *peephole, *h0, *c0;
+    double *end_h, *end_c;             /* after the last step that was run */
+    const double *begin_h, *begin_c;   /* of an encoder; NULL: h0, c0 */
 };
 
 struct layer_numbers {
@@ -16,13 +20,6 @@ struct layer_numbers {
 struct reference {
     const struct plan *plan;
     struct layer_numbers *layers; /* [n_parts] */
-};
-
-/* [n, width] of what flows between layers. */
-struct rows {
-    double *values;
-    size_t n, width;
-    const double *final; /* h of each direction after its last step, if a recurrent layer gave the rows */
 };
 
 /* ------------------------------------------------------------------------------------------
@@ -68,6 +65,10 @@ static double softplus(double x)
 {
     return x > 30 ? x : log1p(exp(x));
 }
+static double leaky_relu(double x)
+{
+    return x > 0 ? x : 0.01 * x;
+}
 
 static const struct {
     const char *name;
@@ -83,9 +84,10 @@ static const struct {
     {"gelu_tanh", gelu_tanh},
     {"elu", elu},
     {"softplus", softplus},
+    {"leaky_relu", leaky_relu},
 };
 
-static double (*function_named(const char *name))(double x)
+double (*reference_function(const char *name))(double x)
 {
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         if (strcmp(functions[i].name, name) == 0) return functions[i].function;
@@ -201,18 +203,22 @@ static enum status run_cell(const struct reference *reference, size_t at, size_t
     const struct part *part = &reference->plan->parts[at];
     const struct cell *cell = &part->cells[index];
     size_t d = index % part->n_directions, n_gates = strlen(cell->gates), H = cell->hidden;
+    struct numbers *numbers = &reference->layers[at].cells[index];
     struct run run = {.part = part,
                       .cell = cell,
-                      .numbers = &reference->layers[at].cells[index],
-                      .gate = function_named(part->gate ? part->gate : "sigmoid"),
-                      .squash = function_named(part->squash ? part->squash : "tanh")};
+                      .numbers = numbers,
+                      .gate = reference_function(part->gate ? part->gate : "sigmoid"),
+                      .squash = reference_function(part->squash ? part->squash : "tanh")};
     double *scratch = pool_take(reference->plan->pool, 2 * n_gates * H + 2 * H + cell->out, sizeof *scratch);
     if (!scratch) return pool_spent(err);
     if (!run.gate || !run.squash) return error_set(err, STATUS_INTERNAL, "an activation without a reference");
     run.x_part = scratch, run.h_part = scratch + n_gates * H;
     run.c = scratch + 2 * n_gates * H, run.fresh = run.c + H, run.h = run.fresh + H;
-    if (run.numbers->h0) memcpy(run.h, run.numbers->h0, cell->out * sizeof *run.h);
-    if (run.numbers->c0) memcpy(run.c, run.numbers->c0, H * sizeof *run.c);
+    const double *h = numbers->begin_h ? numbers->begin_h : numbers->h0;
+    const double *c = numbers->begin_c ? numbers->begin_c : numbers->c0;
+    if (h) memcpy(run.h, h, cell->out * sizeof *run.h);
+    if (c) memcpy(run.c, c, H * sizeof *run.c);
+    numbers->end_h = run.h, numbers->end_c = run.c;
     bool turned = d == 1 || part->backwards;
     for (size_t i = 0; i < in->n; i++) {
         size_t t = turned ? in->n - 1 - i : i;
@@ -341,7 +347,7 @@ static enum status run_norm(const struct reference *reference, size_t at, struct
         for (size_t j = 0; j < rows->width; j++) {
             double m = n->mean ? n->mean[j] : mean, v = n->variance ? n->variance[j] : variance;
             double x = (in[j] - m) / sqrt(v + part->epsilon);
-            out[t * rows->width + j] = n->weight ? x * n->weight[j] + n->bias[j] : x;
+            out[t * rows->width + j] = (n->weight ? x * n->weight[j] : x) + (n->bias ? n->bias[j] : 0);
         }
     }
     *rows = (struct rows){out, rows->n, rows->width, NULL};
@@ -364,10 +370,11 @@ static enum status run_conv(const struct reference *reference, size_t at, struct
             for (size_t k = 0; k < part->kernel; k++) {
                 size_t from = t + k * part->dilation;
                 if (from < before || from - before >= rows->n) continue;
-                const double *in = rows->values + (from - before) * part->in;
-                for (size_t i = 0; i < part->in; i++)
+                size_t in_group = part->in / part->groups, group = o / (part->out / part->groups);
+                const double *in = rows->values + (from - before) * part->in + group * in_group;
+                for (size_t i = 0; i < in_group; i++)
                     sum += in[i] * numbers->weight[part->transposed ? (k * part->in + i) * part->out + o
-                                                                    : (o * part->in + i) * part->kernel + k];
+                                                                    : (o * in_group + i) * part->kernel + k];
             }
             out[t * part->out + o] = sum;
         }
@@ -375,51 +382,146 @@ static enum status run_conv(const struct reference *reference, size_t at, struct
     return STATUS_OK;
 }
 
-static enum status run_first(const struct reference *reference, const int32_t *ids, const double *values,
-                             size_t n, struct rows *rows, size_t *next, struct error *err)
+/* The rows of ids: those of a table, or a 1 at the place of each. */
+static enum status run_ids(const struct reference *reference, size_t at, const int32_t *ids, size_t n,
+                           struct rows *rows, struct error *err)
 {
-    const struct part *part = &reference->plan->parts[0];
-    bool table = strcmp(part->type, "embedding") == 0, one_hot = strcmp(part->type, "one_hot") == 0;
-    *next = table || one_hot;
-    *rows = (struct rows){NULL, n, *next ? part->out : part->in, NULL};
-    rows->values = pool_take(reference->plan->pool, n * rows->width, sizeof *rows->values);
+    const struct part *part = &reference->plan->parts[at];
+    *rows = (struct rows){pool_take(reference->plan->pool, n * part->out, sizeof *rows->values), n, part->out,
+                          NULL};
     if (!rows->values) return pool_spent(err);
-    if (*next != (ids != NULL)) return error_set(err, STATUS_INTERNAL, "ids or numbers: the wrong ones");
-    if (!*next) memcpy(rows->values, values, n * rows->width * sizeof *values);
-    for (size_t t = 0; *next && t < n; t++) {
+    if (!ids) return error_set(err, STATUS_INTERNAL, "%s reads ids, and there are numbers", part->origin);
+    for (size_t t = 0; t < n; t++) {
         size_t id = (size_t)ids[t];
         if (id >= part->in) return error_set(err, STATUS_INTERNAL, "id %zu of %zu", id, part->in);
-        if (one_hot) rows->values[t * rows->width + id] = 1;
+        if (strcmp(part->type, "one_hot") == 0) rows->values[t * rows->width + id] = 1;
         else
-            memcpy(rows->values + t * rows->width, reference->layers[0].weight + id * rows->width,
+            memcpy(rows->values + t * rows->width, reference->layers[at].weight + id * rows->width,
                    rows->width * sizeof *rows->values);
     }
     return STATUS_OK;
 }
 
+/* One layer: *rows is what it reads, and becomes what it gives. */
+static enum status run_part(const struct reference *reference, size_t i, struct rows *rows, struct error *err)
+{
+    const struct part *part = &reference->plan->parts[i];
+    double (*function)(double x) = reference_function(part->type);
+    if (part->n_layers) return run_recurrent(reference, i, rows, err);
+    if (strcmp(part->type, "linear") == 0) return run_linear(reference, i, rows, err);
+    if (strcmp(part->type, "batch_norm") == 0 || strcmp(part->type, "layer_norm") == 0)
+        return run_norm(reference, i, rows, err);
+    if (strcmp(part->type, "conv1d") == 0) return run_conv(reference, i, rows, err);
+    if (strcmp(part->type, "pooling") == 0) return run_pooling(reference, part->mode, rows, err);
+    if (strcmp(part->type, "flatten") == 0) return run_flatten(reference, part->kernel, rows, err);
+    if (strcmp(part->type, "softmax") == 0) return run_softmax(reference, rows, err);
+    if (function) return run_function(reference, function, rows, err);
+    if (strcmp(part->type, "dropout") == 0 || strcmp(part->type, "identity") == 0) return STATUS_OK;
+    return error_set(err, STATUS_INTERNAL, "%s has no reference", part->origin);
+}
+
+/* What enters a network, and where its parts lie in the plan. */
+struct entering {
+    size_t first, end;
+    const int32_t *ids;
+    const double *values; /* [n, width of the input] */
+    size_t n;
+    const struct rows *memory; /* NULL: none */
+};
+
+/* Run all parts once. What a `previous` recalls is taken from `given`, which holds what an earlier call gave.
+ */
+static enum status run_once(const struct reference *reference, const struct entering *in, struct rows *given,
+                            struct error *err)
+{
+    const struct plan *plan = reference->plan;
+    enum status status = STATUS_OK;
+    for (size_t i = in->first; i < in->end && status == STATUS_OK; i++) {
+        const struct part *part = &plan->parts[i];
+        struct rows sources[LAYER_MAX_SOURCES], out;
+        size_t n = part->n_sources ? part->n_sources : 1;
+        if (plan_reads_ids(part)) {
+            status = run_ids(reference, i, in->ids, in->n, &given[i], err);
+            continue;
+        }
+        for (size_t k = 0; k < n; k++) {
+            int source = plan_source(plan, i, k);
+            /* The values are read only; a layer writes new ones. */
+            sources[k] = source == SOURCE_INPUT ? (struct rows){(double *)in->values, in->n, part->in, NULL}
+                                                : given[source];
+            if (!sources[k].values && strcmp(part->type, "previous"))
+                return error_set(err, STATUS_BAD_VALUE, "%s reads ids, or a layer behind it", part->origin);
+        }
+        out = sources[0];
+        status = part->spec ? reference_other(plan, part, sources, n, in->n, in->memory, &out, err)
+                            : run_part(reference, i, &out, err);
+        given[i] = out;
+    }
+    return status;
+}
+
+/* Run all parts. Each pass over a network that recalls makes one more step right. */
+static enum status run_network(const struct reference *reference, const struct entering *in,
+                               struct rows *last, struct error *err)
+{
+    const struct plan *plan = reference->plan;
+    struct rows *given = pool_take(plan->pool, plan->n_parts, sizeof *given);
+    size_t passes = 1;
+    enum status status = STATUS_OK;
+    if (!given) return pool_spent(err);
+    for (size_t i = in->first; i < in->end; i++)
+        if (strcmp(plan->parts[i].type, "previous") == 0) passes = in->n;
+    for (size_t p = 0; p < passes && status == STATUS_OK; p++) status = run_once(reference, in, given, err);
+    *last = given[in->end - 1];
+    return status;
+}
+
 enum status reference_run(const struct reference *reference, const int32_t *ids, const double *values,
                           size_t n, struct outputs *out, struct error *err)
 {
-    const struct plan *plan = reference->plan;
     struct rows rows;
-    size_t first = 0;
-    enum status status = run_first(reference, ids, values, n, &rows, &first, err);
-    for (size_t i = first; i < plan->n_parts && status == STATUS_OK; i++) {
-        const struct part *part = &plan->parts[i];
-        double (*function)(double x) = function_named(part->type);
-        if (part->n_layers) status = run_recurrent(reference, i, &rows, err);
-        else if (strcmp(part->type, "linear") == 0) status = run_linear(reference, i, &rows, err);
-        else if (strcmp(part->type, "batch_norm") == 0 || strcmp(part->type, "layer_norm") == 0)
-            status = run_norm(reference, i, &rows, err);
-        else if (strcmp(part->type, "conv1d") == 0) status = run_conv(reference, i, &rows, err);
-        else if (strcmp(part->type, "pooling") == 0) status = run_pooling(reference, part->mode, &rows, err);
-        else if (strcmp(part->type, "flatten") == 0)
-            status = run_flatten(reference, part->kernel, &rows, err);
-        else if (strcmp(part->type, "softmax") == 0) status = run_softmax(reference, &rows, err);
-        else if (function) status = run_function(reference, function, &rows, err);
-        else if (strcmp(part->type, "dropout"))
-            status = error_set(err, STATUS_UNSUPPORTED, "%s has no reference", part->origin);
+    const struct entering in = {.end = reference->plan->n_parts, .ids = ids, .values = values, .n = n};
+    enum status status = run_network(reference, &in, &rows, err);
+    if (status == STATUS_OK) *out = (struct outputs){rows.values, rows.n, rows.width};
+    return status;
+}
+
+/* Let each recurrent layer of the decoder begin where the encoder's layer at its place ended. */
+static enum status begin_states(const struct reference *reference, struct error *err)
+{
+    const struct plan *plan = reference->plan;
+    size_t from = 0;
+    for (size_t to = plan->n_encoder; to < plan->n_parts; to++) {
+        const struct part *part = &plan->parts[to];
+        if (!part->n_layers) continue;
+        while (from < plan->n_encoder && !plan->parts[from].n_layers) from++;
+        const struct part *before = &plan->parts[from];
+        if (from == plan->n_encoder || before->n_layers != part->n_layers || before->n_directions != 1 ||
+            before->out != part->out || before->cells[0].hidden != part->cells[0].hidden)
+            return error_set(err, STATUS_BAD_SHAPE,
+                             "%s cannot go on from the encoder, which has no such layer at its place",
+                             part->origin);
+        for (size_t k = 0; k < part->n_layers; k++) {
+            reference->layers[to].cells[k].begin_h = reference->layers[from].cells[k].end_h;
+            reference->layers[to].cells[k].begin_c = reference->layers[from].cells[k].end_c;
+        }
+        from++;
     }
+    return STATUS_OK;
+}
+
+enum status reference_translate(const struct reference *reference, const int32_t *ids, size_t n,
+                                const int32_t *target, size_t n_target, struct outputs *out,
+                                struct error *err)
+{
+    const struct plan *plan = reference->plan;
+    struct rows memory, rows;
+    const struct entering source = {.end = plan->n_encoder, .ids = ids, .n = n};
+    const struct entering decoder = {
+        .first = plan->n_encoder, .end = plan->n_parts, .ids = target, .n = n_target, .memory = &memory};
+    enum status status = run_network(reference, &source, &memory, err);
+    if (status == STATUS_OK && plan->begins) status = begin_states(reference, err);
+    if (status == STATUS_OK) status = run_network(reference, &decoder, &rows, err);
     if (status == STATUS_OK) *out = (struct outputs){rows.values, rows.n, rows.width};
     return status;
 }
@@ -462,7 +564,8 @@ enum status reference_new(const struct plan *plan, struct reference **out, struc
     if (!reference || !reference->layers) return pool_spent(err);
     reference->plan = plan;
     for (size_t i = 0; i < plan->n_parts; i++) {
-        enum status status = decode_part(plan, &plan->parts[i], &reference->layers[i], err);
+        enum status status = reference_knows(&plan->parts[i], err);
+        if (status == STATUS_OK) status = decode_part(plan, &plan->parts[i], &reference->layers[i], err);
         if (status != STATUS_OK) return status;
     }
     *out = reference;

@@ -9,7 +9,8 @@
 
 struct reference;
 
-/* Decode all tensors of the plan, which must outlive the result, into its pool. */
+/* Decode all tensors of the plan, which must outlive the result, into its pool. If a layer has no second
+ * implementation, err->param is "golden". */
 MUST_CHECK enum status reference_new(const struct plan *plan, struct reference **out, struct error *err);
 
 /* What the network gives: a row for each step, or one if it pools. */
@@ -21,5 +22,9 @@ struct outputs {
 /* Run n steps: ids, or rows of plan->parts[0].in numbers; the other is NULL. */
 MUST_CHECK enum status reference_run(const struct reference *reference, const int32_t *ids,
                                      const double *rows, size_t n, struct outputs *out, struct error *err);
+/* Let an encoder read ids[0..n) and its decoder target[0..n_target): a row for each step of the target. */
+MUST_CHECK enum status reference_translate(const struct reference *reference, const int32_t *ids, size_t n,
+                                           const int32_t *target, size_t n_target, struct outputs *out,
+                                           struct error *err);
 
 #endif

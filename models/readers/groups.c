@@ -82,21 +82,28 @@ static void classify_keras(const struct groups *groups, struct group *group)
     const struct tensor *kernel = group_member(groups, group, "kernel");
     const struct tensor *recurrent = group_member(groups, group, "recurrent_kernel");
     const struct tensor *table = group_member(groups, group, "embeddings");
+    const struct tensor *gamma = group_member(groups, group, "gamma");
+    group->transposed = true;
     if (table && table->rank == 2) {
         group->kind = KIND_TABLE, group->weight = table;
         group->in = table->shape[1], group->out = table->shape[0];
     }
+    if (gamma || group_member(groups, group, "moving_mean")) {
+        group->kind = group_member(groups, group, "moving_mean") ? KIND_BATCH_NORM : KIND_LAYER_NORM;
+        group->weight = gamma, group->bias = group_member(groups, group, "beta");
+    }
+    if (kernel && kernel->rank == 3) group->kind = KIND_CONV1D, group->weight = kernel;
     if (!kernel || kernel->rank != 2) return;
-    group->transposed = true;
     group->in = kernel->shape[0], group->out = kernel->shape[1];
     if (!recurrent) {
         group->kind = KIND_LINEAR, group->weight = kernel;
         return;
     }
     if (recurrent->rank != 2 || recurrent->shape[0] == 0) return;
-    group->out = recurrent->shape[0];
-    size_t gates = recurrent->shape[1] / group->out;
-    if (recurrent->shape[1] % group->out) return;
+    group->hidden = group->out = recurrent->shape[0];
+    size_t gates = recurrent->shape[1] / group->hidden;
+    if (recurrent->shape[1] % group->hidden) return;
+    if (group_member(groups, group, "kernel_reverse")) group->out *= 2;
     group->kind = gates == 4 ? KIND_LSTM : gates == 3 ? KIND_GRU : gates == 1 ? KIND_RNN : KIND_OTHER;
 }
 

@@ -26,6 +26,7 @@ struct group {
     const struct tensor *weight, *bias; /* of that very name */
     enum kind kind;
     size_t in, out;  /* 0: any */
+    size_t hidden;   /* of a recurrent layer under Keras' names */
     bool transposed; /* names and layout of Keras' layers: kernel [in, out], recurrent_kernel, embeddings */
     bool used;
 };

@@ -4,30 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "models/formats/hdf5.h"
 #include "models/formats/zip.h"
-#include "models/readers/keras_layers.h"
+#include "models/readers/keras_model.h"
 #include "models/text/sentence.h"
 
-enum { MAX_LAYERS = 256, PATH_BYTES = 1024, MAX_CONFIG = 1 << 24, SOURCES_DEPTH = 12 };
+enum { PATH_BYTES = 1024, MAX_CONFIG = 1 << 24, SOURCES_DEPTH = 12 };
 
-struct keras {
-    struct plan *plan;
-    struct hdf5 hdf5;
-    const char *weights_root; /* of an .h5 file: "model_weights" */
-    bool is_zip;
-    int version;
-    const struct json *layers[MAX_LAYERS]; /* [n] in order */
-    size_t n;
-};
-
-static const char *class_of(const struct json *layer)
+const char *keras_class(const struct json *layer)
 {
     const char *class = keras_text(layer, "class_name");
     return class ? class : "";
 }
 
-static const char *name_of(const struct json *layer)
+const char *keras_name(const struct json *layer)
 {
     const char *name = keras_text(keras_member(layer, "config"), "name");
     if (!name) name = keras_text(layer, "name");
@@ -63,8 +52,11 @@ static void find_sources(const struct json *value, size_t depth, struct sources 
 static enum status refuse_graph(const struct json *layer, const char *what, struct error *err)
 {
     char name[QUOTE_BYTES];
-    return error_set(err, STATUS_UNSUPPORTED, "Keras' %.60s %s %s; a chain of layers is served",
-                     class_of(layer), sentence_quote(name, name_of(layer), strlen(name_of(layer))), what);
+    return error_set(
+        err, STATUS_UNSUPPORTED,
+        "Keras' %.60s %s %s, and only a chain of layers is followed; write the layers, with their "
+        "inputs, into a JSON file and give it by --network FILE",
+        keras_class(layer), sentence_quote(name, keras_name(layer), strlen(keras_name(layer))), what);
 }
 
 /* Follow the chain from its input. */
@@ -72,7 +64,8 @@ static enum status order_graph(struct keras *keras, const struct json *layers, s
 {
     const char *at = NULL;
     size_t n_all = json_count(layers), n_inputs = 0;
-    if (n_all > MAX_LAYERS) return error_set(err, STATUS_TOO_LONG, "more than %d layers", (int)MAX_LAYERS);
+    if (n_all > KERAS_MAX_LAYERS)
+        return error_set(err, STATUS_TOO_LONG, "more than %d layers", (int)KERAS_MAX_LAYERS);
     for (const struct json *layer = json_first(layers); layer; layer = json_next(layer)) {
         struct sources sources = {0};
         const struct json *nodes = keras_member(layer, "inbound_nodes");
@@ -81,7 +74,7 @@ static enum status order_graph(struct keras *keras, const struct json *layers, s
         if (sources.n == 1) continue;
         if (n_inputs++) return refuse_graph(layer, "is a second input", err);
         keras->layers[keras->n++] = layer;
-        at = name_of(layer);
+        at = keras_name(layer);
     }
     for (bool more = at != NULL; more;) {
         const struct json *next = NULL;
@@ -95,24 +88,24 @@ static enum status order_graph(struct keras *keras, const struct json *layers, s
         }
         if (next && keras->n == n_all) return refuse_graph(next, "is part of a circle", err);
         more = next != NULL;
-        if (next) keras->layers[keras->n++] = next, at = name_of(next);
+        if (next) keras->layers[keras->n++] = next, at = keras_name(next);
     }
     if (keras->n != n_all)
         return error_set(err, STATUS_UNSUPPORTED, "the layers of the model are not one chain");
     return STATUS_OK;
 }
 
-static enum status list_layers(struct keras *keras, const struct json *model, struct error *err)
+enum status keras_list_layers(struct keras *keras, const struct json *model, bool as_chain, struct error *err)
 {
     const struct json *config = keras_member(model, "config");
     const struct json *layers =
         config && json_kind(config) == JSON_ARRAY ? config : keras_member(config, "layers");
     if (!layers || json_kind(layers) != JSON_ARRAY)
         return error_set(err, STATUS_BAD_FORMAT, "the configuration of the model has no layers");
-    if (strcmp(class_of(model), "Sequential")) return order_graph(keras, layers, err);
+    if (as_chain && strcmp(keras_class(model), "Sequential")) return order_graph(keras, layers, err);
     for (const struct json *layer = json_first(layers); layer; layer = json_next(layer)) {
-        if (keras->n == MAX_LAYERS)
-            return error_set(err, STATUS_TOO_LONG, "more than %d layers", (int)MAX_LAYERS);
+        if (keras->n == KERAS_MAX_LAYERS)
+            return error_set(err, STATUS_TOO_LONG, "more than %d layers", (int)KERAS_MAX_LAYERS);
         keras->layers[keras->n++] = layer;
     }
     return STATUS_OK;
@@ -185,6 +178,17 @@ static enum status zip_variables(struct keras *keras, const char *folder, struct
     return status;
 }
 
+void keras_zip_folder(const struct keras *keras, size_t at, char out[KERAS_FOLDER_BYTES])
+{
+    const char *class = keras_class(keras->layers[at]);
+    size_t before = 0;
+    char snake[64];
+    for (size_t i = 0; i < at; i++) before += strcmp(keras_class(keras->layers[i]), class) == 0;
+    snake_case(class, snake);
+    if (before) snprintf(out, KERAS_FOLDER_BYTES, "%s_%zu", snake, before);
+    else snprintf(out, KERAS_FOLDER_BYTES, "%s", snake);
+}
+
 /* A .keras file names weights by class, counted in the order of the layers, whatever the layers are called.
  */
 static enum status zip_weights(struct keras *keras, size_t at, struct keras_layer *layer, struct error *err)
@@ -192,19 +196,14 @@ static enum status zip_weights(struct keras *keras, size_t at, struct keras_laye
     static const char *const roots[] = {"layers", "_layer_checkpoint_dependencies"};
     static const char *const inside[] = {"", "/cell", "/forward_layer/cell", "/backward_layer/cell",
                                          "/layer"};
-    char class[64], folder[PATH_BYTES], path[PATH_BYTES + 32];
-    size_t before = 0;
+    char folder[KERAS_FOLDER_BYTES], path[PATH_BYTES];
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < at; i++) before += strcmp(class_of(keras->layers[i]), layer->class) == 0;
-    snake_case(layer->class, class);
-    for (size_t r = 0; r < 2 && layer->n_weights == 0 && status == STATUS_OK; r++) {
-        if (before) snprintf(folder, sizeof folder, "%s/%s_%zu", roots[r], class, before);
-        else snprintf(folder, sizeof folder, "%s/%s", roots[r], class);
+    keras_zip_folder(keras, at, folder);
+    for (size_t r = 0; r < 2 && layer->n_weights == 0 && status == STATUS_OK; r++)
         for (size_t i = 0; i < sizeof inside / sizeof *inside && status == STATUS_OK; i++) {
-            snprintf(path, sizeof path, "%s%s", folder, inside[i]);
+            snprintf(path, sizeof path, "%s/%s%s", roots[r], folder, inside[i]);
             status = zip_variables(keras, path, layer, err);
         }
-    }
     return status;
 }
 
@@ -225,25 +224,31 @@ static void read_window(struct keras *keras, const struct json *config)
     }
 }
 
-static enum status add_layer(struct keras *keras, size_t at, struct error *err)
+enum status keras_layer_at(struct keras *keras, size_t at, struct keras_layer *layer, struct error *err)
 {
     const struct json *json = keras->layers[at];
     const struct json *config = keras_member(json, "config");
-    struct keras_layer layer = {.class = class_of(json), .config = config, .version = keras->version};
+    *layer = (struct keras_layer){.class = keras_class(json), .config = config, .version = keras->version};
     const struct json *inner = keras_member(config, "layer");
-    layer.name = pool_text(keras->plan->pool, name_of(json), strlen(name_of(json)));
-    layer.class = pool_text(keras->plan->pool, layer.class, strlen(layer.class));
-    if (!layer.name || !layer.class) return pool_spent(err);
-    layer.inner = inner ? keras_member(inner, "config") : NULL;
-    layer.inner_class = inner ? class_of(inner) : NULL;
-    layer.is_last = true;
+    layer->name = pool_text(keras->plan->pool, keras_name(json), strlen(keras_name(json)));
+    layer->class = pool_text(keras->plan->pool, layer->class, strlen(layer->class));
+    if (!layer->name || !layer->class) return pool_spent(err);
+    layer->inner = inner ? keras_member(inner, "config") : NULL;
+    layer->inner_class = inner ? keras_class(inner) : NULL;
+    layer->is_last = true;
     for (size_t i = at + 1; i < keras->n; i++)
-        layer.is_last = layer.is_last && strstr(class_of(keras->layers[i]), "Dropout") != NULL;
-    read_window(keras, config);
-    if (strcmp(layer.class, "InputLayer") == 0) return STATUS_OK;
-    /* A Dense whose activation is the next layer's still has linear outputs. */
-    enum status status = keras->is_zip ? zip_weights(keras, at, &layer, err) : h5_weights(keras, &layer, err);
-    return status == STATUS_OK ? keras_add_layer(keras->plan, &layer, err) : status;
+        layer->is_last = layer->is_last && strstr(keras_class(keras->layers[i]), "Dropout") != NULL;
+    if (strcmp(layer->class, "InputLayer") == 0) return STATUS_OK;
+    return keras->is_zip ? zip_weights(keras, at, layer, err) : h5_weights(keras, layer, err);
+}
+
+static enum status add_layer(struct keras *keras, size_t at, struct error *err)
+{
+    struct keras_layer layer;
+    enum status status = keras_layer_at(keras, at, &layer, err);
+    read_window(keras, layer.config);
+    if (status != STATUS_OK || strcmp(layer.class, "InputLayer") == 0) return status;
+    return keras_add_layer(keras->plan, &layer, err);
 }
 
 static enum status read_model(struct keras *keras, const char *config, size_t bytes, struct error *err)
@@ -256,7 +261,7 @@ static enum status read_model(struct keras *keras, const char *config, size_t by
     }
     keras->plan->graph_is_known = true;
     keras->plan->end = END_RAW;
-    status = list_layers(keras, model, err);
+    status = keras_list_layers(keras, model, true, err);
     for (size_t i = 0; i < keras->n && status == STATUS_OK; i++) status = add_layer(keras, i, err);
     json_free(model);
     return status;
@@ -267,64 +272,85 @@ static int major_version(const char *text)
     return text && *text >= '1' && *text <= '3' ? *text - '0' : 0;
 }
 
-enum status keras_read_h5(const uint8_t *file, size_t n, struct plan *plan, struct error *err)
+enum status keras_open_h5(struct keras *keras, const uint8_t *file, size_t n, const char **config,
+                          struct error *err)
 {
-    struct keras *keras = pool_take(plan->pool, 1, sizeof *keras);
     const char **texts = NULL, **versions = NULL;
     size_t n_texts = 0, n_versions = 0;
-    if (!keras) return pool_spent(err);
-    keras->plan = plan;
-    keras->weights_root = "model_weights";
-    enum status status = hdf5_open(file, n, plan->pool, &keras->hdf5, err);
+    enum status status = hdf5_open(file, n, keras->plan->pool, &keras->hdf5, err);
     if (status != STATUS_OK) return status;
     const struct hdf5_object *root = hdf5_find(&keras->hdf5, "");
+    keras->weights_root = "model_weights";
     status = hdf5_texts(&keras->hdf5, root, "model_config", &texts, &n_texts, err);
     if (status == STATUS_OK)
         status = hdf5_texts(&keras->hdf5, root, "keras_version", &versions, &n_versions, err);
     if (status != STATUS_OK) return status;
-    if (n_texts != 1)
-        return error_set(err, STATUS_UNSUPPORTED,
-                         "the file holds weights without the model, as save_weights() writes; load "
-                         "them into the model in Python, and save all: model.save('model.keras')");
+    *config = n_texts == 1 ? texts[0] : NULL;
     keras->version = n_versions == 1 ? major_version(versions[0]) : 1;
+    if (!*config) return STATUS_OK;
     if (!keras->version)
         return error_set(err, STATUS_UNSUPPORTED, "a version of Keras that is not 1, 2 or 3");
-    report_fact(plan->report, "keras", n_versions == 1 ? versions[0] : "1", "from keras_version");
-    return read_model(keras, texts[0], strlen(texts[0]), err);
+    report_fact(keras->plan->report, "keras", n_versions == 1 ? versions[0] : "1", "from keras_version");
+    return STATUS_OK;
 }
 
-enum status keras_read_zip(const uint8_t *file, size_t n, struct plan *plan, struct error *err)
+enum status keras_open_zip(struct keras *keras, const uint8_t *file, size_t n, const char **config,
+                           struct error *err)
 {
     static const char *const names[] = {"model.weights.h5", "config.json", "metadata.json"};
     struct zip_entry *entries[3];
     struct zip zip;
-    struct keras *keras = pool_take(plan->pool, 1, sizeof *keras);
+    struct pool *pool = keras->plan->pool;
     struct json *metadata = NULL;
-    if (!keras) return pool_spent(err);
-    keras->plan = plan;
     keras->is_zip = true;
-    enum status status = zip_open(file, n, plan->pool, &zip, err);
+    enum status status = zip_open(file, n, pool, &zip, err);
     for (size_t i = 0; i < 3 && status == STATUS_OK; i++) {
         entries[i] = zip_find_exactly(&zip, names[i]);
-        status = entries[i] ? zip_read(&zip, entries[i], plan->pool, err)
+        status = entries[i] ? zip_read(&zip, entries[i], pool, err)
                             : error_set(err, STATUS_BAD_FORMAT, "the .keras file has no %s", names[i]);
         if (status == STATUS_OK && i > 0 && entries[i]->bytes > MAX_CONFIG)
             status = error_set(err, STATUS_TOO_LONG, "%s is too long", names[i]);
     }
     if (status == STATUS_OK)
-        status = hdf5_open(entries[0]->content, entries[0]->bytes, plan->pool, &keras->hdf5, err);
+        status = hdf5_open(entries[0]->content, entries[0]->bytes, pool, &keras->hdf5, err);
     if (status != STATUS_OK) return status;
-    char *config = pool_text(plan->pool, (const char *)entries[1]->content, (size_t)entries[1]->bytes);
-    char *about = pool_text(plan->pool, (const char *)entries[2]->content, (size_t)entries[2]->bytes);
-    if (!config || !about) return pool_spent(err);
+    *config = pool_text(pool, (const char *)entries[1]->content, (size_t)entries[1]->bytes);
+    char *about = pool_text(pool, (const char *)entries[2]->content, (size_t)entries[2]->bytes);
+    if (!*config || !about) return pool_spent(err);
     status = json_parse(about, (size_t)entries[2]->bytes, &metadata, err);
     if (status != STATUS_OK) return status;
     const char *version = keras_text(metadata, "keras_version");
     keras->version = major_version(version);
-    report_fact(plan->report, "keras", pool_print(plan->pool, "%.20s", version ? version : ""),
+    report_fact(keras->plan->report, "keras", pool_print(pool, "%.20s", version ? version : ""),
                 "from metadata.json");
     json_free(metadata);
     if (!keras->version)
         return error_set(err, STATUS_UNSUPPORTED, "a version of Keras that is not 1, 2 or 3");
-    return read_model(keras, config, (size_t)entries[1]->bytes, err);
+    return STATUS_OK;
+}
+
+enum status keras_read_h5(const uint8_t *file, size_t n, struct plan *plan, struct error *err)
+{
+    struct keras *keras = pool_take(plan->pool, 1, sizeof *keras);
+    const char *config = NULL;
+    if (!keras) return pool_spent(err);
+    keras->plan = plan;
+    enum status status = keras_open_h5(keras, file, n, &config, err);
+    if (status != STATUS_OK) return status;
+    if (config) return read_model(keras, config, strlen(config), err);
+    return error_set_param(
+        err, STATUS_BAD_VALUE, "network",
+        "the file holds weights without the model, as save_weights() writes; write the layers "
+        "into a JSON file and give it by --network FILE, or load them into the model in Python "
+        "and save all: model.save('model.keras')");
+}
+
+enum status keras_read_zip(const uint8_t *file, size_t n, struct plan *plan, struct error *err)
+{
+    struct keras *keras = pool_take(plan->pool, 1, sizeof *keras);
+    const char *config = NULL;
+    if (!keras) return pool_spent(err);
+    keras->plan = plan;
+    enum status status = keras_open_zip(keras, file, n, &config, err);
+    return status == STATUS_OK ? read_model(keras, config, strlen(config), err) : status;
 }

@@ -8,9 +8,28 @@
 
 #include "models/plan/plan.h"
 
+struct json;
+struct source;
+struct keras_models;
+
 /* An .h5 file with a model_config in it. */
 MUST_CHECK enum status keras_read_h5(const uint8_t *file, size_t n, struct plan *plan, struct error *err);
 /* A .keras file: a zip of config.json, metadata.json and model.weights.h5. */
 MUST_CHECK enum status keras_read_zip(const uint8_t *file, size_t n, struct plan *plan, struct error *err);
+
+/* For --network: the weights of a file under "{layer}.{variable}", whether or not the model is in it. */
+MUST_CHECK enum status keras_tensors_h5(const uint8_t *file, size_t n, struct source *source,
+                                        struct error *err);
+MUST_CHECK enum status keras_tensors_zip(const uint8_t *file, size_t n, struct source *source,
+                                         struct error *err);
+void keras_release(const struct keras_models *models); /* accepts NULL */
+
+/* Whether the configuration of the model has a layer of that name; add its first part, which must be of the
+ * type, as the configuration says; fail if `next`, the entry behind it, is not its activation. */
+bool keras_knows(const struct keras_models *models, const char *name);
+MUST_CHECK enum status keras_add_named(struct keras_models *models, const char *name, const char *type,
+                                       struct plan *plan, struct error *err);
+MUST_CHECK enum status keras_expect_next(struct keras_models *models, const struct json *next,
+                                         struct plan *plan, struct error *err);
 
 #endif

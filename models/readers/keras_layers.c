@@ -159,8 +159,8 @@ static enum status split_bias(struct plan *plan, struct cell *cell, const struct
     return cell->b_in && cell->b_rec ? STATUS_OK : err->status;
 }
 
-static enum status fill_cell(struct plan *plan, struct cell *cell, const struct tensor *const *weights,
-                             bool has_bias, bool cudnn, struct error *err)
+enum status keras_fill_cell(struct plan *plan, struct cell *cell, const struct tensor *const *weights,
+                            bool has_bias, bool cudnn, struct error *err)
 {
     const struct tensor *kernel = weights[0], *recurrent = weights[1];
     size_t gates = strlen(cell->gates);
@@ -258,7 +258,7 @@ static enum status add_recurrent(struct plan *plan, const struct keras_layer *la
     const char *merge = keras_text(layer->config, "merge_mode");
     size_t kind = find_recurrent(two ? layer->inner_class : layer->class);
     if (two && merge && strcmp(merge, "concat")) return unsupported(layer, "merge_mode is not 'concat'", err);
-    if (keras_truth(config, "return_state", false))
+    if (keras_truth(config, "return_state", false) && !layer->is_named)
         return unsupported(layer, "return_state is not served", err);
     bool has_bias = keras_truth(config, "use_bias", true), cudnn = recurrents[kind].cudnn;
     size_t gates = strlen(recurrents[kind].gates), per = has_bias ? 3 : 2;
@@ -281,8 +281,8 @@ static enum status add_recurrent(struct plan *plan, const struct keras_layer *la
         part->cells[d].gates = apart ? recurrents[kind].gates1 : recurrents[kind].gates;
         if (apart) status = join_gates(plan, layer, d * 3 * gates, recurrents[kind].gates1, joined, err);
         if (status == STATUS_OK)
-            status = fill_cell(plan, &part->cells[d], apart ? joined : layer->weights + d * per, has_bias,
-                               cudnn, err);
+            status = keras_fill_cell(plan, &part->cells[d], apart ? joined : layer->weights + d * per,
+                                     has_bias, cudnn, err);
     }
     if (status == STATUS_OK) status = plan_recurrent(plan, part, err);
     if (status == STATUS_OK && keras_truth(config, "stateful", false))

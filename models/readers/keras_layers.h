@@ -16,6 +16,7 @@ struct keras_layer {
     const struct tensor *weights[KERAS_MAX_WEIGHTS]; /* [n_weights] */
     size_t n_weights;
     bool is_last;
+    bool is_named; /* --network says what reads it, so that it may give states too, which nothing reads */
     int version; /* of Keras: 1, 2 or 3 */
 };
 
@@ -23,6 +24,12 @@ struct keras_layer {
 const struct json *keras_member(const struct json *object, const char *key);
 const char *keras_text(const struct json *object, const char *key);
 bool keras_truth(const struct json *object, const char *key, bool fallback);
+
+/* Fill a cell, whose gates are set, from a kernel, a recurrent kernel and, if has_bias, a bias; cudnn: in the
+ * layout of CuDNNLSTM and CuDNNGRU. */
+MUST_CHECK enum status keras_fill_cell(struct plan *plan, struct cell *cell,
+                                       const struct tensor *const *weights, bool has_bias, bool cudnn,
+                                       struct error *err);
 
 MUST_CHECK enum status keras_add_layer(struct plan *plan, const struct keras_layer *layer, struct error *err);
 

@@ -118,7 +118,7 @@ struct recording {
 /* What the network gives for sequence b. */
 static enum status run_one(struct recording *r, size_t b, struct outputs *found, struct error *err)
 {
-    const char *first = r->plan->parts[0].type;
+    const char *first = plan_input(r->plan)->type;
     bool ids = !strcmp(first, "embedding") || !strcmp(first, "one_hot");
     const struct reference *reference = r->reference;
     struct reference *own = NULL;
@@ -184,7 +184,7 @@ enum status recorded_check(struct plan *plan, struct error *err)
                          "the recorded inputs (test_data_set_0) have another shape than the network's");
     r.B = recorded_batch(plan);
     r.width_in = in->rank == 3 ? in->shape[2] : 1;
-    if (in->rank == 3 && r.width_in != plan->parts[0].in)
+    if (in->rank == 3 && r.width_in != plan_input(plan)->in)
         return error_set(err, STATUS_UNSUPPORTED,
                          "the recorded inputs (test_data_set_0) have another width than the network's");
     r.n_output = out->n_values;

@@ -26,6 +26,9 @@ struct source {
     size_t n_modules, modules_room;
     const struct node *checkpoint; /* the whole object that was saved; NULL: tensors alone */
     bool is_ordered;               /* tensors stand in the order of the modules */
+    bool is_keras;                 /* tensors have Keras' names and layout, and its order of gates */
+    bool is_old_keras; /* perhaps of a version whose gates have hard_sigmoid if nothing else is said */
+    struct keras_models *keras; /* the configuration of Keras' layers, keras.h; NULL: none */
 };
 
 /* Add a tensor. STATUS_TOO_LONG, STATUS_NO_MEMORY. */

@@ -3,7 +3,8 @@
 check.py FOLDER IMPORT compare URL: what the server answers against what the frameworks gave.
 
 The matrix: modules of PyTorch as state_dict, module, Lightning's checkpoint, the format before 1.6, half precision,
-TorchScript, a program of torch.export, NumPy's arrays, safetensors and ONNX by both exporters; models of Keras as .h5 and .keras. Every answer must be within 1e-5 of the
+TorchScript, a program of torch.export, NumPy's arrays, safetensors and ONNX by both exporters; models of Keras as .h5 and .keras; and what is no
+chain, by --network. Every answer must be within 1e-5 of the
 framework's own (models that ONNX Runtime quantised: within 1e-2): scores of classes, log-likelihoods of a token, forecasts. What an exporter writes wrongly must be
 refused. Ends with a line like the one that check prints.
 """
@@ -24,6 +25,7 @@ HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE))
 LETTERS = list("abcdefgh ,.") + ["é"]
 TEXTS = ["bd", "bed fed", "hedé. cfe ebch bed", "f" * 40]
+SOURCES = ["bd", "bed fed", "hedé cfe ebch bed"]
 ROWS = [[[((5 * t + 3 * i + n) % 13) / 6 - 1 for i in range(2)] for t in range(n)] for n in (1, 6, 25)]
 COLUMNS = [[((5 * t + 3 * i) % 13) / 6 - 1 for t in range(12 + 4)] for i in range(3)]  # of a forecast 4 steps ahead
 SERIES = [[0.5], [0.1, 0.4, -0.3, 0.9, 0.2], [math.sin(t / 3) for t in range(7)]]  # the dynamo exporter fixes 7 steps
@@ -76,6 +78,8 @@ class Matrix:
             rows = [[COLUMNS[i][t] for i in range(3 if kind == "columns" else 2)] for t in range(12)]
             found = numpy.asarray(run(rows), dtype=float)
             return found.reshape(-1).tolist() if kind == "columns" else found.reshape(3, 2).T.tolist()
+        if kind == "translation":
+            return [run(text) for text in SOURCES]
         inputs = [[LETTERS.index(c) for c in t] for t in TEXTS] if kind.startswith("text") else ROWS
         return [binary(run(x)) if kind.endswith("binary") else softmax(run(x)) for x in inputs]
 
@@ -83,7 +87,7 @@ class Matrix:
         """Import a file, and keep what the framework says. `refused`: the sentence that must come instead."""
         self.checks += 1
         flags = list(flags)
-        if kind in ("generation",) or kind.startswith("text"):
+        if kind in ("generation", "translation") or kind.startswith("text"):
             flags += ["--tokenizer", str(self.folder / "letters.json")]
         if kind == "forecast":
             flags += ["--task", "forecasting"]
@@ -164,6 +168,66 @@ def make_torch(matrix):
         matrix.add(f"torch-{name}-half", made / f"{name}-half.pt", kind,
                    torch_run(Logits(half) if name == "States" else half, ids), *flags)
         export(matrix, name, model, kind, run, ids, dynamo)
+
+
+def make_networks(matrix):
+    """What is no chain: skips, attention, what the step before gave, two networks, and branches of Keras."""
+    import files_networks
+    import keras
+    import modules
+    import numpy
+    import torch
+    from keras import layers as L
+    from safetensors.torch import save_file
+    made = matrix.folder / "made"
+    torch.manual_seed(25)
+    for name, kind, ids in (("Skip", "generation", True), ("Attended", "text", True), ("Feeding", "generation", True), ("Assorted", "rows", False)):
+        model = getattr(modules, name)().eval()
+        network = made / f"{name}.json"
+        network.write_text(json.dumps(getattr(files_networks, name.upper())))
+        torch.save(model.state_dict(), made / f"{name}.pt")
+        torch.save(model, made / f"{name}-module.pt")
+        save_file(model.state_dict(), made / f"{name}.safetensors")
+        numpy.savez(made / f"{name}.npz", **{key: value.numpy() for key, value in model.state_dict().items()})
+        for form in (".pt", "-module.pt", ".safetensors", ".npz"):
+            matrix.add(f"network-{name}{form.replace('.', '-')}", made / f"{name}{form}", kind, torch_run(model, ids), "--network", str(network))
+    make_translator(matrix, modules.Translator().eval(), files_networks.TRANSLATOR)
+    keras.utils.set_random_seed(25)
+    model, network = files_networks.branches(L, keras, len(LETTERS)), made / "branches.json"
+    network.write_text(json.dumps(files_networks.BRANCHES))
+    model.save(made / "branches.h5")
+    model.save(made / "branches.keras")
+    model.save_weights(made / "branches.weights.h5")
+
+    def run(ids, side=None):
+        if side:  # as pad_sequences(maxlen=12, padding=side) makes them
+            ids = ([0] * 12 + ids)[-12:] if side == "left" else (ids[-12:] + [0] * 12)[:12]
+        return numpy.log(numpy.asarray(model.predict(numpy.array([ids]), verbose=0), dtype=float)[0])
+    for form in ("h5", "keras", "weights.h5"):
+        for side in (None, "left", "right"):
+            matrix.add(f"network-branches-{side or 'none'}-{form.replace('.', '-')}", made / f"branches.{form}", "text",
+                       lambda ids, side=side: run(ids, side), "--network", str(network), "--pad", f"{side}:12:a" if side else "none")
+
+
+def make_translator(matrix, model, network):
+    """What it writes for each text, always the likeliest letter, and the sum of their logarithms."""
+    import torch
+    made = matrix.folder / "made"
+    torch.save(model.state_dict(), made / "Translator.pt")
+    (made / "Translator.json").write_text(json.dumps(network))
+    begin, end = LETTERS.index(","), LETTERS.index(".")
+
+    def run(text):
+        ids, score = [begin], 0.0
+        source = torch.tensor([[begin, *(LETTERS.index(c) for c in text), end]])
+        while len(ids) < 13 and (len(ids) == 1 or ids[-1] != end):
+            with torch.no_grad():
+                shares = torch.log_softmax(model(source, torch.tensor([ids]))[0, -1].double(), 0)
+            ids.append(int(shares.argmax()))
+            score += float(shares.max())
+        return score
+    matrix.add("network-Translator-pt", made / "Translator.pt", "translation", run, "--network", str(made / "Translator.json"),
+               "--bos", ",", "--eos", ".", "--initial-state", "encoder")
 
 
 WEATHER = ["--columns", "load:target,price:past,warm:future", "--horizon", "4", "--context", "12"]
@@ -313,6 +377,9 @@ def served(url, name, kind):
         return [r["log_likelihood"] / r["tokens_scored"] for r in results]
     if kind == "forecast":
         return [f["mean"][0] for f in ask(url, "forecast", {"model": name, "series": SERIES, "horizon": 1})["forecasts"]]
+    if kind == "translation":
+        body = {"model": name, "input": SOURCES, "num_beams": 1, "max_tokens": 12, "length_penalty": 0}
+        return [t["score"] for t in ask(url, "translate", body)["translations"]]
     if kind in ("columns", "twins"):
         series = {"target": COLUMNS[0][:12], "past_covariates": {"price": COLUMNS[1][:12]}, "future_covariates": {"warm": COLUMNS[2]}}
         if kind == "twins":
@@ -364,6 +431,7 @@ def main():
     make_quantised(matrix)
     make_tutorials(matrix)
     make_forecasters(matrix)
+    make_networks(matrix)
     make_keras(matrix)
     (folder / "expected.json").write_text(json.dumps(
         {"cases": matrix.expected, "failures": matrix.failures, "checks": matrix.checks}))

@@ -204,3 +204,90 @@ class Sequence(nn.Module):
             one = self.lstm1(step[:, 0], one)
             two = self.lstm2(one[0], two)
         return self.linear(two[0])
+
+
+class Skip(nn.Module):
+    """A residual connection, a norm without a bias, and both layers side by side."""
+
+    def __init__(self, n_ids=12):
+        super().__init__()
+        self.embed = nn.Embedding(n_ids, 6)
+        self.first, self.second = nn.LSTM(6, 6, batch_first=True), nn.LSTM(6, 6, batch_first=True)
+        self.norm = nn.LayerNorm(6, bias=False)
+        self.head = nn.Linear(12, n_ids)
+
+    def forward(self, x):
+        x = self.embed(x)
+        a = x + self.first(x)[0]
+        b = self.second(self.norm(a))[0]
+        return self.head(torch.cat([a, b], -1))
+
+
+class Attended(nn.Module):
+    """An average of all steps, weighted by attention."""
+
+    def __init__(self, n_ids=12):
+        super().__init__()
+        self.embedding = nn.Embedding(n_ids, 5)
+        self.lstm = nn.LSTM(5, 4, bidirectional=True, batch_first=True)
+        self.attention = nn.Sequential(nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 1))
+        self.fc = nn.Linear(8, 3)
+
+    def forward(self, x):
+        out, _ = self.lstm(self.embedding(x))
+        return self.fc((torch.softmax(self.attention(out), dim=1) * out).sum(1))
+
+
+class Feeding(nn.Module):
+    """Each step reads what the step before gave."""
+
+    def __init__(self, n_ids=12):
+        super().__init__()
+        self.embed = nn.Embedding(n_ids, 5)
+        self.cell = nn.GRUCell(9, 4)
+        self.head = nn.Linear(4, n_ids)
+
+    def forward(self, ids):
+        h = torch.zeros(len(ids), 4)
+        given, outputs = torch.zeros_like(h), []
+        for t in range(ids.shape[1]):
+            h = self.cell(torch.cat([self.embed(ids[:, t]), given], -1), h)
+            given = torch.tanh(h)
+            outputs.append(self.head(given))
+        return torch.stack(outputs, 1)
+
+
+class Assorted(nn.Module):
+    """Layers that no reader places by itself: norms of other kinds, grouped convolutions, a gate."""
+
+    def __init__(self):
+        super().__init__()
+        self.wide, self.conv = nn.Linear(2, 8), nn.Conv1d(8, 8, 3, padding="same", groups=8)
+        self.rms, self.group = nn.RMSNorm(8, eps=1e-6), nn.GroupNorm(2, 8)
+        self.rnn, self.gate = nn.GRU(8, 8, batch_first=True), nn.Linear(8, 8)
+        self.feed = nn.ModuleDict({"gate": nn.Linear(8, 5, bias=False), "up": nn.Linear(8, 5, bias=False), "down": nn.Linear(5, 8, bias=False)})
+        self.out = nn.Linear(8, 3)
+
+    def forward(self, x):
+        y = nn.functional.leaky_relu(self.rms(self.conv(self.wide(x).transpose(1, 2)).transpose(1, 2)))
+        y = self.rnn(y)[0]
+        y = self.group(y.flatten(0, 1)).view_as(y) * torch.sigmoid(self.gate(y))
+        y = self.feed["down"](nn.functional.silu(self.feed["gate"](y)) * self.feed["up"](y))
+        return self.out(y[:, -1])
+
+
+class Translator(nn.Module):
+    """An encoder, and a decoder that goes on from its state and attends to its steps."""
+
+    def __init__(self, n_ids=12):
+        super().__init__()
+        self.source, self.target = nn.Embedding(n_ids, 4), nn.Embedding(n_ids, 4)
+        self.encoder, self.decoder = nn.GRU(4, 5, batch_first=True), nn.GRU(4, 5, batch_first=True)
+        self.score = nn.Linear(5, 5, bias=False)
+        self.out = nn.Linear(10, n_ids)
+
+    def forward(self, source, target):
+        memory, h = self.encoder(self.source(source))
+        y, _ = self.decoder(self.target(target), h)
+        shares = torch.softmax(y @ self.score(memory).transpose(1, 2), -1)
+        return self.out(torch.cat([shares @ memory, y], -1))
