@@ -226,24 +226,50 @@ def reference(weights, config, x, n_targets=1, n_known=0):
     return patch("output_patch_embedding", x)
 
 
-def steps(series, patch, context):
-    """Steps of a series (None if missing) without a trend, and of one patch to come."""
-    x = torch.tensor([math.nan] * (context - len(series)) + [math.nan if v is None else v for v in series]).double()
+def steps(series, patch, context, ahead=1, known=0):
+    """Steps of a series (None if missing) without a trend, whose last `known` values are to come, through `ahead` patches to come."""
+    before, after = context + known - len(series), ahead * patch - known
+    x = torch.tensor([math.nan] * before + [math.nan if v is None else v for v in series] + [math.nan] * after).double()
     there = ~x.isnan()
     scale = max(x[there].std(unbiased=False).item(), 1e-8)
-    z = torch.cat([torch.asinh((x - x[there].mean()) / scale).nan_to_num(0), torch.zeros(patch)]).view(-1, patch)
-    return torch.cat([z, torch.cat([there.double(), torch.zeros(patch)]).view(-1, patch)], 1)
+    z = torch.asinh((x - x[there].mean()) / scale).nan_to_num(0).view(-1, patch)
+    return torch.cat([z, there.double().view(-1, patch)], 1)
+
+
+def wave(n, row=0):
+    """A series with neither a trend nor zeros and ones alone."""
+    return [round((10 + row) * math.sin((i + row) / (3 + row)) + (i * (row + 1)) % 7, 2) for i in range(n)]
+
+
+def rounded(rows):
+    """Rows as golden.json has them: a feature may differ by 1e-5."""
+    return [[round(value, 7) for value in row] for row in rows.tolist()]
+
+
+def group_case(weights, config):
+    """Two targets, one with a hole, a past covariate and one that is known ahead by one value: what mixes series is proved too."""
+    patch, context = config["input_patch_size"], config["context_len"]
+    n, ahead = max(8, context // 4), max(2, config["future_len"] // patch)
+    targets, past, known = [wave(n), wave(n, 1)], wave(n, 2), wave(n + 1, 3)
+    targets[1][2] = None
+    x = torch.stack([steps(row, patch, context, ahead) for row in (*targets, past)] + [steps(known, patch, context, ahead, 1)])
+    seats = torch.cat([x, x[-1:].flip(1)]).flatten(0, 1)  # what is known ahead is read from its end too
+    return {"input": {"target": targets, "past_covariates": [past], "future_covariates": [known]},
+            "features": rounded(seats), "output": reference(weights, config, x, 2, 1)[:2, -1].tolist()}
 
 
 def golden_cases(weights, config):
-    """Two series, one with a hole and shorter than the context, as steps, and the outputs after one patch to come."""
+    """Two series, one with a hole and shorter than the context, as steps, and the outputs after one patch to come; then several
+    series, if the network mixes them."""
     cases, patch, context = [], config["input_patch_size"], config["context_len"]
     for n in (context, max(8, context // 3)):
-        series = [round(10 * math.sin(i / 3) + i % 7, 2) for i in range(n)]
+        series = wave(n)
         if n < context:
             series[1] = None
         x = steps(series, patch, context)
-        cases.append({"input": series, "features": x.tolist(), "output": reference(weights, config, x[None])[0, -1].tolist()})
+        cases.append({"input": series, "features": rounded(x), "output": reference(weights, config, x[None])[0, -1].tolist()})
+    if any(mixers(weights, config)):
+        cases.append(group_case(weights, config))
     return {"cases": cases}
 
 

@@ -458,6 +458,7 @@ const struct kernels KERNELS = {
     .encode = {[PRECISION_BFLOAT16] = encode_bf16, [PRECISION_INT8] = encode_int8},
     .lstm_gates = lstm_gates,
     .slstm_gates = slstm_gates,
+    .mlstm_memory = mlstm_memory,
     .tanh = array_tanh,
     .sigmoid = array_sigmoid,
     .relu = array_relu,

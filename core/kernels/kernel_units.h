@@ -42,6 +42,9 @@ INLINE vector vector_exp(vector x, const float s)
  * c' is made for a block of rows first, then h': chains half as long, and twice as many under way. */
 enum { GATE_ROWS = 16 };
 
+/* Vectors side by side in a strip of a matrix memory: enough chains of sums, few enough registers. */
+enum { MEMORY_VECTORS = 4 };
+
 INLINE vector vector_one_plus_exp(vector x, const float factor)
 {
     return vector_add(vector_all(1), vector_exp(x, factor));
@@ -182,6 +185,53 @@ static void slstm_gates(const struct slstm_gates *p)
         vector_store_first(p->m + j, u.m, n);
         vector_store_first(p->h + j, u.h, n);
     }
+}
+
+/* Columns of C from `u` on, WIDTH vectors of them. Their sums stay in registers while C passes once. */
+INLINE void memory_strip(const struct mlstm_memory *p, size_t u, const size_t WIDTH)
+{
+    const vector keep = vector_all(p->keep);
+    vector v[MEMORY_VECTORS], h[MEMORY_VECTORS];
+    foreach (i, WIDTH) {
+        v[i] = vector_load(p->v + u + i * LANES);
+        h[i] = vector_all(0);
+    }
+    for (size_t j = 0; j < p->e; j++) {
+        const vector q = vector_all(p->q[j]), add = vector_all(p->add[j]);
+        float *C = p->C + j * p->d + u;
+        foreach (i, WIDTH) {
+            vector c = vector_fma(keep, vector_load(C + i * LANES), vector_multiply(add, v[i]));
+            vector_store(C + i * LANES, c);
+            h[i] = vector_fma(q, c, h[i]);
+        }
+    }
+    foreach (i, WIDTH)
+        vector_store(p->h + u + i * LANES, h[i]);
+}
+
+/* The last n < LANES columns. */
+INLINE void memory_rest(const struct mlstm_memory *p, size_t u, size_t n)
+{
+    const vector keep = vector_all(p->keep), v = vector_load_first(p->v + u, n);
+    vector h = vector_all(0);
+    for (size_t j = 0; j < p->e; j++) {
+        float *C = p->C + j * p->d + u;
+        vector c = vector_fma(keep, vector_load_first(C, n), vector_multiply(vector_all(p->add[j]), v));
+        vector_store_first(C, c, n);
+        h = vector_fma(vector_all(p->q[j]), c, h);
+    }
+    vector_store_first(p->h + u, h, n);
+}
+
+static void mlstm_memory(const struct mlstm_memory *p)
+{
+    size_t u = 0;
+    for (; u + MEMORY_VECTORS * LANES <= p->d; u += MEMORY_VECTORS * LANES)
+        memory_strip(p, u, MEMORY_VECTORS);
+    for (; u + LANES <= p->d; u += LANES)
+        memory_strip(p, u, 1);
+    if (u < p->d)
+        memory_rest(p, u, p->d - u);
 }
 
 INLINE vector vector_relu(vector x)

@@ -116,6 +116,17 @@ struct slstm_gates {
     bool forgets_exp;
 };
 
+/* One step of the matrix memory of an mLSTM head (Beck et al., 2024, section 2.3), e keys by d values:
+ *     C[j,u] = keep C[j,u] + add[j] v[u]        h[u] = q[0] C[0,u] + q[1] C[1,u] + ...      in this order */
+struct mlstm_memory {
+    size_t e, d;
+    float keep;
+    const float *q, *add; /* [e] */
+    const float *v;       /* [d] */
+    float *C;             /* [e,d] updated in place */
+    float *h;             /* [d] output; may not overlap the others */
+};
+
 struct kernels {
     const char *name; /* as in kernels.def; NULL if the set was not compiled */
     enum layout layout;
@@ -137,6 +148,7 @@ struct kernels {
 
     void (*lstm_gates)(const struct gates *g);
     void (*slstm_gates)(const struct slstm_gates *g);
+    void (*mlstm_memory)(const struct mlstm_memory *m);
 
     /* y[i] = f(x[i]); y may be x. tanh and sigmoid: |error| <= 3e-7, results within [-1,1] and
      * [0,1], large |x| saturates. relu is exact: max(x, 0). */

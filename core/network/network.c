@@ -416,17 +416,21 @@ static void derive(const struct network *network, const struct turn *turn)
 /* Copy what ride b of the batch looks at behind the n rows already looked at; returns how many
  * rows that was. */
 static size_t look(const struct network *network, const struct turn *turn, size_t b,
-                   enum want wanted, const float *from, float *to)
+                   const struct ride *ride, const float *from, float *to)
 {
     size_t size = network_hidden_size(network), steps = turn->steps[b];
-    if (wanted == WANT_NONE) return 0;
+    const size_t counts[] = {
+        [WANT_NONE] = 0, [WANT_LAST] = 1, [WANT_ALL] = steps, [WANT_TAIL] = ride->n_wanted};
+    size_t count = counts[ride->want];
+    assert(count <= steps);
+    if (count == 0) return 0;
     if (network->pools) {
         memcpy(to, from + b * size, size * sizeof *to);
         return 1;
     }
-    for (size_t t = wanted == WANT_ALL ? 0 : steps - 1; t < steps; t++, to += size)
+    for (size_t t = steps - count; t < steps; t++, to += size)
         memcpy(to, from + (turn->first[t] + b) * size, size * sizeof *to);
-    return wanted == WANT_ALL ? steps : 1;
+    return count;
 }
 
 /* Gather the looked-at rows of all rides with this tap from row n on; returns the new n. */
@@ -439,7 +443,7 @@ static size_t look_tap(const struct network *network, const struct workspace *w,
         struct ride *ride = &rides[w->order[b]];
         if (ride->tap != tap) continue;
         float *to = looked + n * size;
-        ride->n_outputs = look(network, turn, b, ride->want, from, to);
+        ride->n_outputs = look(network, turn, b, ride, from, to);
         ride->output = ride->n_outputs ? to : NULL;
         n += ride->n_outputs;
     }

@@ -59,8 +59,8 @@ const int *network_sources(const struct network *network, size_t i, size_t *n);
 size_t network_recalled(const struct network *network, size_t i);
 
 /* Which steps' outputs a ride wants. A network that pools has one output a sequence, asked for
- * with WANT_LAST on the ride that holds the last step. */
-enum want { WANT_NONE, WANT_LAST, WANT_ALL };
+ * with WANT_LAST on the ride that holds the last step. WANT_TAIL: those of its last n_wanted steps. */
+enum want { WANT_NONE, WANT_LAST, WANT_ALL, WANT_TAIL };
 enum tap { TAP_OUTPUT, TAP_HIDDEN };
 
 /* One sequence's part of a turn. */
@@ -77,10 +77,11 @@ struct ride {
     size_t n_group;         /* of the first ride of a group: so many rides; 0: it is alone */
     enum ride_role role;
     enum want want;
+    size_t n_wanted;        /* of WANT_TAIL: 1 to n_steps */
     enum tap tap;
     /* out: [n_outputs, size of the tap], rows contiguous, in the workspace until its next turn */
     const float *output;
-    size_t n_outputs;       /* 0, 1 or n_steps */
+    size_t n_outputs;       /* as many as are wanted */
 };
 
 struct workspace;

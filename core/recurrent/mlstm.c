@@ -38,6 +38,7 @@ static const struct layer_key keys[] = {
 
 struct mlstm {
     struct layer layer;
+    const struct kernels *kernels;
     size_t D, d, n_heads; /* d: of a head */
     size_t E, e;          /* of queries and keys: all heads, a head */
     float eps, cap;       /* cap: 0, or what gates stay below */
@@ -134,6 +135,7 @@ static enum status build(const struct layer_spec *spec, const struct layer_conte
     if (!mlstm) return error_set(err, STATUS_NO_MEMORY, "mlstm '%s': no memory", spec->prefix);
     size_t D = (size_t)spec->values[EMBEDDING_DIM], N = (size_t)spec->values[NUM_HEADS];
     size_t d = D / N, E = (size_t)qk_dim(spec), e = E / N;
+    mlstm->kernels = kernels_active();
     mlstm->D = D;
     mlstm->d = d;
     mlstm->E = E;
@@ -156,28 +158,24 @@ static size_t scratch_floats(const struct layer *layer, size_t R, size_t B)
     const struct mlstm *mlstm = (const struct mlstm *)layer;
     (void)B;
     size_t wide = mlstm->has_gate_source ? 0 : R * mlstm->K;
-    return layer_round(wide) + layer_round(R * 2 * mlstm->n_heads);
+    return layer_round(wide) + layer_round(R * 2 * mlstm->n_heads) + layer_round(mlstm->e);
 }
 
-/* One head's step: `state` is its C, n and m; h [d] out. */
+/* One head's step: `state` is its C, n and m; h [d] out; `add` [e] is scratch. */
 static void head_step(const struct mlstm *mlstm, bool begins, float a_i, float a_f, const float *q,
-                      const float *k, const float *v, float *state, float *h)
+                      const float *k, const float *v, float *state, float *add, float *h)
 {
     size_t d = mlstm->d, e = mlstm->e;
     float *n = state + e * d, *m = n + e, root = 1.0f / sqrtf((float)e), along = 0;
     float kept = fminf(a_f, 0) - log1pf(expf(-fabsf(a_f))) + *m;
     float largest = begins || a_i > kept ? a_i : kept;
     float in = expf(a_i - largest), keep = begins ? 0 : expf(kept - largest);
-    memset(h, 0, d * sizeof *h);
     for (size_t j = 0; j < e; j++) {
-        float *C = state + j * d, add = in * (k[j] * root);
-        n[j] = keep * n[j] + add;
-        along += n[j] * q[j];
-        for (size_t u = 0; u < d; u++) {
-            C[u] = keep * C[u] + add * v[u];
-            h[u] += q[j] * C[u];
-        }
+        add[j] = in * (k[j] * root);
+        n[j] = keep * n[j] + add[j];
     }
+    for (size_t j = 0; j < e; j++) along += n[j] * q[j];
+    mlstm->kernels->mlstm_memory(&(struct mlstm_memory){e, d, keep, q, add, v, state, h});
     *m = largest;
     float scale = 1.0f / (fmaxf(fabsf(along), expf(-largest)) + mlstm->eps);
     for (size_t u = 0; u < d; u++) h[u] *= scale;
@@ -202,26 +200,34 @@ static void read_gates(const struct mlstm *mlstm, const struct turn *turn, float
     cap_gates(mlstm, gates, n);
 }
 
+/* All steps of one head of sequence b: its C stays in the nearest cache from step to step. */
+static void run_head(const struct mlstm *mlstm, const struct turn *turn, size_t b, size_t head,
+                     const float *gates, float *add, float *out)
+{
+    size_t D = mlstm->D, d = mlstm->d, E = mlstm->E, e = mlstm->e, N = mlstm->n_heads;
+    const float *q = turn->sources[QUERY].rows, *k = turn->sources[KEY].rows, *v = turn->sources[VALUE].rows;
+    const float *begun = turn->states[b] + mlstm->layer.state_offset + mlstm->layer.state_floats - 1;
+    float *state = turn->states[b] + mlstm->layer.state_offset + head * (e * d + e + 1);
+    for (size_t t = 0; t < turn->steps[b]; t++) {
+        size_t r = turn->first[t] + b, at = r * E + head * e, to = r * D + head * d;
+        const float *a = gates + r * 2 * N + head;
+        head_step(mlstm, t == 0 && *begun == 0.0f, a[0], a[N], q + at, k + at, v + to, state, add, out + to);
+    }
+}
+
 static void run(const struct layer *layer, const struct turn *turn, const float *in, float *out,
                 float *scratch)
 {
     const struct mlstm *mlstm = (const struct mlstm *)layer;
-    size_t D = mlstm->D, d = mlstm->d, E = mlstm->E, e = mlstm->e, N = mlstm->n_heads;
     float *gates = scratch + layer_round(mlstm->has_gate_source ? 0 : turn->R * mlstm->K);
+    float *add = gates + layer_round(turn->R * 2 * mlstm->n_heads);
     (void)in;
     read_gates(mlstm, turn, scratch, gates);
-    const float *q = turn->sources[QUERY].rows, *k = turn->sources[KEY].rows, *v = turn->sources[VALUE].rows;
-    for (size_t t = 0; t < turn->T; t++)
-        for (size_t b = 0; b < turn->alive[t]; b++) {
-            float *state = turn->states[b] + layer->state_offset, *begun = state + layer->state_floats - 1;
-            size_t r = turn->first[t] + b;
-            for (size_t head = 0; head < N; head++) {
-                size_t at = r * E + head * e, to = r * D + head * d;
-                head_step(mlstm, *begun == 0.0f, gates[r * 2 * N + head], gates[r * 2 * N + N + head], q + at,
-                          k + at, v + to, state + head * (e * d + e + 1), out + to);
-            }
-            *begun = 1.0f;
-        }
+    for (size_t b = 0; b < turn->B; b++) {
+        for (size_t head = 0; head < mlstm->n_heads; head++)
+            run_head(mlstm, turn, b, head, gates, add, out);
+        turn->states[b][layer->state_offset + layer->state_floats - 1] = 1.0f;
+    }
 }
 
 static size_t bytes(const struct layer *layer)
@@ -288,7 +294,7 @@ static enum status trace(const struct layer *layer, const struct passage *p)
 {
     const struct mlstm *mlstm = (const struct mlstm *)layer;
     size_t D = mlstm->D, d = mlstm->d, E = mlstm->E, e = mlstm->e, N = mlstm->n_heads, a_head = e * d + e + 1;
-    float *wide = gate_rows(mlstm, p), *state = memory_new(N * a_head, sizeof *state);
+    float *wide = gate_rows(mlstm, p), *state = memory_new(N * a_head + e, sizeof *state);
     enum status status = wide && state ? STATUS_OK : STATUS_NO_MEMORY;
     if (status == STATUS_OK)
         status = slow_multiply(mlstm->gates, p->T, wide, mlstm->K, kept_gates(mlstm, p, 0, 0),
@@ -300,7 +306,8 @@ static enum status trace(const struct layer *layer, const struct passage *p)
             size_t at = t * E + k * e, to = t * D + k * d;
             float *own = state + k * a_head;
             head_step(mlstm, t == 0, gates[0], gates[N], p->sources[QUERY].rows + at,
-                      p->sources[KEY].rows + at, p->sources[VALUE].rows + to, own, p->out + to);
+                      p->sources[KEY].rows + at, p->sources[VALUE].rows + to, own, state + N * a_head,
+                      p->out + to);
             keep(mlstm, p, t, k, own[a_head - 1]);
         }
         if (slow_stops(p)) status = STATUS_CANCELLED;

@@ -118,12 +118,13 @@ static bool candidates_have_company(const struct sequence_list *candidates)
     return n >= COMPANY_RIDERS;
 }
 
-/* The most steps that `sequence` may take of a chunk. A prompt longer than a chunk goes by chunks in any
+/* The most steps that `sequence` may take in a turn. A prompt longer than a chunk goes by chunks in any
  * company, so that it need not wait hundreds of turns. */
 static size_t sequence_room(const struct sequence *sequence, size_t chunk, bool company)
 {
     uint64_t inputs = sequence->least_steps, done = sequence->stats.steps;
-    return company && inputs > done && inputs - done <= chunk ? 1 : chunk;
+    if (company && inputs > done && inputs - done <= chunk) return 1;
+    return sequence->turn_steps > chunk ? sequence->turn_steps : chunk;
 }
 
 /* Take riders out of the lane while a turn has seats for them; returns the seats. A rider that finds too few
@@ -163,7 +164,8 @@ static size_t aboard_fill(struct aboard *aboard, struct lane *lane, size_t *n_ri
         size_t most = rows_left / sequence_seats(sequence);
         bool whole = is_whole || sequence->rides_whole;
         if (whole && (sequence->whole_steps ? sequence->whole_steps : sequence->cost_steps) > most) break;
-        size_t room = whole || chunk > most ? most : sequence_room(sequence, chunk, company);
+        size_t room = whole ? most : sequence_room(sequence, chunk, company);
+        if (room > most) room = most;
         if (room == 0) break;
         list_pop(&candidates);
         aboard->n_riders--;

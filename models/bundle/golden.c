@@ -59,6 +59,18 @@ enum { N_CASE_FIELDS = sizeof case_fields / sizeof *case_fields };
 /* ------------------------------------------------------------------------------------------
  * The steps that the file expects */
 
+/* Sequences that a network reads together. */
+static size_t seats_of(const struct steps *steps)
+{
+    return steps->n_seats ? steps->n_seats : 1;
+}
+
+/* Whether the outputs of a seat are compared. */
+static bool is_target(const struct steps *steps, size_t seat)
+{
+    return !steps->roles || steps->roles[seat] == RIDE_TARGET;
+}
+
 static enum status compare_tokens(const struct json *array, const struct steps *steps,
                                   struct error *err)
 {
@@ -100,9 +112,9 @@ static enum status compare_features(const struct json *array, const struct steps
                                     size_t size, struct error *err)
 {
     size_t n = json_count(array), t = 0;
-    if (n != steps->n)
+    if (n != seats_of(steps) * steps->n)
         return error_set(err, STATUS_BAD_GOLDEN, "'input' gives %zu steps, 'features' has %zu",
-                         steps->n, n);
+                         seats_of(steps) * steps->n, n);
     for (const struct json *v = json_first(array); v; v = json_next(v), t++) {
         enum status status = compare_row(v, t, size, steps->features + t * size, err);
         if (status != STATUS_OK) return status;
@@ -158,6 +170,22 @@ static enum status compare_output(const struct json *array, const char *name, co
     return STATUS_OK;
 }
 
+/* Compare the last outputs of several seats with a row for each target. */
+static enum status compare_seats(const struct ride *rides, const struct steps *steps, size_t size,
+                                 struct expectation *out, struct error *err)
+{
+    const struct json *row = json_first(out->last);
+    enum status status = STATUS_OK;
+    for (size_t i = 0, k = 0; i < steps->n_seats && status == STATUS_OK; i++) {
+        char name[32];
+        if (!is_target(steps, i)) continue;
+        snprintf(name, sizeof name, "output[%zu]", k++);
+        status = compare_output(row, name, rides[i].output, size, out, err);
+        row = json_next(row);
+    }
+    return status;
+}
+
 /* Compare what one turn gave. */
 static enum status compare_turn(const struct ride *ride, size_t size, struct expectation *out,
                                 struct error *err)
@@ -173,15 +201,27 @@ static enum status compare_turn(const struct ride *ride, size_t size, struct exp
     return status;
 }
 
+/* A case of several seats expects a row for each target. */
+static enum status expect_rows(const struct keys *keys, const struct steps *steps, struct error *err)
+{
+    size_t n_targets = 0;
+    for (size_t i = 0; i < steps->n_seats; i++) n_targets += is_target(steps, i);
+    if (keys->output && json_count(keys->output) == n_targets) return STATUS_OK;
+    return error_set(err, STATUS_BAD_VALUE, "'output' has %zu rows, expected %zu, one for each row of target",
+                     keys->output ? json_count(keys->output) : 0, n_targets);
+}
+
 /* Decide which outputs the case expects. */
-static enum status expect(const struct model *model, const struct keys *keys, size_t n_steps,
+static enum status expect(const struct model *model, const struct keys *keys, const struct steps *fed,
                           struct expectation *out, struct error *err)
 {
+    size_t n_steps = fed->n;
     *out = (struct expectation){.last = keys->output, .largest = -1};
     if (!keys->output == !keys->outputs)
         return error_set(err, STATUS_BAD_VALUE,
                          "expected 'output', of the last step, or 'outputs', of all steps; "
                          "found %s", keys->output ? "both" : "neither");
+    if (fed->n_seats) return expect_rows(keys, fed, err);
     if (keys->output) return STATUS_OK;
     out->next = json_first(keys->outputs);
     if (network_has_pooling(model->decoder ? model->decoder : model->network))
@@ -216,16 +256,22 @@ static enum status judge(const struct model *model, const struct expectation *d,
 struct run {
     const struct network *network;
     struct workspace *workspace;
-    float *state;
+    float *state; /* of all seats */
+    struct ride *rides;
     struct memory memory;
 };
 
-static enum status run_open(struct run *run, const struct network *network, size_t n_steps)
+/* Several seats ride whole. */
+static enum status run_open(struct run *run, const struct network *network, const struct steps *steps)
 {
-    size_t room = network_is_whole(network) || n_steps < TURN_STEPS ? n_steps : TURN_STEPS;
+    size_t seats = seats_of(steps);
+    bool is_whole = network_is_whole(network) || seats > 1;
+    size_t room = is_whole || steps->n < TURN_STEPS ? steps->n : TURN_STEPS;
     run->network = network;
-    run->state = memory_new(network_state_floats(network), sizeof *run->state);
-    enum status status = run->state ? workspace_new(room, 1, &run->workspace) : STATUS_NO_MEMORY;
+    run->state = memory_new(seats * network_state_floats(network), sizeof *run->state);
+    run->rides = memory_new(seats, sizeof *run->rides);
+    enum status status = run->state && run->rides ? workspace_new(seats * room, seats, &run->workspace)
+                                                  : STATUS_NO_MEMORY;
     return status == STATUS_OK ? workspace_fit(run->workspace, network) : status;
 }
 
@@ -233,33 +279,44 @@ static void run_close(struct run *run)
 {
     workspace_free(run->workspace);
     memory_free(run->state);
+    memory_free(run->rides);
     memory_free((void *)run->memory.rows);
     memory_free(run->memory.derived);
 }
 
+/* Fill the rides of all seats for `n` steps from step `at` on. */
+static void fill_rides(struct run *run, const struct steps *steps, size_t at, size_t n, bool wants_all)
+{
+    size_t size = network_input_size(run->network), floats = network_state_floats(run->network);
+    enum want want = wants_all ? WANT_ALL : at + n == steps->n ? WANT_LAST : WANT_NONE;
+    for (size_t i = 0; i < seats_of(steps); i++)
+        run->rides[i] = (struct ride){
+            .n_steps = n, .tokens = steps->tokens ? steps->tokens + at : NULL,
+            .features = steps->features ? steps->features + (i * steps->n + at) * size : NULL,
+            .state = run->state + i * floats, .memory = &run->memory,
+            .role = steps->roles ? steps->roles[i] : RIDE_TARGET,
+            .want = is_target(steps, i) ? want : WANT_NONE, .tap = TAP_OUTPUT};
+    run->rides[0].n_group = steps->n_seats;
+}
+
 /* Feed the steps in turns as a server does, with rests between; a bidirectional network reads all in one
- * turn. Compare what comes with the expectation, or keep all of it in `rows` if that is not NULL. */
+ * turn, and so do several seats. Compare what comes with the expectation, or keep all of it in `rows` if that
+ * is not NULL. */
 static enum status feed(struct run *run, const struct steps *steps, float *rows,
                         struct expectation *expectation, struct error *err)
 {
     const struct network *network = run->network;
-    size_t size = network_input_size(network), width = network_output_size(network);
-    size_t room = workspace_rows(run->workspace), taken = 0;
+    size_t width = network_output_size(network), seats = seats_of(steps);
+    size_t room = workspace_rows(run->workspace) / seats, taken = 0;
     enum status status = STATUS_OK;
     for (size_t at = 0; at < steps->n && status == STATUS_OK; at += taken) {
-        size_t left = steps->n - at;
-        bool wants_all = rows || !expectation->last;
-        taken = left < room ? left : room;
-        struct ride ride = {.n_steps = taken,
-                            .tokens = steps->tokens ? steps->tokens + at : NULL,
-                            .features = steps->features ? steps->features + at * size : NULL,
-                            .state = run->state, .memory = &run->memory,
-                            .want = wants_all ? WANT_ALL : left <= room ? WANT_LAST : WANT_NONE,
-                            .tap = TAP_OUTPUT};
+        taken = steps->n - at < room ? steps->n - at : room;
+        fill_rides(run, steps, at, taken, rows || !expectation->last);
         if (!throttle_rest()) return error_set(err, STATUS_CLOSING, "%s", status_text(STATUS_CLOSING));
-        network_run(network, run->workspace, &ride, 1);
-        if (rows) memcpy(rows + at * width, ride.output, taken * width * sizeof *rows);
-        else status = compare_turn(&ride, width, expectation, err);
+        network_run(network, run->workspace, run->rides, seats);
+        if (rows) memcpy(rows + at * width, run->rides->output, taken * width * sizeof *rows);
+        else if (steps->n_seats) status = compare_seats(run->rides, steps, width, expectation, err);
+        else status = compare_turn(run->rides, width, expectation, err);
     }
     return status;
 }
@@ -272,7 +329,7 @@ static enum status encode(const struct model *model, const struct steps *steps, 
     float *rows = memory_new(steps->n, network_output_size(model->network) * sizeof *rows);
     decoder->memory = (struct memory){.rows = rows, .S = steps->n,
                                       .derived = memory_new(derived, sizeof *decoder->memory.derived)};
-    enum status status = rows && decoder->memory.derived ? run_open(&encoder, model->network, steps->n)
+    enum status status = rows && decoder->memory.derived ? run_open(&encoder, model->network, steps)
                                                          : STATUS_NO_MEMORY;
     if (status == STATUS_OK) status = feed(&encoder, steps, rows, NULL, NULL);
     if (status == STATUS_OK) coder_begin(model, encoder.state, decoder->state);
@@ -281,10 +338,12 @@ static enum status encode(const struct model *model, const struct steps *steps, 
 }
 
 /* Let the run begin with the state that a case has, if it has one. */
-static enum status begin(const struct model *model, const struct json *initial_state, struct run *run,
-                         struct error *err)
+static enum status begin(const struct model *model, const struct json *initial_state, bool several,
+                         struct run *run, struct error *err)
 {
     if (!initial_state) return STATUS_OK;
+    if (several)
+        return error_set(err, STATUS_BAD_VALUE, "'%s' has no place beside an input of rows", INITIAL_STATE);
     if (model->decoder)
         return error_set(err, STATUS_BAD_VALUE, "'%s' has no place in task '%s'", INITIAL_STATE,
                          model->task->name);
@@ -298,10 +357,10 @@ static enum status run_steps(const struct model *model, const struct steps *step
 {
     const struct steps *fed = model->decoder ? target : steps;
     struct run run = {.network = NULL};
-    enum status status = run_open(&run, model->decoder ? model->decoder : model->network, fed->n);
+    enum status status = run_open(&run, model->decoder ? model->decoder : model->network, fed);
     if (status == STATUS_OK && model->decoder) status = encode(model, steps, &run);
     if (status != STATUS_OK) error_set(err, status, "%s", status_text(status));
-    else status = begin(model, initial_state, &run, err);
+    else status = begin(model, initial_state, fed->n_seats > 0, &run, err);
     if (status == STATUS_OK) status = feed(&run, fed, NULL, expectation, err);
     if (status == STATUS_OK) status = judge(model, expectation, tolerance, proof, err);
     run_close(&run);
@@ -381,13 +440,14 @@ static enum status check_case(const struct model *model, const struct json *valu
     if (status == STATUS_OK) status = compare_steps(model, &keys, &steps, err);
     if (status == STATUS_OK) status = read_target(model, keys.target, &target, err);
     if (status == STATUS_OK)
-        status = expect(model, &keys, model->decoder ? target.n : steps.n, &expectation, err);
+        status = expect(model, &keys, model->decoder ? &target : &steps, &expectation, err);
     if (status == STATUS_OK)
         status = run_steps(model, &steps, &target, keys.initial_state, &expectation, tolerance, proof, err);
     memory_free(target.tokens);
     memory_free(target.features);
     memory_free(steps.tokens);
     memory_free(steps.features);
+    memory_free(steps.roles);
     return status;
 }
 

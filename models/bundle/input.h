@@ -8,8 +8,10 @@
 /* What a network is fed for one input: tokens or features, the other is NULL. */
 struct steps {
     int32_t *tokens; /* [n] with bos and eos, if the model adds them */
-    float *features; /* [n, input_size] scaled */
+    float *features; /* [n, input_size] scaled; of several seats one behind the other */
     size_t n;
+    size_t n_seats;        /* sequences that the network reads together, n steps each; 0: one alone */
+    enum ride_role *roles; /* [n_seats] or NULL */
 };
 
 /* Whether the model puts bos before a text and eos after it. */

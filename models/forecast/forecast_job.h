@@ -8,6 +8,7 @@
 #include "models/forecast/candidates.h"
 #include "models/forecast/forecasting.h"
 #include "models/forecast/kept_series.h"
+#include "models/forecast/patched.h"
 #include "models/forecast/patches.h"
 #include "models/forecast/series.h"
 #include "models/jobs/job_sequence.h"
@@ -18,15 +19,6 @@ struct path {
     double *values;  /* [horizon] */
     size_t n;        /* so many are there */
     float *features; /* [n_inputs] of the step to feed */
-};
-
-/* A seat of a series that is read in patches: a row, or the mirror of the row before it. */
-struct patched {
-    enum ride_role role;
-    struct patch_reading reading; /* of a target */
-    double *differences;          /* [n] of a target, if the model knows trends; else NULL */
-    float *features;              /* [n_past + n_ahead, n_inputs] */
-    float *state;                 /* NULL of the first, which has its sequence's */
 };
 
 /* One series. */
@@ -47,6 +39,7 @@ struct forecasted {
     struct candidates candidates; /* made in `memory` by the first feed() */
     void *memory;
     struct patched *patched;      /* [n_seats] of patches */
+    size_t n_run;                 /* steps that they have ridden, those ahead included */
     size_t n_seats;
     bool rides_whole;             /* a covariate is known ahead */
     double *at;                   /* [n_targets, horizon, n_levels] of the bundle's levels */

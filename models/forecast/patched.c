@@ -12,6 +12,10 @@
 #include "models/forecast/patched.h"
 #include "models/forecast/trend.h"
 
+/* Steps of a series in one turn. That of a model of 35 million weights takes some 50 ms then, and each turn
+ * more would read all weights again. */
+enum { TURN_STEPS = 128 };
+
 static const char rows_empty[] =
     "every value of a row of target that is read is missing: expected at least one number";
 static const char rows_too_big[] =
@@ -76,6 +80,46 @@ const char *patched_judge(const struct forecast_spec *spec, const struct rows *r
     return NULL;
 }
 
+/* ---- what the seats read ---- */
+
+static void read_target(const struct forecast_spec *spec, const struct patched_series *series,
+                        const double *values, struct patched *seat)
+{
+    seat->role = RIDE_TARGET;
+    seat->reading = patches_reading(spec, values, series->n, seat->differences);
+    patches_steps(spec, &seat->reading.scale, seat->reading.trends ? seat->differences : values, series->n, 0,
+                  series->steps, seat->features);
+}
+
+/* Fill the seat of a covariate, and that of its mirror if it is known ahead; return their number. */
+static size_t read_covariate(const struct forecast_spec *spec, const struct patched_series *series,
+                             const struct row *row, struct patched *seat)
+{
+    size_t steps = series->steps, width = series_n_inputs(spec);
+    size_t n_known = row->known ? series->rows->horizon : 0;
+    const double *values = row->values + (series->rows->n - series->n);
+    struct series_scale scale = scale_of(spec, values, series->n + n_known);
+    seat->role = RIDE_COVARIATE;
+    patches_steps(spec, &scale, values, series->n, n_known, steps, seat->features);
+    if (!row->known) return 1;
+    seat[1].role = RIDE_MIRROR;
+    for (size_t t = 0; t < steps; t++)
+        memcpy(seat[1].features + t * width, seat->features + (steps - 1 - t) * width,
+               width * sizeof *seat->features);
+    return 2;
+}
+
+void patched_read(const struct forecast_spec *spec, const struct patched_series *series,
+                  struct patched *seats)
+{
+    const struct rows *rows = series->rows;
+    size_t seat = rows ? rows->n_targets : 1;
+    for (size_t k = 0; k < seat; k++)
+        read_target(spec, series, rows ? target_of(rows, k, series->n) : series->values, &seats[k]);
+    for (size_t k = 0; rows && k < rows->n_covariates; k++)
+        seat += read_covariate(spec, series, &rows->covariates[k], &seats[seat]);
+}
+
 /* ---- what a series needs ---- */
 
 static void lay_out(const struct forecast *f, const struct forecast_series *from, struct forecasted *series,
@@ -98,49 +142,18 @@ static void lay_out(const struct forecast *f, const struct forecast_series *from
     series->at = arena_take(arena, series->n_targets * f->horizon, spec->n_levels * sizeof *series->at);
 }
 
-static void begin_target(const struct forecast_spec *spec, const struct forecasted *series,
-                         const double *values, struct patched *row)
-{
-    row->role = RIDE_TARGET;
-    row->reading = patches_reading(spec, values, series->n, row->differences);
-    patches_steps(spec, &row->reading.scale, row->reading.trends ? row->differences : values, series->n, 0,
-                  series->n_past + series->n_ahead, row->features);
-}
-
-/* Fill the seat of a covariate, and that of its mirror if it is known ahead; return their number. */
-static size_t begin_covariate(const struct forecast_spec *spec, const struct forecasted *series,
-                              const double *values, size_t n_known, struct patched *row)
-{
-    size_t steps = series->n_past + series->n_ahead, width = series_n_inputs(spec);
-    struct series_scale scale = scale_of(spec, values, series->n + n_known);
-    row->role = RIDE_COVARIATE;
-    patches_steps(spec, &scale, values, series->n, n_known, steps, row->features);
-    if (n_known == 0) return 1;
-    row[1].role = RIDE_MIRROR;
-    for (size_t t = 0; t < steps; t++)
-        memcpy(row[1].features + t * width, row->features + (steps - 1 - t) * width,
-               width * sizeof *row->features);
-    return 2;
-}
-
 static void begin(struct forecast *f, const struct forecast_series *tail, size_t i, size_t good)
 {
     const struct forecast_spec *spec = forecast_spec_of(f->job.model);
-    const struct rows *rows = tail->rows;
     struct forecasted *series = &f->series[i];
     struct sequence *sequence = &forecast_sequence(f, good, 0)->sequence;
-    size_t steps = series->n_past + series->n_ahead, seat = series->n_targets;
+    size_t steps = series->n_past + series->n_ahead;
     memcpy(series->z, tail->values, tail->n * sizeof *series->z);
     f->paths[forecast_sequence(f, good, 0)->index].of = series;
-    for (size_t k = 0; k < series->n_targets; k++)
-        begin_target(spec, series, rows ? target_of(rows, k, series->n) : tail->values, &series->patched[k]);
-    for (size_t k = 0; rows && k < rows->n_covariates; k++) {
-        const struct row *row = &rows->covariates[k];
-        seat += begin_covariate(spec, series, row->values + (rows->n - series->n),
-                                row->known ? f->horizon : 0, &series->patched[seat]);
-    }
+    patched_read(spec, &(struct patched_series){tail->rows, tail->values, series->n, steps}, series->patched);
     sequence->seats = (uint32_t)series->n_seats;
     sequence->rides_whole = series->rides_whole;
+    sequence->turn_steps = steps < TURN_STEPS ? steps : TURN_STEPS;
     sequence->whole_steps = steps;
     sequence->cost_steps = steps * series->n_seats;
     sequence->least_steps = steps;
@@ -148,31 +161,20 @@ static void begin(struct forecast *f, const struct forecast_series *tail, size_t
 
 /* ---- the driver ---- */
 
-/* Patches of the horizon that have been read. */
-static size_t patches_told(const struct forecast_spec *spec, const struct path *path)
-{
-    return path->n / spec->patch_length;
-}
-
 static void feed(struct sequence *sequence, size_t room, struct ride *rides)
 {
     const struct job_sequence *seq = (const struct job_sequence *)sequence;
     const struct forecast_spec *spec = forecast_spec_of(seq->job->model);
-    const struct path *path = forecast_path(seq);
-    const struct forecasted *series = path->of;
-    bool past = !series->rides_whole && series->n_fed < series->n_past;
-    size_t done = past ? series->n_fed : series->n_past + patches_told(spec, path);
-    size_t left = past ? series->n_past - done : series->n_past + series->n_ahead - done;
-    if (series->rides_whole) {
-        done = 0;
-        left = series->n_past + series->n_ahead;
-    }
+    const struct forecasted *series = forecast_path(seq)->of;
+    size_t left = series->n_past + series->n_ahead - series->n_run, n = left < room ? left : room;
+    size_t end = series->n_run + n, from = series->n_run > series->n_past ? series->n_run : series->n_past;
     for (size_t i = 0; i < series->n_seats; i++) {
         const struct patched *row = &series->patched[i];
         if (row->state) rides[i].state = row->state;
-        rides[i].n_steps = left < room ? left : room;
-        rides[i].features = row->features + done * series_n_inputs(spec);
-        rides[i].want = past || row->role != RIDE_TARGET ? WANT_NONE : WANT_ALL;
+        rides[i].n_steps = n;
+        rides[i].features = row->features + series->n_run * series_n_inputs(spec);
+        rides[i].want = end > from && row->role == RIDE_TARGET ? WANT_TAIL : WANT_NONE;
+        rides[i].n_wanted = end > from ? end - from : 0;
         rides[i].role = row->role;
     }
     rides[0].n_group = series->n_seats;
@@ -192,11 +194,11 @@ static bool read_patch(const struct forecast *f, const struct path *path, size_t
     return true;
 }
 
-/* Read the outputs of all targets from step `from` of their rides on, up to the horizon. */
-static bool read_outputs(const struct forecast *f, struct path *path, const struct ride *rides, size_t from)
+/* Read the outputs of all targets, up to the horizon. */
+static bool read_outputs(const struct forecast *f, struct path *path, const struct ride *rides)
 {
     const struct forecast_spec *spec = forecast_spec_of(f->job.model);
-    for (size_t t = from; t < rides[0].n_steps && path->n < f->horizon; t++) {
+    for (size_t t = 0; t < rides[0].n_outputs && path->n < f->horizon; t++) {
         for (size_t k = 0; k < path->of->n_targets; k++)
             if (!read_patch(f, path, k, rides[k].output + t * series_n_outputs(spec))) return false;
         path->n += spec->patch_length;
@@ -227,12 +229,9 @@ static enum next receive(struct sequence *sequence, struct worker *worker, const
     struct path *path = forecast_path(seq);
     struct forecasted *series = path->of;
     if (job_sequence_must_leave(seq)) return LEAVE;
-    if (!series->rides_whole && series->n_fed < series->n_past) {
-        series->n_fed += rides[0].n_steps;
-        return STAY;
-    }
-    series->n_fed = series->n_past;
-    bool good = read_outputs(f, path, rides, series->rides_whole ? series->n_past : 0);
+    series->n_run += rides[0].n_steps;
+    series->n_fed = series->n_run < series->n_past ? series->n_run : series->n_past;
+    bool good = read_outputs(f, path, rides);
     if (good && path->n < f->horizon) return STAY;
     if (good && finish(f, series)) atomic_fetch_add_explicit(&series->n_whole, 1, memory_order_relaxed);
     else atomic_store_explicit(&series->error, forecast_too_big, memory_order_relaxed);

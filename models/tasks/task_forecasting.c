@@ -7,6 +7,7 @@
 #include "models/bundle/inspect.h"
 #include "models/forecast/candidates.h"
 #include "models/forecast/columns.h"
+#include "models/forecast/patched.h"
 #include "models/forecast/patches.h"
 #include "models/forecast/series.h"
 #include "models/text/number.h"
@@ -135,6 +136,54 @@ static enum status rows_steps(const struct model *model, const struct json *inpu
     return status;
 }
 
+/* Make the steps of rows that a network mixes: a seat a row, or two; the context and one patch to come, or
+ * future_length if a covariate is known ahead. */
+static enum status group_features(const struct forecast_spec *spec, const struct rows *rows, size_t n,
+                                  struct steps *steps, struct error *err)
+{
+    size_t seats = patched_seats(rows), run = patched_steps(spec, rows, n, spec->patch_length + 1);
+    size_t each = run * series_n_inputs(spec);
+    enum status status = input_check_steps(seats * run, err);
+    if (status != STATUS_OK) return status;
+    struct patched *seat = memory_new(seats, sizeof *seat);
+    double *differences = memory_new(seats * n, sizeof *differences);
+    steps->n = run;
+    steps->n_seats = seats;
+    steps->features = memory_new(seats * each, sizeof *steps->features);
+    steps->roles = memory_new(seats, sizeof *steps->roles);
+    bool there = seat && differences && steps->features && steps->roles;
+    for (size_t i = 0; there && i < seats; i++) {
+        seat[i].features = steps->features + i * each;
+        seat[i].differences = differences + i * n;
+    }
+    if (there) patched_read(spec, &(struct patched_series){rows, rows->targets, n, run}, seat);
+    for (size_t i = 0; there && i < seats; i++) steps->roles[i] = seat[i].role;
+    memory_free(seat);
+    memory_free(differences);
+    return there ? STATUS_OK : no_memory(err);
+}
+
+/* The same of an input that is an object of rows, as a request has it. */
+static enum status group_steps(const struct model *model, const struct json *input, struct steps *steps,
+                               struct error *err)
+{
+    const struct forecast_spec *spec = forecast_spec_of(model);
+    struct rows rows;
+    if (!network_mixes(model->network))
+        return error_set(err, STATUS_BAD_VALUE,
+                         "'input' has rows, but the network mixes no series; expected an array of numbers");
+    enum status status = rows_read(input, "input", 1, GOLDEN_MAX_VALUES, 0, &rows, err);
+    if (status == STATUS_OK) status = input_check_steps(rows.n, err);
+    if (status == STATUS_OK) {
+        size_t n = rows.n - series_skipped(spec, rows.n);
+        const char *sentence = patched_judge(spec, &rows, n);
+        status = sentence ? error_set(err, STATUS_BAD_VALUE, "'input': %s", sentence)
+                          : group_features(spec, &rows, n, steps, err);
+    }
+    rows_free(&rows);
+    return status;
+}
+
 static enum status scale_series(const struct model *model, const double *values, size_t n,
                                 struct steps *steps, struct error *err)
 {
@@ -165,6 +214,8 @@ static enum status series_steps(const struct model *model, const struct json *in
 {
     const struct forecast_spec *spec = forecast_spec_of(model);
     if (spec->n_columns && json_kind(input) == JSON_OBJECT) return rows_steps(model, input, steps, err);
+    if (spec->output == OUTPUT_PATCHES && json_kind(input) == JSON_OBJECT)
+        return group_steps(model, input, steps, err);
     if (spec->n_columns > 1)
         return error_set(err, STATUS_BAD_VALUE, "'input' is not an object with 'target' and covariates");
     if (json_kind(input) != JSON_ARRAY)

@@ -1,16 +1,18 @@
 /* Usage: bench_network [--threads N] [--precision P] [--kernels SET] [--outputs FILE] [--samples N]
  *                      BUNDLE [BxT ...]
  *
- * One turn of a token network: B sequences of T steps each, from a carried state. CSV on standard output,
+ * One turn of a network: B sequences of T steps each, from a carried state. CSV on standard output,
  * one row a shape: precision,threads,B,T,median_ms,best_ms,gflops,gbytes_per_s. gflops counts the products of
  * all rows; gbytes_per_s is the weights streamed once a step (the least that a recurrent network must).
  * Several threads do what the server's workers do: up to TEAM_RIDERS sequences are one batch of a team; more
  * are dealt out, so that each thread has a batch of its own.
  *
  * --outputs writes the last step's outputs of the first shape, run from zero, as raw float32 [B, outputs]: so
- * that whoever compares speeds can compare answers first. Token i of sequence b is (7b + 3i + bi) mod V.
+ * that whoever compares speeds can compare answers first. Token i of sequence b is (7b + 3i + bi) mod V;
+ * number i of a network that reads features is ((7b + 3i + bi) mod 41 - 20) / 20.
  *
- * Each row: warm-up, then samples of fixed work; median and best. */
+ * Each row: warm-up, then samples of fixed work; median and best. One thread is measured by its own processor
+ * time, which does not count what other processes take. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +53,14 @@ static int32_t *tokens_of(size_t b, size_t T, size_t V)
     return tokens;
 }
 
+static float *features_of(size_t b, size_t T, size_t width)
+{
+    float *rows = memory_new(T * width, sizeof *rows);
+    if (!rows) die("out of memory");
+    for (size_t i = 0; i < T * width; i++) rows[i] = ((float)((7 * b + 3 * i + b * i) % 41) - 20) / 20;
+    return rows;
+}
+
 /* `B` sequences, the first of which is number `first`. */
 static struct batch batch_new(const struct network *network, struct team *team, size_t first, size_t B,
                               size_t T)
@@ -61,9 +71,11 @@ static struct batch batch_new(const struct network *network, struct team *team, 
         die("out of memory");
     workspace_lend(batch.workspace, team);
     batch.rides = memory_new(B, sizeof *batch.rides);
+    size_t width = network_input_size(network), V = network_vocabulary_size(network);
     for (size_t b = 0; batch.rides && b < B; b++)
         batch.rides[b] = (struct ride){
-            .n_steps = T, .tokens = tokens_of(first + b, T, network_vocabulary_size(network)),
+            .n_steps = T, .tokens = width ? NULL : tokens_of(first + b, T, V),
+            .features = width ? features_of(first + b, T, width) : NULL,
             .state = memory_new(network_state_floats(network), sizeof(float)), .want = WANT_LAST};
     return batch;
 }
@@ -72,6 +84,7 @@ static void batch_free(struct batch *batch)
 {
     for (size_t b = 0; b < batch->B; b++) {
         memory_free((void *)batch->rides[b].tokens);
+        memory_free((void *)batch->rides[b].features);
         memory_free(batch->rides[b].state);
     }
     memory_free(batch->rides);
@@ -139,17 +152,23 @@ static int compare_times(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Of the only thread, or of the clock on the wall. */
+static int64_t now_us(const struct options *o)
+{
+    return o->threads == 1 ? clock_thread_us() : clock_us();
+}
+
 static void measure(struct work *work, const struct options *o)
 {
     double *times = memory_new(o->samples, sizeof *times);
     if (!times) die("out of memory");
-    int64_t start = clock_us();
+    int64_t start = now_us(o);
     work_run(work, 3);
-    size_t repeats = (size_t)(MIN_SAMPLE_US * 3 / (clock_us() - start + 1)) + 1;
+    size_t repeats = (size_t)(MIN_SAMPLE_US * 3 / (now_us(o) - start + 1)) + 1;
     for (size_t i = 0; i < o->samples; i++) {
-        start = clock_us();
+        start = now_us(o);
         work_run(work, repeats);
-        times[i] = (double)(clock_us() - start) / 1e3 / (double)repeats;
+        times[i] = (double)(now_us(o) - start) / 1e3 / (double)repeats;
     }
     qsort(times, o->samples, sizeof *times, compare_times);
     double median = times[o->samples / 2], bytes = (double)network_bytes(work->batches[0].network);
@@ -224,7 +243,6 @@ int main(int argc, char **argv)
     if (kernels_select(o.kernels, &err) != STATUS_OK ||
         model_load(o.bundle, "bench", "1", o.precision, &model, &err) != STATUS_OK)
         die(err.message);
-    if (network_input_size(model->network)) die("the bundle must read tokens");
     for (size_t i = 0; i < o.n_shapes; i++) {
         struct work work = work_new(model->network, &team, o.threads, o.B[i], o.T[i]);
         if (work.n == 1) members_start(&team, members, o.threads);

@@ -227,6 +227,109 @@ START_TEST(a_whole_network_has_no_initial_state)
 }
 END_TEST
 
+#define GROUP "tests/http/columns/group/"
+
+/* A copy of a file of the bundle that mixes series, for free(). */
+static char *group_file(const char *name, size_t *n)
+{
+    char path[TMP_PATH_BYTES];
+    snprintf(path, sizeof path, GROUP "%s", name);
+    FILE *file = fopen(path, "rb");
+    char *bytes = calloc(1 << 18, 1);
+    ck_assert(file && bytes);
+    *n = fread(bytes, 1, (1 << 18) - 1, file);
+    fclose(file);
+    return bytes;
+}
+
+/* Write that bundle without the sum of its weights, and turn the sign of the first weight of a tensor. */
+static void write_group(const char *tensor)
+{
+    size_t n_config, n_weights, n_golden, at = 0;
+    char *config = group_file("config.json", &n_config);
+    char *weights = group_file("model.safetensors", &n_weights);
+    char *golden = group_file("golden.json", &n_golden), *sum = strstr(config, "\"sha256\"");
+    uint64_t head;
+    memset(sum, ' ', (size_t)(strchr(sum, ',') + 1 - sum));
+    memcpy(&head, weights, sizeof head);
+    const char *entry = strstr(weights + sizeof head, tensor);
+    ck_assert_ptr_nonnull(entry);
+    ck_assert_int_eq(sscanf(strstr(entry, "\"data_offsets\":["), "\"data_offsets\":[%zu", &at), 1);
+    weights[sizeof head + head + at + 3] ^= (char)0x80;
+    tmp_write(&tmp, "config.json", config, n_config);
+    tmp_write(&tmp, "model.safetensors", weights, n_weights);
+    tmp_write(&tmp, "golden.json", golden, n_golden);
+    free(config);
+    free(weights);
+    free(golden);
+}
+
+/* What mixes series has no part in a case of one series. */
+START_TEST(wrong_weights_of_a_mixer_are_refused)
+{
+    static const char *const tensors[] = {
+        "\"b0.attention_norm.weight\"", "\"b0.query.weight\"", "\"b0.key.weight\"", "\"b0.value.weight\"",
+        "\"b0.out.weight\"", "\"b0.hidden_norm.weight\"", "\"b0.up.weight\"", "\"b0.down.weight\"",
+        "\"b1.value.weight\"", "\"b1.down.weight\"", "\"b0_both.weight\"", "\"b1_both.weight\""};
+    struct model *model;
+    struct error err;
+    ck_assert_int_eq(model_load(GROUP, "m", "1", PRECISION_FLOAT32, &model, &err), STATUS_OK);
+    model_drop(model);
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++) {
+        write_group(tensors[i]);
+        enum status status = model_load(tmp.path, "m", "1", PRECISION_FLOAT32, &model, &err);
+        ck_assert_msg(status == STATUS_BAD_GOLDEN && strstr(err.message, "cases[2]: output["), "%s: %s",
+                      tensors[i], status == STATUS_OK ? "not refused" : err.message);
+    }
+}
+END_TEST
+
+#define ROWS "{\"cases\":[{\"input\":{\"target\":[[1,2],[3,5]]}"
+
+static const struct {
+    const char *text, *sentence;
+} groups[] = {
+    {ROWS ",\"features\":[],\"output\":[[1],[2]]}]}", "'input' gives 22 steps, 'features' has 0"},
+    {"{\"cases\":[{\"input\":{\"target\":[[1,2],[3]]},\"features\":[],\"output\":[]}]}",
+     "has 1 values; expected 2"},
+    {"{\"cases\":[{\"input\":{\"target\":[[null]]},\"features\":[],\"output\":[]}]}", "is missing"},
+    {"{\"cases\":[{\"input\":{},\"features\":[],\"output\":[]}]}", "input.target is missing"},
+};
+
+START_TEST(rows_that_are_no_case_are_refused)
+{
+    struct model *model;
+    struct error err;
+    struct golden_proof proof;
+    size_t n;
+    ck_assert_int_eq(model_load(GROUP, "m", "1", PRECISION_FLOAT32, &model, &err), STATUS_OK);
+    const char *text = groups[_i].text;
+    ck_assert_int_ne(golden_check(model, text, strlen(text), &proof, &n, &err), STATUS_OK);
+    ck_assert_msg(strstr(err.message, groups[_i].sentence) != NULL, "%s", err.message);
+    model_drop(model);
+}
+END_TEST
+
+/* The last case of the bundle with something else in place of its outputs. */
+START_TEST(rows_have_an_output_for_each_target)
+{
+    static const char *const ends[][2] = {{"\"output\":[[1]]}]}", "'output' has 1 rows, expected 2"},
+                                          {"\"outputs\":[[1],[2]]}]}", "'output' has 0 rows, expected 2"}};
+    struct model *model;
+    struct error err;
+    struct golden_proof proof;
+    size_t n;
+    char *text = group_file("golden.json", &n), *last = text;
+    ck_assert_int_eq(model_load(GROUP, "m", "1", PRECISION_FLOAT32, &model, &err), STATUS_OK);
+    for (char *at; (at = strstr(last + 1, "\"output\"")); last = at) continue;
+    strcpy(last, ends[_i][0]);
+    ck_assert_int_eq(golden_check(model, text, strlen(text), &proof, &n, &err), STATUS_BAD_VALUE);
+    ck_assert_msg(strstr(err.message, ends[_i][1]) != NULL, "%s", err.message);
+    free(text);
+    model_drop(model);
+}
+END_TEST
+
 Suite *proof_suite(void);
 
 Suite *proof_suite(void)
@@ -240,6 +343,9 @@ Suite *proof_suite(void)
     tcase_add_loop_test(core, a_wrong_initial_state_is_refused, 0, sizeof states / sizeof *states);
     tcase_add_test(core, a_state_is_part_of_the_proof);
     tcase_add_test(core, a_whole_network_has_no_initial_state);
+    tcase_add_test(core, wrong_weights_of_a_mixer_are_refused);
+    tcase_add_loop_test(core, rows_that_are_no_case_are_refused, 0, sizeof groups / sizeof *groups);
+    tcase_add_loop_test(core, rows_have_an_output_for_each_target, 0, 2);
     tcase_add_test(core, the_tolerance_goes_with_the_size_of_the_outputs);
     tcase_set_timeout(core, 60);
     suite_add_tcase(suite, core);
