@@ -558,7 +558,7 @@ install: all
 	install -D -m 644 config.example.ini $(DESTDIR)$(PREFIX)/share/carousel/config.example.ini
 	install -d $(DESTDIR)$(dir $(COMPLETION))
 	$(EXECUTE) $(BUILD)/carousel completion bash >$(DESTDIR)$(COMPLETION) && chmod 644 $(DESTDIR)$(COMPLETION)
-	@for file in zoo/*/config.json zoo/*/*.safetensors zoo/*/golden.json zoo/*/vocab.txt zoo/*/README.md; do \
+	@for file in zoo/*/config.json zoo/*/*.safetensors zoo/*/golden.json zoo/*/vocab.txt zoo/*/merges.txt zoo/*/README.md; do \
 	  [ -f $$file ] || continue; \
 	  install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/carousel/$$file || exit 1; done
 ## install-import: the program that makes bundles of other frameworks' models, under PREFIX

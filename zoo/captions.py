@@ -1,6 +1,6 @@
 """What the recipes of captions share: drawing on a batch of pictures, the network, its training and its figures.
 
-    picture -> rows of numbers -> linear, ReLU -> BiLSTM or LSTM = memory
+    picture -> rows of numbers -> (linear, ReLU ->) linear, ReLU -> BiLSTM or LSTM = memory
     words   -> embedding -> LSTM = h1; attention(h1) = c1; [c1, h1] -> LSTM = h2; attention(h2) = c2
             -> linear [c2, h2] -> tanh -> linear
 
@@ -108,16 +108,59 @@ def png(picture):
     return "data:image/png;base64," + base64.b64encode(file).decode()
 
 
+def lzw(values, bits):
+    """The values, all below 1 << bits, packed as in a GIF."""
+    clear = 1 << bits
+    out, filled, known, width, run = 0, 0, {}, bits + 1, ()
+
+    def put(code):
+        nonlocal out, filled
+        out |= code << filled
+        filled += width
+
+    put(clear)
+    for value in values:
+        longer = (*run, value)
+        if len(longer) == 1 or longer in known:
+            run = longer
+            continue
+        put(known.get(run, run[0]))
+        known[longer] = clear + 2 + len(known)
+        if known[longer] == 1 << width and width < 12:
+            width += 1
+        if len(known) == 4000 - clear:  # the table holds 4096
+            put(clear)
+            known, width = {}, bits + 1
+        run = (value,)
+    put(known.get(run, run[0]))
+    put(clear + 1)
+    return out.to_bytes((filled + 7) // 8, "little")
+
+
+def gif(frames):
+    """Grey frames [n, height, width] of bytes, rounded to even numbers, as the data URL of an animated GIF."""
+    _, height, width = frames.shape
+    file = b"GIF89a" + struct.pack("<HHBBB", width, height, 0xF6, 0, 0)
+    file += bytes(2 * level for level in range(128) for _ in range(3))
+    for frame in frames:
+        data = lzw((frame.reshape(-1) // 2).tolist(), 7)
+        file += b"\x21\xf9\x04\0\x0a\0\0\0," + struct.pack("<HHHHBB", 0, 0, width, height, 0, 7)
+        file += b"".join(bytes([len(part)]) + part for part in (data[i:i + 255] for i in range(0, len(data), 255))) + b"\0"
+    return "data:image/gif;base64," + base64.b64encode(file + b";").decode()
+
+
 class Model(nn.Module):
     """sizes: of a row, of what it becomes first, of the encoder (a direction), of an embedded word, of both LSTMs
-    of the decoder."""
+    of the decoder. before: the size of one linear layer more, in front of the others."""
 
-    def __init__(self, words, sizes, dropout, layers=1, both_ways=True):
+    def __init__(self, words, sizes, dropout, layers=1, both_ways=True, before=None):
         super().__init__()
         inputs, P, H, E, D1, D2 = sizes
         M = 2 * H if both_ways else H
         self.sizes, self.words = sizes, words
-        self.look = nn.Linear(inputs, P)
+        if before:
+            self.before = nn.Linear(inputs, before)
+        self.look = nn.Linear(before or inputs, P)
         self.encoder = nn.LSTM(P, H, num_layers=layers, bidirectional=both_ways, batch_first=True)
         self.target = nn.Embedding(len(words), E)
         self.decoder1 = nn.LSTM(E, D1, batch_first=True)
@@ -129,6 +172,8 @@ class Model(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def encode(self, rows):
+        if hasattr(self, "before"):
+            rows = torch.relu(self.before(rows))
         return self.dropout(self.encoder(torch.relu(self.look(rows)))[0])
 
     def decode(self, target, memory, states=(None, None)):
@@ -156,8 +201,10 @@ class Model(nn.Module):
             return {"type": "attention", "prefix": prefix, "score": "general", "scaled": True,
                     "query_size": query, "memory_size": M, "name": name}
 
+        first = self.look.in_features
+        before = [linear("before", inputs, first), {"type": "relu"}] if hasattr(self, "before") else []
         return {
-            "encoder": [linear("look", inputs, P), {"type": "relu"}, lstm("encoder", P, H, **more)],
+            "encoder": [*before, linear("look", first, P), {"type": "relu"}, lstm("encoder", P, H, **more)],
             "decoder": [
                 {"type": "embedding", "prefix": "target", "num_embeddings": n, "embedding_dim": E},
                 lstm("decoder1", E, D1, name="h1"), attention("attention1", D1, "c1"),
@@ -200,9 +247,9 @@ def write(model, rows, most=20):
     return texts
 
 
-def train(model, draw, args, rate, batch, steps, note):
+def train(model, draw, args, rate, batch, steps, note, also=None):
     """draw(n): rows [n, S, inputs] and n texts. An epoch has `steps` steps; the model ends as the moving average
-    of its weights."""
+    of its weights. also(memory, texts): a further loss."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
     average = recipe.Average(model, 0.998)
     plan = Plan(optimizer, rate, args.epochs * steps, args.minutes)
@@ -213,7 +260,11 @@ def train(model, draw, args, rate, batch, steps, note):
         for step in range(steps):
             rows, texts = draw(batch)
             read, said = encode_texts(model.words, texts)
-            loss = functional.cross_entropy(model(rows, read).flatten(0, 1), said.flatten(), label_smoothing=0.02)
+            with recipe.autocast(args):
+                memory = model.encode(rows)
+                logits = model.decode(read, memory)[0].float()
+                more = also(memory, texts) if also else 0
+            loss = functional.cross_entropy(logits.flatten(0, 1), said.flatten(), label_smoothing=0.02) + more
             recipe.descend(loss, model, optimizer, plan)
             average.update(model)
             progress.step(epoch, step, loss.item())

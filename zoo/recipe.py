@@ -89,6 +89,12 @@ def warm_cosine(optimizer, total, warm=100):
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
+def autocast(args):
+    """Multiply in bfloat16 within this context if --bfloat16 is given, for recipes that have the flag. A processor with
+    AVX512_BF16 or AMX then trains whole sequences through an nn.LSTM in a fraction of the time."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=getattr(args, "bfloat16", False))
+
+
 def descend(loss, model, optimizer, schedule, clip=1.0):
     """One step of training, down the gradient of the loss, which is cut to the norm `clip` (None: as it
     is)."""
@@ -213,6 +219,21 @@ def batches_of_one_length(sequences, size):
     for i in random.sample(range(len(sequences)), len(sequences)):
         by_length.setdefault(len(sequences[i]), []).append(i)
     lists = [group[at:at + size] for group in by_length.values() for at in range(0, len(group), size)]
+    random.shuffle(lists)
+    return lists
+
+
+def batches_of_nearly_one_length(pairs, size, pool=16):
+    """The same for pairs of a source and a target: the sources of a list have equal lengths, the targets nearly
+    equal ones, because `pool` lists at a time are sorted by them. So little is computed for padding."""
+    by_length = {}
+    for i in random.sample(range(len(pairs)), len(pairs)):
+        by_length.setdefault(len(pairs[i][0]), []).append(i)
+    lists = []
+    for group in by_length.values():
+        for at in range(0, len(group), pool * size):
+            some = sorted(group[at:at + pool * size], key=lambda i: len(pairs[i][1]))
+            lists += [some[k:k + size] for k in range(0, len(some), size)]
     random.shuffle(lists)
     return lists
 

@@ -153,8 +153,7 @@ def pad(targets):
 def train(model, pairs, args, rate, batch, note):
     """pairs: (source, target), ids without BOS and EOS of the target. note(average model): what to print after
     an epoch. The model ends as the moving average of its weights."""
-    sources = [source for source, _ in pairs]
-    steps = len(recipe.batches_of_one_length(sources, batch))
+    steps = len(recipe.batches_of_nearly_one_length(pairs, batch))
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
     average = recipe.Average(model, 0.998)
     plan = Plan(optimizer, rate, args.epochs * steps, args.minutes)
@@ -162,9 +161,10 @@ def train(model, pairs, args, rate, batch, note):
     epoch = recipe.load_checkpoint(args.checkpoint, model, optimizer, average, plan)
     while plan.far < 1:
         model.train()
-        for step, indices in enumerate(recipe.batches_of_one_length(sources, batch)):
+        for step, indices in enumerate(recipe.batches_of_nearly_one_length(pairs, batch)):
             read, said = pad([pairs[i][1] for i in indices])
-            logits = model(torch.tensor([sources[i] for i in indices]), read)
+            with recipe.autocast(args):
+                logits = model(torch.tensor([pairs[i][0] for i in indices]), read).float()
             loss = functional.cross_entropy(logits.flatten(0, 1), said.flatten(), label_smoothing=0.1)
             recipe.descend(loss, model, optimizer, plan)
             average.update(model)

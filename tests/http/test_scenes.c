@@ -1,5 +1,5 @@
-/* The bundled model `scenes` over HTTP: pictures that are drawn here, as PNG files of four times the size
- * that the model reads, have their sentences. */
+/* The bundled models `scenes` and `clips` over HTTP: pictures and animations that are drawn here, as PNG
+ * files of four and eight times the size that the models read, have their sentences. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,8 @@ static struct server server;
 
 static void start(void)
 {
-    server_start(&server, (const char *const[]){"CAROUSEL_MODELS_BUNDLES=scenes=zoo/scenes", NULL});
+    static const char bundles[] = "CAROUSEL_MODELS_BUNDLES=scenes=zoo/scenes:clips=zoo/clips";
+    server_start(&server, (const char *const[]){bundles, NULL});
 }
 
 static void stop(void)
@@ -113,6 +114,37 @@ START_TEST(a_picture_has_its_sentence)
 }
 END_TEST
 
+/* A dark thing that begins at (x, y) and goes (dx, dy) from frame to frame; if it blinks, it is seen in every
+ * other pair of frames. */
+static const struct {
+    struct thing thing;
+    int dx, dy, blinks;
+    const char *text;
+} clips[] = {
+    {{CIRCLE, 142, 96, 48, {30, 30, 30}}, -6, 0, 0, "a circle moves left"},
+    {{SQUARE, 90, 50, 42, {0, 0, 0}}, 0, 6, 0, "a square moves down"},
+    {{TRIANGLE, 100, 96, 46, {50, 50, 50}}, 0, 0, 1, "a triangle blinks"},
+};
+
+START_TEST(an_animation_has_its_sentence)
+{
+    enum { FRAMES = 16 };
+    static unsigned char file[PNG_ROOM];
+    static char url[2 * PNG_ROOM], body[FRAMES * sizeof url / 8];
+    size_t n = (size_t)snprintf(body, sizeof body, "{'model':'clips','frames':[");
+    struct thing thing = clips[_i].thing;
+    for (int i = 0; i < FRAMES; i++, thing.x += clips[_i].dx, thing.y += clips[_i].dy) {
+        put_base64(url, file, draw(&thing, !clips[_i].blinks || i / 2 % 2 == 0, file));
+        n += (size_t)snprintf(body + n, sizeof body - n, "%s'data:image/png;base64,%s'", i ? "," : "", url);
+        ck_assert_uint_lt(n, sizeof body - 2);
+    }
+    memcpy(body + n, "]}", 3);
+    struct reply *reply = post(&server, "/v1/caption", body);
+    expect_ok(reply);
+    ck_assert_str_eq(text_at(reply, "captions.0.text"), clips[_i].text);
+}
+END_TEST
+
 Suite *scenes_suite(void);
 
 Suite *scenes_suite(void)
@@ -122,6 +154,7 @@ Suite *scenes_suite(void)
     tcase_add_unchecked_fixture(cases, start, stop);
     tcase_set_timeout(cases, TEST_TIMEOUT_S);
     tcase_add_loop_test(cases, a_picture_has_its_sentence, 0, (int)(sizeof pictures / sizeof *pictures));
+    tcase_add_loop_test(cases, an_animation_has_its_sentence, 0, (int)(sizeof clips / sizeof *clips));
     suite_add_tcase(suite, cases);
     return suite;
 }

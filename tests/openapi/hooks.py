@@ -15,7 +15,7 @@ MODELS = {
     "/v1/forecast": ["numbers", "series"],
     "/v1/classify": ["sentiment", "intents", "digits", "slots"],
     "/v1/pronounce": ["g2p"],
-    "/v1/caption": ["scenes"],
+    "/v1/caption": ["scenes", "clips"],
     "/v1/transcribe": ["ink"],
     "/v1/music": ["chorales", "folk"],
     "/v1/explain": ["sentiment", "shakespeare", "digits", "numbers"],

@@ -4,13 +4,14 @@ Data: --data is a gzipped file of tab-separated pairs, English first: Tatoeba's 
 manythings.org/anki (CC BY 2.0 FR, both to be named). Your own: any such file, gzipped or not, of any two
 languages; a column beyond the second is not read.
 
-One English sentence in fifty, by a hash of its letters in small, is held out with all its translations; pairs whose
-French stands among those are left out of training too. A tenth of the held-out sentences is looked at during training, the others
+One English sentence in fifty, by a hash of its letters in small, is held out with all its translations; pairs of which
+a side has the same letters as one of those are left out of training too. A tenth of the held-out sentences is looked at during training, the others
 only by --evaluate, which prints BLEU and chrF (metrics.py) with all translations of a sentence as its references, and with the
 first one alone; and how many of the answers of 20 words and more repeat four words.
 
 BPE of 4,000 pieces for both languages, one embedding for source, target and output; the network is in
-zoo/seq2seq.py. With --checkpoint a training that was ended goes on where it was.
+zoo/seq2seq.py. With --checkpoint a training that was ended goes on where it was. --bfloat16 multiplies in bfloat16 while
+it trains.
 """
 
 import collections
@@ -26,6 +27,7 @@ import recipe
 import seq2seq
 
 PIECES, SIZES, DROPOUT, RATE, BATCH = 4000, (192, 192, 192, 384), 0.3, 2e-3, 128
+TATOEBA = "eng-fra.tatoeba.tsv.gz"
 BEAMS, MAX_TOKENS, PENALTY, LONGEST = 4, 200, 1.0, 60
 
 
@@ -36,9 +38,12 @@ def read_pairs(path, reverse):
     return [(b, a) if reverse else (a, b) for a, b in dict.fromkeys(pairs)]
 
 
+def letters(text):
+    return "".join(c for c in text.lower() if c.isalnum())
+
+
 def is_held(text):
-    letters = "".join(c for c in text.lower() if c.isalnum())
-    return int(hashlib.sha256(letters.encode()).hexdigest(), 16) % 50 == 0
+    return int(hashlib.sha256(letters(text).encode()).hexdigest(), 16) % 50 == 0
 
 
 def split(pairs, reverse):
@@ -48,8 +53,8 @@ def split(pairs, reverse):
     for pair in pairs:
         if is_held(pair[english]):
             held[pair[0]].append(pair[1])
-    seen = {text for translations in held.values() for text in translations} | set(held)
-    return [p for p in pairs if not is_held(p[english]) and p[0] not in seen and p[1] not in seen], dict(held)
+    seen = {letters(text) for source, translations in held.items() for text in (source, *translations)}
+    return [p for p in pairs if not is_held(p[english]) and not any(letters(side) in seen for side in p)], dict(held)
 
 
 def translate(model, tokenizer, texts, beams):
@@ -77,23 +82,33 @@ def evaluate(model, tokenizer, held):
         print(f"  {text}\n    {answer}")
 
 
-def config(model, description, source, target):
+def description(args):
+    """What config.json says of the bundle; little if the pairs are those of a stranger."""
+    if pathlib.Path(args.data).name != TATOEBA:
+        return {"description": "Translates a sentence."}, {}
+    names, codes = (("French", "English"), ("fr", "en")) if args.reverse else (("English", "French"), ("en", "fr"))
     return {
-        "task": "translation",
-        "description": description,
+        "description": "Translates {} into {}.".format(*names),
         "license": "CC-BY-2.0-FR",
         "training_data": "sentence pairs of Tatoeba (tatoeba.org, CC BY 2.0 FR) by way of manythings.org/anki",
+    }, {"source": codes[0], "target": codes[1]}
+
+
+def config(model, about, languages):
+    return {
+        "task": "translation",
+        **about,
         "precision": "float32",
         "network": model.network(),
         "tokenizer": {"type": "bpe", "vocabulary": "vocab.txt", "merges": "merges.txt", "bos_token": "<s>",
                       "eos_token": "</s>", "unknown": "fold"},
         "translation": {"num_beams": BEAMS, "max_tokens": MAX_TOKENS, "length_penalty": PENALTY,
-                        "split_sentences": True, "source": source, "target": target},
+                        "split_sentences": True, **languages},
     }
 
 
 def main():
-    args = recipe.arguments(__doc__, "data/translation/eng-fra.tatoeba.tsv.gz", epochs=14, reverse="")
+    args = recipe.arguments(__doc__, f"data/translation/{TATOEBA}", epochs=14, flags=("reverse", "bfloat16"))
     out = recipe.folder(args, __file__)
     pairs, held = split(read_pairs(args.data, args.reverse), args.reverse)
     watched = {t: held[t] for t in list(held)[::10]}
@@ -118,10 +133,7 @@ def main():
         texts = list(held)[:4]
         cases = [(text, [seq2seq.BOS, *tokenizer.encode(text), seq2seq.EOS],
                   [seq2seq.BOS, *tokenizer.encode(held[text][0])[:i]]) for i, text in enumerate(texts)]
-        names, codes = ("English", "French"), ("en", "fr")
-        if args.reverse:
-            names, codes = names[::-1], codes[::-1]
-        recipe.write_bundle(out, model, config(model, "Translates {} into {}.".format(*names), *codes), cases)
+        recipe.write_bundle(out, model, config(model, *description(args)), cases)
     evaluate(model.eval(), tokenizer, judged)
 
 
