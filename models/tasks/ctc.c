@@ -39,6 +39,7 @@ static double at(const struct ctc_outputs *o, const double *totals, size_t t, si
 struct tree {
     uint32_t *parent; /* [n] */
     int32_t *label;   /* [n] the last one */
+    double *prior;    /* [n] what the language model and the bonus add */
     uint32_t *table;  /* [mask + 1] node + 1, or 0 */
     size_t n, mask;
 };
@@ -70,38 +71,46 @@ static uint32_t child_of(struct tree *tree, uint32_t parent, int32_t label)
 /* A prefix in the beam: the probabilities of its paths that end in the blank and in its last label. */
 struct beam {
     uint32_t node;
-    double blank, label, total;
+    size_t slot; /* of what the language model says behind it */
+    double blank, label, total, rank;
 };
 
 /* A prefix that may be in the next beam: one of this beam that stays (extension -1), or one with a label
  * more. */
 struct candidate {
     uint32_t node;
+    size_t slot; /* of the prefix of this beam */
     int32_t extension;
-    double blank, label, total;
+    double blank, label, total, prior, rank; /* rank: total + prior */
 };
 
-struct search {
+struct ctc_search {
+    struct ctc_outputs outputs;
+    struct ctc_options options;
     struct tree tree;
+    double *totals;          /* [T] */
     struct beam *beams;      /* [n] of num_beams, best first */
     struct candidate *best;  /* [n_best] of num_beams, best first */
-    size_t n, n_best, num_beams;
+    size_t n, n_best, num_beams, t;
+    bool has_begun;
+    double *answers;         /* [2 num_beams, V]; NULL: no language model */
+    bool *taken;             /* [2 num_beams] slots */
 };
 
 /* Keep a candidate if it is among the best; of equal ones the first stays. */
-static void offer(struct search *s, struct candidate candidate)
+static void offer(struct ctc_search *s, struct candidate candidate)
 {
     size_t i = s->n_best;
-    if (candidate.total == NEVER) return;
-    if (i == s->num_beams && !(candidate.total > s->best[i - 1].total)) return;
+    if (candidate.rank == NEVER) return;
+    if (i == s->num_beams && !(candidate.rank > s->best[i - 1].rank)) return;
     if (i < s->num_beams) s->n_best++;
     else i--;
-    for (; i > 0 && candidate.total > s->best[i - 1].total; i--) s->best[i] = s->best[i - 1];
+    for (; i > 0 && candidate.rank > s->best[i - 1].rank; i--) s->best[i] = s->best[i - 1];
     s->best[i] = candidate;
 }
 
 /* What a prefix gets from the paths of its parent, if that is in the beam too. */
-static double from_parent(const struct search *s, const struct beam *beam, double log_p)
+static double from_parent(const struct ctc_search *s, const struct beam *beam, double log_p)
 {
     const struct tree *tree = &s->tree;
     if (beam->node == 0) return NEVER;
@@ -114,7 +123,7 @@ static double from_parent(const struct search *s, const struct beam *beam, doubl
     return NEVER;
 }
 
-static bool is_in_beam(const struct search *s, uint32_t parent, int32_t label)
+static bool is_in_beam(const struct ctc_search *s, uint32_t parent, int32_t label)
 {
     uint32_t found = s->tree.table[slot_of(&s->tree, parent, label)];
     for (size_t j = 0; found && j < s->n; j++)
@@ -122,61 +131,148 @@ static bool is_in_beam(const struct search *s, uint32_t parent, int32_t label)
     return false;
 }
 
-/* Move the search over one step. */
-static void advance(struct search *s, const struct ctc_outputs *o, const double *totals, size_t t)
+/* Offer the prefixes that stay as they are. */
+static void offer_staying(struct ctc_search *s, const struct ctc_outputs *o, size_t t)
 {
-    s->n_best = 0;
-    for (size_t i = 0; i < s->n; i++) { /* the prefixes that stay as they are */
+    for (size_t i = 0; i < s->n; i++) {
         const struct beam *beam = &s->beams[i];
-        struct candidate stays = {.node = beam->node, .extension = -1, .label = NEVER};
-        stays.blank = beam->total + at(o, totals, t, o->blank);
+        struct candidate stays = {.node = beam->node, .slot = beam->slot, .extension = -1, .label = NEVER,
+                                  .prior = s->tree.prior[beam->node]};
+        stays.blank = beam->total + at(o, s->totals, t, o->blank);
         if (beam->node) {
-            double log_p = at(o, totals, t, (size_t)s->tree.label[beam->node]);
+            double log_p = at(o, s->totals, t, (size_t)s->tree.label[beam->node]);
             stays.label = add_logs(beam->label + log_p, from_parent(s, beam, log_p));
         }
         stays.total = add_logs(stays.blank, stays.label);
+        stays.rank = stays.total + stays.prior;
         offer(s, stays);
     }
-    for (size_t i = 0; i < s->n; i++) /* and those with a label more */
+}
+
+/* What label k adds behind a prefix. */
+static double prior_of(const struct ctc_search *s, const struct beam *beam, size_t k)
+{
+    if (!s->answers) return 0;
+    return s->tree.prior[beam->node] + s->options.bonus +
+           s->options.weight * s->answers[beam->slot * s->outputs.V + k];
+}
+
+/* Offer those with a label more. */
+static void offer_longer(struct ctc_search *s, const struct ctc_outputs *o, size_t t)
+{
+    for (size_t i = 0; i < s->n; i++)
         for (size_t k = 0; k < o->V; k++) {
             const struct beam *beam = &s->beams[i];
             if (k == o->blank) continue;
             bool repeats = beam->node && (size_t)s->tree.label[beam->node] == k;
-            double total = (repeats ? beam->blank : beam->total) + at(o, totals, t, k);
-            if (s->n_best == s->num_beams && !(total > s->best[s->n_best - 1].total)) continue;
-            if (is_in_beam(s, beam->node, (int32_t)k)) continue; /* counted above */
-            offer(s, (struct candidate){beam->node, (int32_t)k, NEVER, total, total});
+            double total = (repeats ? beam->blank : beam->total) + at(o, s->totals, t, k);
+            double prior = prior_of(s, beam, k), rank = total + prior;
+            if (s->n_best == s->num_beams && !(rank > s->best[s->n_best - 1].rank)) continue;
+            if (is_in_beam(s, beam->node, (int32_t)k)) continue; /* it stays, and was counted there */
+            offer(s, (struct candidate){beam->node, beam->slot, (int32_t)k, NEVER, total, total, prior,
+                                        rank});
         }
+}
+
+static size_t free_slot(const struct ctc_search *s)
+{
+    size_t slot = 0;
+    while (s->taken[slot]) slot++;
+    return slot;
+}
+
+/* Make the best candidates the beam. The slots of the beam before stay as they are, because what is new goes
+ * on from them: twice as many slots as beams are enough. */
+static size_t choose(struct ctc_search *s, struct ctc_question *questions)
+{
+    size_t n_questions = 0;
+    const bool asks = s->answers && s->t + 1 < s->outputs.T; /* nothing follows the last step */
+    for (size_t i = 0; asks && i < 2 * s->num_beams; i++) s->taken[i] = false;
+    for (size_t i = 0; asks && i < s->n; i++) s->taken[s->beams[i].slot] = true;
     for (size_t i = 0; i < s->n_best; i++) {
         const struct candidate *c = &s->best[i];
         uint32_t node = c->extension < 0 ? c->node : child_of(&s->tree, c->node, c->extension);
-        s->beams[i] = (struct beam){node, c->blank, c->label, c->total};
+        s->tree.prior[node] = c->prior;
+        s->beams[i] = (struct beam){node, c->slot, c->blank, c->label, c->total, c->rank};
+        if (!asks || c->extension < 0) continue;
+        s->beams[i].slot = free_slot(s);
+        s->taken[s->beams[i].slot] = true;
+        questions[n_questions++] = (struct ctc_question){s->beams[i].slot, c->slot, c->extension};
     }
     s->n = s->n_best;
+    return n_questions;
 }
 
-static bool search_open(struct search *s, size_t T, size_t num_beams)
+size_t ctc_search_advance(struct ctc_search *s, struct ctc_question *questions)
 {
-    size_t nodes = T * num_beams + 1, room = 2;
-    while (room < 2 * nodes) room *= 2;
-    *s = (struct search){.num_beams = num_beams, .n = 1, .tree = {.n = 1, .mask = room - 1}};
-    s->tree.parent = memory_new(nodes, sizeof *s->tree.parent);
-    s->tree.label = memory_new(nodes, sizeof *s->tree.label);
-    s->tree.table = memory_new(room, sizeof *s->tree.table);
-    s->beams = memory_new(num_beams, sizeof *s->beams);
-    s->best = memory_new(num_beams, sizeof *s->best);
-    if (!s->tree.parent || !s->tree.label || !s->tree.table || !s->beams || !s->best) return false;
-    s->beams[0] = (struct beam){.node = 0, .blank = 0, .label = NEVER, .total = 0};
-    return true;
+    if (s->answers && !s->has_begun) {
+        s->has_begun = true;
+        questions[0] = (struct ctc_question){0, 0, -1};
+        return 1;
+    }
+    while (s->t < s->outputs.T) {
+        s->n_best = 0;
+        offer_staying(s, &s->outputs, s->t);
+        offer_longer(s, &s->outputs, s->t);
+        const size_t n = choose(s, questions);
+        s->t++;
+        if (n) return n;
+    }
+    return 0;
 }
 
-static void search_close(struct search *s)
+double *ctc_search_slot(struct ctc_search *search, size_t slot)
 {
+    return search->answers + slot * search->outputs.V;
+}
+
+void ctc_search_free(struct ctc_search *s)
+{
+    if (!s) return;
     memory_free(s->tree.parent);
     memory_free(s->tree.label);
+    memory_free(s->tree.prior);
     memory_free(s->tree.table);
+    memory_free(s->totals);
     memory_free(s->beams);
     memory_free(s->best);
+    memory_free(s->answers);
+    memory_free(s->taken);
+    memory_free(s);
+}
+
+enum status ctc_search_new(const struct ctc_outputs *o, const struct ctc_options *options,
+                           struct ctc_search **out)
+{
+    const size_t B = options->num_beams, nodes = o->T * B + 1;
+    size_t room = 2;
+    struct ctc_search *s = *out = memory_new(1, sizeof *s);
+    if (!s) return STATUS_NO_MEMORY;
+    while (room < 2 * nodes) room *= 2;
+    *s = (struct ctc_search){.outputs = *o, .options = *options, .num_beams = B, .n = 1,
+                             .tree = {.n = 1, .mask = room - 1}};
+    s->tree.parent = memory_new(nodes, sizeof *s->tree.parent);
+    s->tree.label = memory_new(nodes, sizeof *s->tree.label);
+    s->tree.prior = memory_new(nodes, sizeof *s->tree.prior);
+    s->tree.table = memory_new(room, sizeof *s->tree.table);
+    s->totals = memory_new(o->T, sizeof *s->totals);
+    s->beams = memory_new(B, sizeof *s->beams);
+    s->best = memory_new(B, sizeof *s->best);
+    bool good = s->tree.parent && s->tree.label && s->tree.prior && s->tree.table && s->totals && s->beams &&
+                s->best;
+    if (options->has_language) {
+        s->answers = memory_new(2 * B * o->V, sizeof *s->answers);
+        s->taken = memory_new(2 * B, sizeof *s->taken);
+        good = good && s->answers && s->taken;
+    }
+    if (!good) {
+        ctc_search_free(s);
+        *out = NULL;
+        return STATUS_NO_MEMORY;
+    }
+    measure(o, s->totals);
+    s->beams[0] = (struct beam){.node = 0, .blank = 0, .label = NEVER, .total = 0};
+    return STATUS_OK;
 }
 
 /* ---- texts ---------------------------------------------------------------------------------- */
@@ -226,19 +322,26 @@ static enum status align(const struct ctc_outputs *o, const double *totals, stru
     return STATUS_OK;
 }
 
-static enum status read_beams(const struct search *s, const struct ctc_outputs *o, const double *totals,
-                              size_t n_best, struct ctc_texts *out)
+static enum status read_beams(const struct ctc_search *s, struct ctc_texts *out)
 {
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < s->n && i < n_best && status == STATUS_OK; i++) {
+    for (size_t i = 0; i < s->n && i < s->options.n_best && status == STATUS_OK; i++) {
         size_t n = 0;
         for (uint32_t node = s->beams[i].node; node; node = s->tree.parent[node]) n++;
         struct ctc_text *text = &out->texts[out->n++];
-        if (!make_text(text, s->beams[i].total, n)) return STATUS_NO_MEMORY;
+        if (!make_text(text, s->beams[i].rank, n)) return STATUS_NO_MEMORY;
         for (uint32_t node = s->beams[i].node; node; node = s->tree.parent[node])
             text->labels[--n] = s->tree.label[node];
-        status = align(o, totals, text);
+        status = align(&s->outputs, s->totals, text);
     }
+    return status;
+}
+
+enum status ctc_search_texts(const struct ctc_search *search, struct ctc_texts *out)
+{
+    *out = (struct ctc_texts){.texts = memory_new(search->options.n_best, sizeof *out->texts)};
+    enum status status = out->texts ? read_beams(search, out) : STATUS_NO_MEMORY;
+    if (status != STATUS_OK) ctc_free(out);
     return status;
 }
 
@@ -263,23 +366,30 @@ static enum status read_greedily(const struct ctc_outputs *o, const double *tota
     return STATUS_OK;
 }
 
-enum status ctc_decode(const struct ctc_outputs *o, const struct ctc_options *options, struct ctc_texts *out)
+static enum status decode_greedily(const struct ctc_outputs *o, struct ctc_texts *out)
 {
-    struct search search = {.n = 0};
     double *totals = memory_new(o->T, sizeof *totals);
+    *out = (struct ctc_texts){.texts = memory_new(1, sizeof *out->texts)};
     enum status status = STATUS_NO_MEMORY;
-    *out = (struct ctc_texts){.texts = memory_new(options->n_best, sizeof *out->texts)};
     if (totals && out->texts) {
         measure(o, totals);
-        if (options->num_beams == 1) status = read_greedily(o, totals, out);
-        else if (search_open(&search, o->T, options->num_beams)) {
-            for (size_t t = 0; t < o->T; t++) advance(&search, o, totals, t);
-            status = read_beams(&search, o, totals, options->n_best, out);
-        }
+        status = read_greedily(o, totals, out);
     }
-    search_close(&search);
     memory_free(totals);
     if (status != STATUS_OK) ctc_free(out);
+    return status;
+}
+
+enum status ctc_decode(const struct ctc_outputs *o, const struct ctc_options *options, struct ctc_texts *out)
+{
+    struct ctc_search *search;
+    *out = (struct ctc_texts){0};
+    if (options->num_beams == 1) return decode_greedily(o, out);
+    enum status status = ctc_search_new(o, options, &search);
+    if (status != STATUS_OK) return status;
+    (void)ctc_search_advance(search, NULL);
+    status = ctc_search_texts(search, out);
+    ctc_search_free(search);
     return status;
 }
 

@@ -1,39 +1,27 @@
 /* POST /v1/transcribe: the path of a pen, or steps, as text. POST /v1/audio/transcriptions: sound as text, in
  * the shape of OpenAI's. */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/memory.h"
 #include "models/features/feature.h"
 #include "models/media/wav.h"
-#include "models/tasks/ctc.h"
-#include "models/tasks/heard.h"
 #include "models/tasks/transcription.h"
-#include "server/api/answer.h"
 #include "server/api/form.h"
 #include "server/api/pen_strokes.h"
+#include "server/api/branch.h"
 #include "server/api/words.h"
+#include "server/media/transcribe_answer.h"
 #include "server/request/server.h"
 
-enum format { FORMAT_OURS, FORMAT_JSON, FORMAT_TEXT, FORMAT_VERBOSE_JSON, FORMAT_SRT, FORMAT_VTT, N_FORMATS };
 static const char *const format_names[] = {[FORMAT_JSON] = "json", [FORMAT_TEXT] = "text",
                                            [FORMAT_VERBOSE_JSON] = "verbose_json", [FORMAT_SRT] = "srt",
                                            [FORMAT_VTT] = "vtt"};
 
-/* A subtitle ends at a pause of so many seconds, or when it has lasted so long. */
-static const double PAUSE_S = 0.8, CUE_S = 6;
-
-struct transcribe {
-    struct work work;
-    struct reading *reading;
-    struct ctc_options options;
-    struct heard *heard;      /* owned; the steps' values are given up once the job has copied them */
-    double rate, seconds;     /* of sound; rate 0: other input */
-    enum format format;
-    bool words, segments;
-};
+/* Bounds of the fields about a language model. */
+#define MOST_WEIGHT 10
+#define MOST_BONUS 10
 
 static void heard_drop(struct heard *heard)
 {
@@ -42,249 +30,22 @@ static void heard_drop(struct heard *heard)
     memory_free(heard);
 }
 
+/* Give back what reading a request has made. */
+static void drop_wanted(struct transcribe *wanted)
+{
+    heard_drop(wanted->heard);
+    if (wanted->language) model_drop(wanted->language);
+    memory_free(wanted->tokens);
+}
+
 static void release(struct work *work)
 {
-    heard_drop(((struct transcribe *)work)->heard);
-    work_release(work);
-}
-
-/* ---- texts ---------------------------------------------------------------------------------- */
-
-/* Labels [from, to) of a text. */
-struct run {
-    size_t from, to;
-};
-
-static const char *label_text(const struct transcribe *task, const struct ctc_text *text, size_t i)
-{
-    return task->work.job->model->labels[text->labels[i]];
-}
-
-/* The labels of a run, one after the other, zero-terminated; the caller frees it. NULL: no memory. */
-static char *write_run(const struct transcribe *task, const struct ctc_text *text, struct run run)
-{
-    size_t bytes = 1, n = 0;
-    for (size_t i = run.from; i < run.to; i++) bytes += strlen(label_text(task, text, i));
-    char *out = malloc(bytes);
-    for (size_t i = run.from; out && i < run.to; i++) {
-        const char *label = label_text(task, text, i);
-        memcpy(out + n, label, strlen(label));
-        n += strlen(label);
-    }
-    if (out) out[n] = '\0';
-    return out;
-}
-
-/* The next word at or behind label *at. */
-static bool next_word(const struct transcribe *task, const struct ctc_text *text, size_t *at, struct run *out)
-{
-    bool one = transcription_spec_of(task->work.job->model)->label_is_word;
-    while (!one && *at < text->n && !strcmp(label_text(task, text, *at), " ")) ++*at;
-    if (*at >= text->n) return false;
-    for (out->from = (*at)++; !one && *at < text->n && strcmp(label_text(task, text, *at), " ");) ++*at;
-    out->to = *at;
-    return true;
-}
-
-/* Where a step begins in the input. */
-static size_t place_of(const struct transcribe *task, size_t step)
-{
-    return task->heard->all_places ? (size_t)task->heard->all_places[step] : step;
-}
-
-/* Where a run begins and ends in the input: in seconds of sound, else in points or steps. */
-static double begin_of(const struct transcribe *task, const struct ctc_text *text, struct run run)
-{
-    size_t at = place_of(task, text->first[run.from]);
-    return task->rate > 0 ? (double)at / task->rate : (double)at;
-}
-
-static double end_of(const struct transcribe *task, const struct ctc_text *text, struct run run)
-{
-    size_t at = place_of(task, text->last[run.to - 1] + 1);
-    if (task->rate > 0) return (double)at / task->rate;
-    return fmax((double)at, begin_of(task, text, run) + 1); /* a letter may lie between two points */
-}
-
-/* The next subtitle: words without a long pause between. */
-static bool next_cue(const struct transcribe *task, const struct ctc_text *text, size_t *at, struct run *out)
-{
-    struct run word;
-    size_t ahead = *at;
-    if (!next_word(task, text, &ahead, out)) return false;
-    *at = ahead;
-    while (next_word(task, text, &ahead, &word)) {
-        struct run whole = {out->from, word.to};
-        bool pauses = begin_of(task, text, word) - end_of(task, text, *out) > PAUSE_S;
-        if (pauses || end_of(task, text, whole) - begin_of(task, text, whole) > CUE_S) break;
-        *out = whole;
-        *at = ahead;
-    }
-    return true;
-}
-
-/* ---- answers -------------------------------------------------------------------------------- */
-
-static void put_run(struct writer *out, const struct transcribe *task, const struct ctc_text *text,
-                    const char *name, struct run run)
-{
-    char *written = write_run(task, text, run);
-    if (written) put_named_string(out, name, written);
-    else writer_fail(out);
-    free(written);
-}
-
-static void put_span(struct writer *out, const struct transcribe *task, const struct ctc_text *text,
-                     struct run run)
-{
-    put_named_rounded(out, "start", begin_of(task, text, run));
-    put_named_rounded(out, "end", end_of(task, text, run));
-}
-
-static void put_score(struct writer *out, double score)
-{
-    put_name(out, "score");
-    put_double(out, score);
-}
-
-/* Our own shape: each letter with its place, and the other texts. */
-static void print_ours(const struct transcribe *task, const struct ctc_texts *texts, struct request *request,
-                       struct reply *reply)
-{
-    const struct ctc_text *best = &texts->texts[0];
-    const struct usage usage = {"steps_in", request->record.steps_in};
-    struct writer out;
-    answer_open(&out, request, "trans-", "transcription", task->work.job->model);
-    put_run(&out, task, best, "text", (struct run){0, best->n});
-    put_score(&out, best->score);
-    put_name(&out, "segments");
-    put_open(&out, '[');
-    for (size_t i = 0; i < best->n; i++) {
-        put_open(&out, '{');
-        put_run(&out, task, best, "text", (struct run){i, i + 1});
-        put_span(&out, task, best, (struct run){i, i + 1});
-        put_close(&out, '}');
-    }
-    put_close(&out, ']');
-    put_name(&out, "alternatives");
-    put_open(&out, '[');
-    for (size_t k = 1; k < texts->n; k++) {
-        put_open(&out, '{');
-        put_run(&out, task, &texts->texts[k], "text", (struct run){0, texts->texts[k].n});
-        put_score(&out, texts->texts[k].score);
-        put_close(&out, '}');
-    }
-    put_close(&out, ']');
-    answer_close(&out, &usage, 1, &task->work, reply);
-}
-
-static void put_segments(struct writer *out, const struct transcribe *task, const struct ctc_text *text)
-{
-    struct run run;
-    int64_t id = 0;
-    put_name(out, "segments");
-    put_open(out, '[');
-    for (size_t at = 0; next_cue(task, text, &at, &run);) {
-        put_open(out, '{');
-        put_named_integer(out, "id", id++);
-        put_named_integer(out, "seek", 0);
-        put_span(out, task, text, run);
-        put_run(out, task, text, "text", run);
-        put_name(out, "tokens");
-        put_open(out, '[');
-        for (size_t i = run.from; i < run.to; i++) put_integer(out, text->labels[i]);
-        put_close(out, ']');
-        put_named_integer(out, "temperature", 0);
-        put_name(out, "avg_logprob");
-        put_double(out, text->score / (double)text->n);
-        put_close(out, '}');
-    }
-    put_close(out, ']');
-}
-
-static void print_json(const struct transcribe *task, const struct ctc_text *text,
-                       const struct request *request, struct reply *reply)
-{
-    struct writer out;
-    struct run run;
-    const char *language = transcription_spec_of(task->work.job->model)->language;
-    writer_init(&out, (size_t)request->server->config->limits_reply_bytes);
-    put_open(&out, '{');
-    if (task->format == FORMAT_VERBOSE_JSON) {
-        put_named_string(&out, "task", "transcribe");
-        put_named_string(&out, "language", *language ? language : "und");
-        put_named_rounded(&out, "duration", task->seconds);
-    }
-    put_run(&out, task, text, "text", (struct run){0, text->n});
-    if (task->format == FORMAT_VERBOSE_JSON && task->words) {
-        put_name(&out, "words");
-        put_open(&out, '[');
-        for (size_t at = 0; next_word(task, text, &at, &run);) {
-            put_open(&out, '{');
-            put_run(&out, task, text, "word", run);
-            put_span(&out, task, text, run);
-            put_close(&out, '}');
-        }
-        put_close(&out, ']');
-    }
-    if (task->format == FORMAT_VERBOSE_JSON && task->segments) put_segments(&out, task, text);
-    put_name(&out, "usage");
-    put_open(&out, '{');
-    put_named_string(&out, "type", "duration");
-    put_named_rounded(&out, "seconds", task->seconds);
-    put_close(&out, '}');
-    put_close(&out, '}');
-    answer_writer(&out, reply);
-}
-
-/* "00:00:01,500" or "00:00:01.500". */
-static void put_time(struct writer *out, double seconds, char point)
-{
-    char text[48];
-    long ms = lround(seconds * 1000);
-    int n = snprintf(text, sizeof text, "%02ld:%02ld:%02ld%c%03ld", ms / 3600000, ms / 60000 % 60,
-                     ms / 1000 % 60, point, ms % 1000);
-    put_raw(out, text, (size_t)n);
-}
-
-static void print_subtitles(const struct transcribe *task, const struct ctc_text *text,
-                            const struct request *request, struct reply *reply)
-{
-    struct writer out;
-    struct run run;
-    char number[24];
-    size_t k = 0;
-    bool is_srt = task->format == FORMAT_SRT;
-    writer_init(&out, (size_t)request->server->config->limits_reply_bytes);
-    if (!is_srt) put_raw(&out, "WEBVTT\n\n", 8);
-    for (size_t at = 0; next_cue(task, text, &at, &run);) {
-        char *written = write_run(task, text, run);
-        if (!written) writer_fail(&out);
-        if (is_srt) put_raw(&out, number, (size_t)snprintf(number, sizeof number, "%zu\n", ++k));
-        put_time(&out, begin_of(task, text, run), is_srt ? ',' : '.');
-        put_raw(&out, " --> ", 5);
-        put_time(&out, end_of(task, text, run), is_srt ? ',' : '.');
-        put_raw(&out, "\n", 1);
-        if (written) put_raw(&out, written, strlen(written));
-        put_raw(&out, "\n\n", 2);
-        free(written);
-    }
-    answer_writer(&out, reply);
-    reply->content_type = is_srt ? "application/x-subrip; charset=utf-8" : "text/vtt; charset=utf-8";
-}
-
-static void print_text(const struct transcribe *task, const struct ctc_text *text,
-                       const struct request *request, struct reply *reply)
-{
-    struct writer out;
-    char *written = write_run(task, text, (struct run){0, text->n});
-    writer_init(&out, (size_t)request->server->config->limits_reply_bytes);
-    if (written) put_raw(&out, written, strlen(written));
-    else writer_fail(&out);
-    put_raw(&out, "\n", 1);
-    free(written);
-    answer_writer(&out, reply);
-    reply->content_type = "text/plain; charset=utf-8";
+    struct transcribe *task = (struct transcribe *)work;
+    if (task->search) ctc_language_free(task->search);
+    else job_free(work->job);
+    drop_wanted(task);
+    model_drop(task->model);
+    free(task);
 }
 
 static void print(struct work *work, struct request *request, struct reply *reply)
@@ -297,14 +58,109 @@ static void print(struct work *work, struct request *request, struct reply *repl
         problem_set(&reply->problem, FAULT_NO_MEMORY, NULL, NULL);
         return;
     }
-    const struct ctc_text *best = &texts.texts[0];
-    request->record.steps_out = best->n;
-    if (task->format == FORMAT_OURS) print_ours(task, &texts, request, reply);
-    else if (task->format == FORMAT_TEXT) print_text(task, best, request, reply);
-    else if (task->format == FORMAT_SRT || task->format == FORMAT_VTT)
-        print_subtitles(task, best, request, reply);
-    else print_json(task, best, request, reply);
+    transcribe_print(task, &texts, request, reply);
     ctc_free(&texts);
+}
+
+/* ---- with a language model -------------------------------------------------------------------- */
+
+/* The search has ended: print its texts. */
+static void search_answer(void *context, struct request *request, struct reply *reply)
+{
+    struct transcribe *task = context;
+    struct work *work = &task->work;
+    struct ctc_texts texts;
+    if (!work_settle(work, request, &reply->problem)) return;
+    work->timings.queue_ms += task->read_timings.queue_ms;
+    work->timings.compute_ms += task->read_timings.compute_ms;
+    work->timings.total_ms += task->read_timings.total_ms;
+    if (ctc_language_texts(task->search, &texts) != STATUS_OK) {
+        problem_set(&reply->problem, FAULT_NO_MEMORY, NULL, NULL);
+        return;
+    }
+    transcribe_print(task, &texts, request, reply);
+    ctc_free(&texts);
+    if (reply->problem.fault == FAULT_NONE)
+        branch_finish(work->branch, reply->body, reply->body_bytes, &reply->problem);
+}
+
+/* The reading has ended: leave the search, an operation of its own, which the exchange knows by its
+ * address. */
+static void reading_answer(void *context, struct request *request, struct reply *reply)
+{
+    static const struct operation searching = {.start = work_start, .cancel = work_cancel,
+                                               .answer = search_answer, .cost_steps = work_cost_steps,
+                                               .free = work_free};
+    struct transcribe *task = context;
+    struct ctc_outputs outputs;
+    struct error err = {0};
+    if (!work_settle(&task->work, request, &reply->problem)) return;
+    if (!branch_keep(task->work.branch, task->work.job, &reply->problem)) return;
+    struct transcribe *next = malloc(sizeof *next);
+    enum status status = next ? heard_outputs(task->heard, task->reading, &outputs) : STATUS_NO_MEMORY;
+    const struct ctc_language_request search = {
+        .outputs = &outputs, .options = &task->options, .tokens = task->tokens,
+        .max_seats = scheduler_max_seats(request->server->scheduler)};
+    if (status == STATUS_OK)
+        status = ctc_language_new(task->language, &search, &task->job_options, &task->search, &err);
+    if (status != STATUS_OK) {
+        free(next);
+        problem_from(&reply->problem, status, &err, "language_model");
+        return;
+    }
+    job_free(task->work.job);
+    *next = *task;
+    free(task);
+    next->read_timings = next->work.timings;
+    next->work.job = ctc_language_job(next->search);
+    next->work.started = next->work.settled = false;
+    request->operation = &searching;
+    request->work = next;
+}
+
+/* The labels are letters that the language model knows, at least half of them. */
+static bool find_tokens(struct call *call, struct transcribe *wanted)
+{
+    const struct model *model = call->model;
+    const size_t blank = (size_t)transcription_spec_of(model)->blank;
+    wanted->tokens = memory_new(model->n_labels, sizeof *wanted->tokens);
+    if (!wanted->tokens) return problem_set(call->problem, FAULT_NO_MEMORY, NULL, NULL);
+    const size_t n = ctc_language_tokens(wanted->language, model->labels, model->n_labels, blank,
+                                         wanted->tokens);
+    return 2 * n >= model->n_labels - 1 ||
+           problem_set(call->problem, FAULT_UNSUPPORTED_FOR_MODEL, "language_model",
+                       "model '%s' knows %zu of the %zu labels of model '%s' as single tokens; expected a "
+                       "model of the same letters", wanted->language->name, n, model->n_labels - 1,
+                       model->name);
+}
+
+static bool read_language(struct call *call, struct transcribe *wanted)
+{
+    const char *name = NULL;
+    struct ctc_options *options = &wanted->options;
+    options->weight = 0.5;
+    if (!field_string(call->root, "language_model", MODEL_NAME_BYTES + MODEL_VERSION_BYTES + 1, &name,
+                      call->problem) ||
+        !field_number(call->root, "language_weight", 0, MOST_WEIGHT, &options->weight, call->problem) ||
+        !field_number(call->root, "length_bonus", -MOST_BONUS, MOST_BONUS, &options->bonus, call->problem))
+        return false;
+    const char *alone = json_get(call->root, "language_weight") ? "language_weight"
+                        : json_get(call->root, "length_bonus")  ? "length_bonus"
+                                                                : NULL;
+    if (!name)
+        return !alone || problem_set(call->problem, FAULT_INVALID_VALUE, alone,
+                                     "'%s' goes with 'language_model'; name one, or leave it out", alone);
+    char shown[QUOTE_BYTES];
+    options->has_language = true;
+    wanted->language = registry_acquire(call->request->server->registry, name);
+    if (!wanted->language)
+        return problem_set(call->problem, FAULT_MODEL_NOT_FOUND, "language_model", "model %s is not served",
+                           sentence_quote(shown, name, strlen(name)));
+    if (!task_can(wanted->language->task, ABILITY_COMPLETE))
+        return problem_set(call->problem, FAULT_UNSUPPORTED_FOR_MODEL, "language_model",
+                           "model '%s' (%s) is no language model; expected one that completes texts",
+                           wanted->language->name, wanted->language->task->name);
+    return find_tokens(call, wanted);
 }
 
 /* ---- what is asked -------------------------------------------------------------------------- */
@@ -312,6 +168,9 @@ static void print(struct work *work, struct request *request, struct reply *repl
 /* Defer the request; wanted->heard is given to the work. `param` is the field that they come from. */
 static bool submit(struct call *call, const struct transcribe *wanted, const char *param)
 {
+    static const struct operation reading_first = {.start = work_start, .cancel = work_cancel,
+                                                   .answer = reading_answer, .cost_steps = work_cost_steps,
+                                                   .free = work_free};
     struct error err = {0};
     struct heard *heard = wanted->heard;
     struct reading_want want = transcription_want();
@@ -331,6 +190,10 @@ static bool submit(struct call *call, const struct transcribe *wanted, const cha
     struct reading *reading = task->reading;
     *task = *wanted;
     task->reading = reading;
+    task->model = model_acquire(call->model);
+    task->job_options = call->options;
+    task->job_options.from = NULL;
+    task->job_options.keeps = false;
     memory_free(heard->steps.values);
     heard->steps.values = NULL;
     task->work.job = reading_job(reading);
@@ -338,6 +201,7 @@ static bool submit(struct call *call, const struct transcribe *wanted, const cha
     task->work.release = release;
     task->work.branch = call_take_branch(call);
     call_defer(call, &task->work);
+    if (task->language) call->request->operation = &reading_first;
     return true;
 }
 
@@ -436,14 +300,16 @@ static bool read_search(struct call *call, struct transcribe *wanted)
     if (!field_size(call->root, "n", 1, CTC_MAX_BEAMS, &n, call->problem)) return false;
     if (beams < n) beams = n;
     if (!field_size(call->root, "num_beams", 1, CTC_MAX_BEAMS, &beams, call->problem)) return false;
-    wanted->options = (struct ctc_options){beams, n};
+    wanted->options.num_beams = beams;
+    wanted->options.n_best = n;
     return n <= beams || problem_set(call->problem, FAULT_INVALID_VALUE, "n",
                                      "'n' is %zu, expected at most num_beams, which is %zu", n, beams);
 }
 
 void api_transcribe(struct request *request, struct reply *reply)
 {
-    static const char *const known[] = {"strokes", "samples", "features", "n", "num_beams", NULL};
+    static const char *const known[] = {"strokes", "samples", "features", "n", "num_beams",
+                                        "language_model", "language_weight", "length_bonus", NULL};
     static const struct fields fields = {.known = known, .goes_on = true};
     static const struct {
         const char *name;
@@ -459,9 +325,9 @@ void api_transcribe(struct request *request, struct reply *reply)
     bool good = n == 1 || problem_set(call.problem, FAULT_INVALID_VALUE, "strokes",
                                       "expected one of 'strokes', 'samples' and 'features'; found %s",
                                       n ? "several" : "none");
-    good = good && read_search(&call, &wanted) && open_heard(&call, &wanted) &&
-           inputs[which].transcribe(&call, &wanted);
-    if (!good) heard_drop(wanted.heard);
+    good = good && read_search(&call, &wanted) && read_language(&call, &wanted) &&
+           open_heard(&call, &wanted) && inputs[which].transcribe(&call, &wanted);
+    if (!good) drop_wanted(&wanted);
     call_close(&call);
 }
 
@@ -549,9 +415,10 @@ void api_audio_transcriptions(struct request *request, struct reply *reply)
     struct multipart form;
     struct call call;
     if (!form_open(&call, request, reply, &fields, plain, ABILITY_TRANSCRIBE, &form)) return;
-    wanted.options = (struct ctc_options){(size_t)transcription_spec_of(call.model)->num_beams, 1};
+    wanted.options = (struct ctc_options){.num_beams = (size_t)transcription_spec_of(call.model)->num_beams,
+                                          .n_best = 1};
     bool good = read_format(&call, &wanted) && read_granularities(&call, &wanted) && read_hints(&call) &&
                 open_heard(&call, &wanted) && transcribe_file(&call, &form, &wanted);
-    if (!good) heard_drop(wanted.heard);
+    if (!good) drop_wanted(&wanted);
     call_close(&call);
 }

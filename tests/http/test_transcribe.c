@@ -8,7 +8,7 @@
 #include "client.h"
 
 static struct server server;
-static const char *const settings[] = {"CAROUSEL_MODELS_FOLDERS=tests/unit/bundles",
+static const char *const settings[] = {"CAROUSEL_MODELS_FOLDERS=tests/unit/bundles:tests/http/bundles",
                                        "CAROUSEL_SCHEDULER_MAX_ROWS=256", NULL};
 
 static void start(void)
@@ -91,6 +91,66 @@ START_TEST(what_cannot_be_is_refused_by_name)
         {"{'model':'tiny-translation','strokes':[[[1,1]]]}", "unsupported_for_model", NULL, 422},
     };
     post_refused(&server, "/v1/transcribe", &rows[_i]);
+}
+END_TEST
+
+/* ---- a language model ---- */
+
+#define LANGUAGE "'language_model':'tiny-characters'"
+
+/* Without weight and bonus it changes nothing; with them texts are ranked anew. */
+START_TEST(a_language_model_weighs_texts)
+{
+    char texts[3][64];
+    double scores[3];
+    static const char *const more[] = {"'n':1", LANGUAGE ",'language_weight':0",
+                                       LANGUAGE ",'language_weight':4,'length_bonus':9"};
+    for (size_t i = 0; i < 3; i++) {
+        struct reply *reply = postf(&server, "/v1/transcribe", "{'model':'tiny-ink','num_beams':8,'strokes':"
+                                    STROKES ",%s}", more[i]);
+        expect_ok(reply);
+        snprintf(texts[i], sizeof texts[i], "%s", text_at(reply, "text"));
+        scores[i] = number_at(reply, "score");
+    }
+    ck_assert_str_eq(texts[0], texts[1]);
+    ck_assert_double_eq_tol(scores[0], scores[1], 1e-9);
+    ck_assert(scores[2] > scores[0] + 1 || scores[2] < scores[0] - 1);
+}
+END_TEST
+
+/* Pieces go on beside it. */
+START_TEST(a_language_model_weighs_pieces)
+{
+    char id[200];
+    struct reply *reply = post(&server, "/v1/transcribe", "{'model':'tiny-ink-live','store':true," LANGUAGE
+                               ",'strokes':[[[0,0],[30,45],[33,2]]]}");
+    expect_ok(reply);
+    snprintf(id, sizeof id, "%s", text_at(reply, "id"));
+    reply = postf(&server, "/v1/transcribe",
+                  "{'previous_response_id':'%s'," LANGUAGE ",'strokes':[[[50,50]]]}", id);
+    expect_ok(reply);
+    double score = number_at(reply, "score");
+    reply = post(&server, "/v1/transcribe", "{'model':'tiny-ink-live'," LANGUAGE ",'strokes':" STROKES "}");
+    expect_ok(reply);
+    ck_assert_double_eq(number_at(reply, "score"), score);
+}
+END_TEST
+
+#define INK "{'model':'tiny-ink','strokes':[[[1,1]]],"
+static const struct refused language_rows[] = {
+    {INK "'language_model':'none'}", "model_not_found", "language_model", 404},
+    {INK "'language_model':7}", "invalid_value", "language_model", 400},
+    {INK "'language_model':'tiny-ink'}", "unsupported_for_model", "language_model", 422},
+    {INK "'language_model':'tiny-words'}", "unsupported_for_model", "language_model", 422},
+    {INK "'language_weight':1}", "invalid_value", "language_weight", 400},
+    {INK "'length_bonus':1}", "invalid_value", "length_bonus", 400},
+    {INK LANGUAGE ",'language_weight':11}", "invalid_value", "language_weight", 400},
+    {INK LANGUAGE ",'length_bonus':-11}", "invalid_value", "length_bonus", 400},
+};
+
+START_TEST(other_language_models_are_refused)
+{
+    post_refused(&server, "/v1/transcribe", &language_rows[_i]);
 }
 END_TEST
 
@@ -258,6 +318,10 @@ Suite *transcribe_suite(void)
     tcase_add_test(core, a_model_tells_its_front_end);
     tcase_add_test(core, steps_are_read_too);
     tcase_add_loop_test(core, what_cannot_be_is_refused_by_name, 0, 13);
+    tcase_add_test(core, a_language_model_weighs_texts);
+    tcase_add_test(core, a_language_model_weighs_pieces);
+    tcase_add_loop_test(core, other_language_models_are_refused, 0,
+                        sizeof language_rows / sizeof *language_rows);
     tcase_add_test(core, sound_has_a_text_in_all_formats);
     tcase_add_test(core, lengths_of_headers_are_not_believed);
     tcase_add_loop_test(core, forms_that_cannot_be_are_refused, 0, 12);

@@ -8,10 +8,11 @@
 #include "core/base/memory.h"
 #include "models/bundle/bundle.h"
 #include "models/features/feature.h"
-#include "models/tasks/ctc.h"
+#include "models/tasks/ctc_language.h"
 #include "models/tasks/heard.h"
 #include "models/tasks/transcription.h"
 #include "models/text/json.h"
+#include "tests/support/jobs.h"
 #include "tests/support/tmp.h"
 #include "tests/support/written.h"
 
@@ -19,7 +20,7 @@ Suite *transcription_suite(void);
 
 /* ---- decoding ---- */
 
-enum { LINE = 1 << 16 };
+enum { LINE = 1 << 16, SOUNDS = 1 << 18 };
 
 static void read_row(char *line, float *row, size_t n)
 {
@@ -39,7 +40,8 @@ static void check_case(FILE *file, char *line)
     }
     const struct ctc_outputs outputs = {.rows = rows, .T = T, .V = V, .blank = blank};
     struct ctc_texts texts;
-    ck_assert_int_eq(ctc_decode(&outputs, &(struct ctc_options){beams, n_best}, &texts), STATUS_OK);
+    const struct ctc_options options = {.num_beams = beams, .n_best = n_best};
+    ck_assert_int_eq(ctc_decode(&outputs, &options, &texts), STATUS_OK);
     ck_assert_uint_eq(texts.n, n_best);
     for (size_t i = 0; i < n_best; i++) {
         const struct ctc_text *text = &texts.texts[i];
@@ -75,6 +77,95 @@ START_TEST(texts_are_those_of_a_naive_decoder)
 }
 END_TEST
 
+/* ---- decoding with a language model ---- */
+
+static struct model *load_from(const char *folder, const char *name)
+{
+    struct model *model = NULL;
+    struct error err = {0};
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    enum status status = model_load(path, name, "1", PRECISION_FLOAT32, &model, &err);
+    ck_assert_msg(status == STATUS_OK, "%s", err.message);
+    return model;
+}
+
+/* Search with the model, in turns of the scheduler. */
+static void search_with(struct model *language, struct scheduler *scheduler,
+                        const struct ctc_outputs *outputs, const struct ctc_options *options,
+                        const char *labels, struct ctc_texts *texts)
+{
+    struct jobs_witness witness;
+    struct ctc_language *search;
+    struct error err = {.message = ""};
+    char letters[64][2] = {{0}}, *names[64];
+    int32_t tokens[64];
+    for (size_t k = 0; k < outputs->V; k++) {
+        letters[k][0] = labels[k];
+        names[k] = letters[k];
+    }
+    (void)ctc_language_tokens(language, names, outputs->V, outputs->blank, tokens);
+    jobs_witness_init(&witness);
+    const struct job_options job = jobs_options(&witness);
+    const struct ctc_language_request request = {outputs, options, tokens, 64};
+    ck_assert_msg(ctc_language_new(language, &request, &job, &search, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_int_eq(jobs_run(ctc_language_job(search), scheduler, &witness), STATUS_OK);
+    ck_assert_int_eq(ctc_language_texts(search, texts), STATUS_OK);
+    ctc_language_free(search);
+}
+
+/* One case of ctc_language.txt. */
+static void check_language_case(struct model *language, struct scheduler *scheduler, FILE *file, char *line)
+{
+    struct ctc_outputs outputs = {.rows = NULL};
+    struct ctc_options options = {.has_language = true};
+    struct ctc_texts texts;
+    int at = 0;
+    ck_assert_int_eq(sscanf(line, "%zu %zu %zu %zu %zu %lf %lf %n", &outputs.T, &outputs.V, &outputs.blank,
+                            &options.num_beams, &options.n_best, &options.weight, &options.bonus, &at), 7);
+    char *labels = strndup(line + at, outputs.V);
+    float *rows = memory_new(outputs.T * outputs.V, sizeof *rows);
+    for (size_t t = 0; t < outputs.T; t++) {
+        ck_assert_ptr_nonnull(fgets(line, LINE, file));
+        read_row(line, rows + t * outputs.V, outputs.V);
+    }
+    outputs.rows = rows;
+    search_with(language, scheduler, &outputs, &options, labels, &texts);
+    ck_assert_uint_eq(texts.n, options.n_best);
+    for (size_t i = 0; i < texts.n; i++) {
+        ck_assert_ptr_nonnull(fgets(line, LINE, file));
+        char *next = line;
+        ck_assert_double_eq_tol(texts.texts[i].score, strtod(next, &next), 1e-4);
+        for (size_t k = 0; k < texts.texts[i].n; k++)
+            ck_assert_int_eq(strtol(next, &next, 10), texts.texts[i].labels[k]);
+        ck_assert_str_eq(next, "\n");
+    }
+    ctc_free(&texts);
+    memory_free(rows);
+    free(labels);
+}
+
+START_TEST(a_language_model_weighs_as_a_naive_decoder_does)
+{
+    FILE *file = fopen("tests/unit/bundles/ctc_language.txt", "r");
+    char *line = malloc(LINE);
+    size_t n = 0;
+    struct model *language = load_from("tests/http/bundles", "tiny-characters");
+    struct scheduler *scheduler = jobs_scheduler(1, 8, 64);
+    ck_assert(file && line);
+    while (fgets(line, LINE, file)) {
+        if (*line == '\n') continue;
+        check_language_case(language, scheduler, file, line);
+        n++;
+    }
+    ck_assert_uint_eq(n, 5);
+    scheduler_free(scheduler);
+    model_drop(language);
+    free(line);
+    fclose(file);
+}
+END_TEST
+
 /* The path blank a a blank a b: times are those of the likeliest path, also of a search. */
 START_TEST(letters_have_their_steps)
 {
@@ -84,7 +175,8 @@ START_TEST(letters_have_their_steps)
     for (size_t t = 0; t < 6; t++) rows[t][path[t]] = 9;
     const struct ctc_outputs outputs = {.rows = rows[0], .T = 6, .V = 3, .blank = 0};
     for (size_t beams = 1; beams <= 4; beams += 3) {
-        ck_assert_int_eq(ctc_decode(&outputs, &(struct ctc_options){beams, 1}, &texts), STATUS_OK);
+        const struct ctc_options options = {.num_beams = beams, .n_best = 1};
+        ck_assert_int_eq(ctc_decode(&outputs, &options, &texts), STATUS_OK);
         const struct ctc_text *text = &texts.texts[0];
         ck_assert_uint_eq(text->n, 3);
         ck_assert(text->labels[0] == 1 && text->labels[1] == 1 && text->labels[2] == 2);
@@ -98,15 +190,50 @@ END_TEST
 
 /* ---- front ends ---- */
 
+/* The numbers of log_mel.json are librosa's. */
+static void check_sound(const struct json *given)
+{
+    struct front *front = NULL;
+    struct raw_owned raw;
+    struct front_steps steps;
+    struct error err = {.message = ""};
+    ck_assert_msg(front_new(json_get(given, "features"), &front, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_int_eq(raw_read(front, json_get(given, "input"), &raw, &err), STATUS_OK);
+    ck_assert_int_eq(front_run(front, &raw.raw, 1000, &steps, &err), STATUS_OK);
+    const double *ours = steps.values;
+    ck_assert_uint_eq(steps.n, json_count(json_get(given, "steps")));
+    for (const struct json *row = json_first(json_get(given, "steps")); row; row = json_next(row)) {
+        ck_assert_uint_eq(json_count(row), front_width(front));
+        for (const struct json *x = json_first(row); x; x = json_next(x))
+            ck_assert_double_eq_tol(*ours++, json_number(x), 1e-4);
+    }
+    front_steps_free(&steps);
+    raw_free(&raw);
+    front_free(front);
+}
+
+START_TEST(a_sound_has_the_numbers_of_librosa)
+{
+    struct error err = {.message = ""};
+    struct json *cases = NULL;
+    FILE *file = fopen("tests/unit/bundles/log_mel.json", "r");
+    char *text = malloc(SOUNDS);
+    ck_assert(file && text);
+    size_t n = fread(text, 1, SOUNDS, file);
+    ck_assert_uint_lt(n, SOUNDS);
+    ck_assert_msg(json_parse(text, n, &cases, &err) == STATUS_OK, "%s", err.message);
+    ck_assert_uint_eq(json_count(cases), 3);
+    for (const struct json *one = json_first(cases); one; one = json_next(one)) check_sound(one);
+    json_free(cases);
+    free(text);
+    fclose(file);
+}
+END_TEST
+
+
 static struct model *load(const char *name)
 {
-    struct model *model = NULL;
-    struct error err = {0};
-    char path[128];
-    snprintf(path, sizeof path, "tests/unit/bundles/%s", name);
-    enum status status = model_load(path, name, "1", PRECISION_FLOAT32, &model, &err);
-    ck_assert_msg(status == STATUS_OK, "%s", err.message);
-    return model;
+    return load_from("tests/unit/bundles", name);
 }
 
 /* Their golden vectors hold what plain Python made of samples and strokes. */
@@ -298,8 +425,10 @@ Suite *transcription_suite(void)
     TCase *core = tcase_create("core");
     tcase_set_timeout(core, 120);
     tcase_add_test(core, texts_are_those_of_a_naive_decoder);
+    tcase_add_test(core, a_language_model_weighs_as_a_naive_decoder_does);
     tcase_add_test(core, letters_have_their_steps);
     tcase_add_test(core, bundles_prove_their_front_ends);
+    tcase_add_test(core, a_sound_has_the_numbers_of_librosa);
     tcase_add_test(core, steps_know_where_they_come_from);
     tcase_add_test(core, loudness_takes_no_part);
     tcase_add_test(core, strange_ink_is_refused_or_read);

@@ -8,11 +8,15 @@ the transform is the sum of its definition. The beam search keeps every prefix a
 smallest cases are compared with the sum over all paths.
 
 ctc.txt: a line `T V blank beams n_best`, T lines of V outputs, n_best lines `score label label ...`, an empty line.
+ctc_language.txt: the same with the language model tiny-characters; the first line goes on `weight bonus labels`, the
+labels as one word with an underscore for the blank. The naive decoder reads each text from its beginning.
 """
 import itertools
+import json
 import math
 import pathlib
 import random
+import struct
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "http" / "bundles"))
@@ -137,7 +141,7 @@ def all_paths(rows, blank):
     return sorted(((score, text) for text, score in sums.items()), reverse=True)
 
 
-def beam(rows, blank, beams):
+def beam(rows, blank, beams, prior=lambda text: 0.0):
     live = {(): (0.0, NEVER)}
     for row in rows:
         following = {}
@@ -155,9 +159,63 @@ def beam(rows, blank, beams):
                     give(text + (k,), NEVER, in_blank + log_p)
                 else:
                     give(text + (k,), NEVER, total + log_p)
-        best = sorted(following, key=lambda text: -add_logs(*following[text]))[:beams]
+        best = sorted(following, key=lambda text: -add_logs(*following[text]) - prior(text))[:beams]
         live = {text: following[text] for text in best}
-    return [(add_logs(*pair), text) for text, pair in live.items()]
+    return [(add_logs(*pair) + prior(text), text) for text, pair in live.items()]
+
+
+class Language:
+    """A bundle that completes texts of characters, through one LSTM."""
+
+    def __init__(self, folder):
+        data = (folder / "model.safetensors").read_bytes()
+        length = struct.unpack("<Q", data[:8])[0]
+        head, body = json.loads(data[8:8 + length]), data[8 + length:]
+        self.tensors = {}
+        for name, entry in head.items():
+            if name == "__metadata__":
+                continue
+            begin, end = entry["data_offsets"]
+            numbers = list(struct.unpack(f"<{(end - begin) // 4}f", body[begin:end]))
+            *rows, columns = entry["shape"]
+            self.tensors[name] = [numbers[at:at + columns] for at in range(0, len(numbers), columns)] if rows else numbers
+        self.letters = json.loads((folder / "config.json").read_text())["tokenizer"]["vocabulary"]
+        self.known = {}
+
+    def after(self, text):
+        """The logarithms of the probabilities of each letter behind a text."""
+        if text not in self.known:
+            rows = [[float(letter == given) for letter in self.letters] for given in text]
+            hidden = plain.lstm(self.tensors, "lstm", rows)[-1]
+            self.known[text] = log_softmax(plain.affine(self.tensors["head.weight"], self.tensors["head.bias"], hidden))
+        return self.known[text]
+
+    def prior(self, labels, weight, bonus):
+        """Of a text of labels; those that the model does not know are passed over, and cost as if all were as likely."""
+        def of(text):
+            total, read = 0.0, " "
+            for k in text:
+                known = labels[k] in self.letters
+                log_p = self.after(read)[self.letters.index(labels[k])] if known else -math.log(len(self.letters))
+                total += weight * log_p + bonus
+                read += labels[k] if known else ""
+            return total
+        return of
+
+
+def language_cases():
+    rng, lines = random.Random(6), []
+    language = Language(HERE.parents[1] / "http" / "bundles" / "tiny-characters")
+    for T, blank, beams, n_best, weight, bonus, labels, spread in (
+            (1, 0, 4, 3, 0.5, 0.0, "_ab", 1), (12, 0, 1, 1, 1.0, 0.5, "_abc", 2), (30, 0, 8, 8, 0.7, 0.3, "_abcdefZ", 2),
+            (40, 3, 16, 5, 1.5, 1.0, "xyz_helo ", 3), (25, 0, 6, 6, 0.0, -0.4, "_abcdQZ", 2)):
+        V = len(labels)
+        outputs = [[plain.single(round(rng.uniform(-spread, spread), 4)) for _ in range(V)] for _ in range(T)]
+        found = beam([log_softmax(row) for row in outputs], blank, beams, language.prior(labels, weight, bonus))
+        lines.append(f"{T} {V} {blank} {beams} {n_best} {weight} {bonus} {labels}")
+        lines += [" ".join(f"{x:.9g}" for x in row) for row in outputs]
+        lines += [" ".join([f"{score:.9f}", *map(str, text)]) for score, text in found[:n_best]] + [""]
+    (HERE / "ctc_language.txt").write_text("\n".join(lines) + "\n")
 
 
 def decoding_cases():
@@ -202,6 +260,7 @@ def bundle(name, seed, front, inputs, labels, description, settings, directions=
 
 def main():
     decoding_cases()
+    language_cases()
     rng = random.Random(9)
     tones = [[round(0.5 * math.sin(0.02 * i * (1 + i / 900)) + rng.uniform(-0.1, 0.1), 5) for i in range(n)]
              for n in (700, 90)]
