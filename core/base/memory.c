@@ -47,18 +47,30 @@ static bool clear(char *block, size_t bytes)
     return true;
 }
 
-void *memory_new(size_t count, size_t size)
+/* A whole number of lines, at least one byte more than asked for; 0 if that does not fit. */
+static size_t rounded(size_t bytes)
 {
-    if (fails()) return NULL;
-    size_t bytes;
-    if (!size_multiply(count, size, &bytes) || bytes > SIZE_MAX - MEMORY_ALIGNMENT) return NULL;
-    bytes = (bytes + MEMORY_ALIGNMENT) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
+    if (bytes > SIZE_MAX - MEMORY_ALIGNMENT) return 0;
+    return (bytes + MEMORY_ALIGNMENT) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
+}
+
+void *memory_unset(size_t asked)
+{
+    size_t bytes = rounded(asked);
     void *block; /* not from aligned_alloc, which wants whole multiples of the alignment */
+    if (fails() || !bytes) return NULL;
     if (posix_memalign(&block, bytes < LARGE_PAGE ? MEMORY_ALIGNMENT : LARGE_PAGE, bytes)) return NULL;
 #ifdef MADV_HUGEPAGE
     if (bytes >= LARGE_PAGE) madvise(block, bytes, MADV_HUGEPAGE); /* advice: nothing depends on it */
 #endif
-    if (clear(block, bytes)) return block;
+    return block;
+}
+
+void *memory_new(size_t count, size_t size)
+{
+    size_t bytes;
+    void *block = size_multiply(count, size, &bytes) ? memory_unset(bytes) : NULL;
+    if (!block || clear(block, rounded(bytes))) return block;
     free(block);
     return NULL;
 }

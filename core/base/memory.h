@@ -17,7 +17,10 @@ enum { MEMORY_ALIGNMENT = 64 }; /* bytes: one cache line, one AVX-512 register *
  * block is cleared with rests between, so the thread must not hold a lock that others wait for; and the
  * result is NULL if the thread's work is given up. */
 void *memory_new(size_t count, size_t size);
-/* The same for a few bytes that are written at once: not zeroed, aligned as malloc aligns. */
+/* The same for `bytes` bytes that are all written anyway: not zeroed, never given up. The pages of a large
+ * block come from the system as they are written. */
+void *memory_unset(size_t bytes);
+/* The same for a few bytes: not zeroed, aligned as malloc aligns. */
 void *memory_raw(size_t bytes);
 void memory_free(void *block); /* accepts NULL */
 

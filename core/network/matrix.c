@@ -208,9 +208,14 @@ enum status matrix_new_from(const struct matrix_source *source, const float *bia
         return STATUS_BAD_SHAPE;
     if (!measure(N, K, precision, &size))
         return STATUS_NO_MEMORY;
-    unsigned char *block = memory_new(size.all, 1);
+    unsigned char *block = memory_unset(size.all);
     if (!block)
         return STATUS_NO_MEMORY;
+    /* packing writes the rest */
+    size_t whole = size.weights;
+    if (is_packed(kernels_active(), precision))
+        whole = size.weights / panels_of(N) * (N / PANEL_COLUMNS);
+    memset(block + size.head + whole, 0, size.all - size.head - whole);
     struct matrix *m = (void *)block;
     *m = (struct matrix){.kernels = kernels_active(),
                          .precision = precision,

@@ -251,7 +251,7 @@ static enum status read_content(const struct bundle *bundle, const struct file *
                                 struct model *model, struct error *err)
 {
     files->n_weights = (size_t)file->bytes;
-    files->weights = memory_new(files->n_weights, 1);
+    files->weights = memory_unset(files->n_weights); /* its pages come while it is read */
     if (!files->weights)
         return error_set(err, STATUS_NO_MEMORY, "%s: no memory for %zu bytes", WEIGHTS, files->n_weights);
     enum status status = hash_read(file->fd, WEIGHTS, files->weights, files->n_weights, model->hash, err);
