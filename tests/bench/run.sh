@@ -56,5 +56,6 @@ record kernels "" "$programs/bench_kernels"
 record network precision,threads,B,T,median_ms,best_ms,gflops,gbytes_per_s network
 record generation precision,workers,chunk_steps,streams,tokens_per_s,gap_p50_ms,gap_p99_ms,prompt_tokens_per_s generation
 record translation precision,workers,beams,sentences,median_ms,best_ms,cpu_ms,sentences_per_s,tokens_per_s translation
+record pen_and_voice "" tests/bench/pen_and_voice.py
 record server "" tests/bench/http.sh "$seconds"
 record streams precision,core_tokens_per_s,http_tokens_per_s,ratio streams

@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""How fast the models draw, write, read and hear: tests/bench/pen_and_voice.py [--runs 9]
+
+Prints CSV: what, milliseconds (the server's own total of a request, with one worker; the median of the runs, which are taken in
+turns), and the quantity that counts: 64 pictures as a multiple of one, a line of 40 letters in ms, and the real-time
+factors of ink (a writing at 100 points a second) and of speech. Where the zoo has no bundle yet, weights of zero in the
+same shape take its place: they cost the same. Needs build/carousel and Python's standard library only.
+"""
+import argparse
+import json
+import math
+import pathlib
+import random
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import wave
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LETTERS = ["</s>", " ", *"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,'!?-"]
+LINE = "a line of forty letters, as it is asked."  # 40
+
+
+def write_zeros(folder, config, shapes, case, given={}):
+    """A bundle whose weights are zero, except for what is given, and so are its outputs."""
+    folder.mkdir()
+    head, at = {}, 0
+    for name, shape in shapes.items():
+        n = 4 * math.prod(shape)
+        head[name] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + n]}
+        at += n
+    text = json.dumps(head).encode()
+    text += b" " * (-len(text) % 8)
+    weights = bytearray(at)
+    for name, numbers in given.items():
+        begin, end = head[name]["data_offsets"]
+        weights[begin:end] = struct.pack(f"<{len(numbers)}f", *numbers)
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + weights)
+    (folder / "config.json").write_text(json.dumps({"format_version": 1, "license": "Apache-2.0", "training_data": "none",
+                                                    "description": "Zeros.", **config}))
+    (folder / "golden.json").write_text(json.dumps({"tolerance": 1e-5, "cases": [case]}))
+
+
+def lstm(prefix, inputs, hidden):
+    return {f"{prefix}.weight_ih_l0": [4 * hidden, inputs], f"{prefix}.weight_hh_l0": [4 * hidden, hidden],
+            f"{prefix}.bias_ih_l0": [4 * hidden], f"{prefix}.bias_hh_l0": [4 * hidden]}
+
+
+def linear(prefix, inputs, outputs):
+    return {f"{prefix}.weight": [outputs, inputs], f"{prefix}.bias": [outputs]}
+
+
+def write_drawing(folder, hidden=192):
+    """The shape of zoo/digits-draw."""
+    inputs = 3 * 7 + 6 + 2 + 10
+    write_zeros(folder, {
+        "task": "image-generation", "labels": [str(k) for k in range(10)],
+        "drawing": {"height": 28, "width": 28, "above": 3, "beside": 3, "left": 6},
+        "network": [{"type": "lstm", "prefix": "lstm", "input_size": inputs, "hidden_size": hidden},
+                    {"type": "linear", "prefix": "output", "in_features": hidden, "out_features": 1}]},
+        {**lstm("lstm", inputs, hidden), **linear("output", hidden, 1)},
+        {"input": {"prompt": "3", "pixels": [[0] * 28]}, "output": [0],
+         "features": [[0] * 28 + [x / 27] + [int(k == 3) for k in range(10)] for x in range(28)]})
+
+
+def write_handwriting(folder, hidden=256, gaussians=8, mixtures=16):
+    """The shape of zoo/handwriting. Its window moves on by a letter in 25 points, as in real writing."""
+    n, outputs = len(LETTERS), 1 + 6 * mixtures
+    write_zeros(folder, {
+        "task": "handwriting-generation", "tokenizer": {"type": "characters", "vocabulary": LETTERS, "eos_token": "</s>"},
+        "network": {"encoder": [{"type": "one_hot", "num_classes": n}], "decoder": [
+            {"type": "identity", "size": 3, "name": "point"},
+            {"type": "previous", "size": n, "inputs": "window", "name": "read"},
+            {"type": "concat", "inputs": ["point", "read"]},
+            {"type": "lstm", "prefix": "first", "input_size": 3 + n, "hidden_size": hidden, "name": "h"},
+            {"type": "gaussian_attention", "prefix": "window", "query_size": hidden, "memory_size": n,
+             "num_gaussians": gaussians, "name": "window"},
+            {"type": "concat", "inputs": ["point", "window", "h"]},
+            {"type": "lstm", "prefix": "second", "input_size": 3 + n + hidden, "hidden_size": hidden, "name": "g"},
+            {"type": "concat", "inputs": ["h", "g"]},
+            {"type": "linear", "prefix": "mixture", "in_features": 2 * hidden, "out_features": outputs}]}},
+        {**lstm("first", 3 + n, hidden), **linear("window", hidden, 3 * gaussians),
+         **lstm("second", 3 + n + hidden, hidden), **linear("mixture", 2 * hidden, outputs)},
+        {"input": "a", "tokens": [LETTERS.index("a"), 0], "target": [[0, 0, 1]], "output": [0] * outputs},
+        {"window.bias": [0] * (2 * gaussians) + [-math.log(25)] * gaussians})
+
+
+class Server:
+    def __init__(self, models):
+        command = [str(ROOT / "build/carousel"), "serve", "--port", "0", "--set", "scheduler.workers=1",
+                   "--set", "limits.choices=64", "--set", "models.required=all"]
+        for name, path in models.items():
+            command += ["--model", f"{name}={path}"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.url = self.process.stdout.readline().split()[-1]
+        while not self.is_ready():
+            time.sleep(0.1)
+
+    def is_ready(self):
+        try:
+            return urllib.request.urlopen(self.url + "/readyz").status == 200
+        except urllib.error.HTTPError:
+            return False
+
+    def total_ms(self, route, body, content_type="application/json"):
+        if isinstance(body, dict):
+            body = json.dumps(body).encode()
+        request = urllib.request.Request(self.url + route, body, {"Content-Type": content_type})
+        with urllib.request.urlopen(request) as reply:
+            reply.read()
+            parts = dict(part.strip().split(";dur=") for part in reply.headers["Server-Timing"].split(","))
+        return float(parts["total"])
+
+
+def a_writing(seconds):
+    """Loops of a pen at 100 points a second, a stroke a second."""
+    return [[[0.3 * i + 8 * math.sin(0.21 * i), 20 * math.sin(0.17 * i)] for i in range(100 * s, 100 * s + 100)]
+            for s in range(seconds)]
+
+
+def a_recording(path, seconds, rate=8000):
+    noise = random.Random(1)
+    with wave.open(path, "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes(b"".join(struct.pack("<h", noise.randrange(-3000, 3000)) for _ in range(seconds * rate)))
+    return pathlib.Path(path).read_bytes()
+
+
+def as_form(model, file):
+    parts = [f'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\n{model}\r\n'.encode(),
+             b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n', file, b"\r\n--x--\r\n"]
+    return b"".join(parts)
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--runs", type=int, default=9)
+    runs = arguments.parse_args().runs
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = pathlib.Path(scratch)
+        models = {}
+        for name, make in (("digits-draw", write_drawing), ("handwriting", write_handwriting), ("ink", None),
+                           ("digits-speech", None)):
+            models[name] = ROOT / "zoo" / name
+            if make and not (models[name] / "model.safetensors").exists():
+                models[name] = scratch / name
+                make(models[name])
+        server = Server(models)
+        form = as_form("digits-speech", a_recording(str(scratch / "a.wav"), 10))
+        speech = ("/v1/audio/transcriptions", form, "multipart/form-data; boundary=x")
+        asks = {"draw 1": ("/v1/images/generations", {"model": "digits-draw", "prompt": "3", "seed": 1}),
+                "draw 64": ("/v1/images/generations", {"model": "digits-draw", "prompt": "3", "n": 64, "seed": 1}),
+                "write 40 letters": ("/v1/handwriting", {"model": "handwriting", "input": LINE, "seed": 1}),
+                "read 10 s of a pen": ("/v1/transcribe", {"model": "ink", "strokes": a_writing(10)}),
+                "hear 10 s": speech}
+        times = {name: [] for name in asks}
+        for _ in range(runs + 1):  # the first one warms up
+            for name, ask in asks.items():
+                times[name].append(server.total_ms(*ask))
+        server.process.terminate()
+    median = {name: statistics.median(all_of[1:]) for name, all_of in times.items()}
+    print("what,total_ms,quantity,value,wanted")
+    for name, quantity, value, wanted in (
+            ("draw 1", "", "", ""), ("draw 64", "times one", median["draw 64"] / median["draw 1"], 2),
+            ("write 40 letters", "ms", median["write 40 letters"], 50),
+            ("read 10 s of a pen", "real-time factor", median["read 10 s of a pen"] / 1e4, 0.01),
+            ("hear 10 s", "real-time factor", median["hear 10 s"] / 1e4, 0.01)):
+        print(f"{name},{median[name]:.2f},{quantity},{value if value == '' else f'{value:.4f}'},{wanted}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
