@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""How fast the models draw, write, read and hear: tests/bench/pen_and_voice.py [--runs 9]
+"""How fast the models draw, write, read and hear: tests/bench/pen_and_voice.py [--runs 9] [--precision int8]
 
-Prints CSV: what, milliseconds (the server's own total of a request, with one worker; the median of the runs, which are taken in
-turns), and the quantity that counts: 64 pictures as a multiple of one, a line of 40 letters in ms, and the real-time
-factors of ink (a writing at 100 points a second) and of speech. Where the zoo has no bundle yet, weights of zero in the
-same shape take its place: they cost the same. Needs build/carousel and Python's standard library only.
+Prints CSV: what, milliseconds (the server's own total of a request, with one worker; the median of the runs, which are
+taken in turns), and the quantity that counts: 64 pictures as a multiple of one, a line of 40 letters in ms, and the
+real-time factors of ink (a writing at 100 points a second) and of speech. Where the zoo has no bundle yet, weights of
+zero in the same shape take its place: they cost the same. Needs build/carousel and Python's standard library only.
 """
 import argparse
 import json
@@ -91,9 +91,11 @@ def write_handwriting(folder, hidden=256, gaussians=8, mixtures=16):
 
 
 class Server:
-    def __init__(self, models):
+    def __init__(self, models, precision):
         command = [str(ROOT / "build/carousel"), "serve", "--port", "0", "--set", "scheduler.workers=1",
                    "--set", "limits.choices=64", "--set", "models.required=all"]
+        if precision:
+            command += ["--set", f"models.precision={precision}"]
         for name, path in models.items():
             command += ["--model", f"{name}={path}"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -140,7 +142,9 @@ def as_form(model, file):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--runs", type=int, default=9)
-    runs = arguments.parse_args().runs
+    arguments.add_argument("--precision", help="of all models; the bundles' own if left out")
+    options = arguments.parse_args()
+    runs = options.runs
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         models = {}
@@ -150,7 +154,7 @@ def main():
             if make and not (models[name] / "model.safetensors").exists():
                 models[name] = scratch / name
                 make(models[name])
-        server = Server(models)
+        server = Server(models, options.precision)
         form = as_form("digits-speech", a_recording(str(scratch / "a.wav"), 10))
         speech = ("/v1/audio/transcriptions", form, "multipart/form-data; boundary=x")
         asks = {"draw 1": ("/v1/images/generations", {"model": "digits-draw", "prompt": "3", "seed": 1}),
