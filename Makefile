@@ -588,10 +588,11 @@ bench-servers: deps-bench deps-clients all bench-programs
 bench-growth: all bench-programs
 	@tests/bench/growth.py --program $(CAROUSEL) --programs $O/tests --svg $(BUILD)/growth.svg
 
-## bench-xlstm: TiRex at full size against PyTorch (five minutes; pip)
+## bench-xlstm: TiRex and TiRex-2 at full size against PyTorch (ten minutes; pip)
 bench-xlstm: deps-clients all
 	@tests/venv.sh $(BUILD)/xlstm tests/bench/xlstm-requirements.txt
 	@$(BUILD)/xlstm/venv/bin/python tests/bench/xlstm.py --program $(CAROUSEL)
+	@$(BUILD)/xlstm/venv/bin/python tests/bench/xlstm.py --program $(CAROUSEL) --model tirex2
 ## xlstm-sweep: TiRex and TiRex-2 against the programs of their authors, over many lengths (an hour; pip)
 xlstm-sweep: deps-clients all
 	@tests/venv.sh $(BUILD)/xlstm tests/bench/xlstm-requirements.txt

@@ -1,10 +1,12 @@
-"""xlstm.py: TiRex at full size in Carousel and in PyTorch: same weights, same forecast, one core, one run.
+"""xlstm.py: TiRex and TiRex-2 at full size in Carousel and in PyTorch: same weights, same forecast, one core, one run.
 
     make bench-xlstm
     build/xlstm/venv/bin/python tests/bench/xlstm.py [--rounds 7] [--program build/carousel] [--stream-only]
+    build/xlstm/venv/bin/python tests/bench/xlstm.py --model tirex2 [--rounds 7]
 
-The network: 12 blocks, 512 wide, 4 heads, 35.3 million parameters, made up from a fixed seed under the names and shapes of
-TiRex' checkpoint. A forecast: 64 values from 512, nine quantiles. The contestants: PyPI's tirex-ts on one thread, as it is
+TiRex: 12 blocks, 512 wide, 4 heads, 35.3 million parameters, made up from a fixed seed under the names and shapes of
+TiRex' checkpoint. TiRex-2: six blocks with matrix memories and six with scalar ones, 82.5 million parameters, of which one
+series needs less than half; its contestant is PyPI's tirex-2 (float32), not compiled. A forecast: 64 values from 512, nine quantiles. The contestants: PyPI's tirex-ts on one thread, as it is
 (its cells round to bfloat16) and with its cells in float32, and a server with one worker in each precision, over HTTP. Each
 answers the same series first; the difference from tirex-ts in float32, as a share of the largest quantile, is printed.
 Then rounds, every contestant in turn. Times are of the processor (of the server's whole process), medians over rounds:
@@ -90,6 +92,30 @@ class Package:
         return time.process_time() - began
 
 
+class Package2:
+    """tirex-2, and the bundle that zoo/tirex2.py makes of it."""
+    name = "tirex-2"
+
+    def __init__(self):
+        os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+        import xlstm_sweep
+        folder = FOLDER / "full"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.own = xlstm_sweep.Tirex2(folder, True)
+        self.bundle = self.own.bundle
+
+    def ask(self, series):
+        return self.own.ask(series[0], 64).sort(0).values.tolist()
+
+    def seconds(self, series):
+        from tirex2 import TimeseriesType
+        all_of_them = [TimeseriesType(target=torch.tensor([one]), past_covariates=None, future_covariates=None) for one in series]
+        began = time.process_time()
+        with torch.inference_mode():
+            self.own.model.predict(all_of_them, 64)
+        return time.process_time() - began
+
+
 class Server:
     def __init__(self, program, bundle, precision):
         self.name = f"Carousel {precision}"
@@ -149,21 +175,9 @@ def difference(a, b):
     return max(abs(x - y) for x, y in pairs) / max(abs(y) for _, y in pairs)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--program", default="build/carousel")
-    parser.add_argument("--stream-only", action="store_true")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    weights = made_up()
-    torch.save({"state_dict": weights}, FOLDER / "model.ckpt")
-    subprocess.run([sys.executable, "zoo/tirex.py", FOLDER / "model.ckpt", FOLDER / "tirex"], check=True)
-    if options.stream_only:
-        return stream(options.program, FOLDER / "tirex")
-    contestants = [Package(weights, "tirex-ts, cells in float32", torch.float32), Package(weights, "tirex-ts as it is", torch.bfloat16)]
-    contestants += [Server(options.program, FOLDER / "tirex", p) for p in ("float32", "bfloat16", "int8")]
+def contest(packages, bundle, options):
+    """The table: the first package is what the others are compared with."""
+    contestants = packages + [Server(options.program, bundle, p) for p in ("float32", "bfloat16", "int8")]
     expected = contestants[0].ask(SERIES[:1])
     one = {c: [] for c in contestants}
     many = {c: [] for c in contestants}
@@ -173,7 +187,7 @@ def main():
             one[c].append(c.seconds(SERIES[:1]))
             many[c].append((c.seconds(SERIES, 1) if isinstance(c, Server) else c.seconds(SERIES)) / len(SERIES))
     base = [statistics.median(times[contestants[0]]) for times in (one, many)]
-    print(f"{sum(t.numel() for t in weights.values()) / 1e6:.1f} million parameters, {options.rounds} rounds")
+    print(f"{options.rounds} rounds")
     print("| | one forecast, ms | times | 64 at once, ms each | times | difference |\n|---|---|---|---|---|---|")
     for c in contestants:
         a, b = statistics.median(one[c]), statistics.median(many[c])
@@ -182,6 +196,27 @@ def main():
     for c in contestants:
         if isinstance(c, Server):
             c.child.terminate()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--program", default="build/carousel")
+    parser.add_argument("--stream-only", action="store_true")
+    parser.add_argument("--model", choices=["tirex", "tirex2"], default="tirex")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    if options.model == "tirex2":
+        package = Package2()
+        return contest([package], package.bundle, options)
+    weights = made_up()
+    torch.save({"state_dict": weights}, FOLDER / "model.ckpt")
+    subprocess.run([sys.executable, "zoo/tirex.py", FOLDER / "model.ckpt", FOLDER / "tirex"], check=True)
+    if options.stream_only:
+        return stream(options.program, FOLDER / "tirex")
+    contest([Package(weights, "tirex-ts, cells in float32", torch.float32), Package(weights, "tirex-ts as it is", torch.bfloat16)],
+            FOLDER / "tirex", options)
     stream(options.program, FOLDER / "tirex")
 
 
