@@ -1,19 +1,21 @@
-/* The bundled model that hears: digits as they were recorded, and quieter. */
+/* The bundled models that hear and draw: recordings have their texts, and pictures are read back. */
 #include <check.h>
+#include <png.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client.h"
 
-enum { ROOM = 1 << 17 };
+enum { SIDE = 28, ROOM = 1 << 17 };
 
 static struct server server;
 
 static void start(void)
 {
     server_start(&server, (const char *const[]){
-        "CAROUSEL_MODELS_BUNDLES=digits-speech=zoo/digits-speech", NULL});
+        "CAROUSEL_MODELS_BUNDLES=digits=zoo/digits:digits-draw=zoo/digits-draw:"
+        "digits-speech=zoo/digits-speech", NULL});
 }
 
 static void stop(void)
@@ -86,6 +88,68 @@ START_TEST(digits_are_heard)
 }
 END_TEST
 
+/* ---- digits-draw -------------------------------------------------------------------------------- */
+
+static size_t from_base64(const char *text, unsigned char *out)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    unsigned bits = 0, n_bits = 0;
+    size_t n = 0;
+    for (; *text && *text != '='; text++) {
+        bits = bits << 6 | (unsigned)(strchr(letters, *text) - letters);
+        n_bits += 6;
+        if (n_bits >= 8) out[n++] = (unsigned char)(bits >> (n_bits -= 8));
+    }
+    return n;
+}
+
+/* What `digits` reads in a PNG of black ink, blurred as its recipe blurs drawn pictures. */
+static const char *read_back(const char *base64)
+{
+    static unsigned char file[1 << 14], grey[SIDE + 2][SIDE + 2];
+    static char body[1 << 15];
+    unsigned char pixels[SIDE * SIDE];
+    png_image image = {.version = PNG_IMAGE_VERSION};
+    ck_assert(png_image_begin_read_from_memory(&image, file, from_base64(base64, file)));
+    image.format = PNG_FORMAT_GRAY;
+    ck_assert(image.width == SIDE && image.height == SIDE);
+    ck_assert(png_image_finish_read(&image, NULL, pixels, SIDE, NULL));
+    for (int i = 0; i < SIDE * SIDE; i++) grey[1 + i / SIDE][1 + i % SIDE] = pixels[i] < 128;
+    size_t n = (size_t)snprintf(body, sizeof body, "{'model':'digits','input':[");
+    for (int y = 1; y <= SIDE; y++)
+        for (int x = 1; x <= SIDE; x++) {
+            int sum = 0;
+            for (int dy = -1; dy <= 1; dy++)
+                for (int dx = -1; dx <= 1; dx++) sum += grey[y + dy][x + dx] * (2 - abs(dy)) * (2 - abs(dx));
+            n += (size_t)snprintf(body + n, sizeof body - n, "%s%g%s", x == 1 ? "[" : "", sum / 16.0,
+                                  x < SIDE ? "," : y < SIDE ? "]," : "]]}");
+        }
+    struct reply *reply = post(&server, "/v1/classify", body);
+    expect_ok(reply);
+    return text_at(reply, "results.0.0.label");
+}
+
+/* Four of each: nearly all are read as asked. */
+START_TEST(drawn_digits_are_read_as_asked)
+{
+    static char pictures[4][1 << 14];
+    int good = 0;
+    for (int digit = 0; digit < 10; digit++) {
+        struct reply *reply = postf(&server, "/v1/images/generations",
+                                    "{'model':'digits-draw','prompt':'%d','n':4,'seed':3}", digit);
+        expect_ok(reply);
+        for (int i = 0; i < 4; i++) {
+            char path[32];
+            snprintf(path, sizeof path, "data.%d.b64_json", i);
+            snprintf(pictures[i], sizeof pictures[i], "%s", text_at(reply, path));
+            ck_assert_double_gt(number_at(reply, "data.0.log_probability"), -300);
+        }
+        for (int i = 0; i < 4; i++) good += read_back(pictures[i])[0] == '0' + digit;
+    }
+    ck_assert_int_ge(good, 34);
+}
+END_TEST
+
 Suite *zoo_media_suite(void);
 
 Suite *zoo_media_suite(void)
@@ -95,6 +159,7 @@ Suite *zoo_media_suite(void)
     tcase_add_checked_fixture(core, start, stop);
     tcase_set_timeout(core, TEST_TIMEOUT_S);
     tcase_add_test(core, digits_are_heard);
+    tcase_add_test(core, drawn_digits_are_read_as_asked);
     suite_add_tcase(suite, core);
     return suite;
 }

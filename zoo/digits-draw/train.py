@@ -15,13 +15,16 @@ pass over the data is nine of them. --bfloat16 multiplies in bfloat16 while it t
 AMX, a quarter on one with AVX512_BF16. --start FOLDER begins with the weights of a bundle and a third of the learning rate.
 
 Figures are nats a picture: given its digit; and without it, which is the one that papers quote, as the mean over all
-digits of the likelihood. --evaluate also draws 100 of each digit and lets the bundle `digits` read them.
+digits of the likelihood. --evaluate also draws 100 of each digit, lets the bundle `digits` read them, and writes the first eight of each to
+plots/drawn.png beside the bundle.
 """
 
 import importlib.util
 import math
 import pathlib
+import struct
 import sys
+import zlib
 
 import numpy
 import torch
@@ -147,8 +150,21 @@ def read_by_digits(pictures):
         return reader((blurred - digits.MEAN) / digits.SCALE).argmax(1)
 
 
+def write_sheet(path, pictures, columns, scale=2):
+    """Pictures [N, height, width] side by side, black on white, as a PNG file."""
+    n, height, width = pictures.shape
+    sheet = pictures.view(n // columns, columns, height, width).transpose(1, 2).flatten(2).flatten(0, 1)
+    grey = (255 - 255 * sheet.repeat_interleave(scale, 0).repeat_interleave(scale, 1)).to(torch.uint8).numpy()
+    rows = b"".join(b"\0" + row.tobytes() for row in grey)
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", grey.shape[1], grey.shape[0], 8, 0, 0, 0, 0)),
+              (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks))
+
+
 @torch.no_grad()
-def evaluate(model, pictures, labels, n_labels, own):
+def evaluate(model, pictures, labels, n_labels, own, out):
     model.eval()
     given = torch.cat([nats(model, p, y, n_labels) for p, y in zip(pictures.split(250), labels.split(250))])
     print(f"held out: {given.mean():.3f} nats a picture given its label, {len(given)} pictures "
@@ -169,6 +185,8 @@ def evaluate(model, pictures, labels, n_labels, own):
     real = (read_by_digits(pictures.float()) == labels).float().mean()
     print(f"drawn: {right} of {len(asked)} are read as asked by the bundle digits, which reads {100 * real:.1f} % of the "
           "held-out pictures right")
+    first = torch.arange(8)[:, None] + DRAWN * torch.arange(n_labels)
+    write_sheet(out / "plots" / "drawn.png", drawn[first.flatten()], n_labels)
 
 
 def config(n_labels, height, width, own):
@@ -205,7 +223,7 @@ def main():
             cases.append(({"prompt": str(int(labels[i])), "pixels": pictures[i, :rows].tolist()},
                           [[round(float(v), 6) for v in step] for step in steps]))
         recipe.write_bundle(out, model, config(n_labels, height, width, own), cases)
-    evaluate(model, pictures[-held:], labels[-held:], n_labels, own)
+    evaluate(model, pictures[-held:], labels[-held:], n_labels, own, out)
 
 
 if __name__ == "__main__":

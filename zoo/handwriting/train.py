@@ -9,6 +9,8 @@ Each step reads the way from the point before, in spacings of 7 of a line 100 hi
 3 numbers and a window over the text -> LSTM 256 -> window of 8 Gaussians -> LSTM 256 -> mixture of 16 (Graves,
 "Generating Sequences With Recurrent Neural Networks", 2013, section 5).
 
+--start FILE begins with the weights of a bundle's model.safetensors, whose letters must be those of the data.
+
 --evaluate writes held-out words in hands of the model's own, lets `ink` read them, and compares with how it reads the
 held-out writers.
 """
@@ -22,6 +24,7 @@ import sys
 
 import numpy
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -213,6 +216,8 @@ def train(model, neat, letters, args):
     ids = {letter: i for i, letter in enumerate(letters)}
     neat = {writer: [(s, t) for s, t in words if set(t) <= set(letters)] for writer, words in neat.items()}
     steps = sum(map(len, neat.values())) // ((1 + WORDS) // 2) // BATCH
+    if args.start:
+        model.load_state_dict({name: w.float() for name, w in load_file(args.start).items()})
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=1e-3, betas=(0.9, 0.98))
     schedule = recipe.warm_cosine(optimizer, args.epochs * steps)
     average = recipe.Average(model, 0.998)
@@ -313,7 +318,7 @@ def config(letters):
 
 
 def main():
-    args = recipe.arguments(__doc__, "unipen_words.npz", epochs=24, flags=("bfloat16",))
+    args = recipe.arguments(__doc__, "unipen_words.npz", epochs=48, flags=("bfloat16",), start="")
     samples, out = ink.read_words(args.data), recipe.folder(args, __file__)
     if args.evaluate:
         letters = json.loads((out / "config.json").read_text())["tokenizer"]["vocabulary"]
