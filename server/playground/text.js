@@ -3,7 +3,10 @@ import { h, field, choose, range, visible, percent } from "./ui.js";
 import { ofTask, served, stream, Refusal } from "./api.js";
 import { requests } from "./requests.js";
 
-const beginnings = { shakespeare: ["ROMEO:\n", "To be, or not to be", "First Citizen:\nWe are", "KING HENRY:\nMy lord,"] };
+const beginnings = {
+  shakespeare: ["ROMEO:\n", "To be, or not to be", "First Citizen:\nWe are", "KING HENRY:\nMy lord,"],
+  story: ["I grew up in France. The summers were long. I speak fluent", "Anna lived in Japan for twenty years. It often rained. She still dreams in"],
+};
 
 export function open(main, wanted) {
   const names = ofTask("text-generation");

@@ -12,7 +12,8 @@ static void start(void)
 {
     static const char bundles[] =
         "CAROUSEL_MODELS_BUNDLES=numbers=zoo/numbers:sentiment=zoo/sentiment:g2p=zoo/g2p:"
-        "splice=zoo/splice:slots=zoo/slots:chorales=zoo/chorales:folk=zoo/folk:ink=zoo/ink:babi=zoo/babi";
+        "splice=zoo/splice:slots=zoo/slots:chorales=zoo/chorales:folk=zoo/folk:ink=zoo/ink:babi=zoo/babi:"
+        "story=zoo/story";
     server_start(&server, (const char *const[]){bundles, NULL});
 }
 
@@ -250,6 +251,29 @@ START_TEST(questions_about_stories_are_answered)
 }
 END_TEST
 
+/* Who grew up where, what was told then, and the index of the language among the choices below. */
+static const struct {
+    const char *text;
+    int language;
+} memories[] = {
+    {"I grew up in France. The summers were long and the sea was warm. I speak fluent", 0},
+    {"Anna lived in Japan for twenty years. It rained every day in June. She still dreams in", 1},
+    {"Tom went to school in Poland. The teacher was strict, but the children liked him. He had a dog and two "
+     "cats. Every morning he walked along the river, and he never came too late. His mother tongue is", 2},
+    {"Long ago we left Greece. There was not enough work. At home we speak only", 3},
+};
+
+START_TEST(a_country_is_remembered)
+{
+    struct reply *reply = postf(
+        &server, "/v1/score",
+        "{'model':'story','input':'%s','choices':['French','Japanese','Polish','Greek','German','Spanish',"
+        "'Russian','Turkish','Mandarin','Arabic']}", memories[_i].text);
+    expect_ok(reply);
+    ck_assert_double_eq(number_at(reply, "results.0.0.choice"), memories[_i].language);
+}
+END_TEST
+
 START_TEST(a_word_of_no_story_is_refused)
 {
     expect_error(post(&server, "/v1/answer", "{'model':'babi','context':'Mary went home.','question':"
@@ -335,6 +359,7 @@ Suite *zoo_suite(void)
     tcase_add_test(cases, a_letter_is_read_from_its_strokes);
     tcase_add_loop_test(cases, a_wish_has_an_intent_and_entities, 0, (int)(sizeof wishes / sizeof *wishes));
     tcase_add_loop_test(cases, questions_about_stories_are_answered, 0, 6);
+    tcase_add_loop_test(cases, a_country_is_remembered, 0, (int)(sizeof memories / sizeof *memories));
     tcase_add_test(cases, a_word_of_no_story_is_refused);
     tcase_add_loop_test(cases, splice_junctions_are_found, 0, (int)(sizeof windows / sizeof *windows));
     tcase_add_test(cases, a_letter_that_is_no_base_is_refused);

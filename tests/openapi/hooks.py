@@ -8,7 +8,7 @@ import schemathesis
 
 MODELS = {
     "/v1/completions": ["shakespeare"],
-    "/v1/score": ["shakespeare"],
+    "/v1/score": ["shakespeare", "story"],
     "/v1/tokenize": ["shakespeare", "sentiment"],
     "/v1/detokenize": ["shakespeare", "sentiment"],
     "/v1/embeddings": ["sentiment", "shakespeare", "digits"],

@@ -19,6 +19,7 @@ LABELS = {"cold": "ice snow frost", "warm": "sun sand heat", "wet": "rain fog fl
 
 
 PLACES = ["new york", "rome", "rio de janeiro", "paris", "Oslo", "Lima"]
+NUMBERS = [("one two three four five six".split(), " and "), ("un deux trois quatre cinq six".split(), " et ")]
 DAYS = ["monday", "next friday", "sunday"]
 
 
@@ -55,6 +56,9 @@ def write_data(folder):
     asked = [f"The {draw.choice(SEASIDE)} is {colour}. It {draw.choice(SEASIDE)} {i}.\tWhat colour is it?\t{colour}"
              for i in range(200) for colour in ("green", "red", "white")]
     (folder / "answers.tsv").write_text("\n".join(asked) + "\n")
+    pairs = [[draw.randrange(6) for _ in range(draw.randint(1, 4))] for _ in range(1500)]
+    (folder / "pairs.tsv").write_text("".join("\t".join(and_.join(words[i] for i in pair) for words, and_ in NUMBERS) + "\n"
+                                              for pair in pairs))
     (folder / "tunes.abc").write_text("\n".join(tune(draw, i) for i in range(120)))
     rows = [f"{100 + t + 10 * (t % 7)},{50 - 3 * (t % 4)}" for t in range(120)]
     (folder / "series.csv").write_text("\n".join(["a,b", *rows]) + "\n")
@@ -68,6 +72,9 @@ RECIPES = [
     ("my-sites", "splice", "letters.csv", ["--epochs", "15"], r"held out: accuracy ([\d.]+)", lambda x: x > 0.9),
     ("my-answers", "babi", "answers.tsv", ["--epochs", "6"], r"held out: .*\(([\d.]+) %\)", lambda x: x > 90),
     ("my-tunes", "folk", ".", ["--any", "--epochs", "12"], r"held out: .* ([\d.]+) bits a word", lambda x: x < 2.5),
+    ("my-words", "story", "text.txt", ["--book", "none", "--minutes", "1"], r"perplexity on held-out sentences: ([\d.]+)",
+     lambda x: x < 30),
+    ("my-pairs", "eng-fra", "pairs.tsv", ["--epochs", "30"], r"all translations: BLEU ([\d.]+)", lambda x: x > 50),
     ("my-series", "series", "series.csv", ["--start", ROOT / "zoo/series", "--epochs", "1"],
      r"your .*: 1, ([\d.]+), [\d.]+,", lambda x: x < 1),
 ]
@@ -82,7 +89,10 @@ REQUESTS = [
     ("answer", {"context": "The ship is red. It sails.", "question": "What colour is it?"},
      lambda a: a["answers"][0]["answer"] == "red"),
     ("music", {"model": "my-tunes", "key": "G", "bars": 4, "seed": 1}, lambda a: a["metre"] == "6/8" and a["key"] == "G"),
-    ("translate", {"input": "three and one and two"}, lambda a: a["translations"][0]["text"] == "trois et un et deux"),
+    ("completions", {"model": "my-words", "prompt": "the sea", "max_tokens": 5, "seed": 1},
+     lambda a: a["usage"]["completion_tokens"] == 5),
+    ("translate", {"model": "my-pairs", "input": "two and six"}, lambda a: a["translations"][0]["text"] == "deux et six"),
+    ("translate", {"model": "my-translator", "input": "three and one and two"}, lambda a: a["translations"][0]["text"] == "trois et un et deux"),
     ("forecast", {"model": "my-series", "series": [1, 2, 3, 4, 5, 6], "horizon": 3},
      lambda a: len(a["forecasts"][0]["mean"]) == 3),
 ]
