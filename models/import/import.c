@@ -68,6 +68,14 @@ static enum status read_tensors(read_source *read, const uint8_t *file, size_t n
     return status;
 }
 
+/* Weights without a model need --network, and say which layers they are of. */
+static enum status read_h5(const uint8_t *file, size_t n, const struct options *options, struct plan *plan,
+                           struct error *err)
+{
+    enum status status = options->network ? STATUS_NOT_FOUND : keras_read_h5(file, n, plan, err);
+    return status == STATUS_NOT_FOUND ? read_tensors(keras_tensors_h5, file, n, options, plan, err) : status;
+}
+
 /* Read a zip, by what is in it. */
 static enum status read_zip(const uint8_t *file, size_t n, const struct options *options, struct plan *plan,
                             const char **origin, struct error *err)
@@ -118,8 +126,7 @@ enum status import_read(const uint8_t *file, size_t n, const char *path, const s
     if (sentence) return error_set(err, STATUS_BAD_FORMAT, "%s", sentence);
     if (begins(file, n, 0, "\x89HDF\r\n\x1a\n", 8)) {
         *origin = "Keras' HDF5";
-        return options->network ? read_tensors(keras_tensors_h5, file, n, options, plan, err)
-                                : keras_read_h5(file, n, plan, err);
+        return read_h5(file, n, options, plan, err);
     }
     if (begins(file, n, 0, "PK\3\4", 4)) return read_zip(file, n, options, plan, origin, err);
     if (begins(file, n, 2, LEGACY_MAGIC, sizeof LEGACY_MAGIC)) {

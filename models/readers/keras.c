@@ -72,7 +72,12 @@ static enum status order_graph(struct keras *keras, const struct json *layers, s
         if (nodes) find_sources(nodes, SOURCES_DEPTH, &sources);
         if (sources.n > 1) return refuse_graph(layer, "has several inputs", err);
         if (sources.n == 1) continue;
-        if (n_inputs++) return refuse_graph(layer, "is a second input", err);
+        if (n_inputs++)
+            return error_set(
+                err, STATUS_UNSUPPORTED,
+                "Keras' InputLayer '%.80s' is a second input, and a network has one; join the numbers "
+                "of a step before it, or, of an encoder and a decoder, name both by --network FILE",
+                keras_name(layer));
         keras->layers[keras->n++] = layer;
         at = keras_name(layer);
     }
@@ -338,11 +343,7 @@ enum status keras_read_h5(const uint8_t *file, size_t n, struct plan *plan, stru
     enum status status = keras_open_h5(keras, file, n, &config, err);
     if (status != STATUS_OK) return status;
     if (config) return read_model(keras, config, strlen(config), err);
-    return error_set_param(
-        err, STATUS_BAD_VALUE, "network",
-        "the file holds weights without the model, as save_weights() writes; write the layers "
-        "into a JSON file and give it by --network FILE, or load them into the model in Python "
-        "and save all: model.save('model.keras')");
+    return error_set(err, STATUS_NOT_FOUND, "the file holds weights without the model");
 }
 
 enum status keras_read_zip(const uint8_t *file, size_t n, struct plan *plan, struct error *err)

@@ -12,7 +12,7 @@ struct json;
 struct source;
 struct keras_models;
 
-/* An .h5 file with a model_config in it. */
+/* An .h5 file. STATUS_NOT_FOUND if it holds weights without a model. */
 MUST_CHECK enum status keras_read_h5(const uint8_t *file, size_t n, struct plan *plan, struct error *err);
 /* A .keras file: a zip of config.json, metadata.json and model.weights.h5. */
 MUST_CHECK enum status keras_read_zip(const uint8_t *file, size_t n, struct plan *plan, struct error *err);

@@ -35,12 +35,14 @@ static enum status add_tensor(struct keras *keras, struct source *source, const 
 
 /* What the variables of one layer are, which Keras 3 numbers: by their ranks. Names of no meaning are of a
  * layer that import does not know. */
-static const char *variable_name(const struct tensor *all, size_t n, bool is_cell, size_t i)
+static const char *variable_name(const char *folder, const struct tensor *all, size_t n, bool is_cell,
+                                 size_t i)
 {
     static const char *const cell[] = {"kernel", "recurrent_kernel", "bias"};
     static const char *const norm[] = {"gamma", "beta", "moving_mean", "moving_variance"};
     static const char *const none[] = {"0", "1", "2", "3", "4", "5", "6", "7"};
     size_t n_vectors = 0;
+    if (n == 1 && strncmp(folder, "embedding", 9) == 0) return "embeddings";
     for (size_t k = 0; k < n; k++) n_vectors += all[k].rank == 1;
     if (n <= 3 && (is_cell || (n >= 2 && all[1].rank == 2))) return cell[i];
     if (n <= 2 && all[0].rank >= 2 && n_vectors == n - 1) return i ? "bias" : "kernel";
@@ -97,8 +99,8 @@ static enum status add_numbered(struct keras_models *models, struct source *sour
     enum status status = layer_name(models, root, folder, &layer, err);
     bool is_cell = strstr(begin, "/cell/vars") != NULL, reverse = strstr(begin, "/backward_layer/") != NULL;
     for (size_t i = 0; i < n && status == STATUS_OK; i++)
-        status = add_tensor(&models->keras, source, objects[i], layer, variable_name(all, n, is_cell, i),
-                            reverse, err);
+        status = add_tensor(&models->keras, source, objects[i], layer,
+                            variable_name(folder, all, n, is_cell, i), reverse, err);
     return status;
 }
 

@@ -112,6 +112,9 @@ static enum status check_placing(const struct groups *groups, struct error *err)
 
 static enum status plan_alone(struct groups *groups, const struct options *options, struct error *err)
 {
+    if (groups->source->is_keras)
+        return groups_need_network(groups, err,
+                                   "the file holds weights without the model, as save_weights() writes");
     enum status status = check_placing(groups, err);
     size_t recurrent_left = 0;
     for (size_t i = 0; i < groups->n; i++) recurrent_left += group_is_recurrent(&groups->items[i]);

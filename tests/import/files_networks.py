@@ -29,8 +29,8 @@ TRANSLATOR = {
     "decoder": [layer("embedding", "target"), layer("gru", "decoder", name="h"),
                 layer("attention", "score", score="general", query_size=5, memory_size=5, name="context"),
                 layer("concat", inputs=["context", "h"]), layer("linear", "out")]}
-BRANCHES = [layer("embedding", "table", name="x"), layer("lstm", "both", bidirectional=True, name="a"),
-            layer("gru", "third", inputs=["x"], name="b"), layer("concat", inputs=["a", "b"]),
+BRANCHES = [layer("embedding", "table", name="x"), layer("lstm", "both", bidirectional=True, recurrent_activation="sigmoid", name="a"),
+            layer("gru", "third", inputs=["x"], recurrent_activation="sigmoid", name="b"), layer("concat", inputs=["a", "b"]),
             layer("layer_norm", "norm", eps=0.001), layer("conv1d", "conv", padding="same"), layer("pooling", mode="max"),
             layer("linear", "hidden"), layer("relu"), layer("linear", "scores")]
 
@@ -94,6 +94,7 @@ def branches(L, keras, n_ids):
 
 
 def make_branches():
+    import h5py
     import keras
     import numpy
     from keras import layers as L
@@ -102,6 +103,11 @@ def make_branches():
     model.save(FILES / "branches.keras")
     model.save(FILES / "branches.h5")
     model.save_weights(FILES / "branches.weights.h5")
+    with h5py.File(FILES / "branches.h5") as whole, h5py.File(FILES / "branches_old.h5", "w") as weights:  # as Keras 2 saved weights
+        for name in whole["model_weights"]:
+            whole.copy(f"model_weights/{name}", weights)
+        weights.attrs["keras_version"] = "2.2.4"
+    network("bare", [{k: v for k, v in one.items() if k != "recurrent_activation"} for one in BRANCHES])
     network("branches", BRANCHES)
     inside = keras.Model(model.inputs, model.layers[-2].output)
     w, b = [numpy.asarray(v) for v in model.layers[-1].get_weights()]
