@@ -17,10 +17,6 @@ The front end makes the loudest number of a recording zero, so that its level ta
 each band (remove_mean false), because a recording of one digit lasts a third of a second: its mean is the vowel.
 The colour of the microphone, which the mean would take out, is changed at random in training instead.
 
---one_way makes a model that reads in one direction, for sound that is still being said: two LSTMs of 192, and the
-bands as they are, because nobody knows yet how loud the loudest will be. Loudness is changed in training instead.
-The bundle digits-speech-live is made so.
-
 --bfloat16 multiplies in bfloat16 while it trains, which is faster on a processor with AVX512_BF16 or AMX.
 """
 
@@ -42,7 +38,8 @@ import ctc
 import recipe
 
 RATE, FFT, WINDOW, HOP, BANDS, OFFSET, TOP_DB, STACK = 8000, 256, 200, 80, 32, 1e-9, 50, 2
-HIDDEN, ONE_WAY, BATCH, AT_ONCE, STEPS, LEARNING_RATE, JOIN = 128, 192, 48, 4, 60, 3e-3, 0.67
+HIDDEN, BATCH, AT_ONCE, STEPS, LEARNING_RATE, JOIN = 128, 48, 4, 60, 3e-3, 0.67
+SILENCE = -TOP_DB * math.log(10) / 10
 WORDS = "zero one two three four five six seven eight nine".split()
 ACCENTS = ["en-us", "en-gb", "en-gb-scotland", "en-029", "en-gb-x-rp", "en-gb-x-gbclan"]
 TAKES = 3  # of each digit by each voice
@@ -67,16 +64,6 @@ CONFIG = {
 }
 
 
-def turn_one_way():
-    """Make CONFIG that of a model for sound that is still being said."""
-    norm, lstm, output = CONFIG["network"]
-    lstm |= {"hidden_size": ONE_WAY, "bidirectional": False}
-    output["in_features"] = ONE_WAY
-    del CONFIG["features"]["top_db"]
-    CONFIG["features"]["log_offset"] = 1e-5
-    CONFIG["description"] = "Writes down spoken English digits while they are said."
-
-
 class Norm(nn.Module):
     """A batch_norm layer whose statistics are measured once, before the training."""
 
@@ -96,11 +83,9 @@ class Norm(nn.Module):
 class Model(nn.Module):
     def __init__(self):
         super().__init__()
-        lstm = CONFIG["network"][1]
         self.norm = Norm()
-        self.lstm = nn.LSTM(BANDS * STACK, lstm["hidden_size"], 2, batch_first=True, dropout=0.2,
-                            bidirectional=lstm["bidirectional"])
-        self.output = nn.Linear(CONFIG["network"][2]["in_features"], 11)
+        self.lstm = nn.LSTM(BANDS * STACK, HIDDEN, 2, batch_first=True, bidirectional=True, dropout=0.2)
+        self.output = nn.Linear(2 * HIDDEN, 11)
 
     def forward(self, steps, lengths=None):
         return self.output(ctc.run(self.lstm, self.norm(steps), lengths))
@@ -133,10 +118,8 @@ def log_mel(samples, gains=1):
     frames = numpy.lib.stride_tricks.sliding_window_view(samples, FFT)[::HOP]
     frames = frames[:len(frames) // STACK * STACK]
     energies = numpy.abs(numpy.fft.rfft(frames * HANN)) ** 2 @ FILTERS.T * gains
-    logs = numpy.log(energies + CONFIG["features"]["log_offset"])
-    if "top_db" in CONFIG["features"]:
-        logs = numpy.maximum(logs - logs.max(), -math.log(10) / 10 * TOP_DB)
-    return logs.reshape(-1, BANDS * STACK)
+    logs = numpy.log(energies + OFFSET)
+    return numpy.maximum(logs - logs.max(), SILENCE).reshape(-1, BANDS * STACK)
 
 
 def read_wave(data):
@@ -219,8 +202,6 @@ def change(samples, choose):
     at = numpy.arange(0, len(samples) - 1, speed)
     samples = numpy.interp(at, numpy.arange(len(samples)), samples)
     samples = numpy.pad(samples, (choose.randint(0, 2000), choose.randint(0, 2000)) if choose.random() < 0.5 else 0)
-    if "top_db" not in CONFIG["features"]:
-        samples = samples / max(1e-3, numpy.abs(samples).max()) * 10 ** choose.uniform(-1.3, 0)
     loud = numpy.sqrt((samples ** 2).mean())
     noise = numpy.random.randn(len(samples))
     if choose.random() < 0.3:  # darker noise
@@ -249,8 +230,7 @@ def mask(steps, choose):
 def fill(batch):
     """The batch [(steps, labels)] in one length, by silence behind the shorter."""
     longest = max(len(steps) for steps, _ in batch)
-    silence = log_mel(numpy.zeros(FFT))[0, 0] if "top_db" not in CONFIG["features"] else -math.log(10) / 10 * TOP_DB
-    return [(numpy.pad(steps, ((0, longest - len(steps)), (0, 0)), constant_values=silence), labels)
+    return [(numpy.pad(steps, ((0, longest - len(steps)), (0, 0)), constant_values=SILENCE), labels)
             for steps, labels in batch]
 
 
@@ -335,10 +315,8 @@ def evaluate(model, recordings):
 
 
 def main():
-    args = recipe.arguments(__doc__, "free-spoken-digit-dataset/recordings", epochs=150, flags=("bfloat16", "one_way"),
+    args = recipe.arguments(__doc__, "free-spoken-digit-dataset/recordings", epochs=150, flags=("bfloat16",),
                             spoken="espeak-digits", unheard="yweweler")
-    if args.one_way:
-        turn_one_way()
     recordings = read(args.data)
     model, out = Model(), recipe.folder(args, __file__)
     if args.evaluate:
