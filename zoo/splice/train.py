@@ -5,9 +5,11 @@ Data: UCI, Molecular Biology (Splice-junction Gene Sequences), CC BY 4.0, as a C
 60 bases; or a file of your own with a class first and a sequence last in each line (--data). Letters are those of
 IUPAC: A, C, G, T (or U), and R, Y, S, W, K, M, B, D, H, V, N for a base that is one of several. A tenth of the
 sequences, chosen by the hash of their letters, is held out. --folds trains once for each tenth and prints the
-accuracy over all of them, without writing a bundle.
+accuracy over all of them, without writing a bundle. --inner chooses between networks without a look at the held-out
+tenth: it trains three times on two thirds of the other nine, and prints the accuracy on the third that is left.
+--bfloat16 multiplies in bfloat16 while it trains.
 
-letters -> 4 shares -> BiLSTM 64 -> BiLSTM 64 -> the step in the middle -> linear. The shares are not learned: A is
+letters -> 4 shares -> convolution over 9 letters, 64 channels, ReLU -> BiLSTM 64 -> the step in the middle -> linear. The shares are not learned: A is
 1, 0, 0, 0, and R, which is A or G, is 1/2, 0, 1/2, 0.
 """
 
@@ -30,6 +32,7 @@ LETTERS = "".join(CODES)
 N = LETTERS.index("n")
 TENTHS = 10
 BATCH, RATE, DROPOUT, DECAY, HIDDEN, NOISE = 32, 2e-3, 0.4, 0.05, 64, 0.05
+WIDTH, CHANNELS = 9, 64
 
 
 class Model(nn.Module):
@@ -37,12 +40,14 @@ class Model(nn.Module):
         super().__init__()
         shares = torch.tensor([[(base in bases) / len(bases) for base in "acgt"] for bases in CODES.values()])
         self.letters = nn.Embedding.from_pretrained(shares)
-        self.lstm = nn.LSTM(4, HIDDEN, num_layers=2, batch_first=True, bidirectional=True, dropout=DROPOUT)
+        self.look = nn.Conv1d(4, CHANNELS, WIDTH, padding="same")
+        self.lstm = nn.LSTM(CHANNELS, HIDDEN, batch_first=True, bidirectional=True)
         self.dropout = nn.Dropout(DROPOUT)
         self.output = nn.Linear(2 * HIDDEN, labels)
 
     def forward(self, ids):
-        y, _ = self.lstm(self.letters(ids))
+        seen = torch.relu(self.look(self.letters(ids).transpose(1, 2)).transpose(1, 2))
+        y, _ = self.lstm(self.dropout(seen))
         return self.output(self.dropout(y[:, y.shape[1] // 2]))
 
 
@@ -61,8 +66,10 @@ def config(labels, own):
         "precision": "int8",
         "network": [
             {"type": "embedding", "prefix": "letters", "num_embeddings": len(LETTERS), "embedding_dim": 4},
-            {"type": "lstm", "prefix": "lstm", "input_size": 4, "hidden_size": HIDDEN, "num_layers": 2,
-             "bidirectional": True, "dropout": DROPOUT},
+            {"type": "conv1d", "prefix": "look", "in_channels": 4, "out_channels": CHANNELS, "kernel_size": WIDTH,
+             "padding": "same"},
+            {"type": "relu"},
+            {"type": "lstm", "prefix": "lstm", "input_size": CHANNELS, "hidden_size": HIDDEN, "bidirectional": True},
             {"type": "pooling", "mode": "middle"},
             {"type": "dropout", "p": DROPOUT},
             {"type": "linear", "prefix": "output", "in_features": 2 * HIDDEN, "out_features": len(labels)},
@@ -107,7 +114,9 @@ def train(rows, labels, args, checkpoint=None, quiet=False):
         for step, indices in enumerate(recipe.batches_of_one_length(sequences, BATCH)):
             ids = torch.tensor([sequences[i] for i in indices])
             ids[torch.rand(ids.shape) < NOISE] = N  # be prepared for a base that is not known
-            loss = functional.cross_entropy(model(ids), torch.tensor([truth[i] for i in indices]))
+            with recipe.autocast(args):
+                said = model(ids).float()
+            loss = functional.cross_entropy(said, torch.tensor([truth[i] for i in indices]))
             recipe.descend(loss, model, optimizer, schedule)
             average.update(model)
             if not quiet:
@@ -125,22 +134,24 @@ def answers(model, rows, labels):
             [labels.index(label) for _, label in rows])
 
 
-def cross_validate(rows, labels, args):
+def cross_validate(rows, labels, args, folds, fold_of):
     predicted, truth = [], []
-    for fold in range(TENTHS):
-        model = train([row for row in rows if tenth(row[0]) != fold], labels, args, quiet=True)
-        answer, right = answers(model, [row for row in rows if tenth(row[0]) == fold], labels)
+    for fold in range(folds):
+        model = train([row for row in rows if fold_of(row[0]) != fold], labels, args, quiet=True)
+        answer, right = answers(model, [row for row in rows if fold_of(row[0]) == fold], labels)
         predicted, truth = predicted + answer, truth + right
-        print(f"tenth {fold}: {sum(a == r for a, r in zip(answer, right))} of {len(right)}", flush=True)
+        print(f"part {fold}: {sum(a == r for a, r in zip(answer, right))} of {len(right)}", flush=True)
     recipe.print_confusion(predicted, truth, labels)
 
 
 def main():
-    args = recipe.arguments(__doc__, "data/genome/splice.csv", epochs=30, flags=["folds"])
+    args = recipe.arguments(__doc__, "data/genome/splice.csv", epochs=30, flags=["folds", "inner", "bfloat16"])
     rows, labels = read(args.data)
     if args.folds:
-        cross_validate(rows, labels, args)
-        return
+        return cross_validate(rows, labels, args, TENTHS, tenth)
+    if args.inner:
+        kept = [row for row in rows if tenth(row[0]) != 0]
+        return cross_validate(kept, labels, args, 3, lambda sequence: (tenth(sequence) - 1) // 3)
     out = recipe.folder(args, __file__)
     held = [row for row in rows if tenth(row[0]) == 0]
     if not held or len(held) == len(rows):
