@@ -3,7 +3,7 @@
  * Each task's job begins with a struct job: generation.h, scoring.h, forecasting.h,
  * models/jobs/reading.h. Life: X_new (checks the request against the model: everything that can be
  * wrong is found there; allocates all that the job will ever need) -> job_start -> the workers
- * run it -> finished() once, on a thread of theirs -> read the results -> job_free.
+ * run it -> finished() once, on the thread of the last turn -> read the results -> job_free.
  *
  *   NEW -job_start-> RUNNING -last sequence finishes-> FINISHED -job_free
  *   NEW -job_free   (never started)

@@ -17,11 +17,11 @@ struct input {
     size_t n_steps;
 };
 
-/* A network that pools has one vector for a sequence: any of these gives that. A mean is summed in double,
- * step by step, so that it does not depend on how the sequence was cut into turns. */
 struct reading;
 struct rest;
 
+/* A network that pools has one vector for a sequence: any of these gives that. A mean is summed in double,
+ * step by step, so that it does not depend on how the sequence was cut into turns. */
 enum reading_rows { READING_LAST, READING_ALL, READING_MEAN };
 
 /* What a job keeps. */
