@@ -7,6 +7,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the fields of a rest 
 
 void rest_field(struct rest *rest, void *field, size_t bytes)
 {
+    if (!bytes) return; /* of nothing, which may have no address */
     rest->failed |= rest->use == REST_MEASURE ? bytes > SIZE_MAX - rest->at : bytes > rest->n - rest->at;
     if (rest->failed) {
         if (rest->use == REST_READ) memset(field, 0, bytes);
