@@ -59,15 +59,18 @@ export async function stream(path, body, take, signal) {
   }
 }
 
+// Tasks whose models read different things.
+const readers = new Set(["transcription", "image-to-text"]);
+
 // Learn what is served; whether more is being loaded.
 export async function learn() {
   const [models, description, info] = await Promise.all([ask("/v1/models"), ask("/openapi.json"), ask("/v1/info")]);
   const byName = new Map(models.data.map((model) => [model.id, model]));
   served.models = [...byName.values()].filter((model) => !model.id.includes(":"));
   served.routes = new Set(Object.keys(description.paths));
-  await Promise.all(served.models.filter((model) => model.task === "transcription").map(async (model) => {
+  await Promise.all(served.models.filter((model) => readers.has(model.task)).map(async (model) => {
     const info = await detail(model.id).catch(() => ({})); // a model that was unloaded meanwhile has no part
-    model.reads = info.sampling_rate ? "sound" : info.front_end;
+    model.reads = info.picture_frames ? (info.picture_frames > 1 ? "animation" : "picture") : info.sampling_rate ? "sound" : info.front_end;
   }));
   return info.status === "loading";
 }
@@ -82,6 +85,6 @@ export function detail(name) {
   return details.get(name);
 }
 
-// Models of task transcription by what they read: "ink" or "sound".
+// Models by what they read: "ink", "sound", "picture" or "animation".
 export const reading = (what) => served.models.filter((model) => model.reads === what).map((model) => model.id);
 export const ofTask = (...tasks) => served.models.filter((model) => tasks.includes(model.task)).map((model) => model.id);

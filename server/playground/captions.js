@@ -1,6 +1,6 @@
 // Captions: a picture that is put together, drawn or chosen, what the network says of it, and where it looks at each word.
 import { h, field, choose, segments, debounce, percent } from "./ui.js";
-import { detail, ofTask } from "./api.js";
+import { detail, ofTask, reading } from "./api.js";
 import { bench, first } from "./bench.js";
 import { colours, draw, names as things } from "./things.js";
 
@@ -14,10 +14,11 @@ const scenes = {
 };
 
 export function open(main, wanted) {
-  const names = ofTask("image-to-text"), own = bench();
+  // What is put together here is a still picture: models that read one come first.
+  const still = new Set(reading("picture")), names = ofTask("image-to-text").sort((a, b) => still.has(b) - still.has(a)), own = bench();
   const state = { model: first(names, wanted), info: null, thing: "circle", colour: "red", size: "large", at: [0.5, 0.5], file: null, word: -1, chosen: -1, best: null };
   const picture = h("canvas", { class: "shot", role: "img", tabindex: "0" });
-  const over = h("canvas", { class: "over", "aria-hidden": "true" }), list = h("div", { role: "status" });
+  const over = h("canvas", { class: "over", "aria-hidden": "true" }), list = h("div", { role: "status" }), frames = h("p", { class: "note" });
   const paint = picture.getContext("2d", { willReadFrequently: true });
 
   // ---- what is answered ----
@@ -157,6 +158,7 @@ export function open(main, wanted) {
     const info = await detail(model).catch((error) => { own.say(error.message); });
     if (!info || state.model !== model) return;
     state.info = info;
+    frames.textContent = info.picture_frames > 1 ? `${model} reads ${info.picture_frames} frames: choose an animated GIF. A picture is all of its frames.` : "";
     if (!info.picture_width) {
       own.say(`${model} reads rows of numbers, not pictures: it is asked with “features”.`);
       return;
@@ -172,7 +174,7 @@ export function open(main, wanted) {
     "An encoder reads the picture patch by patch, a decoder writes a sentence. Put things into the picture, or choose one of your own.",
     [h("div", { class: "captions" }, h("div", {}, drop,
       h("div", { class: "row" }, h("button", { type: "button", onclick: () => { clear(); later(); } }, "Clear"),
-        h("div", { class: "grow" }, field("A file, PNG, JPEG or GIF", file)))), h("div", {}, own.wrong, list, own.told,
+        h("div", { class: "grow" }, field("A file, PNG, JPEG or GIF", file)))), h("div", {}, own.wrong, frames, list, own.told,
       h("span", { class: "label" }, "Scenes to begin with"), h("div", { class: "examples" }, Object.entries(scenes).map(([title, scene]) => h("button", { type: "button", class: "link", onclick: () => set(scene) }, title)))))],
     [field("Model", choose(names, state.model, change)),
       field("Thing", choose(things, state.thing, (thing) => { state.thing = thing; })),

@@ -219,6 +219,11 @@ const parts = {
     await page.locator(".sentence button").nth(3).click();
     await code(page, /"image":"data:image\/png;base64,/);
   },
+  async "captions/clips"(page) {
+    await page.locator(".note", { hasText: "clips reads 16 frames" }).waitFor();
+    await page.locator(".sentence").waitFor();
+    await code(page, /"model":"clips"/);
+  },
   async "pen/tiny-ink"(page) {
     await page.locator(".recognised span").first().waitFor();
     check(await page.locator("canvas.paper").getAttribute("aria-label") === "6 strokes", "a typed word is written");
