@@ -283,6 +283,8 @@ const parts = {
     await page.locator("button:text-is('Play'):enabled").waitFor();
     check(!(await page.locator("textarea").isVisible()), "one voice has no melody to harmonise");
     await page.getByLabel("Metre").selectOption("6/8");
+    // The tune before may have been in 6/8 too.
+    await page.waitForFunction(() => document.querySelector("details.code pre").textContent.includes('"metre":"6/8"'));
     await page.getByText(/notes in 6\/8 and D/).waitFor();
     await page.getByRole("img", { name: /notes in 6\/8 and D/ }).waitFor();
     await page.getByText("The notes as words").click();
