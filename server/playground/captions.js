@@ -158,7 +158,7 @@ export function open(main, wanted) {
     const info = await detail(model).catch((error) => { own.say(error.message); });
     if (!info || state.model !== model) return;
     state.info = info;
-    frames.textContent = info.picture_frames > 1 ? `${model} reads ${info.picture_frames} frames: choose an animated GIF. A picture is all of its frames.` : "";
+    frames.textContent = info.picture_frames > 1 ? `${model} reads ${info.picture_frames} frames: choose an animated GIF. A still picture counts as so many equal frames.` : "";
     if (!info.picture_width) {
       own.say(`${model} reads rows of numbers, not pictures: it is asked with “features”.`);
       return;
