@@ -308,8 +308,8 @@ static void slow_make(const char *name, int n_cases, int n_steps)
     if (access(scratch_path(name), F_OK) == 0)
         return;
     snprintf(folder, sizeof folder, "%s-%d", name, (int)getpid());
-    /* Sanitizers load slowly, and slow everything else down. */
-    const int H = patience_ms(1) > 1 ? SLOW_HIDDEN / 3 : SLOW_HIDDEN, V = SLOW_VOCABULARY;
+    /* Sanitizers load slowly, and slow everything else down; but a step not by much. */
+    const int H = patience_ms(1) > 1 ? SLOW_HIDDEN * 2 / 3 : SLOW_HIDDEN, V = SLOW_VOCABULARY;
     const int input = 4 * H * V * 2, state = input + 4 * H * H * 2, head = state + V * H * 2;
     snprintf(config, sizeof config, slow_config, H, H);
     int n = snprintf(header, sizeof header, slow_header, 4 * H, V, input, 4 * H, H, input, state, V, H,
