@@ -11,7 +11,6 @@ only, so a caption is true and complete if it is that sentence.
 import base64
 import math
 import struct
-import zlib
 
 import numpy
 import torch
@@ -99,13 +98,7 @@ def cover(things, x, y, radius, turn, size):
 
 def png(picture):
     """A picture [height, width, 3] of bytes as a data URL."""
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    height, width, _ = picture.shape
-    lines = b"".join(b"\0" + row.tobytes() for row in picture)
-    file = (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-            + chunk(b"IDAT", zlib.compress(lines, 9)) + chunk(b"IEND", b""))
-    return "data:image/png;base64," + base64.b64encode(file).decode()
+    return "data:image/png;base64," + base64.b64encode(recipe.png(picture)).decode()
 
 
 def lzw(values, bits):
@@ -293,3 +286,19 @@ def judge(model, name, draw, n, show=0):
         print(f"  {text} | written: {found}")
     print(f"{name}: {right / n:.4f} ({right} of {n})", flush=True)
     return right / n
+
+
+def watch(drawer):
+    """What train() notes of an average: right sentences of 500 pictures of drawer(seed, withheld) each."""
+    def note(average):
+        found = [judge(average, name, drawer(seed, withheld), 500)
+                 for name, seed, withheld in (("known", 900, False), ("withheld", 901, True))]
+        return f"right: known pairs {100 * found[0]:.1f} %, withheld {100 * found[1]:.1f} %"
+    return note
+
+
+def evaluate(model, what, drawer, n=5000, show=5):
+    """Print the held-out figures of drawer(seed, withheld), which draws `what`."""
+    model.eval()
+    judge(model, f"fresh {what}, known pairs: right sentences", drawer(1000, False), n, show)
+    judge(model, "with a withheld pair: right sentences", drawer(1001, True), n, show)

@@ -12,7 +12,9 @@ import json
 import math
 import pathlib
 import random
+import struct
 import time
+import zlib
 
 import numpy
 import torch
@@ -144,6 +146,17 @@ class Average:
 
     def load_state_dict(self, state):
         self.step, self.weights = state["step"], state["weights"]
+
+
+def png(pixels):
+    """The file of a picture: an array of bytes, [height, width] of greys or [height, width, 3]."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    height, width = pixels.shape[:2]
+    lines = b"".join(b"\0" + row.tobytes() for row in pixels)
+    colour = 2 if pixels.ndim == 3 else 0
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(lines, 9)) + chunk(b"IEND", b""))
 
 
 def words(text, lowercase=True):

@@ -66,7 +66,7 @@ struct sequence {
     int64_t deadline_us;           /* monotonic; 0: none */
     uint64_t cost_steps;           /* steps this sequence will take at most, all seats and forks included */
     uint64_t whole_steps;          /* steps of its ride through a network that is whole; 0: cost_steps */
-    uint64_t turn_steps;           /* that a turn may have of it, although a chunk has fewer; 0: none */
+    uint64_t turn_steps;           /* that a turn may take, if more than a chunk; 0: a chunk */
     bool rides_whole;              /* although its network is not: a group of rides with a mirror */
     uint64_t least_steps;          /* and at least, one after the other, unless it fails; 0: unknown */
     /* readable in finish() */

@@ -84,9 +84,10 @@ void bundle_close(struct bundle *bundle); /* accepts NULL */
 MUST_CHECK enum status bundle_read(const char *config, size_t bytes, struct folder *folder,
                                    struct bundle **out, struct error *err);
 
+struct json;
+
 /* One list of layers, as "network" has it, into *layers [*n_layers], which the caller frees (memory_free),
  * also after a failure. `partial`: required keys other than the prefix may be left out, and are 0 then. */
-struct json;
 MUST_CHECK enum status bundle_read_layers(const struct json *array, bool partial, struct layer_spec **layers,
                                           size_t *n_layers, struct error *err);
 

@@ -69,10 +69,9 @@ enum status plan_plain(struct plan *plan, const char *type, const char *origin, 
 
 const char *plan_pooling_mode(const char *mode)
 {
-    static const char *const modes[] = {"last", "last_step", "middle", "mean", "max", "sum"};
-    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
-        if (strcmp(mode, modes[i]) == 0) return modes[i];
-    return NULL;
+    const char *const *modes = layer_type_find("pooling")->keys->choices; /* of its only key */
+    while (*modes && strcmp(mode, *modes)) modes++;
+    return *modes;
 }
 
 enum status plan_pooling(struct plan *plan, const char *mode, const char *from, struct error *err)
@@ -211,8 +210,8 @@ static const char *key_json(struct plan *plan, const struct json *value)
     return json_kind(value) == JSON_BOOLEAN ? json_boolean(value) ? "true" : "false" : NULL;
 }
 
-/* Layers that stand for the sources of the last part: their sizes alone. What enters the network and has no
- * known size stays NULL. */
+/* Layers that stand for the sources of the last part, and have nothing but their sizes. A source whose size
+ * is not known yet, such as the input of a network, stays NULL. */
 static size_t stand_in(const struct plan *plan, struct layer stubs[LAYER_MAX_SOURCES],
                        const struct layer *sources[LAYER_MAX_SOURCES])
 {

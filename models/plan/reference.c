@@ -320,13 +320,8 @@ static enum status run_softmax(const struct reference *reference, struct rows *r
 {
     double *out = pool_take(reference->plan->pool, rows->n * rows->width, sizeof *out);
     if (!out) return pool_spent(err);
-    for (size_t t = 0; t < rows->n; t++) {
-        const double *in = rows->values + t * rows->width;
-        double largest = in[0], sum = 0;
-        for (size_t j = 0; j < rows->width; j++) largest = in[j] > largest ? in[j] : largest;
-        for (size_t j = 0; j < rows->width; j++) sum += exp(in[j] - largest);
-        for (size_t j = 0; j < rows->width; j++) out[t * rows->width + j] = exp(in[j] - largest) / sum;
-    }
+    memcpy(out, rows->values, rows->n * rows->width * sizeof *out);
+    for (size_t t = 0; t < rows->n; t++) reference_softmax(out + t * rows->width, rows->width);
     *rows = (struct rows){out, rows->n, rows->width, NULL};
     return STATUS_OK;
 }
@@ -429,8 +424,7 @@ struct entering {
     const struct rows *memory; /* NULL: none */
 };
 
-/* Run all parts once. What a `previous` recalls is taken from `given`, which holds what an earlier call gave.
- */
+/* Run all parts once, into `given`. A `previous` recalls what stands there from the call before. */
 static enum status run_once(const struct reference *reference, const struct entering *in, struct rows *given,
                             struct error *err)
 {

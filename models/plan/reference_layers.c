@@ -54,8 +54,7 @@ static void multiply_by(const float *W, const float *b, const double *x, size_t 
     }
 }
 
-/* scores [n] -> shares of one. */
-static void softmax(double *scores, size_t n)
+void reference_softmax(double *scores, size_t n)
 {
     double most = scores[0], sum = 0;
     for (size_t i = 1; i < n; i++) most = scores[i] > most ? scores[i] : most;
@@ -139,7 +138,7 @@ static enum status pool_by_attention(const struct other *o, struct error *err)
         multiply_by(tensor_of(o->part, A ? "2.weight" : "weight"), NULL, A ? inner : row, 1, A ? A : K,
                     &scores[t]);
     }
-    softmax(scores, n);
+    reference_softmax(scores, n);
     for (size_t t = 0; t < n; t++)
         for (size_t j = 0; j < K; j++) o->out->values[j] += scores[t] * o->sources[0].values[t * K + j];
     return STATUS_OK;
@@ -183,7 +182,7 @@ static enum status attend(const struct other *o, struct error *err)
         for (size_t s = 0; s < memory->n; s++)
             scores[s] = score(o, in->values + t * in->width, memory->values + s * memory->width, in->width,
                               memory->width, scores + memory->n);
-        softmax(scores, memory->n);
+        reference_softmax(scores, memory->n);
         for (size_t s = 0; s < memory->n; s++)
             for (size_t j = 0; j < memory->width; j++)
                 o->out->values[t * memory->width + j] += scores[s] * memory->values[s * memory->width + j];

@@ -14,6 +14,9 @@ struct rows {
 /* An activation by the name of its layer type; NULL. */
 double (*reference_function(const char *name))(double x);
 
+/* Turn scores[n] into shares of one. */
+void reference_softmax(double *scores, size_t n);
+
 /* A layer that plan_other has added, over its sources; `steps` is what its network reads, `memory` what it
  * attends to, or NULL. *out may hold what an earlier call gave. */
 MUST_CHECK enum status reference_other(const struct plan *plan, const struct part *part,

@@ -3,8 +3,8 @@
 
 Prints CSV: what, milliseconds (the server's own total of a request, with one worker; the median of the runs, which are
 taken in turns), and the quantity that counts: 64 pictures as a multiple of one, a line of 40 letters in ms, and the
-real-time factors of ink (a writing at 100 points a second) and of speech. Where the zoo has no bundle yet, weights of
-zero in the same shape take its place: they cost the same. Needs build/carousel and Python's standard library only.
+real-time factors of ink (a writing at 100 points a second) and of speech. The zoo has no bundle of handwriting yet:
+weights of zero in the same shape take its place, and cost the same. Needs build/carousel and Python's standard library only.
 """
 import argparse
 import json
@@ -53,19 +53,6 @@ def lstm(prefix, inputs, hidden):
 
 def linear(prefix, inputs, outputs):
     return {f"{prefix}.weight": [outputs, inputs], f"{prefix}.bias": [outputs]}
-
-
-def write_drawing(folder, hidden=192):
-    """The shape of zoo/digits-draw."""
-    inputs = 3 * 7 + 6 + 2 + 10
-    write_zeros(folder, {
-        "task": "image-generation", "labels": [str(k) for k in range(10)],
-        "drawing": {"height": 28, "width": 28, "above": 3, "beside": 3, "left": 6},
-        "network": [{"type": "lstm", "prefix": "lstm", "input_size": inputs, "hidden_size": hidden},
-                    {"type": "linear", "prefix": "output", "in_features": hidden, "out_features": 1}]},
-        {**lstm("lstm", inputs, hidden), **linear("output", hidden, 1)},
-        {"input": {"prompt": "3", "pixels": [[0] * 28]}, "output": [0],
-         "features": [[0] * 28 + [x / 27] + [int(k == 3) for k in range(10)] for x in range(28)]})
 
 
 def write_handwriting(folder, hidden=256, gaussians=8, mixtures=16):
@@ -148,12 +135,11 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         models = {}
-        for name, make in (("digits-draw", write_drawing), ("handwriting", write_handwriting), ("ink", None),
-                           ("digits-speech", None)):
+        for name in ("digits-draw", "handwriting", "ink", "digits-speech"):
             models[name] = ROOT / "zoo" / name
-            if make and not (models[name] / "model.safetensors").exists():
-                models[name] = scratch / name
-                make(models[name])
+        if not (models["handwriting"] / "model.safetensors").exists():
+            models["handwriting"] = scratch / "handwriting"
+            write_handwriting(models["handwriting"])
         server = Server(models, options.precision)
         form = as_form("digits-speech", a_recording(str(scratch / "a.wav"), 10))
         speech = ("/v1/audio/transcriptions", form, "multipart/form-data; boundary=x")

@@ -103,24 +103,31 @@ static size_t from_base64(const char *text, unsigned char *out)
     return n;
 }
 
-/* What `digits` reads in a PNG of black ink, blurred as its recipe blurs drawn pictures. */
-static const char *read_back(const char *base64)
+/* The pixels of a PNG file of one digit. */
+static void read_png(const char *base64, unsigned char pixels[SIDE * SIDE])
 {
-    static unsigned char file[1 << 14], grey[SIDE + 2][SIDE + 2];
-    static char body[1 << 15];
-    unsigned char pixels[SIDE * SIDE];
+    static unsigned char file[1 << 14];
     png_image image = {.version = PNG_IMAGE_VERSION};
     ck_assert(png_image_begin_read_from_memory(&image, file, from_base64(base64, file)));
     image.format = PNG_FORMAT_GRAY;
     ck_assert(image.width == SIDE && image.height == SIDE);
     ck_assert(png_image_finish_read(&image, NULL, pixels, SIDE, NULL));
-    for (int i = 0; i < SIDE * SIDE; i++) grey[1 + i / SIDE][1 + i % SIDE] = pixels[i] < 128;
+}
+
+/* What `digits` reads in a PNG of black ink, blurred as its recipe blurs drawn pictures. */
+static const char *read_back(const char *base64)
+{
+    static unsigned char ink[SIDE + 2][SIDE + 2];
+    static char body[1 << 15];
+    unsigned char pixels[SIDE * SIDE];
+    read_png(base64, pixels);
+    for (int i = 0; i < SIDE * SIDE; i++) ink[1 + i / SIDE][1 + i % SIDE] = pixels[i] < 128;
     size_t n = (size_t)snprintf(body, sizeof body, "{'model':'digits','input':[");
     for (int y = 1; y <= SIDE; y++)
         for (int x = 1; x <= SIDE; x++) {
             int sum = 0;
             for (int dy = -1; dy <= 1; dy++)
-                for (int dx = -1; dx <= 1; dx++) sum += grey[y + dy][x + dx] * (2 - abs(dy)) * (2 - abs(dx));
+                for (int dx = -1; dx <= 1; dx++) sum += ink[y + dy][x + dx] * (2 - abs(dy)) * (2 - abs(dx));
             n += (size_t)snprintf(body + n, sizeof body - n, "%s%g%s", x == 1 ? "[" : "", sum / 16.0,
                                   x < SIDE ? "," : y < SIDE ? "]," : "]]}");
         }
@@ -150,6 +157,41 @@ START_TEST(drawn_digits_are_read_as_asked)
 }
 END_TEST
 
+/* Upper parts of pictures come while these are drawn, each with more rows than the one before, and paper
+ * below. */
+START_TEST(a_drawing_shows_its_rows)
+{
+    static struct client client;
+    static struct reply stream;
+    int rows[8] = {0}, n_parts = 0, n_whole = 0;
+    client_open(&client, &server);
+    client_post(&client, "/v1/images/generations",
+                "{'model':'digits-draw','prompt':'8','n':8,'seed':1,'stream':true}");
+    ck_assert(client_read(&client, &stream));
+    ck_assert_int_eq(stream.status, 200);
+    for (char *at = stream.body, *end; strncmp(at, "data: [DONE]", 12) != 0; at = end + 2) {
+        unsigned char pixels[SIDE * SIDE];
+        end = strstr(at, "\n\n");
+        ck_assert_ptr_nonnull(end);
+        cJSON *event = cJSON_ParseWithLength(at + 6, (size_t)(end - at - 6));
+        bool is_part = strcmp(json_at(event, "type")->valuestring, "image_generation.completed") != 0;
+        n_parts += is_part;
+        n_whole += !is_part;
+        if (is_part) {
+            int *of = &rows[(int)json_at(event, "index")->valuedouble];
+            ck_assert_int_gt((int)json_at(event, "rows")->valuedouble, *of);
+            *of = (int)json_at(event, "rows")->valuedouble;
+            read_png(json_at(event, "b64_json")->valuestring, pixels);
+            for (int i = *of * SIDE; i < SIDE * SIDE; i++) ck_assert_uint_eq(pixels[i], 255);
+        }
+        cJSON_Delete(event);
+    }
+    ck_assert_int_eq(n_whole, 8);
+    ck_assert_int_ge(n_parts, 1);
+    client_close(&client);
+}
+END_TEST
+
 Suite *zoo_media_suite(void);
 
 Suite *zoo_media_suite(void)
@@ -160,6 +202,7 @@ Suite *zoo_media_suite(void)
     tcase_set_timeout(core, TEST_TIMEOUT_S);
     tcase_add_test(core, digits_are_heard);
     tcase_add_test(core, drawn_digits_are_read_as_asked);
+    tcase_add_test(core, a_drawing_shows_its_rows);
     suite_add_tcase(suite, core);
     return suite;
 }

@@ -188,12 +188,6 @@ class Model(captions.Model):
                 + functional.cross_entropy(sure, ends.repeat_interleave(EARLY, 1).flatten()))
 
 
-def evaluate(model, n=5000, show=5):
-    model.eval()
-    captions.judge(model, "fresh clips, known pairs: right sentences", drawer(1000), n, show)
-    captions.judge(model, "with a withheld pair: right sentences", drawer(1001, True), n, show)
-
-
 def config(model):
     return {
         "task": "image-to-text",
@@ -231,15 +225,11 @@ def main():
         del model.aid
         recipe.load_bundle(model, out)
     else:
-        def note(average):
-            found = [captions.judge(average, name, drawer(seed, w), 500)
-                     for name, seed, w in (("known", 900, False), ("withheld", 901, True))]
-            return f"right: known pairs {100 * found[0]:.1f} %, withheld {100 * found[1]:.1f} %"
-        captions.train(model, drawer(args.seed, stamps=Stamps()), args, RATE, BATCH, STEPS, note,
-                       model.aid_loss)
+        captions.train(model, drawer(args.seed, stamps=Stamps()), args, RATE, BATCH, STEPS,
+                       captions.watch(drawer), model.aid_loss)
         del model.aid
         recipe.write_bundle(out, model.eval(), config(model), golden())
-    evaluate(model)
+    captions.evaluate(model, "clips", drawer)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,7 @@ plots/drawn.png beside the bundle.
 import importlib.util
 import math
 import pathlib
-import struct
 import sys
-import zlib
 
 import numpy
 import torch
@@ -155,12 +153,8 @@ def write_sheet(path, pictures, columns, scale=2):
     n, height, width = pictures.shape
     sheet = pictures.view(n // columns, columns, height, width).transpose(1, 2).flatten(2).flatten(0, 1)
     grey = (255 - 255 * sheet.repeat_interleave(scale, 0).repeat_interleave(scale, 1)).to(torch.uint8).numpy()
-    rows = b"".join(b"\0" + row.tobytes() for row in grey)
-    chunks = ((b"IHDR", struct.pack(">IIBBBBB", grey.shape[1], grey.shape[0], 8, 0, 0, 0, 0)),
-              (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks))
+    path.write_bytes(recipe.png(grey))
 
 
 @torch.no_grad()

@@ -162,12 +162,6 @@ def drawer(seed, withheld=False, unnamed=0.0):
     return some
 
 
-def evaluate(model, n=5000, show=5):
-    model.eval()
-    captions.judge(model, "fresh pictures, known pairs: right sentences", drawer(1000), n, show)
-    captions.judge(model, "with a withheld pair: right sentences", drawer(1001, True), n, show)
-
-
 def config(model):
     return {
         "task": "image-to-text",
@@ -199,16 +193,12 @@ def main():
     if args.evaluate:
         recipe.load_bundle(model, out)
     else:
-        def note(average):
-            found = [captions.judge(average, name, drawer(seed, w), 500)
-                     for name, seed, w in (("known", 900, False), ("withheld", 901, True))]
-            return f"right: known pairs {100 * found[0]:.1f} %, withheld {100 * found[1]:.1f} %"
         if args.start:
             recipe.load_bundle(model, args.start)
         captions.train(model, drawer(args.seed, unnamed=SHARE), args, RATE / 3 if args.start else RATE, BATCH, STEPS,
-                       note)
+                       captions.watch(drawer))
         recipe.write_bundle(out, model.eval(), config(model), golden())
-    evaluate(model)
+    captions.evaluate(model, "pictures", drawer)
 
 
 if __name__ == "__main__":
