@@ -308,10 +308,14 @@ struct job *drawing_job(struct drawing *drawing)
     return &drawing->job;
 }
 
-const uint8_t *drawing_picture(const struct drawing *drawing, size_t i, double *log_probability)
+const uint8_t *drawing_picture(const struct drawing *drawing, size_t i)
 {
-    *log_probability = drawing->pictures[i].log_probability;
     return drawing->pictures[i].pixels;
+}
+
+double drawing_log_probability(const struct drawing *drawing, size_t i)
+{
+    return drawing->pictures[i].log_probability;
 }
 
 size_t drawing_rows(const struct drawing *drawing, size_t i)

@@ -47,10 +47,9 @@ void images_put_size(struct writer *out, const struct images *task)
 void images_put_png(struct writer *out, const struct images *task, size_t i, size_t n_rows)
 {
     size_t width, height, bytes;
-    double log_probability;
     images_size(task, &width, &height);
     uint8_t *grey = memory_new(width * height, 1), *file = NULL;
-    const uint8_t *ink = drawing_picture(task->drawing, i, &log_probability);
+    const uint8_t *ink = drawing_picture(task->drawing, i);
     for (size_t y = 0; grey && y < height; y++)
         for (size_t x = 0; x < width; x++)
             grey[y * width + x] =
@@ -67,10 +66,8 @@ void images_put_png(struct writer *out, const struct images *task, size_t i, siz
 
 void images_put_log_probability(struct writer *out, const struct images *task, size_t i)
 {
-    double log_probability;
-    (void)drawing_picture(task->drawing, i, &log_probability);
     put_name(out, "log_probability");
-    put_double(out, log_probability);
+    put_double(out, drawing_log_probability(task->drawing, i));
 }
 
 void images_end(struct writer *out, const struct images *task, const struct request *request)
