@@ -75,6 +75,8 @@ RECIPES = [
     ("my-words", "story", "text.txt", ["--book", "none", "--minutes", "1"], r"perplexity on held-out sentences: ([\d.]+)",
      lambda x: x < 30),
     ("my-pairs", "eng-fra", "pairs.tsv", ["--epochs", "30"], r"all translations: BLEU ([\d.]+)", lambda x: x > 50),
+    ("my-pairs-back", "eng-fra", "pairs.tsv", ["--reverse", "--start", "my-pairs", "--epochs", "20"],
+     r"all translations: BLEU ([\d.]+)", lambda x: x > 50),
     ("my-series", "series", "series.csv", ["--start", ROOT / "zoo/series", "--epochs", "1"],
      r"your .*: 1, ([\d.]+), [\d.]+,", lambda x: x < 1),
 ]
@@ -92,6 +94,7 @@ REQUESTS = [
     ("completions", {"model": "my-words", "prompt": "the sea", "max_tokens": 5, "seed": 1},
      lambda a: a["usage"]["completion_tokens"] == 5),
     ("translate", {"model": "my-pairs", "input": "two and six"}, lambda a: a["translations"][0]["text"] == "deux et six"),
+    ("translate", {"model": "my-pairs-back", "input": "deux et six"}, lambda a: a["translations"][0]["text"] == "two and six"),
     ("translate", {"model": "my-translator", "input": "three and one and two"}, lambda a: a["translations"][0]["text"] == "trois et un et deux"),
     ("forecast", {"model": "my-series", "series": [1, 2, 3, 4, 5, 6], "horizon": 3},
      lambda a: len(a["forecasts"][0]["mean"]) == 3),
@@ -116,17 +119,20 @@ def run_script(page, name, folder, program, failures, **environment):
 
 
 def main():
-    program, folder = sys.argv[1], pathlib.Path(sys.argv[2])
-    folder.mkdir(parents=True, exist_ok=True)
+    program, folder = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
+    (folder / "bundles").mkdir(parents=True, exist_ok=True)
     write_data(folder)
     failures = []
     for name, recipe, data, more, figure, is_good in RECIPES:
         command = [sys.executable, ROOT / "zoo" / recipe / "train.py", "--data", folder / data, "--out",
                    folder / "bundles" / name, *more]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(command, cwd=folder / "bundles", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         found = re.search(figure, done.stdout)
         if done.returncode != 0 or not found or not is_good(float(found[1])):
             failures.append(f"{recipe} on {data} ended with {done.returncode}:\n{done.stdout[-1500:]}")
+    done = subprocess.run([sys.executable, ROOT / "zoo/handwriting/recurrence.py"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        failures.append(f"recurrence.py of handwriting:\n{done.stdout[-1500:]}")
     run_script("docs/translation.md", "translator.py", folder / "bundles", program, failures)
     shutil.rmtree(folder / "bundles" / "pen", ignore_errors=True)
     run_script("docs/handwriting.md", "pen.py", folder, program, failures)
@@ -144,7 +150,7 @@ def main():
     server.terminate()
     server.wait()
     print("\n".join(failures))
-    n = len(RECIPES) + 3 + len(REQUESTS)
+    n = len(RECIPES) + 4 + len(REQUESTS)
     print(f"recipes: {100 * (n - len(failures)) // n}%: Checks: {n}, Failures: {len(failures)}, Errors: 0")
     sys.exit(bool(failures))
 

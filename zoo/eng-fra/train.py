@@ -1,4 +1,4 @@
-"""eng-fra: English to French, and, with --reverse, French to English.
+"""eng-fra: English to French, and, with --reverse, fra-eng: French to English.
 
 Data: --data is a gzipped file of tab-separated pairs, English first: Tatoeba's sentences by way of
 manythings.org/anki (CC BY 2.0 FR, both to be named). Your own: any such file, gzipped or not, of any two
@@ -11,7 +11,8 @@ first one alone; and how many of the answers of 20 words and more repeat four wo
 
 BPE of 4,000 pieces for both languages, one embedding for source, target and output; the network is in
 zoo/seq2seq.py. With --checkpoint a training that was ended goes on where it was. --bfloat16 multiplies in bfloat16 while
-it trains.
+it trains. --start FOLDER begins with the pieces and the weights of a bundle that this recipe wrote, also one of the other
+direction: both directions hold out the same pairs.
 """
 
 import collections
@@ -107,23 +108,31 @@ def config(model, about, languages):
     }
 
 
+def begin(args, out, pairs):
+    """The tokenizer and the model: those of --out or of --start, or new ones."""
+    pieces = next((path for path in (out, args.start) if path and (pathlib.Path(path) / "merges.txt").exists()), None)
+    if pieces:
+        tokenizer = bpe.read(pieces)
+    else:
+        tokenizer = bpe.Tokenizer(*bpe.learn([side for pair in pairs for side in pair], PIECES))
+    if pieces != out:
+        tokenizer.write(out)
+    n = len(tokenizer.vocabulary)
+    model = seq2seq.Model(n, n, SIZES, DROPOUT, tied=True)
+    weights = out if args.evaluate else args.start
+    return tokenizer, recipe.load_bundle(model, weights) if weights else model
+
+
 def main():
-    args = recipe.arguments(__doc__, f"data/translation/{TATOEBA}", epochs=14, flags=("reverse", "bfloat16"))
+    args = recipe.arguments(__doc__, f"data/translation/{TATOEBA}", epochs=8, flags=("reverse", "bfloat16"), start="")
+    args.out = args.out or (pathlib.Path(__file__).resolve().parent.parent / ("fra-eng" if args.reverse else "eng-fra"))
     out = recipe.folder(args, __file__)
     pairs, held = split(read_pairs(args.data, args.reverse), args.reverse)
     watched = {t: held[t] for t in list(held)[::10]}
     judged = {t: held[t] for t in held if t not in watched}
-    if args.evaluate or (out / "merges.txt").exists():
-        tokenizer = bpe.read(out)
-    else:
-        tokenizer = bpe.Tokenizer(*bpe.learn([side for pair in pairs for side in pair], PIECES))
-        tokenizer.write(out)
-    n = len(tokenizer.vocabulary)
-    print(f"{len(pairs)} pairs, {len(held)} sentences held out, {n} pieces", flush=True)
-    model = seq2seq.Model(n, n, SIZES, DROPOUT, tied=True)
-    if args.evaluate:
-        recipe.load_bundle(model, out)
-    else:
+    tokenizer, model = begin(args, out, pairs)
+    print(f"{len(pairs)} pairs, {len(held)} sentences held out, {len(tokenizer.vocabulary)} pieces", flush=True)
+    if not args.evaluate:
         def note(average):
             answers = translate(average, tokenizer, watched, 1)
             return f"watched sentences, greedy: BLEU {metrics.bleu(answers, watched.values()):.2f}"
