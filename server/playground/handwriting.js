@@ -33,6 +33,7 @@ export function open(main, wanted) {
   const paper = h("canvas", { class: "paper", role: "img", "aria-label": "Nothing is written yet." }), summary = h("p", { class: "note", role: "status" });
   const text = h("input", { type: "text", spellcheck: false, autocomplete: "off" });
   const seed = h("input", { type: "number", min: "0", step: "1", value: "1" });
+  const hand = h("input", { type: "number", min: "0", step: "1", placeholder: "by the seed" });
   const player = h("button", { type: "button", disabled: true, onclick: () => (state.frame ? whole() : play()) }, "Play again");
   const files = h("div", { class: "row examples" }), read = h("p", { class: "recognised", role: "status" });
   const reader = h("button", { type: "button", disabled: true, onclick: () => readBack() }, "Read it back");
@@ -97,6 +98,7 @@ export function open(main, wanted) {
     }
     const body = { model: state.model, input: text.value, bias: state.bias, width: room(), size: state.size, align: state.align };
     if (seed.value !== "") body.seed = Number(seed.value);
+    if (hand.value !== "") body.style = Number(hand.value);
     reader.disabled = true; // only the latest answer counts
     const page = await own.ask("/v1/handwriting", body);
     reader.disabled = !(page || state.page)?.strokes.length;
@@ -137,17 +139,21 @@ export function open(main, wanted) {
 
   const bias = range(0, MOST_BIAS, 0.05, 0.5, (x) => { state.bias = x; later(); });
   const list = h("div", { class: "row examples" });
-  const another = h("button", { type: "button", class: "main", onclick: () => { seed.value = (Number(seed.value) + 1 + Math.floor(Math.random() * (SEEDS - 1))) % SEEDS; write(); } }, "Another hand");
-  for (const control of [text, seed]) control.addEventListener("input", later);
+  const another = h("button", { type: "button", class: "main", onclick: () => {
+    const number = hand.value === "" ? seed : hand;
+    number.value = (Number(number.value) + 1 + Math.floor(Math.random() * (SEEDS - 1))) % SEEDS;
+    write();
+  } }, "Another hand");
+  for (const control of [text, seed, hand]) control.addEventListener("input", later);
   main.addEventListener("redraw", whole);
   own.place(main, "A text, written by hand",
-    "The network moves a pen, point by point, and looks at the letter that it writes. Each seed is another hand.",
+    "The network moves a pen, point by point, and looks at the letter that it writes. Each seed is another hand, unless a number chooses the hand.",
     [field("Text", text), list, h("div", {}, paper), h("div", { class: "row" }, another, player, readers.length ? reader : null, own.told), own.wrong, summary, files, read],
     [field("Model", choose(names, state.model, change)),
       field("Bias", bias, (x) => (x === "0" ? "as people vary" : x)),
       field("Size", range(16, 160, 4, state.size, (size) => { state.size = size; later(); }), (size) => `${size} pixels`),
       field("Align", choose([{ value: "left", text: "left" }, { value: "center", text: "centre" }, { value: "right", text: "right" }], state.align, (one) => { state.align = one; later(); })),
-      field("Seed", seed)]);
+      field("Hand", hand), field("Seed", seed)]);
   change(state.model);
   return () => {
     rest();

@@ -336,6 +336,9 @@ const parts = {
     await page.getByLabel("Text").fill("abc dab");
     await page.getByRole("img", { name: /^“abc dab” by hand/ }).waitFor();
     await code(page, /"input":"abc dab","bias":1.5,.*"size":80,"align":"center","seed":7/);
+    await page.getByRole("spinbutton", { name: "Hand" }).fill("3");
+    await code(page, /"seed":7,"style":3/);
+    await again.waitFor();
     check((await saved(page, "SVG", "svg")).toString().includes("<svg"), "saved as SVG");
     check((await saved(page, "PNG", "png")).toString("latin1", 1, 4) === "PNG", "and as PNG");
     check(/^G21$/m.test((await saved(page, "G-code", "gcode")).toString()), "and as G-code");
