@@ -53,12 +53,12 @@ enum status drawing_new(struct model *model, const struct drawing_request *reque
                         struct error *err) MUST_CHECK;
 struct job *drawing_job(struct drawing *drawing);
 
-/* Once finished: picture i as [height, width] of 0 and 1, with paper where nothing is drawn yet. Of a drawing that
- * streams, the rows that drawing_rows counts may be read while it is drawn, by any thread. */
+/* Once finished: picture i as [height, width] of 0 and 1, with paper where nothing is drawn yet. Of a drawing
+ * that streams, the rows that drawing_rows counts may be read while it is drawn, by any thread. */
 const uint8_t *drawing_picture(const struct drawing *drawing, size_t i);
 
-/* Once finished: of all pixels of picture i, also of those that stood already, given the label, in nats, by the model's
- * own distribution at temperature 1. */
+/* Once finished: of all pixels of picture i, also of those that stood already, given the label, in nats, by
+ * the model's own distribution at temperature 1. */
 double drawing_log_probability(const struct drawing *drawing, size_t i);
 
 /* The whole rows of picture i so far, those that were given included. */
