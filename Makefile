@@ -261,7 +261,7 @@ SOURCES  := $(foreach floor,$(FLOORS),$(wildcard $(floor)/*.c $(floor)/*/*.c))
 OBJECTS  := $(SOURCES:%.c=$O/%.o)
 LIBRARY  := $O/carousel.a
 # The body of the kernels and its vocabularies compile within their kernel files only.
-HEADERS  := $(filter-out core/kernels/kernel_body.h core/kernels/kernel_units.h core/kernels/vector_%.h, \
+HEADERS  := $(filter-out core/kernels/kernel_body.h core/kernels/kernel_units.h core/kernels/kernel_rows.h core/kernels/vector_%.h, \
               $(foreach floor,$(FLOORS),$(wildcard $(floor)/*.h $(floor)/*/*.h)) $(wildcard tests/*/*.h))
 BINARIES := $(if $(filter release,$(MODE)),$(BUILD),$O)
 CAROUSEL := $(BINARIES)/carousel

@@ -445,6 +445,7 @@ static void product_int8(const struct product *p)
 }
 
 #include "core/kernels/kernel_units.h"
+#include "core/kernels/kernel_rows.h"
 
 const struct kernels KERNELS = {
     .name = KERNELS_NAME,
@@ -462,4 +463,8 @@ const struct kernels KERNELS = {
     .tanh = array_tanh,
     .sigmoid = array_sigmoid,
     .relu = array_relu,
+    .dots = rows_dots,
+    .weigh = rows_weigh,
+    .greatest = row_greatest,
+    .exp_sum = row_exp_sum,
 };

@@ -127,6 +127,12 @@ struct mlstm_memory {
     float *h;             /* [d] output; may not overlap the others */
 };
 
+/* R rows of n floats, `stride` apart. */
+struct row_block {
+    const float *rows;
+    size_t R, n, stride;
+};
+
 struct kernels {
     const char *name; /* as in kernels.def; NULL if the set was not compiled */
     enum layout layout;
@@ -155,6 +161,19 @@ struct kernels {
     void (*tanh)(size_t n, const float *x, float *y);
     void (*sigmoid)(size_t n, const float *x, float *y);
     void (*relu)(size_t n, const float *x, float *y);
+
+    /* y[r] = x . row r. Value i is added to sum i % 16, in order; then sum k + 8 to sum k, k + 4 to k, k + 2
+     * to k and k + 1 to k. |error| <= (n / 16 + 6) * 2^-24 * sum_i |x[i] row[r,i]|, twice that without
+     * fma. */
+    void (*dots)(const struct row_block *rows, const float *x, float *y);
+    /* y[i] = keep y[i] + weights[0] row[0,i] + weights[1] row[1,i] + ...      in this order; i < n.
+     * y is not read if keep is 0. */
+    void (*weigh)(const struct row_block *rows, const float *weights, float keep, float *y);
+    /* The greatest of n >= 1 values. */
+    float (*greatest)(size_t n, const float *x);
+    /* sum_i exp(x[i] - offset), offset the greatest value: |error| <= 2e-6 times the sum. Terms below
+     * exp(-29) are taken for exp(-29). */
+    double (*exp_sum)(size_t n, const float *x, float offset);
 };
 
 /* Choose the active set, "auto" or a row of kernels.def. STATUS_BAD_VALUE for a name that is

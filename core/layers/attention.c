@@ -19,13 +19,12 @@
 #include <string.h>
 
 #include "core/base/memory.h"
-#include "core/layers/dot.h"
 #include "core/network/layer.h"
 #include "core/network/slow.h"
 
 enum { SCORE, QUERY_SIZE, MEMORY_SIZE, ATTENTION_SIZE, HAS_BIAS, SCALED }; /* keys' order */
 enum score { DOT, GENERAL, ADDITIVE };                                    /* index into scores */
-enum { BLOCK = 32 };
+enum { BLOCK = 32, LINE_FLOATS = 16 };
 
 static const char *const scores[] = {"dot", "general", "additive", NULL};
 
@@ -47,7 +46,7 @@ struct attention {
     struct matrix *query; /* additive: W_q [A, query_size] and bias */
     struct matrix *key;   /* general: W [query_size, memory_size]; additive: W_k [A, memory_size] and bias */
     float *energy;        /* additive: v [A] */
-    void (*tanh)(size_t n, const float *x, float *y); /* of the kernel set active at load */
+    const struct kernels *kernels; /* active at load */
 };
 
 static void attention_free(struct layer *layer)
@@ -121,9 +120,10 @@ static enum status build(const struct layer_spec *spec, const struct layer_conte
     a->score = (enum score)v[SCORE];
     a->A = a->score == ADDITIVE ? (size_t)v[ATTENTION_SIZE] : Q;
     a->scale = v[SCALED] ? 1.0f / sqrtf((float)Q) : 1.0f;
-    a->tanh = kernels_active()->tanh;
+    a->kernels = kernels_active();
     a->layer = (struct layer){.type = spec->type, .input_size = Q, .output_size = M, .forward_size = M,
-                              .memory_size = M, .memory_floats = a->score == DOT ? 0 : a->A};
+                              .memory_size = M, .memory_floats = a->score == DOT ? 0 : a->A,
+                              .bounded = context->memory_bounded};
     status = take_weights(spec, context, a, err);
     if (status == STATUS_OK) *out = &a->layer;
     else attention_free(&a->layer);
@@ -146,21 +146,28 @@ static size_t scratch_floats(const struct layer *layer, size_t R, size_t B)
     return a->score == ADDITIVE ? layer_round(R * a->A) + layer_round(a->A) : 0;
 }
 
-/* y += weight x, in vectors too. */
-static void add(size_t n, float weight, const float *x, float *y)
+/* e[s] for n keys [n, A]. `row` [A] is scratch. */
+static void score_keys(const struct attention *a, const float *query, const float *keys_at, size_t n,
+                       float *row, float *e)
 {
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t k = 0; k < LANES; k++) y[i + k] += weight * x[i + k];
-    for (; i < n; i++) y[i] += weight * x[i];
+    const size_t A = a->A;
+    if (a->score != ADDITIVE) {
+        a->kernels->dots(&(struct row_block){keys_at, n, A, A}, query, e);
+        for (size_t s = 0; s < n; s++) e[s] *= a->scale;
+        return;
+    }
+    for (size_t s = 0; s < n; s++) {
+        for (size_t i = 0; i < A; i++) row[i] = query[i] + keys_at[s * A + i];
+        a->kernels->tanh(A, row, row);
+        a->kernels->dots(&(struct row_block){row, 1, A, A}, a->energy, &e[s]);
+    }
 }
 
-static float score_of(const struct attention *a, const float *query, const float *key, float *row)
+/* Ask for n floats, all at once: a memory has been in no near cache since the step before, and its lines come
+ * together in the time of a few. */
+static void bring(const float *from, size_t n)
 {
-    if (a->score != ADDITIVE) return a->scale * dot(a->A, query, key);
-    for (size_t i = 0; i < a->A; i++) row[i] = query[i] + key[i];
-    a->tanh(a->A, row, row);
-    return dot(a->A, a->energy, row);
+    for (size_t i = 0; i < n; i += LINE_FLOATS) __builtin_prefetch(from + i, 0, 2);
 }
 
 /* The mean of the memory's rows for one query. */
@@ -169,23 +176,18 @@ static void attend(const struct attention *a, const float *query, const struct m
 {
     size_t M = a->layer.memory_size;
     float e[BLOCK], most = -INFINITY, sum = 0;
-    memset(out, 0, M * sizeof *out);
     for (size_t first = 0; first < memory->S; first += BLOCK) {
         size_t n = memory->S - first < BLOCK ? memory->S - first : BLOCK;
         float before = most;
-        for (size_t s = 0; s < n; s++) {
-            e[s] = score_of(a, query, keys_at + (first + s) * a->A, row);
-            if (memory->weights) memory->weights[first + s] = e[s];
-            most = e[s] > most ? e[s] : most;
-        }
+        bring(keys_at + first * a->A, n * a->A);
+        bring(memory->rows + first * M, n * M);
+        score_keys(a, query, keys_at + first * a->A, n, row, e);
+        for (size_t s = 0; s < n; s++) most = e[s] > most ? e[s] : most;
+        if (memory->weights) memcpy(memory->weights + first, e, n * sizeof *e);
         float shrink = first ? expf(before - most) : 0;
         sum *= shrink;
-        for (size_t i = 0; i < M; i++) out[i] *= shrink;
-        for (size_t s = 0; s < n; s++) {
-            const float weight = expf(e[s] - most);
-            sum += weight;
-            add(M, weight, memory->rows + (first + s) * M, out);
-        }
+        for (size_t s = 0; s < n; s++) sum += e[s] = expf(e[s] - most);
+        a->kernels->weigh(&(struct row_block){memory->rows + first * M, n, M, M}, e, shrink, out);
     }
     for (size_t i = 0; i < M; i++) out[i] /= sum;
     for (size_t s = 0; memory->weights && s < memory->S; s++)
@@ -241,12 +243,10 @@ struct attention_back {
 /* The weights of all rows for one query. */
 static void weigh(const struct attention_back *b, const float *query)
 {
-    size_t S = b->memory->S, A = b->a->A;
+    size_t S = b->memory->S;
     float most = -INFINITY, sum = 0;
-    for (size_t s = 0; s < S; s++) {
-        b->weights[s] = score_of(b->a, query, b->keys_at + s * A, b->row);
-        most = fmaxf(most, b->weights[s]);
-    }
+    score_keys(b->a, query, b->keys_at, S, b->row, b->weights);
+    for (size_t s = 0; s < S; s++) most = fmaxf(most, b->weights[s]);
     for (size_t s = 0; s < S; s++) sum += b->weights[s] = expf(b->weights[s] - most);
     for (size_t s = 0; s < S; s++) b->weights[s] /= sum;
 }
@@ -258,16 +258,14 @@ static void step_backward(const struct attention_back *b, const float *query, co
     size_t S = b->memory->S, A = b->a->A, M = b->a->layer.memory_size;
     double mean = 0;
     weigh(b, query);
-    for (size_t s = 0; s < S; s++) {
-        b->energies[s] = dot(M, d_out, b->memory->rows + s * M);
-        mean += (double)b->weights[s] * (double)b->energies[s];
-    }
+    b->a->kernels->dots(&(struct row_block){b->memory->rows, S, M, M}, d_out, b->energies);
+    for (size_t s = 0; s < S; s++) mean += (double)b->weights[s] * (double)b->energies[s];
     for (size_t s = 0; s < S; s++) {
         const float *key = b->keys_at + s * A;
         float d_e = b->weights[s] * (b->energies[s] - (float)mean), *d_key = b->d_keys + s * A;
         for (size_t i = 0; d_memory && i < M; i++) d_memory[s * M + i] += b->weights[s] * d_out[i];
         for (size_t i = 0; i < A; i++) b->row[i] = query[i] + key[i];
-        if (b->a->score == ADDITIVE) b->a->tanh(A, b->row, b->row);
+        if (b->a->score == ADDITIVE) b->a->kernels->tanh(A, b->row, b->row);
         for (size_t i = 0; i < A; i++) {
             bool is_additive = b->a->score == ADDITIVE;
             float both = is_additive ? d_e * b->a->energy[i] * (1 - b->row[i] * b->row[i]) : 0;

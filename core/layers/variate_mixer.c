@@ -17,7 +17,6 @@
 
 #include "core/base/memory.h"
 #include "core/layers/activation.h"
-#include "core/layers/dot.h"
 #include "core/network/layer.h"
 
 enum { EMBEDDING_DIM, NUM_HEADS, HIDDEN_SIZE, EPS }; /* values, in the order of keys */
@@ -43,6 +42,7 @@ struct mixer {
     float *attention_norm, *hidden_norm; /* w_1, w_2 [D] */
     struct matrix *W[N_MATRICES];
     activation *silu;
+    const struct kernels *kernels; /* active at load */
 };
 
 static void mixer_free(struct layer *layer)
@@ -85,6 +85,7 @@ static enum status build(const struct layer_spec *spec, const struct layer_conte
     mixer->n_heads = N;
     mixer->F = (size_t)spec->values[HIDDEN_SIZE];
     mixer->eps = (float)spec->numbers[EPS];
+    mixer->kernels = kernels_active();
     mixer->silu = activation_named("silu");
     mixer->layer = (struct layer){.type = spec->type, .input_size = D, .output_size = D, .forward_size = D,
                                   .mixes = true};
@@ -97,28 +98,28 @@ static enum status build(const struct layer_spec *spec, const struct layer_conte
 /* ---- arithmetic ---- */
 
 /* y = x / rms(x), times w unless that is NULL. */
-static void rms(size_t n, float eps, const float *w, const float *x, float *y)
+static void rms(const struct kernels *kernels, size_t n, float eps, const float *w, const float *x, float *y)
 {
-    float factor = 1.0f / sqrtf(dot(n, x, x) / (float)n + eps);
+    float square;
+    kernels->dots(&(struct row_block){x, 1, n, n}, x, &square);
+    float factor = 1.0f / sqrtf(square / (float)n + eps);
     for (size_t i = 0; i < n; i++) y[i] = w ? x[i] * factor * w[i] : x[i] * factor;
 }
 
 /* One head of one series: o [d] from its q, and k and v of the series [from, n), whose rows are D floats
  * apart. scores [n] is scratch. */
-static void attend(size_t d, size_t D, const float *q, const float *k, const float *v, size_t from, size_t n,
-                   float *scores, float *o)
+static void attend(const struct mixer *mixer, const float *q, const float *k, const float *v, size_t from,
+                   size_t n, float *scores, float *o)
 {
+    const size_t D = mixer->layer.input_size, d = D / mixer->n_heads, R = n - from;
     float most = -INFINITY, sum = 0, root = 1.0f / sqrtf((float)d);
-    memset(o, 0, d * sizeof *o);
-    for (size_t b = from; b < n; b++) {
-        scores[b] = root * dot(d, q, k + b * D);
+    mixer->kernels->dots(&(struct row_block){k + from * D, R, d, D}, q, scores);
+    for (size_t b = 0; b < R; b++) {
+        scores[b] *= root;
         most = scores[b] > most ? scores[b] : most;
     }
-    for (size_t b = from; b < n; b++) {
-        float weight = expf(scores[b] - most);
-        sum += weight;
-        for (size_t i = 0; i < d; i++) o[i] += weight * v[b * D + i];
-    }
+    for (size_t b = 0; b < R; b++) sum += scores[b] = expf(scores[b] - most);
+    mixer->kernels->weigh(&(struct row_block){v + from * D, R, d, D}, scores, 0, o);
     for (size_t i = 0; i < d; i++) o[i] /= sum;
 }
 
@@ -207,8 +208,8 @@ static void attend_all(const struct mixer *mixer, const struct turn *turn, const
 {
     size_t D = mixer->layer.input_size, d = D / mixer->n_heads, at = 0, n_targets;
     for (size_t r = 0; r < m->R * mixer->n_heads; r++) {
-        rms(d, head_eps, NULL, m->q + r * d, m->q + r * d);
-        rms(d, head_eps, NULL, m->k + r * d, m->k + r * d);
+        rms(mixer->kernels, d, head_eps, NULL, m->q + r * d, m->q + r * d);
+        rms(mixer->kernels, d, head_eps, NULL, m->k + r * d, m->k + r * d);
     }
     for (size_t b = 0; b < turn->B; b++) {
         if (!begins_group(turn, b)) continue;
@@ -216,7 +217,7 @@ static void attend_all(const struct mixer *mixer, const struct turn *turn, const
         for (size_t t = 0; t < turn->steps[b]; t++, at += n * D)
             for (size_t a = 0; a < n; a++)
                 for (size_t i = 0; i < D; i += d)
-                    attend(d, D, m->q + at + a * D + i, m->k + at + i, m->v + at + i,
+                    attend(mixer, m->q + at + a * D + i, m->k + at + i, m->v + at + i,
                            a < n_targets ? 0 : n_targets, n, m->scores, m->normed + at + a * D + i);
     }
 }
@@ -231,14 +232,14 @@ static void run(const struct layer *layer, const struct turn *turn, const float 
     m.R = move(turn, D, out, m.x, false);
     if (m.R == 0) return;
     for (size_t r = 0; r < m.R; r++)
-        rms(D, mixer->eps, mixer->attention_norm, m.x + r * D, m.normed + r * D);
+        rms(mixer->kernels, D, mixer->eps, mixer->attention_norm, m.x + r * D, m.normed + r * D);
     multiply(mixer, turn, QUERY, m.R, m.normed, false, m.q);
     multiply(mixer, turn, KEY, m.R, m.normed, false, m.k);
     multiply(mixer, turn, VALUE, m.R, m.normed, false, m.v);
     attend_all(mixer, turn, &m);
     multiply(mixer, turn, OUT, m.R, m.normed, true, m.x);
     for (size_t r = 0; r < m.R; r++)
-        rms(D, mixer->eps, mixer->hidden_norm, m.x + r * D, m.normed + r * D);
+        rms(mixer->kernels, D, mixer->eps, mixer->hidden_norm, m.x + r * D, m.normed + r * D);
     multiply(mixer, turn, UP, m.R, m.normed, false, m.hidden);
     mixer->silu(m.R * mixer->F, m.hidden, m.hidden);
     multiply(mixer, turn, DOWN, m.R, m.hidden, true, m.x);

@@ -171,6 +171,7 @@ struct layer_context {
     struct layer_plan *plan;          /* build the form alone, and count; NULL: build for use */
     const struct layer *const *sources; /* [n_sources] all layers that it reads, `before` first */
     size_t n_sources;
+    bool memory_bounded;        /* the rows of a memory lie in [-1, 1] */
 };
 
 /* What building for use will take. While a network is planned, layer_take and layer_matrix check

@@ -22,6 +22,10 @@ struct network;
 enum status network_new(const struct layer_spec *specs, size_t n, struct tensors *tensors,
                         enum precision precision, struct network **out,
                         struct error *err) MUST_CHECK;
+/* The same for a decoder: its layers attend to what `encoder` gives, and it is of the encoder's family. */
+enum status network_new_decoder(const struct network *encoder, const struct layer_spec *specs, size_t n,
+                                struct tensors *tensors, enum precision precision, struct network **out,
+                                struct error *err) MUST_CHECK;
 /* Check all that network_new would, except values, and build the form alone: nothing is read from
  * `tensors`, and no weight is allocated. *out answers questions about sizes, steps and layers; it
  * must not run, nor be asked for its bytes. *bytes is the most memory that network_new will hold

@@ -20,6 +20,7 @@ struct plan {
     size_t n;
     struct tensors *tensors;
     struct layer_plan *counts;
+    const struct network *encoder; /* NULL: has none */
     int *place;        /* [n] spec -> layer, or SOURCE_INPUT */
     size_t *n_readers; /* [n] specs that read the output of a spec; of one that is left out: of its source */
     struct error *err;
@@ -30,6 +31,11 @@ static const struct layer_type input_type = {.name = "input"};
 static bool reads_tokens(const struct layer *layer)
 {
     return layer->input_size == 0 && layer->recalls == 0;
+}
+
+static const struct layer *last_layer(const struct network *network)
+{
+    return network->layers[network->n_layers - 1];
 }
 
 static bool remembers(const struct layer *layer)
@@ -218,7 +224,8 @@ static enum status build_layer(struct plan *plan, size_t i)
     const struct layer *before = wire.n_sources ? sources[0] : NULL;
     struct layer_context context = {.tensors = plan->tensors, .precision = network->precision,
                                     .before = before, .plan = plan->counts, .sources = sources,
-                                    .n_sources = wire.n_sources};
+                                    .n_sources = wire.n_sources,
+                                    .memory_bounded = plan->encoder && last_layer(plan->encoder)->bounded};
     struct layer *layer = NULL;
     status = spec->type->build(spec, &context, &layer, plan->err);
     if (status != STATUS_OK) return status;
@@ -386,14 +393,14 @@ static enum status build_layers(struct plan *plan)
     return finish(plan);
 }
 
-static enum status build(const struct layer_spec *specs, size_t n, struct tensors *tensors,
-                         enum precision precision, struct layer_plan *counts, struct network **out,
-                         struct error *err)
+static enum status build(const struct network *encoder, const struct layer_spec *specs, size_t n,
+                         struct tensors *tensors, enum precision precision, struct layer_plan *counts,
+                         struct network **out, struct error *err)
 {
     static _Atomic uint64_t n_made;
     struct network *network = memory_new(1, sizeof *network);
     struct plan plan = {.network = network, .specs = specs, .n = n, .tensors = tensors, .counts = counts,
-                        .place = memory_new(n, sizeof *plan.place),
+                        .encoder = encoder, .place = memory_new(n, sizeof *plan.place),
                         .n_readers = memory_new(n, sizeof *plan.n_readers), .err = err};
     enum status status = STATUS_NO_MEMORY;
     if (network) {
@@ -418,7 +425,16 @@ static enum status build(const struct layer_spec *specs, size_t n, struct tensor
 enum status network_new(const struct layer_spec *specs, size_t n, struct tensors *tensors,
                         enum precision precision, struct network **out, struct error *err)
 {
-    return build(specs, n, tensors, precision, NULL, out, err);
+    return build(NULL, specs, n, tensors, precision, NULL, out, err);
+}
+
+enum status network_new_decoder(const struct network *encoder, const struct layer_spec *specs, size_t n,
+                                struct tensors *tensors, enum precision precision, struct network **out,
+                                struct error *err)
+{
+    enum status status = build(encoder, specs, n, tensors, precision, NULL, out, err);
+    if (status == STATUS_OK) network_join(*out, encoder);
+    return status;
 }
 
 enum status network_plan(const struct layer_spec *specs, size_t n, struct tensors *tensors,
@@ -426,7 +442,7 @@ enum status network_plan(const struct layer_spec *specs, size_t n, struct tensor
                          struct error *err)
 {
     struct layer_plan counts = {0};
-    enum status status = build(specs, n, tensors, precision, &counts, out, err);
+    enum status status = build(NULL, specs, n, tensors, precision, &counts, out, err);
     *bytes = counts.kept + 2 * counts.largest;
     return status;
 }

@@ -284,10 +284,9 @@ static enum status build_network(const struct bundle *bundle, const void *conten
         status = network_new(bundle->layers, bundle->n_layers, safetensors_tensors(weights),
                              precision, &model->network, err);
     if (status == STATUS_OK && bundle->n_decoder) {
-        status = network_new(bundle->decoder, bundle->n_decoder, safetensors_tensors(weights), precision,
-                             &model->decoder, err);
-        if (status == STATUS_OK) network_join(model->decoder, model->network);
-        else error_prefix(err, "decoder");
+        status = network_new_decoder(model->network, bundle->decoder, bundle->n_decoder,
+                                     safetensors_tensors(weights), precision, &model->decoder, err);
+        if (status != STATUS_OK) error_prefix(err, "decoder");
     }
     if (status == STATUS_OK && bundle->task->read)
         status = bundle->task->read(bundle, safetensors_tensors(weights), &model->numbers, err);

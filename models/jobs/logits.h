@@ -7,6 +7,9 @@
 
 #include "models/jobs/tokens.h"
 
+/* The greatest of n >= 1. */
+float logits_greatest(const float *logits, size_t n);
+
 /* ln sum_i exp(logits[i]), without overflow: max + ln sum exp(logits[i] - max). n >= 1. Then
  * logits[i] less this is ln p(i). */
 double logits_log_sum_exp(const float *logits, size_t n);

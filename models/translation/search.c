@@ -9,6 +9,8 @@
 /* What a step of the source counts for that got no attention at all: ln of it is finite. */
 static const double least_coverage = 1e-10;
 
+enum { BLOCK = 128 }; /* outputs that are looked at together */
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 static void lay_out_text(struct beam *b, const struct search *search, struct arena *arena)
@@ -112,19 +114,32 @@ static bool is_better(const struct candidate *a, const struct candidate *b)
     return a->score > b->score;
 }
 
-/* Keep the `most` best of all continuations, best first; equal ones in the order in which they come. */
+/* Put a candidate among the n kept ones, of which there may be `most`. Returns how many there are. */
+static size_t keep_best(struct candidate *kept, size_t n, size_t most, const struct candidate *candidate)
+{
+    if (n == most && !is_better(candidate, &kept[n - 1])) return n;
+    size_t at = n < most ? n++ : n - 1;
+    for (; at && is_better(candidate, &kept[at - 1]); at--) kept[at] = kept[at - 1];
+    kept[at] = *candidate;
+    return n;
+}
+
+/* Keep the `most` best of all continuations, best first; equal ones in the order in which they come. A block
+ * whose greatest output would not be kept is passed over. */
 static size_t collect(struct beam *b, const struct ride *rides, size_t V, size_t most)
 {
     struct candidate *kept = b->candidates;
     size_t n = 0;
     for (size_t i = 0; i < b->n_live; i++) {
         double before = b->score[i] - logits_log_sum_fast(rides[i].output, V);
-        for (size_t v = 0; v < V; v++) {
-            struct candidate candidate = {before + (double)rides[i].output[v], i, (int32_t)v};
-            if (n == most && !is_better(&candidate, &kept[n - 1])) continue;
-            size_t at = n < most ? n++ : n - 1;
-            for (; at && is_better(&candidate, &kept[at - 1]); at--) kept[at] = kept[at - 1];
-            kept[at] = candidate;
+        for (size_t first = 0, end; first < V; first = end) {
+            end = V - first < BLOCK ? V : first + BLOCK;
+            double best = before + (double)logits_greatest(rides[i].output + first, end - first);
+            if (n == most && !(best > kept[n - 1].score)) continue;
+            for (size_t v = first; v < end; v++) {
+                const struct candidate candidate = {before + (double)rides[i].output[v], i, (int32_t)v};
+                n = keep_best(kept, n, most, &candidate);
+            }
         }
     }
     return n;

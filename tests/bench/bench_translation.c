@@ -1,5 +1,5 @@
 /* Usage: bench_translation [--workers N] [--precision P] [--steps S] [--tokens N] [--beams B] [--runs R]
- *                          [--outputs FILE] BUNDLE [SENTENCES ...]
+ *                          [--inputs FILE] [--outputs FILE] BUNDLE [SENTENCES ...]
  *
  * Encoder-decoders without HTTP: so many sentences of S tokens (12) at once, each a request of its own, into
  * at most N tokens (24) by B beams (1: greedy). CSV, one row a number of sentences, the median of R runs (9):
@@ -8,7 +8,8 @@
  *
  * cpu_ms is the median time of the processor, of all threads: other processes do not count. The tokens are
  * those that the results have. --outputs writes them, a line a sentence. Token k of sentence i is 2 + (7 i +
- * 3 k + i k) mod (vocabulary - 2), because most vocabularies begin with the marks of begin and end. */
+ * 3 k + i k) mod (vocabulary - 2), because most vocabularies begin with the marks of begin and end. --inputs
+ * has the sentences instead: a line has the tokens of one, without those marks; S is not used then. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,9 @@ enum { MAX_SENTENCES = 1024, MAX_RUNS = 1000 };
 struct options {
     size_t workers, steps, tokens, beams, runs;
     enum precision precision;
-    const char *bundle, *outputs;
+    const char *bundle, *outputs, *inputs;
+    struct token_span *given; /* [n_given] the lines of `inputs` */
+    size_t n_given;
 };
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
@@ -45,13 +48,46 @@ static void sentence_ended(void *context)
     pthread_mutex_unlock(&mu);
 }
 
-static struct translation *translation_of(struct model *model, const struct options *o, size_t i)
+static int32_t *made_up(const struct model *model, const struct options *o, size_t i)
 {
     const size_t V = network_vocabulary_size(model->network);
     int32_t *ids = memory_new(o->steps, sizeof *ids);
     if (!ids || V < 3) die("no memory, or no vocabulary");
     for (size_t k = 0; k < o->steps; k++) ids[k] = (int32_t)(2 + (7 * i + 3 * k + i * k) % (V - 2));
-    const struct token_span span = {ids, o->steps};
+    return ids;
+}
+
+/* The numbers of a line. */
+static struct token_span tokens_of(const char *line)
+{
+    size_t n = 0;
+    int32_t *ids = memory_new(strlen(line) / 2 + 1, sizeof *ids);
+    if (!ids) die("no memory for a sentence");
+    for (char *end; ids; line = end, n++) {
+        long id = strtol(line, &end, 10);
+        if (end == line) break;
+        ids[n] = (int32_t)id;
+    }
+    return (struct token_span){ids, n};
+}
+
+static void read_inputs(struct options *o)
+{
+    FILE *file = fopen(o->inputs, "r");
+    char *line = NULL;
+    size_t room = 0;
+    o->given = memory_new(MAX_SENTENCES, sizeof *o->given);
+    if (!file || !o->given) die("the file of inputs cannot be read");
+    while (o->n_given < MAX_SENTENCES && getline(&line, &room, file) > 0)
+        o->given[o->n_given++] = tokens_of(line);
+    free(line);
+    fclose(file);
+}
+
+static struct translation *translation_of(struct model *model, const struct options *o, size_t i)
+{
+    int32_t *made = o->inputs ? NULL : made_up(model, o, i);
+    const struct token_span span = o->inputs ? o->given[i] : (struct token_span){made, o->steps};
     const struct translation_request request = {
         .inputs = &span, .n_inputs = 1, .num_beams = o->beams, .n_best = 1, .max_tokens = o->tokens,
         .length_penalty = 1, .max_whole_steps = 1024, .max_seats = TRANSLATION_MAX_BEAMS,
@@ -60,7 +96,7 @@ static struct translation *translation_of(struct model *model, const struct opti
     struct translation *translation;
     struct error err;
     if (translation_new(model, &request, &options, &translation, &err) != STATUS_OK) die(err.message);
-    memory_free(ids);
+    memory_free(made);
     return translation;
 }
 
@@ -124,6 +160,7 @@ static void measure(struct model *model, struct scheduler *scheduler, const stru
     static double ms[MAX_RUNS], cpu[MAX_RUNS];
     size_t n_tokens;
     if (n == 0 || n > MAX_SENTENCES) die("SENTENCES is a number from 1 to 1024");
+    if (o->inputs && n > o->n_given) die("the file of inputs has fewer sentences");
     run(model, scheduler, o, n, &n_tokens, &cpu[0]);
     for (size_t i = 0; i < o->runs; i++) ms[i] = run(model, scheduler, o, n, &n_tokens, &cpu[i]);
     qsort(cpu, o->runs, sizeof *cpu, compare_doubles);
@@ -142,12 +179,17 @@ static int options_parse(int argc, char **argv, struct options *o)
         size_t *value;
     } numbers[] = {{"--workers", &o->workers}, {"--steps", &o->steps}, {"--tokens", &o->tokens},
                    {"--beams", &o->beams}, {"--runs", &o->runs}};
+    const struct {
+        const char *name;
+        const char **value;
+    } files[] = {{"--inputs", &o->inputs}, {"--outputs", &o->outputs}};
     int i = 1;
     for (; i + 1 < argc && argv[i][0] == '-'; i += 2) {
         bool is_known = !strcmp(argv[i], "--precision") &&
                         precision_find(argv[i + 1], &o->precision) == STATUS_OK;
-        if (!strcmp(argv[i], "--outputs")) {
-            o->outputs = argv[i + 1];
+        for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
+            if (strcmp(argv[i], files[k].name)) continue;
+            *files[k].value = argv[i + 1];
             is_known = true;
         }
         for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++) {
@@ -181,6 +223,7 @@ int main(int argc, char **argv)
         scheduler_new(&so, &scheduler, &err) != STATUS_OK)
         die(err.message);
     if (!model->decoder) die("the bundle has no decoder");
+    if (o.inputs) read_inputs(&o);
     for (int i = first; i < argc; i++) measure(model, scheduler, &o, strtoul(argv[i], NULL, 10));
     scheduler_free(scheduler);
     model_drop(model);

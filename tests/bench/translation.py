@@ -2,22 +2,32 @@
 
     make bench-translation
     build/translation/venv/bin/python tests/bench/translation.py [--rounds 7] [--sentences 1,16,64] [--programs ...]
+        [--bundle zoo/eng-fra --pairs data/translation/eng-fra.tatoeba.tsv.gz [--batches 4]]
 
-The network has the shape of zoo/eng-fra (zoo/seq2seq.py): 4,000 pieces, tied embedding 192, BiLSTM 2 x 192, attention,
-LSTM 192, LSTM 384, attention; weights by PyTorch from a fixed seed. A call translates so many sentences of 12 tokens, all
-of one length, so that nothing is padded, into at most 24 tokens each. PyTorch and ONNX Runtime encode all sentences at
-once and then run the decoder step by step for all until each has ended; Carousel gets them as requests of their own.
-Tokens are compared first: float32 contestants that do not write PyTorch's are left out; of int8 the share of sentences
-with the same tokens is printed. Then rounds, every contestant in turn. Times are of the processor, medians over rounds:
-they do not count what other processes take.
+Without --bundle the network has the shape of zoo/eng-fra (zoo/seq2seq.py): 4,000 pieces, tied embedding 192, BiLSTM 2 x
+192, attention, LSTM 192, LSTM 384, attention; weights by PyTorch from a fixed seed. A call translates so many sentences
+of 12 tokens, all of one length, so that nothing is padded, into at most 24 tokens each: these weights hardly ever end one.
+
+With --bundle they are a trained model's, written by zoo/eng-fra/train.py, and a call translates so many sentences that
+the recipe holds out, drawn at random, each until it ends or has 60 tokens. PyTorch packs the sources for its LSTM, pads
+what the encoder gives, and masks the padding before the softmax; so does ONNX Runtime. A time is then the mean of several
+such calls with other sentences.
+
+PyTorch and ONNX Runtime encode all sentences at once and then run the decoder step by step for all until each has ended.
+One more row is PyTorch with a loop that drops sentences as they end, which costs copies of all that is left. Carousel
+gets the sentences as requests of their own. Tokens are compared first: float32 contestants that do not write PyTorch's
+are left out; of other precisions the share of sentences with the same tokens is printed. Then rounds, every contestant
+in turn. Times are of the processor, medians over rounds: they do not count what other processes take.
 """
 import argparse
 import csv
+import importlib.util
 import io
 import json
 import math
 import os
 import pathlib
+import random
 import statistics
 import subprocess
 import sys
@@ -29,19 +39,62 @@ import onnxruntime as ort
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "zoo"))
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "zoo"))
+import bpe  # noqa: E402
+import recipe  # noqa: E402
 import seq2seq  # noqa: E402
 
-V, SIZES, STEPS, MOST = 4000, (192, 192, 192, 384), 12, 24
+V, SIZES, STEPS = 4000, (192, 192, 192, 384), 12
 FOLDER = pathlib.Path("build/translation")
 BOS, EOS = seq2seq.BOS, seq2seq.EOS
 
 
+class Case:
+    """What is translated: a model, its bundle, and for each number of sentences the calls that are timed."""
+
+    def __init__(self, model, bundle, most, padded, calls):
+        self.model, self.bundle, self.most, self.padded, self.calls = model.eval(), bundle, most, padded, calls
+
+
+def made_up(numbers):
+    """Random weights; the sentences are those of bench_translation.c."""
+    torch.manual_seed(1)
+    model = seq2seq.Model(V, V, SIZES, 0, tied=True).eval()
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights *= 2.5  # or all sentences become one
+        write_bundle(model)
+    return Case(model, FOLDER, 24, False, {n: [sources(n)] for n in numbers})
+
+
+def trained(bundle, pairs, numbers, batches):
+    """The model of a bundle, and sentences that its recipe holds out."""
+    spec = importlib.util.spec_from_file_location("recipe_of_bundle", ROOT / "zoo/eng-fra/train.py")
+    train = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(train)
+    _, held = train.split(train.read_pairs(pairs, False), False)
+    tokenizer = bpe.read(bundle)
+    n = len(tokenizer.vocabulary)
+    model = recipe.load_bundle(seq2seq.Model(n, n, train.SIZES, 0, tied=True), bundle)
+    texts = random.Random(1).sample(sorted(held), batches * max(numbers))
+    ids = [[BOS, *tokenizer.encode(text), EOS] for text in texts]
+    calls = {n: [ids[i * n:(i + 1) * n] for i in range(batches)] for n in numbers}
+    return Case(model, bundle, 60, True, calls)
+
+
 def sources(n):
-    """[n, STEPS + 2]: as bench_translation.c makes them, between the marks of begin and end."""
-    i, k = np.meshgrid(np.arange(n), np.arange(STEPS), indexing="ij")
-    return np.pad((2 + (7 * i + 3 * k + i * k) % (V - 2)).astype(np.int64), ((0, 0), (1, 1)), constant_values=((0, 0), (BOS, EOS)))
+    """As bench_translation.c makes them, between the marks of begin and end."""
+    return [[BOS, *(2 + (7 * i + 3 * k + i * k) % (V - 2) for k in range(STEPS)), EOS] for i in range(n)]
+
+
+def padded(source):
+    """[n, S] filled up with the mark of the end, and the lengths."""
+    longest = max(map(len, source))
+    rows = np.array([row + [EOS] * (longest - len(row)) for row in source], np.int64)
+    return rows, np.array([len(row) for row in source], np.int64)
 
 
 def write_bundle(model):
@@ -63,22 +116,58 @@ def cut(rows):
 
 
 class Torch:
-    def __init__(self, model):
-        self.model = model
+    """zoo/seq2seq.py's network. `drops`: what has ended is taken out of all tensors after each step."""
+
+    def __init__(self, case, drops=False):
+        self.model, self.most, self.padded, self.drops = case.model, case.most, case.padded, drops
+
+    def encode(self, rows, lengths):
+        """The memory, and what is added to the scores before the softmax: 0, or minus infinity at padding."""
+        if not self.padded:
+            return self.model.encode(rows), None
+        packed = pack_padded_sequence(self.model.source(rows), lengths, batch_first=True, enforce_sorted=False)
+        memory, _ = pad_packed_sequence(self.model.encoder(packed)[0], batch_first=True)
+        past = torch.arange(rows.shape[1])[None, None] >= lengths[:, None, None]
+        return memory, torch.zeros(past.shape).masked_fill_(past, -math.inf)
+
+    def attend(self, attention, h, memory, mask):
+        if mask is None:
+            return attention(h, memory)
+        scores = (h @ attention.weight) @ memory.transpose(1, 2) / math.sqrt(attention.weight.shape[0])
+        return (scores + mask).softmax(2) @ memory
+
+    def step(self, token, memory, mask, states):
+        model = self.model
+        h, first = model.decoder1(model.source(token), states[0])
+        h, second = model.decoder2(torch.cat([self.attend(model.attention1, h, memory, mask), h], 2), states[1])
+        mixed = torch.tanh(model.mix(torch.cat([self.attend(model.attention2, h, memory, mask), h], 2)))
+        return torch.nn.functional.linear(mixed, model.source.weight).argmax(2), (first, second)
 
     def translate(self, source):
         with torch.inference_mode():
-            memory, states = self.model.encode(torch.from_numpy(source)), (None, None)
-            token, out = torch.full((len(source), 1), BOS), []
+            rows, lengths = map(torch.from_numpy, padded(source))
+            memory, mask = self.encode(rows, lengths)
+            token, states, out = torch.full((len(source), 1), BOS), (None, None), []
             ended = torch.zeros(len(source), 1, dtype=torch.bool)
-            for _ in range(MOST):
-                logits, states = self.model.decode(token, memory, states)
-                token = logits.argmax(2)
-                out.append(token)
-                ended |= token == EOS
-                if ended.all():
+            at, texts = torch.arange(len(source)), [[] for _ in source]
+            for _ in range(self.most):
+                token, states = self.step(token, memory, mask, states)
+                if not self.drops:
+                    out.append(token)
+                    ended |= token == EOS
+                    if ended.all():
+                        break
+                    continue
+                for i, word in zip(at.tolist(), token[:, 0].tolist()):
+                    texts[i].append(word)
+                goes_on = (token[:, 0] != EOS).nonzero()[:, 0]
+                if len(goes_on) == 0:
                     break
-            return cut(torch.cat(out, 1).tolist())
+                if len(goes_on) < len(at):
+                    at, token, memory = at[goes_on], token[goes_on], memory[goes_on]
+                    mask = mask if mask is None else mask[goes_on]
+                    states = seq2seq.reorder(states, goes_on)
+            return cut(texts if self.drops else torch.cat(out, 1).tolist())
 
 
 class Graph:
@@ -106,8 +195,9 @@ class Graph:
     def ints(self, *values):
         return self.constant(np.array(values, np.int64))
 
-    def lstm(self, x, name, layer, hidden, state=None, both=False):
-        """x [T, B, inputs]; the outputs [T, B, hidden, of each direction]. state: names of h and c, both [1, B, hidden]."""
+    def lstm(self, x, name, layer, hidden, state=None, both=False, lengths=""):
+        """x [T, B, inputs]; the outputs [T, B, hidden, of each direction]. state: names of h and c, both [1, B, hidden].
+        lengths: the name of the sequences' lengths, or all have T steps."""
         ways = ("", "_reverse") if both else ("",)
 
         def iofc(part):
@@ -119,17 +209,19 @@ class Graph:
         bias = np.concatenate([iofc("bias_ih"), iofc("bias_hh")], 1)
         h, c = (f"{state}_h", f"{state}_c") if state else ("", "")
         outputs = [f"{name}{layer}_y", f"{state}_h_out", f"{state}_c_out"] if state else [f"{name}{layer}_y"]
-        y = self.add("LSTM", [x, self.constant(iofc("weight_ih")), self.constant(iofc("weight_hh")), self.constant(bias), "",
+        y = self.add("LSTM", [x, self.constant(iofc("weight_ih")), self.constant(iofc("weight_hh")), self.constant(bias), lengths,
                               h, c], outputs, hidden_size=hidden, direction="bidirectional" if both else "forward")
         y = self.add("Transpose", [y], perm=[0, 2, 1, 3])
         return self.add("Reshape", [y, self.ints(0, 0, hidden * len(ways))])
 
-    def attention(self, h, name):
-        """h [1, B, D], memory [B, S, M] and its transpose: [1, B, M]."""
+    def attention(self, h, name, mask):
+        """h [1, B, D], memory [B, S, M] and its transpose: [1, B, M]. mask: whether there is one, [B, 1, S]."""
         D = self.weights[f"{name}.weight"].shape[0]
         query = self.add("MatMul", [self.add("Transpose", [h], perm=[1, 0, 2]), self.weight(f"{name}.weight")])
         scores = self.add("MatMul", [query, "memory_T"])
         scores = self.add("Mul", [scores, self.constant(np.array(1 / math.sqrt(D), np.float32))])
+        if mask:
+            scores = self.add("Add", [scores, "mask"])
         context = self.add("MatMul", [self.add("Softmax", [scores], axis=2), "memory"])
         return self.add("Transpose", [context], perm=[1, 0, 2])
 
@@ -143,54 +235,66 @@ class Graph:
         onnx.save(model, path)
 
 
-def write_encoder(model, path):
+def write_encoder(model, path, padded):
     E, H, _, _ = SIZES
+    lengths = "lengths" if padded else ""
     g = Graph(model)
     x = g.add("Gather", [g.weight("source.weight"), "tokens"])
     for layer in range(2):
-        x = g.lstm(x, "encoder", layer, H, both=True)
+        x = g.lstm(x, "encoder", layer, H, both=True, lengths=lengths)
     g.add("Transpose", [x], ["memory"], perm=[1, 0, 2])
     g.add("Transpose", [x], ["memory_T"], perm=[1, 2, 0])
-    g.save(path, [("tokens", TensorProto.INT64, ["S", "B"])],
+    g.save(path, [("tokens", TensorProto.INT64, ["S", "B"]), *([("lengths", TensorProto.INT32, ["B"])] if padded else [])],
            [("memory", TensorProto.FLOAT, ["B", "S", 2 * H]), ("memory_T", TensorProto.FLOAT, ["B", 2 * H, "S"])])
 
 
-def write_decoder(model, path):
+def write_decoder(model, path, padded):
     E, H, D1, D2 = SIZES
     g = Graph(model)
     x = g.add("Gather", [g.weight("source.weight"), "tokens"])
     h1 = g.lstm(x, "decoder1", 0, D1, "first")
-    h2 = g.lstm(g.add("Concat", [g.attention(h1, "attention1"), h1], axis=2), "decoder2", 0, D2, "second")
-    x = g.add("Concat", [g.attention(h2, "attention2"), h2], axis=2)
+    h2 = g.lstm(g.add("Concat", [g.attention(h1, "attention1", padded), h1], axis=2), "decoder2", 0, D2, "second")
+    x = g.add("Concat", [g.attention(h2, "attention2", padded), h2], axis=2)
     x = g.add("Squeeze", [x, g.ints(0)])
     x = g.add("Tanh", [g.add("Gemm", [x, g.weight("mix.weight"), g.weight("mix.bias")], transB=1)])
     logits = g.add("MatMul", [x, g.weight("source.weight", True)])
     g.add("ArgMax", [logits], ["token"], axis=1, keepdims=0)
     states = [(f"{s}_{p}", TensorProto.FLOAT, [1, "B", D]) for s, D in (("first", D1), ("second", D2)) for p in "hc"]
     g.save(path, [("tokens", TensorProto.INT64, [1, "B"]), ("memory", TensorProto.FLOAT, ["B", "S", 2 * H]),
-                  ("memory_T", TensorProto.FLOAT, ["B", 2 * H, "S"]), *states],
+                  ("memory_T", TensorProto.FLOAT, ["B", 2 * H, "S"]), *states,
+                  *([("mask", TensorProto.FLOAT, ["B", 1, "S"])] if padded else [])],
            [("token", TensorProto.INT64, ["B"]), *((n + "_out", k, s) for n, k, s in states)])
 
 
 class Onnx:
-    def __init__(self, model):
+    def __init__(self, case):
+        self.most, self.padded = case.most, case.padded
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
-        write_encoder(model, FOLDER / "encoder.onnx")
-        write_decoder(model, FOLDER / "decoder.onnx")
+        write_encoder(case.model, FOLDER / "encoder.onnx", case.padded)
+        write_decoder(case.model, FOLDER / "decoder.onnx", case.padded)
         self.encoder, self.decoder = (
             ort.InferenceSession(FOLDER / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
             for name in ("encoder", "decoder"))
 
-    def translate(self, source):
-        B = len(source)
-        memory, memory_T = self.encoder.run(None, {"tokens": source.T})
+    def begin(self, source):
+        """The inputs of the decoder that stay the same, and its first states."""
+        rows, lengths = padded(source)
+        more = {"lengths": lengths.astype(np.int32)} if self.padded else {}
+        memory, memory_T = self.encoder.run(None, {"tokens": np.ascontiguousarray(rows.T), **more})
         feed = {"memory": memory, "memory_T": memory_T}
+        if self.padded:
+            past = np.arange(rows.shape[1])[None, None] >= lengths[:, None, None]
+            feed["mask"] = np.where(past, np.float32(-1e30), np.float32(0))
         for name, size in (("first", SIZES[2]), ("second", SIZES[3])):
             for part in "hc":
-                feed[f"{name}_{part}"] = np.zeros((1, B, size), np.float32)
-        token, out, ended = np.full(B, BOS, np.int64), [], np.zeros(B, bool)
-        for _ in range(MOST):
+                feed[f"{name}_{part}"] = np.zeros((1, len(source), size), np.float32)
+        return feed
+
+    def translate(self, source):
+        feed = self.begin(source)
+        token, out, ended = np.full(len(source), BOS, np.int64), [], np.zeros(len(source), bool)
+        for _ in range(self.most):
             token, *states = self.decoder.run(None, {**feed, "tokens": token[None]})
             for name, state in zip(("first_h", "first_c", "second_h", "second_c"), states):
                 feed[name] = state
@@ -213,30 +317,35 @@ def time_calls(contestant, source, seconds=1.0):
 
 
 class Carousel:
-    def __init__(self, program, precision):
-        self.command = [program, "--precision", precision, "--steps", str(STEPS), "--tokens", str(MOST)]
+    def __init__(self, case, program, precision):
+        self.bundle = case.bundle
+        self.command = [program, "--precision", precision, "--tokens", str(case.most), "--inputs", FOLDER / "inputs"]
 
-    def run(self, n, *options):
-        printed = subprocess.run([*self.command, *options, FOLDER, str(n)], check=True, capture_output=True, text=True)
+    def run(self, source, *options):
+        (FOLDER / "inputs").write_text("".join(" ".join(map(str, row[1:-1])) + "\n" for row in source))
+        printed = subprocess.run([*self.command, *options, self.bundle, str(len(source))], check=True, capture_output=True,
+                                 text=True)
         return next(csv.reader(io.StringIO(printed.stdout)))
 
     def translate(self, source):
         path = FOLDER / "outputs"
-        self.run(len(source), "--runs", "1", "--outputs", path)
+        self.run(source, "--runs", "1", "--outputs", path)
         return [[int(token) for token in line.split()] for line in path.read_text().splitlines()]
 
 
-def measure(contestant, n):
+def measure(contestant, source):
     if isinstance(contestant, Carousel):
-        return float(contestant.run(n, "--runs", "25" if n < 32 else "9")[6])
-    return time_calls(contestant, sources(n))
+        return float(contestant.run(source, "--runs", "25" if len(source) < 32 else "9")[6])
+    return time_calls(contestant, source)
 
 
-def check(contestants, n):
-    expected = contestants["pytorch float32"].translate(sources(n))
-    print(f"# {n} sentences, {sum(map(len, expected))} tokens")
+def check(contestants, calls):
+    expected = [row for call in calls for row in contestants["pytorch float32"].translate(call)]
+    n, lengths = len(expected), [len(row) for call in calls for row in call]
+    print(f"# {len(calls)} x {len(calls[0])} sentences of {statistics.mean(lengths):.1f} tokens, marks included, "
+          f"{max(lengths)} at most; {sum(map(len, expected))} tokens written, {max(map(len, expected))} at most")
     for name in list(contestants):
-        found = contestants[name].translate(sources(n))
+        found = [row for call in calls for row in contestants[name].translate(call)]
         same = sum(a == b for a, b in zip(found, expected)) / n
         print(f"# {name}: the same tokens in {100 * same:.1f} % of the sentences")
         if "float32" in name and found != expected:
@@ -244,44 +353,47 @@ def check(contestants, n):
             del contestants[name]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--sentences", default="1,16,64")
-    parser.add_argument("--programs", default="build/release/tests")
-    args = parser.parse_args()
-    numbers = [int(n) for n in args.sentences.split(",")]
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)
-    torch.manual_seed(1)
-    model = seq2seq.Model(V, V, SIZES, 0, tied=True).eval()
-    with torch.no_grad():
-        for weights in model.parameters():
-            weights *= 2.5  # or all sentences become one
-        write_bundle(model)
-    program = f"{args.programs}/bench_translation"
-    contestants = {"carousel float32": Carousel(program, "float32"), "carousel int8": Carousel(program, "int8"),
-                   "onnxruntime float32": Onnx(model), "pytorch float32": Torch(model)}
-    for n in numbers:
-        check(contestants, n)
-    times = {name: {n: [] for n in numbers} for name in contestants}
-    for r in range(args.rounds):
-        print(f"round {r + 1} of {args.rounds}", file=sys.stderr)
-        for n in numbers:
-            for name, contestant in contestants.items():
-                times[name][n].append(measure(contestant, n))
-    medians = {name: {n: statistics.median(t) for n, t in by.items()} for name, by in times.items()}
+def print_table(medians, numbers):
     print(f"# onnxruntime {ort.__version__}, torch {torch.__version__}; ms of the processor a call, median of rounds")
     header = "| | " + " | ".join(str(n) for n in numbers) + " |" + "\n" + "|---" * (len(numbers) + 1) + "|"
     print(header)
     for name, by in medians.items():
         print(f"| {name} | " + " | ".join(f"{by[n]:.3g}" for n in numbers) + " |")
     print("\n# how many times faster", header, sep="\n")
-    for ours in ("carousel float32", "carousel int8"):
-        for other in ("onnxruntime float32", "pytorch float32"):
-            if ours in medians and other in medians:
+    for ours in medians:
+        for other in medians:
+            if ours.startswith("carousel") and not other.startswith("carousel"):
                 print(f"| {ours} than {other} | "
                       + " | ".join(f"{medians[other][n] / medians[ours][n]:.2f}" for n in numbers) + " |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--sentences", default="1,16,64")
+    parser.add_argument("--programs", default="build/release/tests")
+    parser.add_argument("--bundle", type=pathlib.Path, help="a trained model's (default: random weights)")
+    parser.add_argument("--pairs", default=f"data/translation/eng-fra.tatoeba.tsv.gz", help="default %(default)s")
+    parser.add_argument("--batches", type=int, default=4, help="calls of a trained model (default %(default)s)")
+    args = parser.parse_args()
+    numbers = [int(n) for n in args.sentences.split(",")]
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    case = trained(args.bundle, args.pairs, numbers, args.batches) if args.bundle else made_up(numbers)
+    program = f"{args.programs}/bench_translation"
+    contestants = {f"carousel {p}": Carousel(case, program, p) for p in ("float32", "bfloat16", "int8")}
+    contestants |= {"onnxruntime float32": Onnx(case), "pytorch float32": Torch(case),
+                    "pytorch float32, dropping": Torch(case, drops=True)}
+    for n in numbers:
+        check(contestants, case.calls[n])
+    times = {name: {n: [] for n in numbers} for name in contestants}
+    for r in range(args.rounds):
+        print(f"round {r + 1} of {args.rounds}", file=sys.stderr)
+        for n in numbers:
+            for name, contestant in contestants.items():
+                times[name][n].append(statistics.mean(measure(contestant, call) for call in case.calls[n]))
+    print_table({name: {n: statistics.median(t) for n, t in by.items()} for name, by in times.items()}, numbers)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 /* Networks that are not a chain: what may read what, that company and cuts change nothing, memories. The
  * numbers are PyTorch's, in tests/golden. */
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -278,6 +279,58 @@ START_TEST(layers_that_do_not_fit_together_are_refused)
 }
 END_TEST
 
+static struct network *decoder_in_int8(const struct network *encoder)
+{
+    struct layer_spec specs[MAX_SPECS];
+    const size_t n = specs_of(reader, specs);
+    struct network *network;
+    enum status status =
+        encoder ? network_new_decoder(encoder, specs, n, tiny_tensors(), PRECISION_INT8, &network, NULL)
+                : network_new(specs, n, tiny_tensors(), PRECISION_INT8, &network, NULL);
+    ck_assert_int_eq(status, STATUS_OK);
+    return network;
+}
+
+/* The largest difference of what two networks give for the same sequence. */
+static float difference(const struct network *a, const struct network *b)
+{
+    const struct network *both[] = {a, b};
+    struct rider *riders[2];
+    float largest = 0;
+    for (size_t i = 0; i < 2; i++) {
+        struct workspace *workspace = workspace_for(both[i], T, 1);
+        riders[i] = rider_new(both[i], 3);
+        turn(both[i], workspace, &riders[i], 1, T);
+        workspace_free(workspace);
+    }
+    for (size_t i = 0; i < riders[0]->n * V; i++)
+        largest = fmaxf(largest, fabsf(riders[0]->outputs[i] - riders[1]->outputs[i]));
+    rider_free(riders[0]);
+    rider_free(riders[1]);
+    return largest;
+}
+
+/* What follows attention reads codes if the encoder's outputs lie in [-1, 1], and floats if they may not. */
+START_TEST(a_decoder_has_codes_where_the_encoder_is_bounded)
+{
+    static const struct row bounded[] = {{"embedding", {V, E}, 2, 0, {0}}, {"lstm", {E, M}, 2, 0, {0}},
+                                         {.type = NULL}};
+    static const struct row unbounded[] = {{"embedding", {V, E}, 2, 0, {0}}, {"linear", {E, M}, 2, 0, {0}},
+                                           {.type = NULL}};
+    struct network *float32 = built(reader), *alone = decoder_in_int8(NULL);
+    struct network *encoders[] = {built(bounded), built(unbounded)};
+    struct network *narrow = decoder_in_int8(encoders[0]), *wide = decoder_in_int8(encoders[1]);
+    ck_assert_uint_lt(network_bytes(narrow), network_bytes(alone));
+    ck_assert_uint_eq(network_bytes(wide), network_bytes(alone));
+    ck_assert_uint_eq(network_family(narrow), network_family(encoders[0]));
+    ck_assert(difference(wide, alone) == 0);
+    ck_assert(difference(narrow, alone) > 0);
+    ck_assert(difference(narrow, float32) < 0.02f);
+    struct network *all[] = {float32, alone, narrow, wide, encoders[0], encoders[1]};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) network_free(all[i]);
+}
+END_TEST
+
 START_TEST(a_network_that_finds_no_memory_fails_cleanly)
 {
     for (uint64_t nth = 1;; nth++) {
@@ -306,6 +359,7 @@ Suite *graph_suite(void)
     tcase_add_test(core, the_head_reads_nothing_from_before_the_hidden_vector);
     tcase_add_loop_test(core, layers_that_do_not_fit_together_are_refused, 0,
                         (int)(sizeof refused / sizeof *refused));
+    tcase_add_test(core, a_decoder_has_codes_where_the_encoder_is_bounded);
     tcase_add_test(core, a_network_that_finds_no_memory_fails_cleanly);
     suite_add_tcase(suite, core);
     return suite;
