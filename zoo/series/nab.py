@@ -18,12 +18,14 @@ import io
 import json
 import math
 import pathlib
+import statistics
 import urllib.request
 import zipfile
 
 PAST, BLOCK, LEARNED = 1024, 256, 8  # values of a request: read, judged (limits.series), only learned from
 MEMORY = 2048  # scores that a rarity remembers
 KEYS = ("score", "rarity")
+SENSITIVITY = 0.0007  # as the documentation proposes it
 FALSE_ALARM, MISSED = 0.11, 1.0  # what they cost in the standard profile
 
 
@@ -101,6 +103,13 @@ def told(files, line):
             f"{found} of {sum(n for _, _, n in files)} windows found, {false} values marked outside of them")
 
 
+def threshold_of(key, sensitivity):
+    """What the answers call `threshold`."""
+    if key == "rarity":
+        return -math.log10(sensitivity)
+    return statistics.NormalDist().inv_cdf(1 - sensitivity / 2) / statistics.NormalDist().inv_cdf(0.9)
+
+
 def is_first_half(name):
     return hashlib.sha256(name.encode()).digest()[-1] % 2 == 0
 
@@ -111,6 +120,7 @@ def show(key, files):
     halves = [[file for name, file in judged.items() if is_first_half(name) == first] for first in (True, False)]
     every = list(judged.values())
     print(f"by {key}: {told(every, best(every))}")
+    print(f"  sensitivity {SENSITIVITY}: {told(every, points_at(every, threshold_of(key, SENSITIVITY)))}")
     for half, other in (halves, halves[::-1]):
         if half and other:
             line = best(half)
