@@ -25,7 +25,6 @@ import zipfile
 PAST, BLOCK, LEARNED = 1024, 256, 8  # values of a request: read, judged (limits.series), only learned from
 MEMORY = 2048  # scores that a rarity remembers
 KEYS = ("score", "rarity")
-SENSITIVITY = 0.0007  # as the documentation proposes it
 FALSE_ALARM, MISSED = 0.11, 1.0  # what they cost in the standard profile
 
 
@@ -114,13 +113,13 @@ def is_first_half(name):
     return hashlib.sha256(name.encode()).digest()[-1] % 2 == 0
 
 
-def show(key, files):
+def show(key, files, sensitivity):
     """files: name to (answers, worths, windows)."""
     judged = {name: (answers[key], worths, windows) for name, (answers, worths, windows) in files.items()}
     halves = [[file for name, file in judged.items() if is_first_half(name) == first] for first in (True, False)]
     every = list(judged.values())
     print(f"by {key}: {told(every, best(every))}")
-    print(f"  sensitivity {SENSITIVITY}: {told(every, points_at(every, threshold_of(key, SENSITIVITY)))}")
+    print(f"  sensitivity {sensitivity}: {told(every, points_at(every, threshold_of(key, sensitivity)))}")
     for half, other in (halves, halves[::-1]):
         if half and other:
             line = best(half)
@@ -132,6 +131,7 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--server", default="http://127.0.0.1:8080")
     parser.add_argument("--answers", default="")
+    parser.add_argument("--sensitivity", type=float, default=0.0007, help="as the documentation proposes it")
     options = parser.parse_args()
     data, kept = pathlib.Path(options.data), {}
     windows = json.loads((data / "nab_windows.json").read_text())
@@ -149,7 +149,7 @@ def main():
             spans = [tuple(edge.split(".")[0] for edge in window) for window in windows[name]]
             files[name] = (kept[name], weigh([row[0] for row in rows], spans), len(spans))
     for key in KEYS:
-        show(key, files)
+        show(key, files, options.sensitivity)
 
 
 if __name__ == "__main__":
