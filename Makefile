@@ -575,10 +575,13 @@ clean:
 help:
 	@sed -n 's/^## \([a-z -]*\): \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r target text; do \
 	  printf '  %-20s %s\n' "$$target" "$$text"; done
-## bench-translation: an encoder-decoder against ONNX Runtime and PyTorch, same weights, same tokens (five minutes; pip)
+## bench-translation: an encoder-decoder against ONNX Runtime and PyTorch, same weights, same tokens; eng-fra too if it is there (ten minutes; pip)
+PAIRS ?= data/translation/eng-fra.tatoeba.tsv.gz
 bench-translation: deps-clients bench-programs
 	@tests/venv.sh $(BUILD)/translation tests/bench/requirements.txt
 	@$(BUILD)/translation/venv/bin/python tests/bench/translation.py --programs $O/tests
+	@[ ! -e zoo/eng-fra/model.safetensors ] || [ ! -e $(PAIRS) ] || \
+	    $(BUILD)/translation/venv/bin/python tests/bench/translation.py --programs $O/tests --bundle zoo/eng-fra --pairs $(PAIRS)
 
 ## bench-servers: digits, text and forecasts beside FastAPI with ONNX Runtime, LitServe, and bare libmicrohttpd (ten minutes; pip)
 bench-servers: deps-bench deps-clients all bench-programs

@@ -26,6 +26,8 @@ import sys
 
 import numpy
 
+import metrics
+
 ZOO = pathlib.Path(__file__).resolve().parent
 PRECISIONS = ["float32", "float16", "bfloat16", "int8"]
 PIECE = 50  # inputs a request
@@ -109,6 +111,13 @@ class Server:
         """The answer to each question, and the sentences on which it rests."""
         answers = self.ask("/v1/answer", model=model, context=context, question=questions)["answers"]
         return [(answer["answer"], answer["supporting"]) for answer in answers]
+
+    def translations(self, model, texts):
+        found = []
+        for at in range(0, len(texts), PIECE):
+            found += self.ask("/v1/translate", model=model, input=texts[at:at + PIECE],
+                              split_sentences=False)["translations"]
+        return [translation["text"] for translation in found]
 
     def forecasts(self, model, contexts, horizon, **more):
         """The forecast of each context; NaN is a missing value."""
@@ -201,7 +210,19 @@ def measure_series(recipe, data, server):
     return sum(map(len, groups.values())), [mase, cover]
 
 
+def measure_translation(model):
+    def measure(recipe, data, server):
+        reverse = model in FLAGS
+        _, held = recipe.parts(recipe.split(recipe.read_pairs(data, reverse), reverse)[1])
+        answers = server.translations(model, list(held))
+        return len(held), [metrics.bleu(answers, held.values()), metrics.chrf(answers, held.values())]
+    return measure
+
+
 ACCURACY = [Metric("accuracy", "accuracy", 0.3)]
+TRANSLATION = [Metric("BLEU", "all translations: BLEU", 0.5, relative=True),
+               Metric("chrF", "all translations:.* chrF", 0.3)]
+FLAGS = {"fra-eng": ("eng-fra", "--reverse")}  # a bundle of another's recipe: whose, and how that is run
 MODELS = {
     "shakespeare": ("text/tinyshakespeare.txt", measure_perplexity,
                     [Metric("perplexity", "perplexity", 0.5, relative=True)]),
@@ -216,11 +237,13 @@ MODELS = {
     "babi": ("babi", measure_babi, [Metric(f"task {task}", f"task {task}", 0.3) for task in (1, 2, 6)] +
              [Metric("sentences", "sentences", 0.3)]),
     "slots": ("intents", measure_slots, [Metric("slot F1", "slot F1", 0.3), Metric("intent", "intent", 0.3)]),
+    "eng-fra": ("translation/eng-fra.tatoeba.tsv.gz", measure_translation("eng-fra"), TRANSLATION),
+    "fra-eng": ("translation/eng-fra.tatoeba.tsv.gz", measure_translation("fra-eng"), TRANSLATION),
 }
 
 
 def load_recipe(model):
-    path = ZOO / model / "train.py"
+    path = ZOO / FLAGS.get(model, (model,))[0] / "train.py"
     sys.path.insert(0, str(path.parent))  # series has a module of its own beside it
     spec = importlib.util.spec_from_file_location(f"{model}_recipe", path)
     module = importlib.util.module_from_spec(spec)
@@ -229,7 +252,8 @@ def load_recipe(model):
 
 
 def run_recipe(model, data):
-    command = [sys.executable, str(ZOO / model / "train.py"), "--evaluate", "--threads", "1"]
+    folder, *flags = FLAGS.get(model, (model,))
+    command = [sys.executable, str(ZOO / folder / "train.py"), "--evaluate", "--threads", "1", *flags]
     if data:
         command += ["--data", str(data)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -284,7 +308,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="data", help="folder of the recipes' data (default %(default)s)")
-    parser.add_argument("--models", default=",".join(MODELS), help="default %(default)s")
+    there = [model for model in MODELS if (ZOO / model / "model.safetensors").exists()]
+    parser.add_argument("--models", default=",".join(there), help="default %(default)s")
     parser.add_argument("--program", default="build/carousel", help="default %(default)s")
     args = parser.parse_args()
     models = args.models.split(",")

@@ -58,6 +58,12 @@ def split(pairs, reverse):
     return [p for p in pairs if not is_held(p[english]) and not any(letters(side) in seen for side in p)], dict(held)
 
 
+def parts(held):
+    """(those that are looked at during training, those that only --evaluate reads)."""
+    watched = {t: held[t] for t in list(held)[::10]}
+    return watched, {t: held[t] for t in held if t not in watched}
+
+
 def translate(model, tokenizer, texts, beams):
     ids = [[seq2seq.BOS, *tokenizer.encode(text), seq2seq.EOS] for text in texts]
     results = seq2seq.search_all(model, ids, beams, MAX_TOKENS, PENALTY, 64)
@@ -84,12 +90,14 @@ def evaluate(model, tokenizer, held):
 
 
 def description(args):
-    """What config.json says of the bundle; little if the pairs are those of a stranger."""
+    """What config.json says of the bundle; little if the pairs are those of a stranger. zoo/precisions.py measures what the
+    precision costs."""
     if pathlib.Path(args.data).name != TATOEBA:
         return {"description": "Translates a sentence."}, {}
     names, codes = (("French", "English"), ("fr", "en")) if args.reverse else (("English", "French"), ("en", "fr"))
     return {
         "description": "Translates {} into {}.".format(*names),
+        "precision": "int8",
         "license": "CC-BY-2.0-FR",
         "training_data": "sentence pairs of Tatoeba (tatoeba.org, CC BY 2.0 FR) by way of manythings.org/anki",
     }, {"source": codes[0], "target": codes[1]}
@@ -99,7 +107,6 @@ def config(model, about, languages):
     return {
         "task": "translation",
         **about,
-        "precision": "float32",
         "network": model.network(),
         "tokenizer": {"type": "bpe", "vocabulary": "vocab.txt", "merges": "merges.txt", "bos_token": "<s>",
                       "eos_token": "</s>", "unknown": "fold"},
@@ -128,8 +135,7 @@ def main():
     args.out = args.out or (pathlib.Path(__file__).resolve().parent.parent / ("fra-eng" if args.reverse else "eng-fra"))
     out = recipe.folder(args, __file__)
     pairs, held = split(read_pairs(args.data, args.reverse), args.reverse)
-    watched = {t: held[t] for t in list(held)[::10]}
-    judged = {t: held[t] for t in held if t not in watched}
+    watched, judged = parts(held)
     tokenizer, model = begin(args, out, pairs)
     print(f"{len(pairs)} pairs, {len(held)} sentences held out, {len(tokenizer.vocabulary)} pieces", flush=True)
     if not args.evaluate:
