@@ -541,9 +541,10 @@ bench: deps-bench all bench-programs
 
 bench-programs: $(BENCH_PROGRAMS)
 
-## bench-compare: against ONNX Runtime, OpenVINO and PyTorch, same weights, same answers (ten minutes; pip)
+## bench-compare: against ONNX Runtime, OpenVINO and PyTorch, same weights, same answers; then bench-xlstm (twenty minutes; pip)
 bench-compare: deps-clients bench-programs
 	@tests/bench/compare.sh $O/tests
+	@$(MAKE) bench-xlstm
 
 ## bench-perf-analyzer: NVIDIA's perf_analyzer against the server, sequences included (half a minute; pip, mmdebstrap)
 bench-perf-analyzer: deps-perf_analyzer all

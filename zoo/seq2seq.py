@@ -129,7 +129,9 @@ class Plan:
             took = min(now - self.last, 20)  # a process that was stopped for a while loses no part of the way
             self.far = 1.0 if left <= took else self.far + took / left * (1 - self.far)
         else:
-            self.far = min(1.0, self.far + self.share)
+            self.far += self.share
+            if self.far > 1 - self.share / 2:  # the sum is rounded
+                self.far = 1.0
         self.last = now
         factor = min(1.0, self.far / 0.02 + 0.01) * 0.5 * (1 + math.cos(math.pi * self.far))
         for group in self.optimizer.param_groups:

@@ -4,7 +4,10 @@ import { ofTask } from "./api.js";
 import { bench, first } from "./bench.js";
 import { matrix, legend } from "./attention.js";
 
-const examples = { "eng-fra": ["How are you?", "I would like a cup of tea.", "She said that she would be late."] };
+const examples = {
+  "eng-fra": ["Where is the train station?", "I would like a cup of tea.", "She said that she would be late."],
+  "fra-eng": ["Où est la gare ?", "Je voudrais une tasse de thé.", "Elle a dit qu'elle serait en retard."],
+};
 
 export function open(main, wanted) {
   const names = ofTask("translation"), own = bench(), state = { model: first(names, wanted), beams: 4 };
@@ -34,7 +37,7 @@ export function open(main, wanted) {
     state.model = name;
     const texts = examples[name] || [];
     list.replaceChildren(...texts.map((text) => h("button", { type: "button", class: "link", onclick: () => { input.value = text; translate(); } }, text)));
-    if (!input.value && texts.length) input.value = texts[0];
+    if (texts.length && (!input.value || Object.values(examples).flat().includes(input.value))) [input.value] = texts;
     translate();
   }
   own.place(main, "Translation, and what else was weighed",

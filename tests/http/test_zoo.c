@@ -13,7 +13,7 @@ static void start(void)
     static const char bundles[] =
         "CAROUSEL_MODELS_BUNDLES=numbers=zoo/numbers:sentiment=zoo/sentiment:g2p=zoo/g2p:"
         "splice=zoo/splice:slots=zoo/slots:chorales=zoo/chorales:folk=zoo/folk:ink=zoo/ink:babi=zoo/babi:"
-        "story=zoo/story";
+        "story=zoo/story:eng-fra=zoo/eng-fra:fra-eng=zoo/fra-eng";
     server_start(&server, (const char *const[]){bundles, NULL});
 }
 
@@ -150,6 +150,25 @@ START_TEST(words_are_pronounced)
     reply = post(&server, "/v1/pronounce", "{'input':'carousels','alphabet':'ipa','stress':false}");
     expect_ok(reply);
     expect_error(post(&server, "/v1/pronounce", "{'input':'se\xc3\xb1or 7'}"), 400, "invalid_value", "input");
+}
+END_TEST
+
+/* Sentences that were not trained on. */
+static const struct { const char *model, *source, *target; } sentences_abroad[] = {
+    {"eng-fra", "I have a solution.", "J'ai une solution."},
+    {"eng-fra", "Do you have a better idea?", "Avez-vous une meilleure id\xc3\xa9""e ?"},
+    {"fra-eng", "J'irai.", "I'll go."},
+    {"fra-eng", "Y a-t-il un vol dans l'apr\xc3\xa8s-midi ?", "Is there a flight in the afternoon?"},
+};
+
+START_TEST(sentences_are_translated)
+{
+    char body[300];
+    snprintf(body, sizeof body, "{\"model\":\"%s\",\"input\":\"%s\"}", sentences_abroad[_i].model,
+             sentences_abroad[_i].source);
+    struct reply *reply = ask(&server, "POST", "/v1/translate", body);
+    expect_ok(reply);
+    ck_assert_str_eq(text_at(reply, "translations.0.text"), sentences_abroad[_i].target);
 }
 END_TEST
 
@@ -354,6 +373,8 @@ Suite *zoo_suite(void)
     tcase_add_loop_test(cases, everyday_praise_and_blame_are_told_apart, 0,
                         (int)(sizeof sentences / sizeof *sentences));
     tcase_add_test(cases, words_are_pronounced);
+    tcase_add_loop_test(cases, sentences_are_translated, 0,
+                        (int)(sizeof sentences_abroad / sizeof *sentences_abroad));
     tcase_add_test(cases, a_melody_is_harmonised);
     tcase_add_test(cases, tunes_have_the_form_of_dances);
     tcase_add_test(cases, a_letter_is_read_from_its_strokes);
