@@ -137,6 +137,13 @@ define NEEDS_OTHER_DEBIAN
 mmdebstrap makes the other Debian
 endef
 
+define NEEDS_ARM64
+gcc-aarch64-linux-gnu the compiler for arm64
+mmdebstrap unpacks the C library and check for arm64
+qemu-user runs the tests
+python3 counts instructions
+endef
+
 define NEEDS_PERF_ANALYZER
 mmdebstrap unpacks the C library that perf_analyzer wants
 python3-pip fetches perf_analyzer
@@ -160,7 +167,7 @@ python3 reads the list of what is in the image
 python3-venv a place of its own for the reader
 endef
 
-export NEEDS_BUILD NEEDS_CHECK NEEDS_FUZZ NEEDS_BENCH NEEDS_VALGRIND NEEDS_CLIENTS NEEDS_RECIPES NEEDS_SOAK NEEDS_OPENAPI NEEDS_PAGE NEEDS_IMPORT NEEDS_PROMETHEUS NEEDS_PROXIES NEEDS_REPLICAS NEEDS_KUBERNETES NEEDS_OTHER_DEBIAN NEEDS_PERF_ANALYZER NEEDS_DEB \
+export NEEDS_BUILD NEEDS_CHECK NEEDS_FUZZ NEEDS_BENCH NEEDS_VALGRIND NEEDS_CLIENTS NEEDS_RECIPES NEEDS_SOAK NEEDS_OPENAPI NEEDS_PAGE NEEDS_IMPORT NEEDS_PROMETHEUS NEEDS_PROXIES NEEDS_REPLICAS NEEDS_KUBERNETES NEEDS_OTHER_DEBIAN NEEDS_ARM64 NEEDS_PERF_ANALYZER NEEDS_DEB \
        NEEDS_DOCKER
 
 # ---------------------------------------------------------------------------------------------
@@ -229,6 +236,13 @@ FLAGS_core/kernels/avxvnni     := $(AVX2) -mavxvnni
 FLAGS_core/kernels/avx512      := $(AVX512)
 FLAGS_core/kernels/avx512_vnni := $(AVX512) -mavx512vnni
 FLAGS_core/kernels/avx512_bf16 := $(AVX512) -mavx512vnni -mavx512bf16
+endif
+ifneq ($(filter aarch64-%,$(MACHINE)),)
+# gcc's first scheduling loads more ahead than the registers beside a tile hold, and then spills sums of the tile.
+ARM := -fno-schedule-insns
+FLAGS_core/kernels/neon         := $(ARM)
+FLAGS_core/kernels/neon_dotprod := $(ARM) -march=armv8.2-a+dotprod
+FLAGS_core/kernels/neon_i8mm    := $(ARM) -march=armv8.2-a+dotprod+i8mm
 endif
 # Kernels round as they are written: contraction would depend on the set. Sanitizers and coverage
 # leave them alone: instrumented, their unrolled tiles take minutes to compile, and their tests put
@@ -308,11 +322,15 @@ FORCE:
 # `Suite *<suite>_suite(void)`; tests/unit/main.c runs the suites that its tier lists. The http tier
 # sees the server from outside only, so nothing of it is linked, and of tests/support/ only what knows nothing of it.
 
-SUPPORT := $(patsubst %.c,$O/%.o,$(wildcard tests/support/*.c))
+# Each program takes from it what it needs, so that the tests of one floor link without the others.
+SUPPORT := $O/support.a
 HTTP_SUPPORT := $(patsubst %,$O/tests/support/%.o,await cases)
 TIERS   := unit golden http
 # tests/unit/allocations.c makes them fail.
 WRAPPED := $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc posix_memalign)
+
+$(SUPPORT): $(patsubst %.c,$O/%.o,$(wildcard tests/support/*.c))
+	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
 
 define tier
 $(1)_SUITES  := $$(if $$(SUITE),$$(SUITE),$$(patsubst tests/$(1)/test_%.c,%,$$(wildcard tests/$(1)/test_*.c)))
@@ -476,6 +494,10 @@ check-kubernetes: deps-build deps-kubernetes
 check-other-debian: deps-other_debian
 	@tests/other_debian.sh $(DEBIAN)
 
+## check-arm64: the kernels for arm64, in an emulator of three processors
+check-arm64: deps-arm64
+	@tests/arm64.sh $(BUILD)/arm64
+
 ## soak: MINUTES=20 of everything at once; every answer, counter and byte must add up
 soak: deps-build deps-soak
 	@$(MAKE) all
@@ -502,7 +524,7 @@ docker-check:
 cov: deps-check
 	@$(MAKE) COV=1 programs
 	@tests/coverage.sh $(BUILD)/cov "$(MAKE) COV=1" $(TIERS) fuzz cli
-.PHONY: check $(TIERS) fuzz soak cli layers headers size limits hardening check-valgrind check-clients check-recipes check-openapi check-page check-prometheus check-proxies check-replicas check-kubernetes check-other-debian version deb check-deb docker-check cov
+.PHONY: check $(TIERS) fuzz soak cli layers headers size limits hardening check-valgrind check-clients check-recipes check-openapi check-page check-prometheus check-proxies check-replicas check-kubernetes check-other-debian check-arm64 version deb check-deb docker-check cov
 
 # ---------------------------------------------------------------------------------------------
 # Running, installing, keeping tidy
@@ -576,6 +598,12 @@ clean:
 help:
 	@sed -n 's/^## \([a-z -]*\): \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r target text; do \
 	  printf '  %-20s %s\n' "$$target" "$$text"; done
+## bench-arm64: instructions a product in the kernels for arm64, counted; no speed, which an emulator does not have
+bench-arm64: deps-arm64
+	@tests/arm64.sh $(BUILD)/arm64 compile
+	@tests/bench/arm64_instructions.py $(BUILD)/arm64/release/core/kernels
+.PHONY: bench-arm64
+
 ## bench-translation: an encoder-decoder against ONNX Runtime and PyTorch, same weights, same tokens; eng-fra too if it is there (ten minutes; pip)
 PAIRS ?= data/translation/eng-fra.tatoeba.tsv.gz
 bench-translation: deps-clients bench-programs

@@ -68,9 +68,21 @@ unsigned cpu_features(void)
 
 #elif defined(__aarch64__)
 
+#include <sys/auxv.h>
+
+/* Bits of the auxiliary vector that every program has: arch/arm64/include/uapi/asm/hwcap.h of Linux. */
+#define CAPABLE_DOTPROD (1ul << 20) /* of AT_HWCAP */
+#define CAPABLE_I8MM    (1ul << 13) /* of AT_HWCAP2 */
+
 unsigned cpu_features(void)
 {
-    return CPU_NEON;
+    unsigned features = CPU_NEON;
+    if (getauxval(AT_HWCAP) & CAPABLE_DOTPROD) {
+        features |= CPU_DOTPROD;
+        if (getauxval(AT_HWCAP2) & CAPABLE_I8MM)
+            features |= CPU_I8MM;
+    }
+    return features;
 }
 
 #else

@@ -16,6 +16,8 @@
  *
  * int8 is the same tile with four k a step: a quad is four codes of a row, broadcast, and a 32-bit
  * lane of the panel holds four weights of one output. bfloat16 computes two k a step in the same way.
+ * A vocabulary may define SUM_ROWS, SUM_INPUTS and SUM_ZERO, for an instruction that multiplies a few rows
+ * by a few outputs: its quad is SUM_INPUTS codes of each of SUM_ROWS rows.
  *
  * REGISTERS. AVX-512: 6 x 4 accumulators + 4 weights + 1 activation = 29 of 32, or 14 x 2 + 2 + 1.
  * AVX2: 6 x 2 + 2 + 1 = 15 of 16; with fewer rows a tile is wider, so that at least 8 chains of fma
@@ -40,6 +42,14 @@
 #define INLINE            static inline __attribute__((always_inline))
 #define OWN               __attribute__((noinline))
 #define foreach(i, COUNT) _Pragma("GCC unroll 16") for (size_t i = 0; i < (COUNT); i++)
+
+#ifndef SUM_ROWS
+#define SUM_ROWS   1
+#define SUM_INPUTS 4
+#endif
+#ifndef SUM_ZERO /* the code of zero, as the sums have it */
+#define SUM_ZERO CODE_ZERO
+#endif
 
 enum {
     TILE_ROWS = 6, /* if several tiles share the rows */
@@ -69,7 +79,7 @@ static size_t share_of(size_t whole, size_t n, size_t i)
 }
 
 /* What a tile covers: rows from `row`, columns of a panel from `column`, steps first .. last - 1
- * (of one k; of a pair for bfloat16, of a quad for int8). */
+ * (of one k; of a pair for bfloat16, of SUM_INPUTS for int8). */
 struct tile {
     size_t row, panel, column;
     size_t first, last;
@@ -87,10 +97,10 @@ INLINE size_t input_bytes(const enum precision FORM)
                                         : sizeof(float);
 }
 
-/* Inputs of one step: those in four bytes. */
+/* Inputs of one step: those in four bytes, except for int8. */
 INLINE size_t step_inputs(const enum precision FORM)
 {
-    return 4 / input_bytes(FORM);
+    return FORM == PRECISION_INT8 ? SUM_INPUTS : 4 / input_bytes(FORM);
 }
 
 /* Steps of a whole panel, and bytes of one step of it. */
@@ -101,7 +111,9 @@ INLINE size_t panel_steps(const struct product *p, const enum precision FORM)
 
 INLINE size_t step_bytes(const enum precision FORM)
 {
-    return PANEL_COLUMNS * (FORM == PRECISION_FLOAT16 ? sizeof(uint16_t) : sizeof(float));
+    return PANEL_COLUMNS * (FORM == PRECISION_INT8      ? SUM_INPUTS
+                            : FORM == PRECISION_FLOAT16 ? sizeof(uint16_t)
+                                                        : sizeof(float));
 }
 
 /* ---- what the tiles of all precisions share ---- */
@@ -163,11 +175,16 @@ INLINE void prefetch_result(const struct product *p, size_t row, size_t n, const
         __builtin_prefetch(p->C + row * p->ldc + n + i * 16, 1, 3);
 }
 
-/* The codes of one step of a row, or the last of them, zero-filled: the weights there are zero too. */
-INLINE uint32_t step_codes(const void *codes, size_t bytes)
+/* The codes of one step of a row, or the last of them, zero-filled: the weights there are zero too. A call
+ * of memcpy for these would leave few registers to the sums of the whole tile. */
+INLINE uint64_t step_codes(const void *codes, size_t bytes, const size_t WHOLE)
 {
-    uint32_t word = 0;
-    memcpy(&word, codes, bytes);
+    uint64_t word = 0;
+    if (bytes == WHOLE)
+        memcpy(&word, codes, WHOLE);
+    else
+        for (size_t i = 0; i < bytes; i++)
+            word |= (uint64_t)((const uint8_t *)codes)[i] << 8 * i;
     return word;
 }
 
@@ -209,7 +226,7 @@ INLINE void pairs_add(vector acc[][PANEL_VECTORS], const char *const *a, size_t 
     foreach (v, VECTORS)
         weight[v] = pair_load(w, v);
     foreach (r, ROWS) {
-        pair codes = pair_all(step_codes(row_at(a, lda, r), bytes));
+        pair codes = pair_all((uint32_t)step_codes(row_at(a, lda, r), bytes, 4));
         foreach (v, VECTORS)
             acc[r][v] = pair_add(acc[r][v], codes, weight[v]);
     }
@@ -257,7 +274,27 @@ INLINE void tile_multiply_float(const struct product *p, struct tile *t, const s
 /* ---- int8 tiles ----
  *
  * Codes are 127 a + 128, so the sum carries 128 * sum_k w too much; `correction` subtracts that
- * before the one rounding to float. */
+ * before the one rounding to float. A vocabulary whose SUM_ZERO is 0 has subtracted 128 before. */
+
+/* Codes of SUM_ROWS rows; the last of an odd tile stands for two. */
+INLINE quad quad_at(const uint8_t *a, size_t lda, size_t bytes, const size_t r, const size_t ROWS)
+{
+    uint64_t codes[SUM_ROWS];
+    foreach (i, SUM_ROWS)
+        codes[i] = step_codes(a + (r + i < ROWS ? r + i : r) * lda, bytes, SUM_INPUTS);
+    return quad_all(codes);
+}
+
+/* The sums of row r of a tile, from the sums of its SUM_ROWS rows. */
+INLINE integers sums_of_row(sums sum, const size_t r)
+{
+#if SUM_ROWS == 2
+    if (r % 2)
+        return sums_finish_second(sum);
+#endif
+    (void)r;
+    return sums_finish(sum);
+}
 
 /* One step: `bytes` codes of each row against a row of the panel. */
 INLINE void quads_add(sums sum[][PANEL_VECTORS], const uint8_t *a, size_t lda, size_t bytes,
@@ -266,16 +303,17 @@ INLINE void quads_add(sums sum[][PANEL_VECTORS], const uint8_t *a, size_t lda, s
     quad_weights weight[PANEL_VECTORS];
     foreach (v, VECTORS)
         weight[v] = quad_load(w, v);
-    foreach (r, ROWS) {
-        quad codes = quad_all(step_codes(a + r * lda, bytes));
+    foreach (r, (ROWS + SUM_ROWS - 1) / SUM_ROWS) {
+        quad codes = quad_at(a, lda, bytes, r * SUM_ROWS, ROWS);
         foreach (v, VECTORS)
             sum[r][v] = sums_add(sum[r][v], codes, weight[v]);
     }
 }
 
-INLINE void sums_store(const struct product *p, size_t row, size_t n, sums sum)
+INLINE void sums_store(const struct product *p, size_t row, size_t n, integers exact)
 {
-    integers exact = integers_subtract(sums_finish(sum), integers_load(p->correction + n));
+    if (SUM_ZERO)
+        exact = integers_subtract(exact, integers_load(p->correction + n));
     vector base = base_load(p, p->accumulate, row, n);
     vector scale = vector_load(p->scale + n);
     result_store(p, row, n, vector_fma(scale, integers_to_vector(exact), base));
@@ -285,30 +323,30 @@ INLINE void tile_multiply_int8(const struct product *p, struct tile *t, const si
                                const size_t VECTORS)
 {
     const enum precision FORM = PRECISION_INT8;
-    const size_t n = t->panel * PANEL_COLUMNS + t->column, lda = p->lda, tail = p->K % 4;
+    const size_t n = t->panel * PANEL_COLUMNS + t->column, lda = p->lda, tail = p->K % SUM_INPUTS;
     const size_t pairs = t->ahead < t->ahead_end ? t->pairs : 0;
     const uint8_t *a = (const uint8_t *)p->A + t->row * lda;
     const char *ahead = t->ahead, *w = weights_at(p, t, FORM);
     sums sum[TILE_ROWS_MAX][PANEL_VECTORS];
     foreach (r, ROWS) {
         foreach (v, VECTORS)
-            sum[r][v] = sums_zero();
+            sum[r / SUM_ROWS][v] = sums_zero();
         prefetch_result(p, t->row + r, n, VECTORS);
     }
-    for (size_t k = 0; k + 4 <= p->K;) {
-        const size_t stop = minimum(k + CHUNK_STEPS * 4, p->K - tail);
+    for (size_t k = 0; k + SUM_INPUTS <= p->K;) {
+        const size_t stop = minimum(k + CHUNK_STEPS * SUM_INPUTS, p->K - tail);
         const char *until = ahead + pairs * LINE_PAIR_BYTES;
-        for (; k < stop; k += 4, w += step_bytes(FORM)) {
+        for (; k < stop; k += SUM_INPUTS, w += step_bytes(FORM)) {
             ahead = prefetch_pair(ahead, until);
             prefetch_step(w, ROWS, VECTORS, FORM);
-            quads_add(sum, a + k, lda, 4, w, ROWS, VECTORS);
+            quads_add(sum, a + k, lda, SUM_INPUTS, w, ROWS, VECTORS);
         }
     }
     if (tail)
         quads_add(sum, a + p->K - tail, lda, tail, w, ROWS, VECTORS);
     foreach (r, ROWS) {
         foreach (v, VECTORS)
-            sums_store(p, t->row + r, n + v * LANES, sum[r][v]);
+            sums_store(p, t->row + r, n + v * LANES, sums_of_row(sum[r / SUM_ROWS][v], r));
     }
     t->ahead = ahead;
 }
@@ -380,6 +418,15 @@ INLINE size_t nth_panel(const struct product *p, size_t nth)
     return p->backwards ? p->panel_last - 1 - nth : p->panel_first + nth;
 }
 
+/* Rows of tile i of n. Those of int8 share the rows in whole sums, so that the last alone may be odd. */
+INLINE size_t tile_rows(size_t rows, size_t n, size_t i, const enum precision FORM)
+{
+    if (FORM != PRECISION_INT8)
+        return share_of(rows, n, i);
+    const size_t share = share_of(quotient_up(rows, SUM_ROWS), n, i) * SUM_ROWS;
+    return i + 1 == n ? share - quotient_up(rows, SUM_ROWS) * SUM_ROWS + rows : share;
+}
+
 /* Rows [row, row + rows) against the nth panel, prefetching the next (from the first again when
  * another block of rows follows). */
 INLINE void panel_multiply(const struct product *p, size_t nth, size_t row, size_t rows,
@@ -388,7 +435,7 @@ INLINE void panel_multiply(const struct product *p, size_t nth, size_t row, size
     const size_t tiles = rows <= TILE_ROWS_ALONE ? 1 : quotient_up(rows, TILE_ROWS);
     const size_t steps = panel_steps(p, FORM);
     const size_t depth = FORM == PRECISION_INT8 ? steps : BLOCK_STEPS;
-    const size_t strips = PANEL_VECTORS / tile_width(share_of(rows, tiles, 0), FORM);
+    const size_t strips = PANEL_VECTORS / tile_width(tile_rows(rows, tiles, 0, FORM), FORM);
     const size_t chunk = CHUNK_STEPS * step_bytes(FORM) / LINE_PAIR_BYTES;
     const size_t panel = nth_panel(p, nth);
     const bool is_last = nth + 1 == p->panel_last - p->panel_first;
@@ -406,7 +453,7 @@ INLINE void panel_multiply(const struct product *p, size_t nth, size_t row, size
         const bool useful = tiles > 1 && !(is_last && row + rows == p->R);
         t.ahead_end = t.ahead + (useful ? (last - k) * step_bytes(FORM) : 0);
         for (size_t i = 0; i < tiles; i++)
-            rows_multiply[FORM][share_of(rows, tiles, i) - 1](p, &t);
+            rows_multiply[FORM][tile_rows(rows, tiles, i, FORM) - 1](p, &t);
     }
 }
 
@@ -450,6 +497,7 @@ static void product_int8(const struct product *p)
 const struct kernels KERNELS = {
     .name = KERNELS_NAME,
     .layout = LAYOUT_PANELS,
+    .int8_inputs = SUM_INPUTS,
     .is_fused = KERNELS_FUSED,
     .batch_independent = true,
     .product = {[PRECISION_FLOAT32] = product_f32,

@@ -136,6 +136,7 @@ struct row_block {
 struct kernels {
     const char *name; /* as in kernels.def; NULL if the set was not compiled */
     enum layout layout;
+    size_t int8_inputs;     /* of an output, whose int8 weights lie together: 4 or 8 */
     bool is_fused;          /* multiply-add rounds once: the set is one of the bit-equal ones */
     bool batch_independent; /* promise 1 holds */
 

@@ -112,7 +112,7 @@ typedef __m256i quad;
 typedef __m256i quad_weights;
 
 static inline sums sums_zero(void) { return _mm256_setzero_si256(); }
-static inline quad quad_all(uint32_t codes) { return _mm256_set1_epi32((int)codes); }
+static inline quad quad_all(const uint64_t *codes) { return _mm256_set1_epi32((int)*codes); }
 static inline quad_weights quad_load(const char *w, size_t v)
 {
     return _mm256_loadu_si256((const __m256i *)w + v);
@@ -137,9 +137,9 @@ static inline sums sums_zero(void)
 {
     return (sums){_mm256_setzero_si256(), _mm256_setzero_si256()};
 }
-static inline quad quad_all(uint32_t codes)
+static inline quad quad_all(const uint64_t *codes)
 {
-    return _mm256_broadcastq_epi64(_mm_cvtepu8_epi16(_mm_cvtsi32_si128((int)codes)));
+    return _mm256_broadcastq_epi64(_mm_cvtepu8_epi16(_mm_cvtsi32_si128((int)*codes)));
 }
 static inline quad_weights quad_load(const char *w, size_t v)
 {

@@ -125,7 +125,7 @@ typedef __m512i quad;
 typedef __m512i quad_weights;
 
 static inline sums sums_zero(void) { return _mm512_setzero_si512(); }
-static inline quad quad_all(uint32_t codes) { return _mm512_set1_epi32((int)codes); }
+static inline quad quad_all(const uint64_t *codes) { return _mm512_set1_epi32((int)*codes); }
 static inline quad_weights quad_load(const char *w, size_t v) { return _mm512_loadu_si512(w + 64 * v); }
 static inline sums sums_add(sums s, quad a, quad_weights w)
 {
@@ -147,9 +147,9 @@ static inline sums sums_zero(void)
 {
     return (sums){_mm512_setzero_si512(), _mm512_setzero_si512()};
 }
-static inline quad quad_all(uint32_t codes)
+static inline quad quad_all(const uint64_t *codes)
 {
-    __m128i wide = _mm_cvtepu8_epi16(_mm_cvtsi32_si128((int)codes));
+    __m128i wide = _mm_cvtepu8_epi16(_mm_cvtsi32_si128((int)*codes));
     return _mm512_broadcastq_epi64(wide);
 }
 static inline quad_weights quad_load(const char *w, size_t v)

@@ -138,10 +138,10 @@ typedef words quad;
 typedef struct { words low, high; } quad_weights;
 
 static inline sums sums_zero(void) { return (sums){{0}, {0}}; }
-static inline quad quad_all(uint32_t codes)
+static inline quad quad_all(const uint64_t *codes)
 {
-    const int16_t a = codes & 0xff, b = codes >> 8 & 0xff, c = codes >> 16 & 0xff,
-                  d = (int16_t)(codes >> 24);
+    const int16_t a = *codes & 0xff, b = *codes >> 8 & 0xff, c = *codes >> 16 & 0xff,
+                  d = (int16_t)(*codes >> 24);
     return (quad){a, b, c, d, a, b, c, d};
 }
 static inline words words_load(const char *w)

@@ -48,11 +48,28 @@ static size_t panel_index(size_t K, size_t n, size_t k)
     return (n / PANEL_COLUMNS * K + k) * PANEL_COLUMNS + n % PANEL_COLUMNS;
 }
 
-/* Inputs that one 32-bit lane of a panel has weights for. */
-static size_t lane_inputs(enum precision precision)
+/* Inputs that one lane of a panel has weights for, and its bytes: 2, 4 or 8. */
+static size_t lane_inputs(const struct kernels *kernels, enum precision precision)
 {
+    if (precision == PRECISION_INT8)
+        return kernels->int8_inputs;
     const size_t code_bytes = precision_code_bytes(precision);
     return code_bytes ? sizeof(uint32_t) / code_bytes : 1;
+}
+
+static size_t lane_bytes(const struct kernels *kernels, enum precision precision)
+{
+    static const size_t sizes[] = {
+#define X(name, text, weight_bytes, code_bytes) [PRECISION_##name] = (weight_bytes),
+#include "core/kernels/precision.def"
+    };
+    return lane_inputs(kernels, precision) * sizes[precision];
+}
+
+static size_t lanes_of(const struct kernels *kernels, enum precision precision, size_t K)
+{
+    const size_t together = lane_inputs(kernels, precision);
+    return K / together + (K % together != 0);
 }
 
 /* Row n in the form in which it is stored, from lane to lane: what a panel then holds column by column. */
@@ -87,17 +104,16 @@ static void encode_row(struct matrix *m, size_t n, const float *row, void *codes
     }
 }
 
-/* Write the lanes of `rows` encoded rows, `stride` bytes apart, column by column into a panel. lane_bytes is
- * a constant wherever this is called, so that a lane is one move. */
+/* Write the lanes of `rows` encoded rows, `stride` bytes apart, column by column into a panel. `bytes` of
+ * a lane are a constant wherever this is called, so that a lane is one move. */
 static inline void fill_panel(const unsigned char *codes, size_t stride, size_t rows, size_t lanes,
-                              size_t lane_bytes, unsigned char *panel)
+                              size_t bytes, unsigned char *panel)
 {
     for (size_t first = 0; first < lanes; first += TRANSPOSED_LANES) {
         const size_t end = first + TRANSPOSED_LANES < lanes ? first + TRANSPOSED_LANES : lanes;
         for (size_t n = 0; n < rows; n++)
             for (size_t k = first; k < end; k++)
-                memcpy(panel + (k * PANEL_COLUMNS + n) * lane_bytes, codes + n * stride + k * lane_bytes,
-                       lane_bytes);
+                memcpy(panel + (k * PANEL_COLUMNS + n) * bytes, codes + n * stride + k * bytes, bytes);
     }
 }
 
@@ -105,7 +121,7 @@ static inline void fill_panel(const unsigned char *codes, size_t stride, size_t 
 struct packer {
     float *room;          /* [K] */
     unsigned char *codes; /* [PANEL_COLUMNS, stride] */
-    size_t lanes, stride;
+    size_t lanes, lane_bytes, stride;
 };
 
 /* Pack rows first to first + rows - 1, which make one panel, or the part of it that there is. */
@@ -127,19 +143,22 @@ static enum status pack_panel(struct matrix *m, const struct matrix_source *sour
     }
     if (!is_packed(m->kernels, m->precision))
         return STATUS_OK;
-    const size_t at = first * p->lanes;
-    if (m->precision == PRECISION_FLOAT16)
-        fill_panel(p->codes, p->stride, rows, p->lanes, 2, (unsigned char *)m->weights + 2 * at);
+    unsigned char *panel = (unsigned char *)m->weights + first * p->lanes * p->lane_bytes;
+    if (p->lane_bytes == 2)
+        fill_panel(p->codes, p->stride, rows, p->lanes, 2, panel);
+    else if (p->lane_bytes == 4)
+        fill_panel(p->codes, p->stride, rows, p->lanes, 4, panel);
     else
-        fill_panel(p->codes, p->stride, rows, p->lanes, 4, (unsigned char *)m->weights + 4 * at);
+        fill_panel(p->codes, p->stride, rows, p->lanes, 8, panel);
     return STATUS_OK;
 }
 
 /* A loader rests at every panel. */
 static enum status pack(struct matrix *m, const struct matrix_source *source)
 {
-    const size_t together = lane_inputs(m->precision), lanes = (m->K + together - 1) / together;
-    struct packer p = {.lanes = lanes, .stride = line_multiple(lanes * sizeof(uint32_t))};
+    struct packer p = {.lanes = lanes_of(m->kernels, m->precision, m->K),
+                       .lane_bytes = lane_bytes(m->kernels, m->precision)};
+    p.stride = line_multiple(p.lanes * p.lane_bytes);
     enum status status = STATUS_OK;
     p.room = memory_new(m->K, sizeof *p.room);
     p.codes = memory_new(PANEL_COLUMNS, p.stride);
@@ -162,15 +181,10 @@ static enum status pack(struct matrix *m, const struct matrix_source *source)
 static bool weight_bytes(const struct kernels *kernels, enum precision precision, size_t N,
                          size_t K, size_t *bytes)
 {
-    static const size_t sizes[] = {
-#define X(name, text, weight_bytes, code_bytes) [PRECISION_##name] = (weight_bytes),
-#include "core/kernels/precision.def"
-    };
     if (is_packed(kernels, precision))
         N = panels_of(N) * PANEL_COLUMNS;
-    const size_t together = lane_inputs(precision);
-    K = (K + together - 1) / together * together;
-    return size_multiply(N, K, bytes) && size_multiply(*bytes, sizes[precision], bytes);
+    return size_multiply(N, lanes_of(kernels, precision, K), bytes) &&
+           size_multiply(*bytes, lane_bytes(kernels, precision), bytes);
 }
 
 /* The one block of a matrix: what is known of it, the weights, then three rows (bias, scale, correction). */
@@ -318,9 +332,10 @@ static void unpack_bfloat16(const struct matrix *m, size_t n, float *row)
 
 static void unpack_int8(const struct matrix *m, size_t n, float *row)
 {
-    const int8_t *from = (const int8_t *)m->weights + 4 * row_index(4, m->K, n);
+    const size_t q = m->kernels->int8_inputs;
+    const int8_t *from = (const int8_t *)m->weights + q * row_index(q, m->K, n);
     const float scale = m->scale[n] * CODE_SCALE;
-    for (size_t k = 0; k < m->K; k++) row[k] = scale * (float)from[k / 4 * 4 * PANEL_COLUMNS + k % 4];
+    for (size_t k = 0; k < m->K; k++) row[k] = scale * (float)from[k / q * q * PANEL_COLUMNS + k % q];
 }
 
 float matrix_row(const struct matrix *matrix, size_t n, float *row)

@@ -9,6 +9,7 @@
  *
  *     float32, float16: panels [ceil(N/64)][K][64]      int8: [ceil(N/64)][ceil(K/4)][64][4]
  *                                                       bfloat16: [ceil(N/64)][ceil(K/2)][64][2]
+ *     int8 for a set whose int8_inputs is 8: [ceil(N/64)][ceil(K/8)][64][8]
  *
  *              n = 0   1   2  ...  63                       n = 0         1       ...  63
  *       k = 0  w00 w10 w20 ... w63,0                 k = 0  w00 w01 w02 w03 | w10 w11 ...

@@ -459,6 +459,13 @@ START_TEST(auto_is_the_first_that_runs)
 }
 END_TEST
 
+/* What this processor should run best, if the environment says so: `make check-arm64` does. */
+START_TEST(auto_is_what_the_processor_should_have)
+{
+    ck_assert_str_eq(kernels_available_name(0), getenv("EXPECTED_KERNELS"));
+}
+END_TEST
+
 START_TEST(an_unknown_set_is_refused)
 {
     struct error err;
@@ -559,6 +566,8 @@ Suite *kernels_suite(void)
     tcase_add_checked_fixture(selection, remember_active, restore_active);
     tcase_add_test(selection, every_set_is_selected_by_its_name);
     tcase_add_test(selection, auto_is_the_first_that_runs);
+    if (getenv("EXPECTED_KERNELS"))
+        tcase_add_test(selection, auto_is_what_the_processor_should_have);
     tcase_add_test(selection, an_unknown_set_is_refused);
     tcase_add_test(selection, portable_runs_everywhere_and_sets_are_whole);
     tcase_add_test(selection, precisions_have_names);
