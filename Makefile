@@ -596,7 +596,7 @@ clean:
 
 ## help: this list
 help:
-	@sed -n 's/^## \([a-z -]*\): \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r target text; do \
+	@sed -n 's/^## \([a-z0-9 -]*\): \(.*\)/  \1|\2/p' Makefile | while IFS='|' read -r target text; do \
 	  printf '  %-20s %s\n' "$$target" "$$text"; done
 ## bench-arm64: instructions a product in the kernels for arm64, counted; no speed, which an emulator does not have
 bench-arm64: deps-arm64
@@ -604,7 +604,7 @@ bench-arm64: deps-arm64
 	@tests/bench/arm64_instructions.py $(BUILD)/arm64/release/core/kernels
 .PHONY: bench-arm64
 
-## bench-translation: an encoder-decoder against ONNX Runtime and PyTorch, same weights, same tokens; eng-fra too if it is there (ten minutes; pip)
+## bench-translation: an encoder-decoder against ONNX Runtime and PyTorch, same weights, same tokens; sentences of eng-fra too if PAIRS is there (ten minutes; pip)
 PAIRS ?= data/translation/eng-fra.tatoeba.tsv.gz
 bench-translation: deps-clients bench-programs
 	@tests/venv.sh $(BUILD)/translation tests/bench/requirements.txt

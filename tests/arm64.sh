@@ -11,7 +11,7 @@ export LC_ALL=C.UTF-8 CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-10}
 
 # Processor, kernel set, then suites, or one case of a suite. Floats are computed alike on all three; their sweeps against
 # double precision, which take the longest in an emulator, run on the last only.
-few="int8: bfloat16: matrix_memory: matrix:all_sets kernels:selection"
+few="int8: bfloat16: matrix_memory: matrix:all_sets kernel_rows: kernels:selection"
 runs="cortex-a53 neon matrix: kernels: kernel_rows: int8: bfloat16: matrix_memory:
 max neon_i8mm $few
 neoverse-n1 neon_dotprod $few"

@@ -15,7 +15,7 @@
  * What the results promise:
  * 1. A row's result depends on that row and the weights alone: not on R, on the row's place or on
  *    the panels asked for. (openblas is the exception.)
- * 2. All sets with a fused multiply-add (avx512*, avx*, neon) give the same bits, in every
+ * 2. All sets with a fused multiply-add (avx512*, avx*, neon*) give the same bits, in every
  *    operation. portable performs the same operations in the same order, but rounds the
  *    multiplication too; its integers and its bfloat16 products are the same.
  * 3. Products accumulate in one float32 accumulator an element, k = 0..K-1 in turn. Against the

@@ -88,11 +88,19 @@ double rarity_of(const struct rarity *past, double score)
     return log10(tail.n / fmax((double)(past->n - n_below(past, score)), tail.k));
 }
 
+/* Return the least count whose share of n scores has a rarity of `level` or less, as rarity_of rounds it. */
+static double count_within(double n, double level)
+{
+    double count = ceil(n * pow(10, -level));
+    if (count > 1 && log10(n / (count - 1)) <= level) return count - 1;
+    return log10(n / count) > level ? count + 1 : count;
+}
+
 double rarity_reach(const struct rarity *past, double level)
 {
     if (past->n < RARITY_LEAST) return NAN;
     struct tail tail = tail_of(past);
-    double above = ceil(tail.n * pow(10, -level)); /* how many may be as large, and one more */
-    if (above > tail.k) return past->sorted[past->n - (size_t)above];
+    double count = count_within(tail.n, level);
+    if (count > tail.k) return fmin(past->sorted[past->n - (size_t)count], most_reach);
     return fmin(tail.t * pow(10, fmax(level - log10(tail.n / tail.k), 0) / exponent), most_reach);
 }

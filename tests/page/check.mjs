@@ -21,7 +21,7 @@ function check(good, what) {
   console.error(`FAILED: ${what}`);
 }
 
-// No model of the zoo is of these tasks, or has a gru: random ones stand for them.
+// Random models: their answers are short, and the zoo has no handwriting and no gru.
 const random = ["ink", "speech", "music", "staff", "drawing", "handwriting"].flatMap((name) => ["--model", `tiny-${name}=tests/unit/bundles/tiny-${name}`])
   .concat("--model", "gates=tests/http/predict/gates", "--model", "places=tests/http/answering/places");
 const server = await serve(program, ...(mode === "--pictures" ? [] : random));

@@ -112,6 +112,35 @@ START_TEST(a_rarity_never_falls_and_its_reach_is_where_it_passes)
 }
 END_TEST
 
+/* If a share is a whole number of scores, what is beyond the reach is rarer than the level, and only that. */
+START_TEST(the_reach_is_where_the_count_passes)
+{
+    static const double shares[] = {0.5, 0.25, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001};
+    for (size_t n = RARITY_LEAST; n <= RARITY_PAST; n += 25) {
+        struct rarity *past = rarity_new(n);
+        for (size_t i = 0; i < n; i++) rarity_add(past, 2 + (double)i);
+        for (size_t k = 0; k < sizeof shares / sizeof *shares; k++) {
+            double level = -log10(shares[k]), reach = rarity_reach(past, level);
+            for (size_t i = 0; i < n; i++) {
+                double score = 2 + (double)i;
+                ck_assert_msg((rarity_of(past, score) > level) == (score > reach),
+                              "%zu scores, share %g: %g, but the reach is %g", n, shares[k], score, reach);
+            }
+        }
+        rarity_free(past);
+    }
+}
+END_TEST
+
+START_TEST(a_reach_is_never_beyond_what_it_may_be)
+{
+    struct rarity *past = rarity_new(RARITY_LEAST);
+    for (size_t i = 0; i < RARITY_LEAST; i++) rarity_add(past, 1e308);
+    for (double level = 0.5; level < 20; level += 0.5) ck_assert_double_le(rarity_reach(past, level), 1e100);
+    rarity_free(past);
+}
+END_TEST
+
 START_TEST(a_short_past_knows_nothing)
 {
     struct rarity *past = rarity_new(RARITY_LEAST);
@@ -160,6 +189,8 @@ Suite *rarity_suite(void)
     TCase *cases = tcase_create("core");
     tcase_add_test(cases, rarities_are_those_of_a_plain_computation);
     tcase_add_loop_test(cases, a_rarity_never_falls_and_its_reach_is_where_it_passes, 0, N_STREAMS);
+    tcase_add_test(cases, the_reach_is_where_the_count_passes);
+    tcase_add_test(cases, a_reach_is_never_beyond_what_it_may_be);
     tcase_add_test(cases, a_short_past_knows_nothing);
     tcase_add_test(cases, what_happens_often_is_no_longer_rare);
     tcase_add_test(cases, no_memory_leaves_nothing_behind);
