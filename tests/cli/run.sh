@@ -41,6 +41,15 @@ release=$(sed -n 's/^## \[\([^]]*\)\].*/\1/p' CHANGELOG.md | head -1)
 says "^carousel ${release//./\\.}(\+g[0-9a-f]+(-dirty)?)?$"
 grep '^    "version": ' docs/openapi.yaml >"$out"
 says "^    \"version\": \"${release//./\\.}\",$"
+# The package has the licence of each bundle, in Debian's words; of those that are not named it is Apache-2.0.
+for config in zoo/*/config.json; do
+    licence=$(sed -n 's/^ *"license": "\(.*\)",$/\1/p' "$config")
+    [ "$licence" = Apache-2.0 ] || echo "${config%/*}/* $licence"
+done | sed 's/MIT/Expat/; s/ AND / and /' | sort >"$scratch/licences"
+awk '/^Files:/ { n = split($0, files, " ") }
+     /^License:/ { sub(/^License: /, ""); for (; n > 1; n--) if (files[n] ~ /^zoo/) print files[n], $0 }' docker/debian/copyright | sort >"$out"
+last="the licences of docker/debian/copyright"
+same "$scratch/licences"
 run 0 --help
 says 'carousel serve'
 says 'carousel models'
