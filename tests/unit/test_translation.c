@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "core/base/memory.h"
-#include "models/translation/translation.h"
+#include "models/jobs/arena.h"
+#include "models/jobs/logits.h"
+#include "models/translation/search.h"
 #include "tests/support/await.h"
 #include "tests/support/jobs.h"
 #include "tests/support/tiny.h"
@@ -315,6 +317,82 @@ START_TEST(a_translation_can_be_cancelled_anywhere)
 }
 END_TEST
 
+/* ---- a vocabulary of many blocks ------------------------------------------------------------------ */
+
+enum { WIDE = 1000, BEAMS = 4, WIDE_STEPS = 60 };
+
+/* Lay a beam out for a decoder of WIDE outputs. Returns its block of memory. */
+static void *wide_beam(struct beam *beam, struct search *search)
+{
+    struct arena arena = {0};
+    *search = (struct search){.B = BEAMS, .max_tokens = WIDE_STEPS, .V = WIDE, .length_penalty = 1,
+                              .target = models[0]->tokenizer};
+    *beam = (struct beam){0};
+    beam_lay_out(beam, search, 0, 1, &arena);
+    void *block = memory_new(arena.used, 1);
+    ck_assert_ptr_nonnull(block);
+    arena = (struct arena){.base = block};
+    beam_lay_out(beam, search, 0, 1, &arena);
+    beam_begin(beam, search);
+    return block;
+}
+
+/* Outputs of 256 values, so that some are equal; the end is unlikely. */
+static void fill_outputs(float outputs[BEAMS][WIDE], struct ride *rides, uint32_t *noise, int32_t eos)
+{
+    for (size_t i = 0; i < BEAMS; i++) {
+        for (size_t v = 0; v < WIDE; v++) {
+            *noise = *noise * 1664525u + 1013904223u;
+            outputs[i][v] = (float)(*noise >> 24) / 32;
+        }
+        outputs[i][eos] = -100;
+        rides[i] = (struct ride){.output = outputs[i]};
+    }
+}
+
+/* The best of all continuations by looking at each of them, 2 BEAMS times; the first of equal ones. */
+static void expect_best(const struct beam *beam, const double *before, size_t n, float outputs[BEAMS][WIDE])
+{
+    static bool is_taken[BEAMS * WIDE];
+    memset(is_taken, 0, sizeof is_taken);
+    for (size_t r = 0; r < 2 * BEAMS; r++) {
+        size_t best = n * WIDE;
+        double most = -INFINITY;
+        for (size_t c = 0; c < n * WIDE; c++) {
+            double score = before[c / WIDE] + (double)outputs[c / WIDE][c % WIDE];
+            if (is_taken[c] || score <= most) continue;
+            best = c;
+            most = score;
+        }
+        ck_assert_uint_lt(best, n * WIDE);
+        is_taken[best] = true;
+        ck_assert_uint_eq(beam->candidates[r].parent, best / WIDE);
+        ck_assert_int_eq(beam->candidates[r].token, (int32_t)(best % WIDE));
+        ck_assert(beam->candidates[r].score == most);
+    }
+}
+
+START_TEST(no_block_of_outputs_is_passed_over_wrongly)
+{
+    static float outputs[BEAMS][WIDE];
+    struct ride rides[BEAMS];
+    struct search search;
+    struct beam beam;
+    uint32_t noise = 1;
+    void *block = wide_beam(&beam, &search);
+    for (bool goes_on = true; goes_on;) {
+        double before[BEAMS];
+        const size_t n = beam.n_live;
+        fill_outputs(outputs, rides, &noise, tokenizer_eos(search.target));
+        for (size_t i = 0; i < n; i++) before[i] = beam.score[i] - logits_log_sum_fast(outputs[i], WIDE);
+        goes_on = beam_advance(&beam, &search, rides);
+        expect_best(&beam, before, n, outputs);
+    }
+    ck_assert_uint_eq(beam.n_done, WIDE_STEPS);
+    memory_free(block);
+}
+END_TEST
+
 /* ---- what an encoder and a decoder must have in common ---------------------------------------- */
 
 static struct network *made(size_t n, const struct layer_spec *specs)
@@ -376,6 +454,7 @@ Suite *translation_suite(void)
     tcase_add_test(core, attention_that_cannot_be_kept_is_refused);
     tcase_add_test(core, requests_that_cannot_be_are_refused);
     tcase_add_test(core, a_translation_can_be_cancelled_anywhere);
+    tcase_add_test(core, no_block_of_outputs_is_passed_over_wrongly);
     suite_add_tcase(suite, core);
     TCase *fit = tcase_create("fit");
     tcase_add_test(fit, an_encoder_and_a_decoder_must_fit);
