@@ -150,14 +150,17 @@ static size_t greatest(const float *x, size_t n)
     return at;
 }
 
-/* Draw the next point. The page's are kept, the sample's are given to the page. */
+/* Draw the next point, unless the text is written: the pen is lifted, and the window at the end. The page's
+ * points are kept, the sample's are given to the page. */
 static void draw(struct handwriting *h, const float *output)
 {
     double dx, dy;
     bool ends;
     const double bias = h->now == PAGE ? h->bias : handwriting_spec_of(h->job.model)->bias;
+    const size_t row = greatest(h->weights, h->U[h->now]), last = h->U[h->now] - 1;
+    h->has_ended = h->n > 0 && h->input[2] > 0 && row == last;
+    if (h->has_ended) return;
     handwriting_draw(output, h->M, bias, &h->random, &dx, &dy, &ends);
-    const size_t row = greatest(h->weights, h->U[h->now]);
     h->input[0] = (float)dx;
     h->input[1] = (float)dy;
     h->input[2] = ends;
@@ -169,8 +172,8 @@ static void draw(struct handwriting *h, const float *output)
     } else
         memcpy(h->given + h->n_given++ * HANDWRITING_INPUTS, h->input, sizeof h->input);
     h->n++;
-    h->n_at_end = row == h->U[h->now] - 1 ? h->n_at_end + 1 : 0;
-    h->has_ended = h->n_at_end > 0 && (ends || h->n_at_end > HANDWRITING_PATIENCE);
+    h->n_at_end = row == last ? h->n_at_end + 1 : 0;
+    h->has_ended = h->n_at_end > HANDWRITING_PATIENCE;
 }
 
 static enum next receive(struct sequence *sequence, struct worker *worker, const struct ride *ride)

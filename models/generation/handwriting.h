@@ -14,8 +14,8 @@
  * client's, or the model writes one, `style_text`, with a seed of its own, so that the same number is the
  * same hand whatever is written.
  *
- * The text has been written once the window rests on its last row (the tokenizer's eos, if it has one) and a
- * stroke ends. */
+ * The text has been written once the pen is lifted and the next step's window rests on its last row (the
+ * tokenizer's eos, if it has one): no stroke begins there. */
 #ifndef CAROUSEL_MODELS_HANDWRITING_H
 #define CAROUSEL_MODELS_HANDWRITING_H
 

@@ -25,26 +25,42 @@ static size_t word_of(struct reader *reader, const struct pen_point *point)
     return reader->word;
 }
 
+/* Where a word begins whose letters the window looks at from point i on. The window may rest on the space
+ * before it while the pen already begins its first stroke: that stroke belongs to the word. */
+static size_t word_begin(const struct pen_point *points, size_t i, size_t least, const bool *is_space)
+{
+    size_t begin = i;
+    while (begin > least && !points[begin - 1].ends_stroke && is_space[points[begin - 1].row]) begin--;
+    return begin > least && points[begin - 1].ends_stroke ? begin : i;
+}
+
+static struct line line_of(const struct pen_point *points, size_t first, size_t end)
+{
+    struct line line = {first, end, points[first].x, points[first].x, 0};
+    for (size_t i = first; i < end; i++) {
+        line.left = fmin(line.left, points[i].x);
+        line.right = fmax(line.right, points[i].x);
+        line.middle += points[i].y / (double)(end - first);
+    }
+    return line;
+}
+
 /* The line that begins at point `first`: as many words as fit, at least one. */
 static struct line next_line(const struct pen_point *points, size_t n, size_t first, struct reader *reader,
                              double room)
 {
-    struct line line = {first, first, points[first].x, points[first].x, 0};
+    struct line line = {.end = first};
     struct reader ahead = *reader;
-    double left = line.left, right = line.right;
     size_t word = word_of(&ahead, &points[first]);
     for (size_t i = first; i <= n; i++) {
-        if (i == n || word_of(&ahead, &points[i]) != word) { /* points [line.end, i) are a word */
-            if (line.end > first && right - left > room) break;
-            line = (struct line){first, i, left, right, 0};
-            *reader = ahead;
-            word = ahead.word;
-        }
-        if (i == n) break;
-        left = fmin(left, points[i].x);
-        right = fmax(right, points[i].x);
+        if (i < n && word_of(&ahead, &points[i]) == word) continue;
+        const size_t end = i < n ? word_begin(points, i, line.end, reader->is_space) : n;
+        const struct line longer = line_of(points, first, end);
+        if (line.end > first && longer.right - longer.left > room) break;
+        line = longer;
+        *reader = ahead;
+        word = ahead.word;
     }
-    for (size_t i = first; i < line.end; i++) line.middle += points[i].y / (double)(line.end - first);
     return line;
 }
 

@@ -3,8 +3,7 @@
 
 Prints CSV: what, milliseconds (the server's own total of a request, with one worker; the median of the runs, which are
 taken in turns), and the quantity that counts: 64 pictures as a multiple of one, a line of 40 letters in ms, and the
-real-time factors of ink (a writing at 100 points a second) and of speech. The zoo has no bundle of handwriting yet:
-weights of zero in the same shape take its place, and cost the same. Needs build/carousel and Python's standard library only.
+real-time factors of ink (a writing at 100 points a second) and of speech. Needs build/carousel and Python's standard library only.
 """
 import argparse
 import json
@@ -22,59 +21,7 @@ import urllib.request
 import wave
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LETTERS = ["</s>", " ", *"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,'!?-"]
 LINE = "a line of forty letters, as it is asked."  # 40
-
-
-def write_zeros(folder, config, shapes, case, given={}):
-    """A bundle whose weights are zero, except for what is given, and so are its outputs."""
-    folder.mkdir()
-    head, at = {}, 0
-    for name, shape in shapes.items():
-        n = 4 * math.prod(shape)
-        head[name] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + n]}
-        at += n
-    text = json.dumps(head).encode()
-    text += b" " * (-len(text) % 8)
-    weights = bytearray(at)
-    for name, numbers in given.items():
-        begin, end = head[name]["data_offsets"]
-        weights[begin:end] = struct.pack(f"<{len(numbers)}f", *numbers)
-    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + weights)
-    (folder / "config.json").write_text(json.dumps({"format_version": 1, "license": "Apache-2.0", "training_data": "none",
-                                                    "description": "Zeros.", **config}))
-    (folder / "golden.json").write_text(json.dumps({"tolerance": 1e-5, "cases": [case]}))
-
-
-def lstm(prefix, inputs, hidden):
-    return {f"{prefix}.weight_ih_l0": [4 * hidden, inputs], f"{prefix}.weight_hh_l0": [4 * hidden, hidden],
-            f"{prefix}.bias_ih_l0": [4 * hidden], f"{prefix}.bias_hh_l0": [4 * hidden]}
-
-
-def linear(prefix, inputs, outputs):
-    return {f"{prefix}.weight": [outputs, inputs], f"{prefix}.bias": [outputs]}
-
-
-def write_handwriting(folder, hidden=256, gaussians=8, mixtures=16):
-    """The shape of zoo/handwriting. Its window moves on by a letter in 25 points, as in real writing."""
-    n, outputs = len(LETTERS), 1 + 6 * mixtures
-    write_zeros(folder, {
-        "task": "handwriting-generation", "tokenizer": {"type": "characters", "vocabulary": LETTERS, "eos_token": "</s>"},
-        "network": {"encoder": [{"type": "one_hot", "num_classes": n}], "decoder": [
-            {"type": "identity", "size": 3, "name": "point"},
-            {"type": "previous", "size": n, "inputs": "window", "name": "read"},
-            {"type": "concat", "inputs": ["point", "read"]},
-            {"type": "lstm", "prefix": "first", "input_size": 3 + n, "hidden_size": hidden, "name": "h"},
-            {"type": "gaussian_attention", "prefix": "window", "query_size": hidden, "memory_size": n,
-             "num_gaussians": gaussians, "name": "window"},
-            {"type": "concat", "inputs": ["point", "window", "h"]},
-            {"type": "lstm", "prefix": "second", "input_size": 3 + n + hidden, "hidden_size": hidden, "name": "g"},
-            {"type": "concat", "inputs": ["h", "g"]},
-            {"type": "linear", "prefix": "mixture", "in_features": 2 * hidden, "out_features": outputs}]}},
-        {**lstm("first", 3 + n, hidden), **linear("window", hidden, 3 * gaussians),
-         **lstm("second", 3 + n + hidden, hidden), **linear("mixture", 2 * hidden, outputs)},
-        {"input": "a", "tokens": [LETTERS.index("a"), 0], "target": [[0, 0, 1]], "output": [0] * outputs},
-        {"window.bias": [0] * (2 * gaussians) + [-math.log(25)] * gaussians})
 
 
 class Server:
@@ -134,12 +81,7 @@ def main():
     runs = options.runs
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
-        models = {}
-        for name in ("digits-draw", "handwriting", "ink", "digits-speech"):
-            models[name] = ROOT / "zoo" / name
-        if not (models["handwriting"] / "model.safetensors").exists():
-            models["handwriting"] = scratch / "handwriting"
-            write_handwriting(models["handwriting"])
+        models = {name: ROOT / "zoo" / name for name in ("digits-draw", "handwriting", "ink", "digits-speech")}
         server = Server(models, options.precision)
         form = as_form("digits-speech", a_recording(str(scratch / "a.wav"), 10))
         speech = ("/v1/audio/transcriptions", form, "multipart/form-data; boundary=x")

@@ -1,4 +1,5 @@
-/* The bundled models that hear and draw: recordings have their texts, and pictures are read back. */
+/* The bundled models that hear, draw and write: recordings have their texts, and what is drawn or written is
+ * read back. */
 #include <check.h>
 #include <png.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@ static void start(void)
 {
     server_start(&server, (const char *const[]){
         "CAROUSEL_MODELS_BUNDLES=digits=zoo/digits:digits-draw=zoo/digits-draw:"
-        "digits-speech=zoo/digits-speech", NULL});
+        "digits-speech=zoo/digits-speech:handwriting=zoo/handwriting:ink=zoo/ink", NULL});
 }
 
 static void stop(void)
@@ -192,6 +193,61 @@ START_TEST(a_drawing_shows_its_rows)
 }
 END_TEST
 
+/* ---- handwriting -------------------------------------------------------------------------------- */
+
+enum { LONGEST = 40 };
+
+/* How many letters must be put in, left out or changed to make one text of the other (Levenshtein). */
+static int distance(const char *a, const char *b)
+{
+    int away[LONGEST + 1][LONGEST + 1] = {{0}};
+    const size_t n = strlen(a), m = strlen(b);
+    ck_assert(n <= LONGEST && m <= LONGEST);
+    for (size_t i = 0; i <= n; i++)
+        for (size_t k = 0; k <= m; k++) {
+            int least = (int)(i + k);
+            if (i > 0 && k > 0) {
+                least = away[i - 1][k - 1] + (a[i - 1] != b[k - 1]);
+                if (away[i - 1][k] + 1 < least) least = away[i - 1][k] + 1;
+                if (away[i][k - 1] + 1 < least) least = away[i][k - 1] + 1;
+            }
+            away[i][k] = least;
+        }
+    return away[n][m];
+}
+
+/* What `ink` reads in a word by hand. */
+static const char *write_and_read(const char *word, int seed)
+{
+    struct reply *reply = postf(&server, "/v1/handwriting",
+                                "{'model':'handwriting','input':'%s','seed':%d}", word, seed);
+    expect_ok(reply);
+    ck_assert_str_eq(text_at(reply, "finish_reason"), "stop");
+    char *strokes = cJSON_PrintUnformatted(reply_at(reply, "strokes"));
+    char *body = malloc(strlen(strokes) + 64);
+    sprintf(body, "{\"model\":\"ink\",\"strokes\":%s}", strokes);
+    reply = ask(&server, "POST", "/v1/transcribe", body);
+    free(body);
+    cJSON_free(strokes);
+    expect_ok(reply);
+    return text_at(reply, "text");
+}
+
+/* Every word ends by itself, and most of its letters are read. */
+START_TEST(what_is_written_is_read)
+{
+    static const char *const words[] = {"written", "garden", "Monday", "house", "1984", "water", "people",
+                                        "London", "window", "letters"};
+    int wrong = 0, letters = 0;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        for (int seed = 1; seed <= 3; seed++) {
+            wrong += distance(write_and_read(words[i], seed), words[i]);
+            letters += (int)strlen(words[i]);
+        }
+    ck_assert_int_le(10 * wrong, 3 * letters);
+}
+END_TEST
+
 Suite *zoo_media_suite(void);
 
 Suite *zoo_media_suite(void)
@@ -203,6 +259,7 @@ Suite *zoo_media_suite(void)
     tcase_add_test(core, digits_are_heard);
     tcase_add_test(core, drawn_digits_are_read_as_asked);
     tcase_add_test(core, a_drawing_shows_its_rows);
+    tcase_add_test(core, what_is_written_is_read);
     suite_add_tcase(suite, core);
     return suite;
 }

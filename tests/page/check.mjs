@@ -341,6 +341,7 @@ const parts = {
     await page.getByRole("img", { name: /^“abc dab” by hand/ }).waitFor();
     await code(page, /"input":"abc dab","bias":1.5,.*"size":80,"align":"center","seed":7/);
     await page.getByRole("spinbutton", { name: "Hand" }).fill("3");
+    await page.waitForFunction(() => document.querySelector("details.code pre").textContent.includes('"style":3'));
     await code(page, /"seed":7,"style":3/);
     await again.waitFor();
     check((await saved(page, "SVG", "svg")).toString().includes("<svg"), "saved as SVG");
