@@ -34,13 +34,12 @@ static size_t word_begin(const struct pen_point *points, size_t i, size_t least,
     return begin > least && points[begin - 1].ends_stroke ? begin : i;
 }
 
-static struct line line_of(const struct pen_point *points, size_t first, size_t end)
+/* The line with the points up to `end` as well. */
+static struct line extended(struct line line, const struct pen_point *points, size_t end)
 {
-    struct line line = {first, end, points[first].x, points[first].x, 0};
-    for (size_t i = first; i < end; i++) {
-        line.left = fmin(line.left, points[i].x);
-        line.right = fmax(line.right, points[i].x);
-        line.middle += points[i].y / (double)(end - first);
+    for (; line.end < end; line.end++) {
+        line.left = fmin(line.left, points[line.end].x);
+        line.right = fmax(line.right, points[line.end].x);
     }
     return line;
 }
@@ -49,18 +48,19 @@ static struct line line_of(const struct pen_point *points, size_t first, size_t 
 static struct line next_line(const struct pen_point *points, size_t n, size_t first, struct reader *reader,
                              double room)
 {
-    struct line line = {.end = first};
+    struct line line = {first, first, points[first].x, points[first].x, 0};
     struct reader ahead = *reader;
     size_t word = word_of(&ahead, &points[first]);
     for (size_t i = first; i <= n; i++) {
         if (i < n && word_of(&ahead, &points[i]) == word) continue;
         const size_t end = i < n ? word_begin(points, i, line.end, reader->is_space) : n;
-        const struct line longer = line_of(points, first, end);
+        const struct line longer = extended(line, points, end);
         if (line.end > first && longer.right - longer.left > room) break;
         line = longer;
         *reader = ahead;
         word = ahead.word;
     }
+    for (size_t i = first; i < line.end; i++) line.middle += points[i].y / (double)(line.end - first);
     return line;
 }
 

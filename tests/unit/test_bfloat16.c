@@ -1,6 +1,7 @@
 /* Single products of bfloat16, in every kernel set that runs here: how weights and inputs are rounded,
  * and the order of a pair. Sums are in test_matrix.c. */
 #include "core/network/matrix.h"
+#include "tests/support/active_set.h"
 
 #include <check.h>
 #include <math.h>
@@ -93,17 +94,10 @@ START_TEST(the_second_of_a_pair_comes_first)
 }
 END_TEST
 
-static const char *active_before;
-
 static void remember_active(void)
 {
-    active_before = kernels_active()->name;
+    active_set_remember();
     noise_state = 1;
-}
-
-static void restore_active(void)
-{
-    ck_assert_int_eq(kernels_select(active_before, NULL), STATUS_OK);
 }
 
 Suite *bfloat16_suite(void);
@@ -115,7 +109,7 @@ Suite *bfloat16_suite(void)
         sets++;
     Suite *suite = suite_create("bfloat16");
     TCase *each = tcase_create("each set");
-    tcase_add_checked_fixture(each, remember_active, restore_active);
+    tcase_add_checked_fixture(each, remember_active, active_set_restore);
     tcase_add_loop_test(each, bfloat16s_are_the_nearest, 0, sets);
     tcase_add_loop_test(each, a_bfloat16_is_never_infinite, 0, sets);
     tcase_add_loop_test(each, the_second_of_a_pair_comes_first, 0, sets);

@@ -186,7 +186,8 @@ END_TEST
 enum { N_SAMPLE = 3, N_CHECKED = 20, ROWS = 6 };
 static const float sample[N_SAMPLE * HANDWRITING_INPUTS] = {0, 0, 0, 0.5f, -0.8f, 0, 0.25f, 0.75f, 1};
 
-/* Draw points behind a sample, step by step and without a job: "ab", a space, "cd" and the end. */
+/* Draw points behind a sample, step by step and without a job: "ab", a space, "cd" and the end. The row of
+ * each is that of the whole text. Past the end of the text it goes on. */
 static void draw_by_hand(uint64_t seed, struct pen_point out[N_CHECKED])
 {
     static const int32_t all[ROWS] = {2, 3, 1, 4, 5, 0};
@@ -211,6 +212,8 @@ static void draw_by_hand(uint64_t seed, struct pen_point out[N_CHECKED])
         struct pen_point *point = &out[i - N_SAMPLE];
         double dx, dy;
         handwriting_draw(ride.output, 2, 0.25, &random, &dx, &dy, &point->ends_stroke);
+        for (uint32_t u = point->row = 0; u < ROWS; u++)
+            if (weights[u] > weights[point->row]) point->row = u;
         point->x = i > N_SAMPLE ? point[-1].x + dx : 0;
         point->y = i > N_SAMPLE ? point[-1].y + dy : 0;
         float *next = inputs + N_SAMPLE * HANDWRITING_INPUTS;
@@ -242,7 +245,10 @@ START_TEST(a_sample_is_read_before_the_text_is_written)
                 ck_assert_double_eq(points[i].y, expected[i].y);
                 ck_assert(points[i].ends_stroke == expected[i].ends_stroke);
                 ck_assert_uint_lt(points[i].row, 3); /* of "cd" and its end */
+                const bool is_written = i > 0 && points[i - 1].ends_stroke && expected[i].row == ROWS - 1;
+                ck_assert(!is_written);
             }
+            if (n < N_CHECKED) ck_assert(points[n - 1].ends_stroke && expected[n].row == ROWS - 1);
             job_free(handwriting_job(handwriting));
         }
     }

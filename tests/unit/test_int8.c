@@ -1,6 +1,7 @@
 /* The int8 products of every kernel set that runs here, bit for bit: the sum in plain integers, then one
  * multiply-add. Every tail of N and K, every height of a tile; operands and results end at guard pages. */
 #include "core/network/matrix.h"
+#include "tests/support/active_set.h"
 #include "tests/support/guard.h"
 
 #include <check.h>
@@ -189,18 +190,6 @@ START_TEST(a_row_comes_back)
 }
 END_TEST
 
-static const char *active_before;
-
-static void remember_active(void)
-{
-    active_before = kernels_active()->name;
-}
-
-static void restore_active(void)
-{
-    ck_assert_int_eq(kernels_select(active_before, NULL), STATUS_OK);
-}
-
 Suite *int8_suite(void);
 
 Suite *int8_suite(void)
@@ -209,7 +198,7 @@ Suite *int8_suite(void)
     while (kernels_available((size_t)sets)) sets++;
     Suite *suite = suite_create("int8");
     TCase *each = tcase_create("each set");
-    tcase_add_checked_fixture(each, remember_active, restore_active);
+    tcase_add_checked_fixture(each, active_set_remember, active_set_restore);
     tcase_add_loop_test(each, every_tail_of_n_is_exact, 0, sets);
     tcase_add_loop_test(each, every_tail_of_k_is_exact, 0, sets);
     tcase_add_loop_test(each, every_height_is_exact, 0, sets);

@@ -1,6 +1,7 @@
 /* The operations of every kernel set that runs here, against double precision and against each
  * other, in buffers that end at a guard page. Products are in test_matrix.c. */
 #include "core/kernels/kernels.h"
+#include "tests/support/active_set.h"
 #include "tests/support/guard.h"
 
 #include <check.h>
@@ -524,17 +525,10 @@ START_TEST(openblas_advice_names_a_better_core)
 }
 END_TEST
 
-static const char *active_before;
-
 static void remember_active(void)
 {
-    active_before = kernels_active()->name;
+    active_set_remember();
     noise_state = 1;
-}
-
-static void restore_active(void)
-{
-    ck_assert_int_eq(kernels_select(active_before, NULL), STATUS_OK);
 }
 
 Suite *kernels_suite(void);
@@ -547,7 +541,7 @@ Suite *kernels_suite(void)
     Suite *suite = suite_create("kernels");
 
     TCase *each = tcase_create("each set");
-    tcase_add_checked_fixture(each, remember_active, restore_active);
+    tcase_add_checked_fixture(each, remember_active, active_set_restore);
     tcase_set_timeout(each, 20);
     tcase_add_loop_test(each, arrays_of_every_length_and_offset, 0, sets);
     tcase_add_loop_test(each, arrays_hold_their_bound_everywhere, 0, sets);
@@ -563,7 +557,7 @@ Suite *kernels_suite(void)
     suite_add_tcase(suite, each);
 
     TCase *selection = tcase_create("selection");
-    tcase_add_checked_fixture(selection, remember_active, restore_active);
+    tcase_add_checked_fixture(selection, remember_active, active_set_restore);
     tcase_add_test(selection, every_set_is_selected_by_its_name);
     tcase_add_test(selection, auto_is_the_first_that_runs);
     if (getenv("EXPECTED_KERNELS"))

@@ -3,6 +3,7 @@
  * results end at guard pages. openblas takes part as a second opinion. */
 #include "core/network/matrix.h"
 #include "core/base/memory.h"
+#include "tests/support/active_set.h"
 #include "tests/support/guard.h"
 
 #include <check.h>
@@ -548,17 +549,10 @@ START_TEST(multiplying_allocates_nothing)
 }
 END_TEST
 
-static const char *active_before;
-
 static void remember_active(void)
 {
-    active_before = kernels_active()->name;
+    active_set_remember();
     noise_state = 1;
-}
-
-static void restore_active(void)
-{
-    ck_assert_int_eq(kernels_select(active_before, NULL), STATUS_OK);
 }
 
 Suite *matrix_suite(void);
@@ -571,7 +565,7 @@ Suite *matrix_suite(void)
     Suite *suite = suite_create("matrix");
 
     TCase *each = tcase_create("each set");
-    tcase_add_checked_fixture(each, remember_active, restore_active);
+    tcase_add_checked_fixture(each, remember_active, active_set_restore);
     tcase_set_timeout(each, 20);
     tcase_add_loop_test(each, every_tail_of_n, 0, sets);
     tcase_add_loop_test(each, every_tail_of_k, 0, sets);
@@ -589,7 +583,7 @@ Suite *matrix_suite(void)
     suite_add_tcase(suite, each);
 
     TCase *whole = tcase_create("all sets");
-    tcase_add_checked_fixture(whole, remember_active, restore_active);
+    tcase_add_checked_fixture(whole, remember_active, active_set_restore);
     tcase_add_test(whole, fused_sets_give_the_same_bits);
     tcase_add_test(whole, a_matrix_knows_its_shape);
     tcase_add_test(whole, shapes_and_weights_that_cannot_be_are_refused);
