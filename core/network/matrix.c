@@ -77,7 +77,8 @@ static void encode_row(struct matrix *m, size_t n, const float *row, void *codes
 {
     switch (m->precision) {
     case PRECISION_FLOAT32:
-        memcpy(codes, row, m->K * sizeof *row);
+        if ((const void *)row != codes)
+            memcpy(codes, row, m->K * sizeof *row);
         break;
     case PRECISION_FLOAT16:
         convert_to_float16(row, m->K, codes);
@@ -117,6 +118,48 @@ static inline void fill_panel(const unsigned char *codes, size_t stride, size_t 
     }
 }
 
+/* Four lanes of four bytes. */
+typedef uint32_t lanes4 __attribute__((vector_size(16)));
+
+static inline lanes4 lanes4_load(const unsigned char *from)
+{
+    lanes4 lanes;
+    memcpy(&lanes, from, sizeof lanes);
+    return lanes;
+}
+
+static inline void lanes4_store(unsigned char *to, lanes4 lanes)
+{
+    memcpy(to, &lanes, sizeof lanes);
+}
+
+/* Four lanes of four rows, which become four rows of the panel. */
+static inline void fill_square(const unsigned char *codes, size_t stride, unsigned char *panel)
+{
+    const size_t line = PANEL_COLUMNS * sizeof(uint32_t);
+    const lanes4 row0 = lanes4_load(codes), row1 = lanes4_load(codes + stride);
+    const lanes4 row2 = lanes4_load(codes + 2 * stride), row3 = lanes4_load(codes + 3 * stride);
+    const lanes4 low01 = __builtin_shufflevector(row0, row1, 0, 4, 1, 5);
+    const lanes4 low23 = __builtin_shufflevector(row2, row3, 0, 4, 1, 5);
+    const lanes4 high01 = __builtin_shufflevector(row0, row1, 2, 6, 3, 7);
+    const lanes4 high23 = __builtin_shufflevector(row2, row3, 2, 6, 3, 7);
+    lanes4_store(panel, __builtin_shufflevector(low01, low23, 0, 1, 4, 5));
+    lanes4_store(panel + line, __builtin_shufflevector(low01, low23, 2, 3, 6, 7));
+    lanes4_store(panel + 2 * line, __builtin_shufflevector(high01, high23, 0, 1, 4, 5));
+    lanes4_store(panel + 3 * line, __builtin_shufflevector(high01, high23, 2, 3, 6, 7));
+}
+
+/* The same as fill_panel, for a panel of all rows and lanes of four bytes. */
+static void fill_whole(const unsigned char *codes, size_t stride, size_t lanes, unsigned char *panel)
+{
+    const size_t bytes = sizeof(uint32_t), whole = lanes / 4 * 4;
+    for (size_t k = 0; k < whole; k += 4)
+        for (size_t n = 0; n < PANEL_COLUMNS; n += 4)
+            fill_square(codes + n * stride + k * bytes, stride, panel + (k * PANEL_COLUMNS + n) * bytes);
+    fill_panel(codes + whole * bytes, stride, PANEL_COLUMNS, lanes - whole, bytes,
+               panel + whole * PANEL_COLUMNS * bytes);
+}
+
 /* What packing needs beside the matrix: a row of floats, and the encoded rows of a panel. */
 struct packer {
     float *room;          /* [K] */
@@ -129,15 +172,18 @@ static enum status pack_panel(struct matrix *m, const struct matrix_source *sour
                               size_t first, size_t rows)
 {
     const float limit = m->precision == PRECISION_FLOAT16 ? 65504.0f : 3.4e38f;
+    const bool is_stored = m->precision == PRECISION_FLOAT32; /* as it comes */
     for (size_t n = 0; n < rows; n++) {
         const float *row;
-        enum status status = source->row(source->context, first + n, p->room, &row);
+        unsigned char *codes = p->codes + n * p->stride;
+        float *room = is_stored ? (void *)codes : p->room;
+        enum status status = source->row(source->context, first + n, room, &row);
         if (status != STATUS_OK)
             return status;
         if (!convert_is_within(row, m->K, limit))
             return STATUS_BAD_VALUE;
         if (is_packed(m->kernels, m->precision))
-            encode_row(m, first + n, row, p->codes + n * p->stride);
+            encode_row(m, first + n, row, codes);
         else
             memcpy((float *)m->weights + (first + n) * m->K, row, m->K * sizeof *row);
     }
@@ -146,6 +192,8 @@ static enum status pack_panel(struct matrix *m, const struct matrix_source *sour
     unsigned char *panel = (unsigned char *)m->weights + first * p->lanes * p->lane_bytes;
     if (p->lane_bytes == 2)
         fill_panel(p->codes, p->stride, rows, p->lanes, 2, panel);
+    else if (p->lane_bytes == 4 && rows == PANEL_COLUMNS)
+        fill_whole(p->codes, p->stride, p->lanes, panel);
     else if (p->lane_bytes == 4)
         fill_panel(p->codes, p->stride, rows, p->lanes, 4, panel);
     else

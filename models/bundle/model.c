@@ -244,18 +244,19 @@ struct files {
     void *weights; /* [n_weights] owned, the whole file */
     char *golden;  /* [n_golden] owned, zero-terminated */
     size_t n_weights, n_golden;
+    struct hash_reading *hashing; /* of the weights, which may still go on; NULL: over */
     uint64_t reserved; /* bytes of memory, until the network is made */
 };
 
 static enum status read_content(const struct bundle *bundle, const struct file *file, struct files *files,
-                                struct model *model, struct error *err)
+                                struct error *err)
 {
     files->n_weights = (size_t)file->bytes;
     files->weights = memory_unset(files->n_weights); /* its pages come while it is read */
     if (!files->weights)
         return error_set(err, STATUS_NO_MEMORY, "%s: no memory for %zu bytes", WEIGHTS, files->n_weights);
-    enum status status = hash_read(file->fd, WEIGHTS, files->weights, files->n_weights, model->hash, err);
-    if (status == STATUS_OK) status = check_hash(bundle, model, err);
+    enum status status =
+        hash_begin(file->fd, WEIGHTS, files->weights, files->n_weights, &files->hashing, err);
     if (status != STATUS_OK) return status;
     return folder_read_file(bundle->folder, GOLDEN, GOLDEN_MAX_BYTES, &files->golden, &files->n_golden, err);
 }
@@ -270,7 +271,7 @@ static enum status read_files(const struct bundle *bundle, struct files *files, 
     model->created_s = file.modified_s;
     status = plan(bundle, &file, model, &files->reserved, err);
     if (status != STATUS_OK) status = blame(bundle, &file, model, status, err);
-    else status = read_content(bundle, &file, files, model, err);
+    else status = read_content(bundle, &file, files, err);
     close(file.fd);
     return status;
 }
@@ -343,6 +344,23 @@ static enum status assemble_networks(const struct bundle *bundle, enum precision
     return status;
 }
 
+/* Compare the sum of the weights, which were hashed while the network was made of them. A file that is
+ * damaged may fail there in any way: if it has the wrong sum, say that instead. */
+static enum status weigh(const struct bundle *bundle, struct files *files, struct model *model,
+                         enum status status, struct error *err)
+{
+    struct error other;
+    bool says_nothing = status == STATUS_NO_MEMORY || status == STATUS_CLOSING;
+    if (says_nothing || (status != STATUS_OK && !bundle->sha256)) {
+        hash_drop(files->hashing);
+        return status;
+    }
+    hash_finish(files->hashing, model->hash);
+    if (check_hash(bundle, model, &other) == STATUS_OK) return status;
+    if (err) *err = other;
+    return other.status;
+}
+
 static enum status assemble(const struct bundle *bundle, enum precision precision,
                             struct model *model, struct error *err)
 {
@@ -353,6 +371,7 @@ static enum status assemble(const struct bundle *bundle, enum precision precisio
     struct files files = {0};
     if (status == STATUS_OK) status = read_files(bundle, &files, model, err);
     if (status == STATUS_OK) status = assemble_networks(bundle, precision, &files, model, err);
+    if (files.hashing) status = weigh(bundle, &files, model, status, err);
     memory_free(files.weights);
     memory_free(files.golden);
     if (files.reserved > 0) room_release(files.reserved);

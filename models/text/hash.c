@@ -6,13 +6,14 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "core/base/memory.h"
 #include "core/base/throttle.h"
 #include "models/text/folder.h"
 
 enum {
     CHUNK_BYTES = 64 * 1024,
     LARGE_BYTES = 8 << 20,   /* from which two threads share the work: one reads, the other hashes */
-    FOLLOWED_BYTES = 1 << 20 /* that the one hands over to the other at a time */
+    FOLLOWED_BYTES = 1 << 20 /* that are handed over at a time, and hashed before a look at is_dropped */
 };
 
 _Static_assert(HASH_BYTES == SHA256_DIGEST_SIZE && HASH_SHA1_BYTES == SHA1_DIGEST_SIZE,
@@ -51,32 +52,38 @@ uint64_t hash_bytes_read(void)
     return all_read;
 }
 
-/* A thread that hashes what another one reads, a little behind it. */
-struct follower {
+/* A block that is read by the caller, and hashed by it or by a thread a little behind it. */
+struct hash_reading {
     struct sha256_ctx sha;
     const uint8_t *bytes;
+    bool is_followed;
     pthread_t thread;
     pthread_mutex_t mu;
     pthread_cond_t grown;
     size_t n_read; /* with mu */
     bool is_over;  /* with mu: no more will be read */
+    _Atomic bool is_dropped;
 };
 
 static void *follow(void *context)
 {
-    struct follower *f = context;
-    for (size_t at = 0, n;; at = n) {
+    struct hash_reading *f = context;
+    for (size_t at = 0, n;;) {
         pthread_mutex_lock(&f->mu);
         while (f->n_read == at && !f->is_over) pthread_cond_wait(&f->grown, &f->mu);
         n = f->n_read;
         pthread_mutex_unlock(&f->mu);
         if (n == at) return NULL;
-        sha256_update(&f->sha, n - at, f->bytes + at);
+        for (size_t part; at < n; at += part) {
+            if (f->is_dropped) return NULL;
+            part = n - at < FOLLOWED_BYTES ? n - at : FOLLOWED_BYTES;
+            sha256_update(&f->sha, part, f->bytes + at);
+        }
     }
 }
 
 /* Hand the next bytes over; `is_over` if they are the last. */
-static void lead(struct follower *f, size_t n, bool is_over)
+static void lead(struct hash_reading *f, size_t n, bool is_over)
 {
     pthread_mutex_lock(&f->mu);
     f->n_read += n;
@@ -85,43 +92,73 @@ static void lead(struct follower *f, size_t n, bool is_over)
     pthread_mutex_unlock(&f->mu);
 }
 
-/* Read `n` bytes to `bytes`, or to nowhere if that is NULL. They are hashed on the way, or by `follower`. */
-static enum status read_all(int fd, const char *name, uint8_t *bytes, size_t n, struct sha256_ctx *sha,
-                            struct follower *follower, struct error *err)
+/* Read `n` bytes to `bytes`, or to nowhere if that is NULL. */
+static enum status read_all(struct hash_reading *f, int fd, const char *name, uint8_t *bytes, size_t n,
+                            struct error *err)
 {
     uint8_t chunk[CHUNK_BYTES];
-    for (size_t at = 0, part, most = follower ? FOLLOWED_BYTES : CHUNK_BYTES; at < n; at += part) {
+    for (size_t at = 0, part, most = f->is_followed ? FOLLOWED_BYTES : CHUNK_BYTES; at < n; at += part) {
         part = n - at < most ? n - at : most;
         uint8_t *to = bytes ? bytes + at : chunk;
         enum status status = file_read(fd, name, at, to, part, err);
         if (status != STATUS_OK) return status;
         all_read += part;
-        if (follower) lead(follower, part, false);
-        else sha256_update(sha, part, to);
+        if (f->is_followed) lead(f, part, false);
+        else sha256_update(&f->sha, part, to);
         if (!throttle_rest()) return error_set(err, STATUS_CLOSING, "%s: the load was given up", name);
     }
     return STATUS_OK;
 }
 
+/* Wait for the thread, and let go of what the two share. */
+static void part_ways(struct hash_reading *f)
+{
+    if (f->is_followed) pthread_join(f->thread, NULL);
+    pthread_mutex_destroy(&f->mu);
+    pthread_cond_destroy(&f->grown);
+}
+
+enum status hash_begin(int fd, const char *name, void *block, size_t n, struct hash_reading **out,
+                       struct error *err)
+{
+    struct hash_reading *f = memory_new(1, sizeof *f);
+    if (!f) return error_set(err, STATUS_NO_MEMORY, "%s: no memory", name);
+    f->bytes = block;
+    sha256_init(&f->sha);
+    pthread_mutex_init(&f->mu, NULL);
+    pthread_cond_init(&f->grown, NULL);
+    f->is_followed = block && n >= LARGE_BYTES && throttle_is_free() &&
+                     pthread_create(&f->thread, NULL, follow, f) == 0;
+    enum status status = read_all(f, fd, name, block, n, err);
+    f->is_dropped = status != STATUS_OK;
+    if (f->is_followed) lead(f, 0, true);
+    if (status == STATUS_OK) return *out = f, STATUS_OK;
+    hash_drop(f);
+    return status;
+}
+
+void hash_finish(struct hash_reading *f, char hex[HASH_HEX_BYTES])
+{
+    uint8_t digest[HASH_BYTES];
+    part_ways(f);
+    sha256_digest(&f->sha, sizeof digest, digest);
+    hash_print(digest, hex);
+    memory_free(f);
+}
+
+void hash_drop(struct hash_reading *f)
+{
+    if (!f) return;
+    f->is_dropped = true;
+    part_ways(f);
+    memory_free(f);
+}
+
 enum status hash_read(int fd, const char *name, void *block, size_t n, char hex[HASH_HEX_BYTES],
                       struct error *err)
 {
-    uint8_t digest[HASH_BYTES];
-    struct follower f = {.bytes = block};
-    sha256_init(&f.sha);
-    pthread_mutex_init(&f.mu, NULL);
-    pthread_cond_init(&f.grown, NULL);
-    bool is_followed = block && n >= LARGE_BYTES && throttle_is_free() &&
-                       pthread_create(&f.thread, NULL, follow, &f) == 0;
-    enum status status = read_all(fd, name, block, n, &f.sha, is_followed ? &f : NULL, err);
-    if (is_followed) {
-        lead(&f, 0, true);
-        pthread_join(f.thread, NULL);
-    }
-    pthread_mutex_destroy(&f.mu);
-    pthread_cond_destroy(&f.grown);
-    if (status != STATUS_OK) return status;
-    sha256_digest(&f.sha, sizeof digest, digest);
-    hash_print(digest, hex);
-    return STATUS_OK;
+    struct hash_reading *reading;
+    enum status status = hash_begin(fd, name, block, n, &reading, err);
+    if (status == STATUS_OK) hash_finish(reading, hex);
+    return status;
 }

@@ -62,6 +62,27 @@ START_TEST(the_hash_is_that_of_what_was_read)
 }
 END_TEST
 
+/* The block is whole when hash_begin returns, and may be read while it is hashed. */
+START_TEST(a_block_is_there_before_its_hash)
+{
+    uint8_t digest[HASH_BYTES];
+    char found[HASH_HEX_BYTES], expected[HASH_HEX_BYTES];
+    struct hash_reading *first, *second;
+    hash_bytes(content, BYTES, digest);
+    hash_print(digest, expected);
+    memset(block, 1, BYTES);
+    ck_assert_int_eq(hash_begin(file, "file", block, BYTES, &first, NULL), STATUS_OK);
+    ck_assert_mem_eq(block, content, BYTES);
+    ck_assert_int_eq(hash_begin(file, "file", block, 1000, &second, NULL), STATUS_OK);
+    hash_drop(second);
+    hash_finish(first, found);
+    ck_assert_str_eq(found, expected);
+    ck_assert_int_eq(hash_begin(file, "file", block, BYTES, &first, NULL), STATUS_OK);
+    hash_drop(first); /* while it goes on: valgrind and the sanitizers see whether the thread has ended */
+    hash_drop(NULL);
+}
+END_TEST
+
 START_TEST(a_file_that_ends_early_or_is_given_up_fails)
 {
     char found[HASH_HEX_BYTES];
@@ -79,6 +100,7 @@ Suite *hash_suite(void)
     TCase *core = tcase_create("core");
     tcase_add_checked_fixture(core, write_file, close_file);
     tcase_add_test(core, the_hash_is_that_of_what_was_read);
+    tcase_add_test(core, a_block_is_there_before_its_hash);
     tcase_add_test(core, a_file_that_ends_early_or_is_given_up_fails);
     suite_add_tcase(suite, core);
     return suite;
