@@ -79,7 +79,11 @@ RECIPES = [
      r"all translations: BLEU ([\d.]+)", lambda x: x > 50),
     ("my-series", "series", "series.csv", ["--start", ROOT / "zoo/series", "--epochs", "1"],
      r"your .*: 1, ([\d.]+), [\d.]+,", lambda x: x < 1),
+    ("my-xlstm", "series/xlstm.py", "series.csv", ["--small", "--epochs", "3"], r"held out: mean MASE ([\d.]+)",
+     lambda x: x < 3),
 ]
+
+GRADIENTS = ["handwriting/recurrence.py", "series/slstm.py"]  # written by hand, compared with autograd's
 
 REQUESTS = [
     ("completions", {"model": "my-text", "prompt": "the sea", "max_tokens": 20, "seed": 1},
@@ -98,6 +102,8 @@ REQUESTS = [
     ("translate", {"model": "my-translator", "input": "three and one and two"}, lambda a: a["translations"][0]["text"] == "trois et un et deux"),
     ("forecast", {"model": "my-series", "series": [1, 2, 3, 4, 5, 6], "horizon": 3},
      lambda a: len(a["forecasts"][0]["mean"]) == 3),
+    ("forecast", {"model": "my-xlstm", "series": [1, 2, None, 4, 5, 6] * 5, "horizon": 30, "quantiles": [0.1, 0.9]},
+     lambda a: all(low < high for low, high in zip(*(a["forecasts"][0]["quantiles"][q] for q in ("0.1", "0.9"))))),
 ]
 
 
@@ -124,15 +130,17 @@ def main():
     write_data(folder)
     failures = []
     for name, recipe, data, more, figure, is_good in RECIPES:
-        command = [sys.executable, ROOT / "zoo" / recipe / "train.py", "--data", folder / data, "--out",
+        script = recipe if recipe.endswith(".py") else f"{recipe}/train.py"
+        command = [sys.executable, ROOT / "zoo" / script, "--data", folder / data, "--out",
                    folder / "bundles" / name, *more]
         done = subprocess.run(command, cwd=folder / "bundles", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         found = re.search(figure, done.stdout)
         if done.returncode != 0 or not found or not is_good(float(found[1])):
             failures.append(f"{recipe} on {data} ended with {done.returncode}:\n{done.stdout[-1500:]}")
-    done = subprocess.run([sys.executable, ROOT / "zoo/handwriting/recurrence.py"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode != 0:
-        failures.append(f"recurrence.py of handwriting:\n{done.stdout[-1500:]}")
+    for gradient in GRADIENTS:
+        done = subprocess.run([sys.executable, ROOT / "zoo" / gradient], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            failures.append(f"{gradient}:\n{done.stdout[-1500:]}")
     run_script("docs/translation.md", "translator.py", folder / "bundles", program, failures)
     shutil.rmtree(folder / "bundles" / "pen", ignore_errors=True)
     run_script("docs/handwriting.md", "pen.py", folder, program, failures)
@@ -150,7 +158,7 @@ def main():
     server.terminate()
     server.wait()
     print("\n".join(failures))
-    n = len(RECIPES) + 4 + len(REQUESTS)
+    n = len(RECIPES) + len(GRADIENTS) + 3 + len(REQUESTS)
     print(f"recipes: {100 * (n - len(failures)) // n}%: Checks: {n}, Failures: {len(failures)}, Errors: 0")
     sys.exit(bool(failures))
 

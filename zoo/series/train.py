@@ -243,14 +243,20 @@ def last_part(values):
     return min(24, max(1, len(values) // 10))
 
 
-def evaluate(model, sets, own, unseasonal):
-    """Held-out figures, without telling the season; the last values of one's own series likewise."""
-    model.eval()
-    groups = held_out_groups(sets)
+def own_groups(own):
+    """{"your " name: [(context, truth, season)]} of the last values of one's own series."""
+    groups = {}
     for name, values in own.items():
         ahead = last_part(values)
         if not numpy.isnan(values[-ahead:]).any():
             groups[f"your {name}"] = [(values[:-ahead], values[-ahead:], 1)]
+    return groups
+
+
+def evaluate(model, sets, own, unseasonal):
+    """Held-out figures, without telling the season; the last values of one's own series likewise."""
+    model.eval()
+    groups = {**held_out_groups(sets), **own_groups(own)}
     print("held out: series, MASE, that of seasonal naive, cover of 80 % intervals, interval score")
     means = []
     for name, group in sorted(groups.items()):
