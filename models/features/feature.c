@@ -113,7 +113,8 @@ enum status front_run(const struct front *front, const struct raw *raw, size_t m
         if (!isfinite(out->values[i]))
             status = error_set(err, STATUS_BAD_VALUE, "its numbers are too large for the front end '%s'",
                                front->type->name);
-    if (status == STATUS_OK && !out->n_known) out->keep_from = out->origin[out->n - 1];
+    if (status == STATUS_OK && !out->n_open) out->n_open = 1;
+    if (status == STATUS_OK && !out->n_known) out->keep_from = out->origin[out->n - out->n_open];
     if (status != STATUS_OK) front_steps_free(out);
     return status;
 }

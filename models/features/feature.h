@@ -3,8 +3,8 @@
  * requests and golden vectors use the same function.
  *
  * Some front ends run piece by piece: what they give for a beginning of an input is the beginning of what
- * they give for the whole, except for the last step. The next piece is then run behind the end of the input
- * that the piece before it kept, and gives that step again.
+ * they give for the whole, except for the last steps, which are open. The next piece is then run behind the
+ * end of the input that the piece before it kept, and gives those steps again.
  *
  * A type is a struct of functions, one file in models/features/ and one row of features.def. A front end is
  * read-only after front_new and shared by all threads; running it allocates. */
@@ -39,6 +39,7 @@ struct front_steps {
     double *values; /* [n, width], before "mean" and "scale", which a front end does not have */
     size_t *origin; /* [n + 1] the sample or point with which each step begins, and where the last one ends */
     size_t n;       /* at least 1 */
+    size_t n_open;  /* steps at the end that a next piece may change: 1 to n; a type leaves 0 for 1 */
     /* if it runs piece by piece: the next piece is run behind the input from `keep_from` on, with n_known */
     size_t keep_from, n_known;
 };

@@ -14,6 +14,7 @@ static const double PI = 3.14159265358979323846;
 struct log_mel {
     const struct json *type; /* known by then */
     long sampling_rate, n_fft, win_length, hop_length, n_mels, stack;
+    long silence_after; /* samples */
     double fmin, fmax, log_offset; /* fmax 0: half the sampling rate */
     double top_db;                 /* 0: not relative to the loudest */
     bool remove_mean;
@@ -38,6 +39,7 @@ static const struct field fields[] = {
     {.name = "top_db", .kind = FIELD_NUMBER, .above = true, .minimum = 0, .maximum = 200, AT(top_db)},
     {.name = "remove_mean", .kind = FIELD_BOOLEAN, AT(remove_mean)},
     {.name = "stack", .kind = FIELD_INTEGER, .minimum = 1, .maximum = 64, AT(stack)},
+    {.name = "silence_after", .kind = FIELD_INTEGER, .minimum = 0, .maximum = 192000, AT(silence_after)},
 };
 #undef AT
 
@@ -194,12 +196,23 @@ static void level(double *values, size_t n, double top_db)
     for (size_t i = 0; i < n; i++) values[i] = fmax(values[i] - loudest, least);
 }
 
+/* Return how many of the steps a next piece may change: those that reach into the silence, and the last. */
+static size_t count_open(const struct log_mel *f, const struct raw *raw, size_t steps)
+{
+    size_t fft = (size_t)f->n_fft, hop = (size_t)f->hop_length, stack = (size_t)f->stack;
+    size_t closed = raw->n < fft ? 0 : ((raw->n - fft) / hop + 1) / stack;
+    size_t begun = raw->n / (hop * stack); /* frames may have gaps: the first open step begins in the sound */
+    if (begun < closed) closed = begun;
+    return closed < steps ? steps - closed : 1;
+}
+
 static enum status run(const void *self, const struct raw *raw, size_t max_steps, struct front_steps *out,
                        struct error *err)
 {
     const struct log_mel *f = self;
     size_t fft = (size_t)f->n_fft, hop = (size_t)f->hop_length, stack = (size_t)f->stack;
-    size_t least = fft + (stack - 1) * hop, n = raw->n > least ? raw->n : least;
+    size_t least = fft + (stack - 1) * hop, n = raw->n + (size_t)f->silence_after;
+    if (n < least) n = least;
     size_t steps = ((n - fft) / hop + 1) / stack;
     if (steps > max_steps)
         return error_set(err, STATUS_TOO_LONG, "%.1f s of sound are %zu steps, expected at most %zu steps: "
@@ -208,6 +221,7 @@ static enum status run(const void *self, const struct raw *raw, size_t max_steps
     out->values = memory_new(steps * width(self), sizeof *out->values);
     out->origin = memory_new(steps + 1, sizeof *out->origin);
     out->n = steps;
+    out->n_open = count_open(f, raw, steps);
     bool good = z && out->values && out->origin;
     for (size_t t = 0; good && t < steps * stack; t++)
         run_frame(f, raw, t * hop, z, out->values + t * (size_t)f->n_mels);

@@ -22,7 +22,8 @@ struct reading {
     size_t n;
     struct item *items; /* [n] */
     float *rows;        /* [sum of n_rows, width] */
-    size_t snapshot_bytes; /* of a state that is kept before an eos or an open step; 0: not so */
+    size_t snapshot_bytes; /* of a state that is kept before an eos or open steps; 0: not so */
+    size_t n_open;         /* if so: how many steps follow it, at least 1 */
     float *snapshot;
     bool had_bos;       /* it goes on from a state that has the bos behind it */
     uint64_t step;      /* once finished: of the state that is kept */
@@ -140,8 +141,8 @@ static void feed(struct sequence *sequence, size_t room, struct ride *ride)
     const struct item *item = item_of(seq);
     const struct steps *steps = &item->steps;
     size_t left = steps->n - item->n_fed;
-    if (r->snapshot && left > 1 && left <= room) room = left - 1; /* the eos, or the open step, rides alone */
-    if (r->snapshot && left == 1) memcpy(r->snapshot, sequence->state, r->snapshot_bytes);
+    if (r->snapshot && left > r->n_open && left - r->n_open < room) room = left - r->n_open;
+    if (r->snapshot && left == r->n_open) memcpy(r->snapshot, sequence->state, r->snapshot_bytes);
     ride->n_steps = left < room ? left : room;
     if (steps->tokens) ride->tokens = steps->tokens + item->n_fed;
     else ride->features = steps->features + item->n_fed * network_input_size(sequence->network);
@@ -205,8 +206,10 @@ enum status reading_new(struct model *model, const struct input *inputs, size_t 
                                                   "state of the same model");
     if (status != STATUS_OK) return status;
     struct reading plan = {.want = *want, .n = n};
-    if (options->keeps && (input_puts_eos(model) || want->last_is_open))
+    if (options->keeps && (input_puts_eos(model) || want->n_open)) {
         plan.snapshot_bytes = network_state_floats(model->network) * sizeof(float);
+        plan.n_open = want->n_open ? want->n_open : 1;
+    }
     if (network_has_pooling(model->network)) plan.want.rows = READING_LAST;
     if (!want->put)
         plan.want.width = want->tap == TAP_HIDDEN ? network_hidden_size(model->network)
@@ -223,7 +226,7 @@ enum status reading_new(struct model *model, const struct input *inputs, size_t 
     }
     const bool had_bos = r->had_bos = options->from && input_puts_bos(model); /* the first part had it */
     r->step = (options->from ? options->from->step : 0) + r->items[0].steps.n - had_bos -
-              (r->snapshot_bytes ? 1 : 0);
+              r->n_open;
     job_init(&r->job, options, &driver);
     r->job._keep = keep_state;
     for (size_t i = 0; i < n; i++) {

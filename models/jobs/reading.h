@@ -36,9 +36,10 @@ struct reading_want {
     const char *field; /* by which sentences name the inputs; NULL: "input" */
     const float *initial; /* [network_state_floats] before the first step of each input, borrowed until
                            * reading_new returns; NULL: as the weights say. Not beside options->from */
-    /* Of a state that is kept: the last step is not in it, because the next piece may change it; and what the
-     * task keeps beside the network's floats, measured and written by job_keep. NULL: nothing. */
-    bool last_is_open;
+    /* Of a state that is kept: so many of the last steps are not in it, because the next piece may change
+     * them; and what the task keeps beside the network's floats, measured and written by job_keep. NULL:
+     * nothing. */
+    size_t n_open;
     void (*write_rest)(void *context, const struct reading *reading, struct rest *rest);
     void *context;
 };

@@ -86,7 +86,7 @@ static void write_state(void *context, const struct reading *reading, struct res
 {
     struct heard *heard = context;
     const struct front *front = heard->model->front;
-    const size_t V = width_of(heard), fresh = heard->steps.n - (front != NULL);
+    const size_t V = width_of(heard), fresh = heard->steps.n - heard->steps.n_open;
     size_t n = heard->n_rows + fresh;
     uint64_t past = heard->next_past;
     walk_size(rest, &n, 1);
@@ -104,7 +104,7 @@ static void write_state(void *context, const struct reading *reading, struct res
 
 void heard_want(struct heard *heard, struct reading_want *want)
 {
-    want->last_is_open = heard->model->front != NULL;
+    want->n_open = heard->steps.n_open;
     want->write_rest = write_state;
     want->context = heard;
 }

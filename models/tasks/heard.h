@@ -2,9 +2,9 @@
  *
  * A piece is read behind those before it, from a state (models/jobs/state.h), and the answer is that of the
  * whole input so far: its text, its score and its places. So the state keeps the outputs of all steps, and,
- * if the model has a front end, the end of the input that the next step needs. With a front end the last step
- * is not final, because the next piece may change it: it is read for the answer, and the state is the one
- * before it. One thread at a time. */
+ * if the model has a front end, the end of the input that the next step needs. With a front end the last
+ * steps are not final, because the next piece may change them: they are read for the answer, and the state is
+ * the one before them. One thread at a time. */
 #ifndef CAROUSEL_MODELS_HEARD_H
 #define CAROUSEL_MODELS_HEARD_H
 

@@ -308,6 +308,83 @@ START_TEST(loudness_takes_no_part)
 }
 END_TEST
 
+static struct front *make_front(const char *keys)
+{
+    struct json *json;
+    struct front *front = NULL;
+    struct error err = {.message = ""};
+    ck_assert_int_eq(json_parse(keys, strlen(keys), &json, &err), STATUS_OK);
+    ck_assert_msg(front_new(json, &front, &err) == STATUS_OK, "%s", err.message);
+    json_free(json);
+    return front;
+}
+
+static struct front_steps run_sound(const struct front *front, const double *samples, size_t n)
+{
+    struct front_steps steps;
+    struct error err = {.message = ""};
+    const struct raw raw = {.media = MEDIA_SOUND, .values = samples, .n = n};
+    ck_assert_msg(front_run(front, &raw, 999, &steps, &err) == STATUS_OK, "%s", err.message);
+    return steps;
+}
+
+#define SOUND "{\"type\": \"log_mel\", \"sampling_rate\": 8000, \"n_mels\": 3, \"remove_mean\": false, "
+
+/* Cut anywhere, a sound gives the steps that it gives whole. Windows overlap, meet, or have gaps between. */
+START_TEST(pieces_of_a_sound_make_its_steps)
+{
+    static const char *const fronts[] = {
+        SOUND "\"n_fft\": 64, \"hop_length\": 32, \"stack\": 2}",
+        SOUND "\"n_fft\": 64, \"hop_length\": 24, \"stack\": 2, \"silence_after\": 150}",
+        SOUND "\"n_fft\": 32, \"hop_length\": 32, \"silence_after\": 1}",
+        SOUND "\"n_fft\": 16, \"hop_length\": 40}",
+        SOUND "\"n_fft\": 16, \"hop_length\": 40, \"stack\": 2, \"silence_after\": 100}",
+    };
+    enum { N = 300 };
+    double sound[N];
+    for (int i = 0; i < N; i++) sound[i] = 0.3 * sin(0.0006 * i * i) + 0.01 * (i % 7);
+    struct front *front = make_front(fronts[_i]);
+    struct front_steps whole = run_sound(front, sound, N);
+    for (size_t cut = 1; cut < N; cut++) {
+        struct front_steps a = run_sound(front, sound, cut);
+        struct front_steps b = run_sound(front, sound + a.keep_from, N - a.keep_from);
+        const size_t closed = a.n - a.n_open, n_closed = closed * front_width(front);
+        ck_assert_uint_eq(closed + b.n, whole.n);
+        for (size_t i = 0; i < whole.n * front_width(front); i++) {
+            double found = i < n_closed ? a.values[i] : b.values[i - n_closed];
+            ck_assert_double_eq_tol(found, whole.values[i], 1e-12);
+        }
+        for (size_t t = closed; t <= whole.n; t++)
+            ck_assert_uint_eq(a.keep_from + b.origin[t - closed], whole.origin[t]);
+        front_steps_free(&a);
+        front_steps_free(&b);
+    }
+    front_steps_free(&whole);
+    front_free(front);
+}
+END_TEST
+
+/* The silence behind a sound is zeros, which a client need not send; no time lies in it. */
+START_TEST(silence_follows_a_sound)
+{
+    enum { N = 100, AFTER = 90 };
+    double sound[N + AFTER] = {0};
+    for (int i = 0; i < N; i++) sound[i] = 0.3 * sin(0.0006 * i * i);
+    struct front *plain = make_front(SOUND "\"n_fft\": 32, \"hop_length\": 16}");
+    struct front *after = make_front(SOUND "\"n_fft\": 32, \"hop_length\": 16, \"silence_after\": 90}");
+    struct front_steps a = run_sound(plain, sound, N + AFTER), b = run_sound(after, sound, N);
+    ck_assert_uint_eq(a.n, 10);
+    ck_assert_uint_eq(b.n, 10);
+    ck_assert_uint_eq(b.n_open, 5); /* the first five windows end at 32, 48, 64, 80, 96 */
+    for (size_t i = 0; i < b.n * 3; i++) ck_assert_double_eq(a.values[i], b.values[i]);
+    for (size_t t = 0; t <= b.n; t++) ck_assert_uint_eq(b.origin[t], t * 16 < N ? t * 16 : N);
+    front_steps_free(&a);
+    front_steps_free(&b);
+    front_free(plain);
+    front_free(after);
+}
+END_TEST
+
 /* No number that a client may send is undefined behaviour or endless. */
 START_TEST(strange_ink_is_refused_or_read)
 {
@@ -431,6 +508,8 @@ Suite *transcription_suite(void)
     tcase_add_test(core, a_sound_has_the_numbers_of_librosa);
     tcase_add_test(core, steps_know_where_they_come_from);
     tcase_add_test(core, loudness_takes_no_part);
+    tcase_add_loop_test(core, pieces_of_a_sound_make_its_steps, 0, 5);
+    tcase_add_test(core, silence_follows_a_sound);
     tcase_add_test(core, strange_ink_is_refused_or_read);
     tcase_add_loop_test(core, front_ends_are_checked, 0, 10);
     tcase_add_loop_test(core, bundles_that_do_not_fit_are_refused, 0, 5);

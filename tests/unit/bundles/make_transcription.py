@@ -38,13 +38,13 @@ def to_hertz(mel):
 
 
 def log_mel(samples, sampling_rate, n_fft, win_length, hop_length, n_mels, log_offset, stack, fmin, fmax,
-            remove_mean=True):
+            remove_mean=True, silence_after=0):
     before = (n_fft - win_length) // 2
     window = [0.0] * n_fft
     for i in range(win_length):
         window[before + i] = 0.5 - 0.5 * math.cos(2 * math.pi * i / win_length)
     edges = [to_hertz(to_mel(fmin) + (to_mel(fmax) - to_mel(fmin)) * i / (n_mels + 1)) for i in range(n_mels + 2)]
-    samples = samples + [0.0] * max(0, n_fft + (stack - 1) * hop_length - len(samples))
+    samples = samples + [0.0] * max(silence_after, n_fft + (stack - 1) * hop_length - len(samples))
     frames = []
     for first in range(0, len(samples) - n_fft + 1, hop_length):
         x = [samples[first + i] * window[i] for i in range(n_fft)]
@@ -274,7 +274,7 @@ def main():
            ["<blank>", "x", "y", "é"], "Random letters for the tests.", {"num_beams": 8})
     bundle("tiny-speech-live", 5, {"type": "log_mel", "sampling_rate": 8000, "n_fft": 128, "win_length": 100,
                                    "hop_length": 40, "n_mels": 6, "log_offset": 1e-6, "stack": 2, "fmin": 50,
-                                   "fmax": 3800, "remove_mean": False}, tones, ["<blank>", "a", "b", "c", " "],
+                                   "fmax": 3800, "remove_mean": False, "silence_after": 230}, tones, ["<blank>", "a", "b", "c", " "],
            "Random sounds, piece by piece, for the tests.", {"num_beams": 4, "language": "en"}, ("",))
     bundle("tiny-ink-live", 6, {"type": "ink", "height": 100, "spacing": 7, "stack": 2, "normalise": False},
            [strokes, [[[5, 5]]], [[[0, 0], [300, 1]]]], ["<blank>", "x", "y", "é"],
