@@ -236,6 +236,7 @@ FLAGS_core/kernels/avxvnni     := $(AVX2) -mavxvnni
 FLAGS_core/kernels/avx512      := $(AVX512)
 FLAGS_core/kernels/avx512_vnni := $(AVX512) -mavx512vnni
 FLAGS_core/kernels/avx512_bf16 := $(AVX512) -mavx512vnni -mavx512bf16
+FLAGS_core/kernels/amx         := $(AVX512) -mavx512vnni -mavx512bf16 -mamx-tile -mamx-int8 -mamx-bf16
 endif
 ifneq ($(filter aarch64-%,$(MACHINE)),)
 # gcc's first scheduling loads more ahead than the registers beside a tile hold, and then spills sums of the tile.
@@ -275,7 +276,7 @@ SOURCES  := $(foreach floor,$(FLOORS),$(wildcard $(floor)/*.c $(floor)/*/*.c))
 OBJECTS  := $(SOURCES:%.c=$O/%.o)
 LIBRARY  := $O/carousel.a
 # The body of the kernels and its vocabularies compile within their kernel files only.
-HEADERS  := $(filter-out core/kernels/kernel_body.h core/kernels/kernel_units.h core/kernels/kernel_rows.h core/kernels/vector_%.h, \
+HEADERS  := $(filter-out core/kernels/kernel_body.h core/kernels/kernel_amx.h core/kernels/kernel_units.h core/kernels/kernel_rows.h core/kernels/vector_%.h, \
               $(foreach floor,$(FLOORS),$(wildcard $(floor)/*.h $(floor)/*/*.h)) $(wildcard tests/*/*.h))
 BINARIES := $(if $(filter release,$(MODE)),$(BUILD),$O)
 CAROUSEL := $(BINARIES)/carousel

@@ -1,3 +1,4 @@
+#define _DEFAULT_SOURCE /* syscall */
 #include "core/kernels/cpu.h"
 
 #if defined(__x86_64__)
@@ -5,8 +6,10 @@
 #include <cpuid.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-/* Bits of cpuid leaf 1 (ecx), leaf 7 (ebx, ecx) and leaf 7.1 (eax), and of XCR0. */
+/* Bits of cpuid leaf 1 (ecx), leaf 7 (ebx, ecx, edx) and leaf 7.1 (eax), and of XCR0. */
 enum {
     LEAF1_FMA = 12,
     LEAF1_OSXSAVE = 27,
@@ -18,11 +21,18 @@ enum {
     LEAF7_AVX512BW = 30,
     LEAF7_AVX512VL = 31,
     LEAF7_ECX_VNNI = 11,
+    LEAF7_EDX_AMX_BF16 = 22,
+    LEAF7_EDX_AMX_TILE = 24,
+    LEAF7_EDX_AMX_INT8 = 25,
     LEAF71_AVXVNNI = 4,
     LEAF71_AVX512_BF16 = 5,
     XCR0_YMM = 0x06, /* xmm and ymm registers */
     XCR0_ZMM = 0xe6, /* and mask registers, both halves of zmm */
+    XCR0_TILES = 0x60000,
 };
+
+/* arch/x86/include/uapi/asm/prctl.h of Linux 5.16, which is newer than some headers. */
+enum { REQUEST_STATE = 0x1023, TILE_DATA = 18 };
 
 static bool has(uint32_t word, unsigned bit)
 {
@@ -34,6 +44,12 @@ static uint32_t kept_state(void)
     uint32_t low, high;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return low;
+}
+
+/* Tile registers are larger than the rest together, so that Linux keeps them only for who asks. */
+static bool tiles_granted(void)
+{
+    return syscall(SYS_arch_prctl, REQUEST_STATE, TILE_DATA) == 0;
 }
 
 unsigned cpu_features(void)
@@ -62,6 +78,9 @@ unsigned cpu_features(void)
             features |= CPU_AVX512_VNNI;
         if (has(a71, LEAF71_AVX512_BF16))
             features |= CPU_AVX512_BF16;
+        if ((kept & XCR0_TILES) == XCR0_TILES && has(d, LEAF7_EDX_AMX_TILE) && has(d, LEAF7_EDX_AMX_INT8) &&
+            has(d, LEAF7_EDX_AMX_BF16) && tiles_granted())
+            features |= CPU_AMX;
     }
     return features;
 }

@@ -481,6 +481,14 @@ static void product_f16(const struct product *p)
     product_multiply(p, PRECISION_FLOAT16);
 }
 
+#ifdef __AMX_TILE__
+
+#include "core/kernels/kernel_amx.h"
+
+#else
+
+#define BFLOAT16_BLOCK 0
+
 static void product_bf16(const struct product *p)
 {
     product_multiply(p, PRECISION_BFLOAT16);
@@ -491,6 +499,8 @@ static void product_int8(const struct product *p)
     product_multiply(p, PRECISION_INT8);
 }
 
+#endif
+
 #include "core/kernels/kernel_units.h"
 #include "core/kernels/kernel_rows.h"
 
@@ -498,6 +508,7 @@ const struct kernels KERNELS = {
     .name = KERNELS_NAME,
     .layout = LAYOUT_PANELS,
     .int8_inputs = SUM_INPUTS,
+    .bfloat16_block = BFLOAT16_BLOCK,
     .is_fused = KERNELS_FUSED,
     .batch_independent = true,
     .product = {[PRECISION_FLOAT32] = product_f32,

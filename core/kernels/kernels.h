@@ -15,9 +15,9 @@
  * What the results promise:
  * 1. A row's result depends on that row and the weights alone: not on R, on the row's place or on
  *    the panels asked for. (openblas is the exception.)
- * 2. All sets with a fused multiply-add (avx512*, avx*, neon*) give the same bits, in every
- *    operation. portable performs the same operations in the same order, but rounds the
- *    multiplication too; its integers and its bfloat16 products are the same.
+ * 2. All sets with a fused multiply-add (amx, avx512*, avx*, neon*) give the same bits, in every
+ *    operation but the bfloat16 products of amx (4). portable performs the same operations in the same
+ *    order, but rounds the multiplication too; its integers and its bfloat16 products are the same.
  * 3. Products accumulate in one float32 accumulator an element, k = 0..K-1 in turn. Against the
  *    exact sum: |error| <= (K + 2) * 2^-24 * (|base| + sum_k |a[k] w[k]|), twice that without fma.
  * 4. bfloat16 products take the inputs in pairs and in each pair the second first: k = 1, 0, 3, 2, ...
@@ -26,7 +26,10 @@
  *    has 16 bits and is exact in float32, so sets without that instruction, and without a fused
  *    multiply-add, give the same bits. The bound is that of 3, without fma too. The instruction
  *    reads numbers below 2^-126 as zero, which other sets add: 1 and 2 hold for sums without such
- *    numbers, and the bound grows by (K + 2) * 2^-126. */
+ *    numbers, and the bound grows by (K + 2) * 2^-126.
+ *    The set amx has another order, and so other bits: that of its instruction, TDPBF16PS. Of each block
+ *    of 32 inputs, the products of even k are summed from zero, in turn, and those of odd k likewise. The
+ *    sum of both is added to the accumulator. */
 #ifndef CAROUSEL_CORE_KERNELS_H
 #define CAROUSEL_CORE_KERNELS_H
 
@@ -137,6 +140,7 @@ struct kernels {
     const char *name; /* as in kernels.def; NULL if the set was not compiled */
     enum layout layout;
     size_t int8_inputs;     /* of an output, whose int8 weights lie together: 4 or 8 */
+    size_t bfloat16_block;  /* 32 for the order of amx (promise 4), 0 for that of the others */
     bool is_fused;          /* multiply-add rounds once: the set is one of the bit-equal ones */
     bool batch_independent; /* promise 1 holds */
 

@@ -11,6 +11,7 @@
  * ceiling that the shape meets first, percent is the share of it that was reached:
  *     fma    the arithmetic peak of the set's registers (float32, float16, bfloat16)
  *     vnni   the same for int8 dot products
+ *     amx    the same for tile registers (int8, bfloat16)
  *     L2 L3  weights / bandwidth, L3 where the weights and rows do not fit in L2
  * Rows with op `peak` and `stream` come first and show the ceilings; they are measured anew
  * beside every product, as clocks and caches are shared with whatever else runs.
@@ -85,14 +86,14 @@ static void *allocate(size_t count, size_t size)
 /* ---- the ceilings ---- */
 
 static struct {
-    double fma512, fma256, vnni512, vnni256, l2, l3;
+    double fma512, fma256, vnni512, vnni256, amx_int8, amx_bf16, l2, l3;
 } machine;
 
 static volatile float sink;
 
 #if defined(__x86_64__)
 
-enum { PEAK_CHAINS = 12, PEAK_STEPS = 20000 };
+enum { PEAK_CHAINS = 12, PEAK_STEPS = 20000, TILE_OPS = 4 * 2 * 16 * 16 };
 
 /* Twelve independent chains of one instruction, written out so that no compiler comes between. */
 #define CHAIN(OP, REG, n) OP " %%" REG "0, %%" REG "1, %%" REG #n "\n"
@@ -121,10 +122,33 @@ PEAK(peak_fma256, "vfmadd231ps", "ymm")
 PEAK(peak_vnni512, "vpdpbusd", "zmm")
 PEAK(peak_vnni256, "%{vex%} vpdpbusd", "ymm")
 
+#define TILES  "amx-tile,amx-int8,amx-bf16"
+#define TILE_PEAK(NAME, OP) \
+    __attribute__((target(TILES))) static void NAME(void *unused) \
+    { \
+        static const struct { \
+            uint8_t palette, unused[15]; \
+            uint16_t row_bytes[16]; \
+            uint8_t rows[16]; \
+        } shapes = {1, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}}; \
+        size_t steps = PEAK_STEPS; \
+        (void)unused; \
+        __asm__ volatile("ldtilecfg %1\n" \
+                         "1:\n" OP " %%tmm6, %%tmm4, %%tmm0\n" OP " %%tmm7, %%tmm4, %%tmm1\n" OP \
+                         " %%tmm6, %%tmm5, %%tmm2\n" OP " %%tmm7, %%tmm5, %%tmm3\n" \
+                         "dec %0\n jnz 1b\n tilerelease\n" \
+                         : "+r"(steps) \
+                         : "m"(shapes) \
+                         : "cc"); \
+    }
+
+TILE_PEAK(peak_amx_int8, "tdpbusd")
+TILE_PEAK(peak_amx_bf16, "tdpbf16ps")
+
 static double peak(void (*work)(void *), double ops)
 {
     const struct timing t = measure(work, NULL, CEILING_SAMPLES);
-    return ops * PEAK_CHAINS * PEAK_STEPS / t.best * 1e-9;
+    return ops * PEAK_STEPS / t.best * 1e-9;
 }
 
 static bool set_exists(const char *name)
@@ -140,13 +164,17 @@ static bool set_exists(const char *name)
 static void measure_peaks(void)
 {
     if (set_exists("avx2"))
-        machine.fma256 = peak(peak_fma256, 16);
+        machine.fma256 = peak(peak_fma256, 16 * PEAK_CHAINS);
     if (set_exists("avx512"))
-        machine.fma512 = peak(peak_fma512, 32);
+        machine.fma512 = peak(peak_fma512, 32 * PEAK_CHAINS);
     if (set_exists("avx512_vnni"))
-        machine.vnni512 = peak(peak_vnni512, 128);
+        machine.vnni512 = peak(peak_vnni512, 128 * PEAK_CHAINS);
     if (set_exists("avxvnni"))
-        machine.vnni256 = peak(peak_vnni256, 64);
+        machine.vnni256 = peak(peak_vnni256, 64 * PEAK_CHAINS);
+    if (set_exists("amx")) {
+        machine.amx_int8 = peak(peak_amx_int8, TILE_OPS * 64.0);
+        machine.amx_bf16 = peak(peak_amx_bf16, TILE_OPS * 32.0);
+    }
 }
 
 #else
@@ -216,7 +244,9 @@ static void print_machine(void)
     } peaks[] = {{"fma512", machine.fma512},
                  {"fma256", machine.fma256},
                  {"vnni512", machine.vnni512},
-                 {"vnni256", machine.vnni256}};
+                 {"vnni256", machine.vnni256},
+                 {"amx_int8", machine.amx_int8},
+                 {"amx_bf16", machine.amx_bf16}};
     for (size_t i = 0; i < sizeof peaks / sizeof *peaks; i++) {
         if (peaks[i].value > 0)
             printf("%s,peak,,,,,,%.1f,,,\n", peaks[i].name, peaks[i].value);
@@ -224,12 +254,23 @@ static void print_machine(void)
     printf("L2,stream,,,,,,,%.1f,,\nL3,stream,,,,,,,%.1f,,\n", machine.l2, machine.l3);
 }
 
+/* openblas borrows all but float32 from the best set. */
+static bool has_tiles(const struct kernels *set)
+{
+    return machine.amx_int8 > 0 && (strcmp(set->name, "amx") == 0 || strcmp(set->name, "openblas") == 0);
+}
+
 /* The arithmetic ceiling of a set, 0 where it was not measured. */
 static double ceiling(const struct kernels *set, enum precision precision)
 {
-    const bool wide = machine.fma512 > 0 && strncmp(set->name, "avx512", 6) == 0;
     const bool blas = strcmp(set->name, "openblas") == 0;
+    const bool tiles = has_tiles(set);
+    const bool wide = machine.fma512 > 0 && (tiles || strncmp(set->name, "avx512", 6) == 0);
+    if (tiles && precision == PRECISION_BFLOAT16)
+        return machine.amx_bf16;
     if (precision == PRECISION_INT8) {
+        if (tiles)
+            return machine.amx_int8;
         if (machine.vnni512 > 0 && (strncmp(set->name, "avx512_", 7) == 0 || blas))
             return machine.vnni512;
         return strcmp(set->name, "avxvnni") == 0 ? machine.vnni256 : 0;
@@ -270,7 +311,10 @@ static void product_row(const struct kernels *set, enum precision precision,
     const double by_bytes = gbytes > 0 ? bytes / gbytes * 1e-9 : 0;
     const bool arithmetic = by_ops > by_bytes;
     const double bound = arithmetic ? by_ops : by_bytes;
-    const char *arithmetic_name = precision == PRECISION_INT8 ? "vnni" : "fma";
+    const bool is_coded = precision_code_bytes(precision) > 0;
+    const char *arithmetic_name = is_coded && has_tiles(set)      ? "amx"
+                                  : precision == PRECISION_INT8 ? "vnni"
+                                                                : "fma";
     printf("%s,%s,%zu,%zu,%zu,%.3f,%.3f,%.1f,%.1f,%s,%.0f\n", set->name, precision_name(precision),
            c->R, K, N, t.median * 1e6, t.best * 1e6, ops / t.best * 1e-9, bytes / t.best * 1e-9,
            arithmetic ? arithmetic_name

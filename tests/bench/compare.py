@@ -304,29 +304,27 @@ def ceilings_of(programs):
     return {row[0]: float(row[7] if row[1] == "peak" else row[8]) for row in rows}
 
 
-def least_ms(ceilings, precision, B, T, threads):
-    peaks = ("vnni512", "vnni256") if precision == "int8" else ("fma512", "fma256")
-    peak = next((ceilings[name] for name in peaks if name in ceilings), None)
-    if peak is None:
-        return None
+def least_ms(ceilings, peak, size, B, T, threads):
+    """Milliseconds of a shape at an arithmetic peak, with weights of `size` bytes."""
     operations = 2 * B * T * (2 * LAYERS - 1) * 4 * H * H + 2 * B * H * V
     weights = (LAYERS * T + LAYERS - 1) * 4 * H * H + H * V
-    size = 1 if precision == "int8" else 4
-    return max(operations / peak, weights * size / ceilings["L3"]) / 1e6 / threads
+    return max(operations / ceilings[peak], weights * size / ceilings["L3"]) / 1e6 / threads
 
 
 def print_roofline(times, shapes, ceilings, threads):
     print("\n# roofline; one core:", ", ".join(f"{name} {value:.1f}" for name, value in ceilings.items()))
     print("| | " + " | ".join(f"{B}x{T}" for B, T in shapes) + " |",
           "|---" * (len(shapes) + 1) + "|", sep="\n")
-    for precision in ("float32", "int8"):
-        least = {s: least_ms(ceilings, precision, *s, threads) for s in shapes}
-        if None in least.values():
-            print(f"# {precision}: no ceiling was measured, this processor has no instruction for it")
+    for precision, size, peaks in (("float32", 4, ("fma512", "fma256")), ("bfloat16", 2, ("amx_bf16",)),
+                                   ("int8", 1, ("vnni512", "vnni256")), ("int8", 1, ("amx_int8",))):
+        peak = next((name for name in peaks if name in ceilings), None)
+        if peak is None:
+            print(f"# {precision}: this processor has no {' or '.join(peaks)}")
             continue
+        least = {s: least_ms(ceilings, peak, size, *s, threads) for s in shapes}
         ours = {s: statistics.median(times[f"carousel {precision}"][s]) for s in shapes}
-        print(f"| {precision}, least ms | " + " | ".join(f"{least[s]:.3g}" for s in shapes) + " |")
-        print(f"| {precision}, reached | " + " | ".join(f"{100 * least[s] / ours[s]:.0f} %" for s in shapes) + " |")
+        print(f"| {precision} by {peak}, least ms | " + " | ".join(f"{least[s]:.3g}" for s in shapes) + " |")
+        print(f"| reached | " + " | ".join(f"{100 * least[s] / ours[s]:.0f} %" for s in shapes) + " |")
 
 
 def print_tables(times, shapes, threads):

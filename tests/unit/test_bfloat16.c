@@ -1,4 +1,4 @@
-/* Single products of bfloat16, in every kernel set that runs here: how weights and inputs are rounded,
+/* Products of bfloat16, in every kernel set that runs here: how weights and inputs are rounded,
  * and the order of a pair. Sums are in test_matrix.c. */
 #include "core/network/matrix.h"
 #include "tests/support/active_set.h"
@@ -15,11 +15,12 @@ static float noise(void)
     return (float)((double)(int32_t)noise_state * 0x1p-31);
 }
 
-static void select_set(int index)
+static const struct kernels *select_set(int index)
 {
     const struct kernels *set = kernels_available((size_t)index);
     ck_assert_ptr_nonnull(set);
     ck_assert_int_eq(kernels_select(set->name, NULL), STATUS_OK);
+    return set;
 }
 
 /* The nearest float whose lower half is zero, ties to even, by way of its own unit. */
@@ -77,20 +78,48 @@ START_TEST(a_bfloat16_is_never_infinite)
 }
 END_TEST
 
-/* 1 - 1 + 2^-24, not 1 + 2^-24 - 1, which would be 0. */
-START_TEST(the_second_of_a_pair_comes_first)
+/* base + w . a in the order of the set (core/kernels/kernels.h, promise 4). Every product is exact. */
+static float sum_in_order(const float *w, const float *a, size_t K, float base, size_t block)
 {
-    select_set(_i);
-    const float W[2] = {0x1p-24f, -1}, one[2] = {1, 1};
-    uint16_t codes[2];
-    matrix_encode(PRECISION_BFLOAT16, 1, 2, one, 2, codes, sizeof codes);
-    struct matrix *matrix;
-    ck_assert_int_eq(matrix_new(W, one, 1, 2, PRECISION_BFLOAT16, &matrix), STATUS_OK);
-    float C;
-    matrix_multiply(matrix, 1, &(struct operand){NULL, 0, codes, sizeof codes},
-                    &(struct target){.C = &C, .stride = 1});
-    ck_assert(C == 0x1p-24f);
-    matrix_free(matrix);
+    for (size_t k = 0; block == 0 && k < K; k += 2) {
+        base += k + 1 < K ? w[k + 1] * a[k + 1] : 0;
+        base += w[k] * a[k];
+    }
+    for (size_t k = 0; block > 0 && k < K; k += block) {
+        float sums[2] = {0, 0};
+        for (size_t i = k; i < k + block && i < K; i++) sums[i % 2] += w[i] * a[i];
+        base += sums[0] + sums[1];
+    }
+    return base;
+}
+
+START_TEST(sums_have_the_order_of_the_set)
+{
+    enum { R = 37, N = 70, MOST = 97 };
+    static float W[N * MOST], A[R * MOST], bias[N], C[R * N], rounded[MOST];
+    static uint16_t codes[R * MOST];
+    static const size_t lengths[] = {1, 2, 3, 31, 32, 33, 64, 97};
+    const struct kernels *set = select_set(_i);
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        const size_t K = lengths[i];
+        for (size_t j = 0; j < N * K; j++) W[j] = noise();
+        for (size_t j = 0; j < R * K; j++) A[j] = (float)bfloat16_exactly((double)noise());
+        for (size_t j = 0; j < N; j++) bias[j] = noise();
+        struct matrix *matrix;
+        ck_assert_int_eq(matrix_new(W, bias, N, K, PRECISION_BFLOAT16, &matrix), STATUS_OK);
+        matrix_encode(PRECISION_BFLOAT16, R, K, A, K, codes, K * sizeof *codes);
+        matrix_multiply(matrix, R, &(struct operand){NULL, 0, codes, K * sizeof *codes},
+                        &(struct target){.C = C, .stride = N});
+        for (size_t n = 0; n < N; n++) {
+            matrix_row(matrix, n, rounded);
+            for (size_t r = 0; r < R; r++) {
+                const float wanted = sum_in_order(rounded, A + r * K, K, bias[n], set->bfloat16_block);
+                ck_assert_msg(C[r * N + n] == wanted, "%s K=%zu C[%zu,%zu] = %a, not %a", set->name, K, r, n,
+                              (double)C[r * N + n], (double)wanted);
+            }
+        }
+        matrix_free(matrix);
+    }
 }
 END_TEST
 
@@ -112,7 +141,7 @@ Suite *bfloat16_suite(void)
     tcase_add_checked_fixture(each, remember_active, active_set_restore);
     tcase_add_loop_test(each, bfloat16s_are_the_nearest, 0, sets);
     tcase_add_loop_test(each, a_bfloat16_is_never_infinite, 0, sets);
-    tcase_add_loop_test(each, the_second_of_a_pair_comes_first, 0, sets);
+    tcase_add_loop_test(each, sums_have_the_order_of_the_set, 0, sets);
     suite_add_tcase(suite, each);
     return suite;
 }
