@@ -251,6 +251,9 @@ endif
 BODIES := $(patsubst %.c,%,$(shell grep -l '"core/kernels/kernel_body.h"' core/kernels/*.c))
 kernel_flags = $(if $(filter core/kernels/%,$*),-O3 -ffp-contract=off) $(FLAGS_$*) \
                $(if $(filter $(BODIES),$*),$(PLAIN))
+# Loops over all numbers of a sequence, which are no kernel's.
+FLAGS_core/layers/pooling := -O3
+FLAGS_models/bundle/input := -O3
 # Only the file that prints the version is built anew when it changes.
 VERSIONED   := $(shell grep -lr --include=*.c CAROUSEL_VERSION server 2>/dev/null)
 version_flag = $(if $(filter $*.c,$(VERSIONED)),-DCAROUSEL_VERSION='"$(VERSION)"')

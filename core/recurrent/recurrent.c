@@ -26,15 +26,11 @@
  *
  * Initial state. A state of zeros is a sequence that has not begun. With initial h and c its last float says
  * whether it has. */
-#include "core/recurrent/recurrent.h"
+#include "core/recurrent/recurrent_scratch.h"
 
 #include <string.h>
 
 enum {
-    /* Measured at H = 512 on a core with 1 MiB of L2: gates of a group, gates of a run of steps. */
-    GROUP_BYTES = 128 << 10,
-    RUN_BYTES = 512 << 10,
-    RUN_MIN_ROWS = 32,
     /* Multiply-adds of a step below which a team gains nothing: a few microseconds of one core. */
     SHARED_WORK = 128 << 10
 };
@@ -47,141 +43,12 @@ struct rows {
     size_t codes_stride; /* bytes */
 };
 
-/* The parts of scratch. Sizes grow with R and B. */
-struct scratch {
-    float *gates;    /* rows of all gates of a run of steps, or a step's rows of a group's blocks */
-    float *hidden;   /* a step's rows of U h, if the kind is separate */
-    float *h;        /* [B,O] h as the turn begins */
-    float *c;        /* [B,units] of the block at hand, more for a team; [B,H] if there is no state */
-    float *wide;     /* [B,H] o * tanh(c), before the projection; r * h */
-    float *between;  /* [R,row] outputs of every other layer, the last one's being `out` */
-    float *mirror;         /* [R,row] inputs of the reverse direction */
-    float *mirror_out;     /* [R,O] its outputs */
-    uint8_t *codes;        /* [R,row] codes of whichever rows came last */
-    uint8_t *mirror_codes; /* [R,row] */
-    uint8_t *h_codes;      /* [B,H] of h or wide */
-    size_t floats;   /* all together */
-};
-
-static size_t n_blocks(const struct recurrent *net)
-{
-    size_t units = net->kind->block_units;
-    return (net->H + units - 1) / units;
-}
-
-/* Columns of a block's gates. */
-static size_t block_columns(const struct recurrent *net)
-{
-    return net->kind->block_panels * PANEL_COLUMNS;
-}
-
 /* The panel of W and U with which a block begins, or behind which the last one ends. */
 static size_t block_panel(const struct recurrent *net, size_t block)
 {
     size_t panels = (net->kind->n_gates * net->H + PANEL_COLUMNS - 1) / PANEL_COLUMNS;
     size_t panel = block * net->kind->block_panels;
     return panel < panels ? panel : panels;
-}
-
-/* Floats of a row of all gates. */
-static size_t row_width(const struct recurrent *net)
-{
-    return n_blocks(net) * block_columns(net);
-}
-
-/* Whether a step makes all units' products before it moves any on. */
-static bool makes_all(const struct recurrent *net)
-{
-    return net->kernels->layout == LAYOUT_ROWS || net->kind->reset;
-}
-
-/* Blocks in a group when n sequences are alive. */
-static size_t group_blocks(const struct recurrent *net, size_t n)
-{
-    size_t blocks = n_blocks(net), most = GROUP_BYTES / (n * block_columns(net) * sizeof(float));
-    if (most >= blocks || makes_all(net)) return blocks;
-    return most ? most : 1;
-}
-
-/* Rows of a run of several steps. */
-static size_t run_rows(const struct recurrent *net)
-{
-    size_t rows = RUN_BYTES / (row_width(net) * sizeof(float));
-    return rows > RUN_MIN_ROWS ? rows : RUN_MIN_ROWS;
-}
-
-/* Room for the gates of one step of B sequences. */
-static size_t step_floats(const struct recurrent *net, size_t B)
-{
-    size_t width = row_width(net);
-    if (makes_all(net)) return B * width;
-    return GROUP_BYTES / sizeof(float) + (B + 1) * block_columns(net) + width;
-}
-
-static size_t gates_floats(const struct recurrent *net, size_t R, size_t B)
-{
-    size_t rows = run_rows(net), whole = (R < rows ? R : rows) * row_width(net);
-    size_t step = step_floats(net, B);
-    return whole > step ? whole : step;
-}
-
-/* Room for U h of one step: as wide as its gates, also if a team shares them. */
-static size_t hidden_floats(const struct recurrent *net, size_t B)
-{
-    size_t rows = run_rows(net), shared = (B < rows ? B : rows) * row_width(net);
-    size_t step = step_floats(net, B);
-    return shared > step ? shared : step;
-}
-
-/* Room for c of a block's units; of every block's, for the rows that a team may share. */
-static size_t cells_floats(const struct recurrent *net, size_t B)
-{
-    size_t rows = run_rows(net), shared = (B < rows ? B : rows) * n_blocks(net);
-    return (B > shared ? B : shared) * net->kind->block_units;
-}
-
-/* Cut a part of `floats` floats off the scratch block, or only count it if there is none. */
-static float *cut(struct scratch *s, float *block, size_t floats)
-{
-    float *part = block ? block + s->floats : NULL;
-    s->floats += layer_round(floats);
-    return part;
-}
-
-static uint8_t *cut_codes(struct scratch *s, float *block, size_t bytes_wanted)
-{
-    return (uint8_t *)cut(s, block, bytes_wanted / sizeof(float) + 1);
-}
-
-/* Bytes of the codes of n inputs. */
-static size_t codes_bytes(const struct recurrent *net, size_t n)
-{
-    return n * precision_code_bytes(net->precision);
-}
-
-static struct scratch scratch_cut(const struct recurrent *net, size_t R, size_t B, float *block)
-{
-    const struct cell_kind *kind = net->kind;
-    bool whole = net->whole, stacked = net->n_layers > 1;
-    size_t rows = R * net->row, code_bytes = codes_bytes(net, rows);
-    struct scratch s = {.floats = 0};
-    s.gates = cut(&s, block, gates_floats(net, R, B));
-    s.h = cut(&s, block, B * net->O);
-    if (kind->is_separate) s.hidden = cut(&s, block, hidden_floats(net, B));
-    if (kind->has_c) s.c = cut(&s, block, whole ? B * net->H : cells_floats(net, B));
-    s.h_codes = cut_codes(&s, block, codes_bytes(net, B * net->H));
-    if (net->cells[0].P || net->cells[0].N) s.wide = cut(&s, block, B * net->H);
-    if (stacked) s.between = cut(&s, block, rows);
-    if (whole) s.mirror = cut(&s, block, rows);
-    if (net->n_directions == 2) s.mirror_out = cut(&s, block, R * net->O);
-    if (net->keeps_codes) s.codes = cut_codes(&s, block, code_bytes);
-    if (net->keeps_codes && whole) s.mirror_codes = cut_codes(&s, block, code_bytes);
-    return s;
-}
-
-size_t recurrent_scratch_floats(const struct layer *layer, size_t R, size_t B)
-{
-    return scratch_cut((const struct recurrent *)layer, R, B, NULL).floats;
 }
 
 /* One direction of one layer over one turn. x and y do not overlap, but their codes may be the same:
@@ -344,6 +211,27 @@ static void block_step(const struct step *s, size_t block)
         copy_units(states[b] + c_offset, u.c + b * u.ldc, u.n);
 }
 
+/* Of one sequence, whole blocks of an lstm lie as the rows of a batch do: gates, c and h at equal distances.
+ * So if there are more of them than sequences, the kernel makes a sequence's blocks in one call: it has more
+ * rows under way at a time, and finds c where it is kept. Return how many blocks were made. */
+static size_t blocks_step(const struct step *s, size_t begin, size_t count)
+{
+    const struct pass *p = s->pass;
+    const struct recurrent *net = p->net;
+    size_t whole = net->H / net->kind->block_units, n = begin + count <= whole ? count : count - 1;
+    if (!net->is_fused || n <= s->n) return 0;
+    struct units u = block_of(s, begin);
+    u.R = n;
+    u.ldg = block_columns(net);
+    u.ldc = u.ldh = u.n;
+    for (size_t b = 0; b < s->n; b++, u.gates += s->stride, u.h += s->ldh) {
+        u.c = net->whole ? p->scratch->c + b * net->H : p->turn->states[b] + p->state_offset + net->O;
+        u.c += u.unit;
+        net->kind->step(net, &u);
+    }
+    return n;
+}
+
 /* Units of the blocks [first, end), group by group; at every other step from the end, because there lies
  * what the step before left in the cache. */
 static void step_blocks(const struct step *s, size_t first, size_t end)
@@ -362,7 +250,7 @@ static void step_blocks(const struct step *s, size_t first, size_t end)
                             .to = fresh};
         if (!s->is_projected) project_inputs(p, &span, s->t);
         matrix_multiply_panels(p->cell->U, s->n, s->before, &onto, span.first, span.last);
-        for (size_t block = begin; block < begin + count; block++) block_step(s, block);
+        for (size_t k = blocks_step(s, begin, count); k < count; k++) block_step(s, begin + k);
     }
 }
 
@@ -561,7 +449,7 @@ void recurrent_run(const struct layer *layer, const struct turn *turn, const flo
                    float *block)
 {
     const struct recurrent *net = (const struct recurrent *)layer;
-    struct scratch s = scratch_cut(net, turn->R, turn->B, block);
+    struct scratch s = recurrent_cut(net, turn->R, turn->B, block);
     size_t I = net->cells[0].I, codes_stride = codes_bytes(net, net->row);
     bool above = net->n_layers > 1 && recurrent_reads_codes(net->cells[net->n_directions].W);
     uint8_t *codes = above || recurrent_reads_codes(net->cells[0].U) ? s.codes : NULL;

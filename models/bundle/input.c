@@ -44,21 +44,39 @@ void input_text(const struct model *model, const int32_t *ids, size_t n, int32_t
                                : tokenizer_eos(model->tokenizer);
 }
 
+static double scaled(const struct feature_scaling *scaling, double x, size_t i)
+{
+    return (x - (scaling->mean ? scaling->mean[i] : 0)) / (scaling->scale ? scaling->scale[i] : 1);
+}
+
+static bool fits(double number)
+{
+    return fabs(number) <= (double)FLT_MAX;
+}
+
+/* Scale one step, without branches. false: some number does not fit. */
+static bool scale_step(const struct feature_scaling *scaling, const double *x, size_t n, float *out)
+{
+    unsigned outside = 0;
+    for (size_t i = 0; i < n; i++) {
+        double number = scaled(scaling, x[i], i);
+        outside |= !fits(number);
+        out[i] = (float)number;
+    }
+    return !outside;
+}
+
 enum status input_features(const struct model *model, const double *x, size_t n_steps, float *out,
                            struct error *err)
 {
-    const struct feature_scaling *scaling = &model->features;
     const size_t size = network_input_size(model->network);
-    for (size_t t = 0; t < n_steps; t++)
-        for (size_t i = 0; i < size; i++) {
-            double mean = scaling->mean ? scaling->mean[i] : 0;
-            double scale = scaling->scale ? scaling->scale[i] : 1;
-            double scaled = (x[t * size + i] - mean) / scale;
-            if (!(fabs(scaled) <= (double)FLT_MAX))
-                return error_set(err, STATUS_BAD_VALUE, "feature %zu of step %zu is %g, expected a number "
-                                 "that fits the model's scale", i, t, x[t * size + i]);
-            out[t * size + i] = (float)scaled;
-        }
+    for (size_t t = 0; t < n_steps; t++, x += size, out += size) {
+        if (scale_step(&model->features, x, size, out)) continue;
+        size_t i = 0;
+        while (fits(scaled(&model->features, x[i], i))) i++;
+        return error_set(err, STATUS_BAD_VALUE, "feature %zu of step %zu is %g, expected a number "
+                         "that fits the model's scale", i, t, x[i]);
+    }
     return STATUS_OK;
 }
 

@@ -363,8 +363,14 @@ static bool is_no_number(const struct scan *scan)
     return left >= sign + 3 && (!strncasecmp(text + sign, "nan", 3) || !strncasecmp(text + sign, "inf", 3));
 }
 
-/* Read a number without an exponent from *place, with a comma behind it, and move behind that. false: it is
- * something else, or is left to scan_number. */
+/* Whether a number of an array has its end here. */
+static bool is_end(char c)
+{
+    return c == ',' || c == ']';
+}
+
+/* Read a number without an exponent from *place, with a comma or bracket behind it, and move to that. false:
+ * it is something else, or is left to scan_number. */
 static bool read_plain_number(const char **place, const char *end, uint64_t *word)
 {
     const char *at = *place, *point = NULL;
@@ -378,7 +384,7 @@ static bool read_plain_number(const char **place, const char *end, uint64_t *wor
         else break;
     }
     size_t n = (size_t)(at - begin), places = point ? (size_t)(at - point) - 1 : 0;
-    if (at == end || *at != ',' || n == 0 || n - (point != NULL) > NUMBER_DIGITS) return false;
+    if (at == end || !is_end(*at) || n == 0 || n - (point != NULL) > NUMBER_DIGITS) return false;
     if (*begin == '.' || point == at - 1 || (*begin == '0' && n > 1 && begin[1] != '.')) return false;
     double value;
     if (digits >> DBL_MANT_DIG) {
@@ -386,25 +392,30 @@ static bool read_plain_number(const char **place, const char *end, uint64_t *wor
     } else value = (double)digits / number_exact_power[places];
     memcpy(word, &value, sizeof *word);
     *word |= (uint64_t)is_negative << 63;
-    *place = at + 1;
+    *place = at;
     return true;
 }
 
-/* In an array, where a value begins: read the plain numbers, up to one that is not, or is the last, or is too
- * many. An array of numbers is hardly anything else, and this is several times faster than value by value. */
-static bool scan_plain_numbers(struct scan *scan)
+/* In an array, where a value begins: read the plain numbers, up to one that is not, or is too many. *ended:
+ * the last one was among them, and its bracket is next. An array of numbers is hardly anything else, and this
+ * is several times faster than value by value. The background of a picture is one number again and again: 0.0
+ * as Python writes it. */
+static bool scan_plain_numbers(struct scan *scan, bool *ended)
 {
     const char *end = scan->text + scan->bytes;
     struct open *open = &scan->open[scan->depth - 1];
     while (scan->values < scan->limits->values) {
         const char *at = scan->text + scan->at;
-        uint64_t word;
+        uint64_t word = 0;
         if (at < end && *at == ' ') at++;
-        if (!read_plain_number(&at, end, &word)) break;
-        scan->at = (size_t)(at - scan->text);
+        if (end - at > 3 && !memcmp(at, "0.0", 3) && is_end(at[3])) at += 3;
+        else if (!read_plain_number(&at, end, &word)) break;
+        if (!put_word(scan, word)) return false;
         scan->values++;
         open->children++;
-        if (!put_word(scan, word)) return false;
+        *ended = *at == ']';
+        scan->at = (size_t)(at - scan->text) + !*ended;
+        if (*ended) break;
     }
     return true;
 }
@@ -449,11 +460,12 @@ static bool scan_after(struct scan *scan, bool *more)
 
 static bool scan_document(struct scan *scan)
 {
-    bool opened, more = true;
+    bool more = true;
     while (more) {
         bool in_array = scan->depth && scan->open[scan->depth - 1].bracket == '[';
-        if (in_array && !scan_plain_numbers(scan)) return false;
-        if (!scan_value(scan, &opened)) return false;
+        bool ended = false, opened = false;
+        if (in_array && !scan_plain_numbers(scan, &ended)) return false;
+        if (!ended && !scan_value(scan, &opened)) return false;
         if (opened) {
             bool array = scan->open[scan->depth - 1].bracket == '[';
             skip_space(scan);

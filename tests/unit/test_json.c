@@ -52,6 +52,9 @@ static const struct {
     {"{\"a\":}", "byte 5"}, {"{\"a\":1,}", "key"}, {"{a:1}", "key"}, {"{'a':1}", "key"},
     {"[1 2]", "',' or ']'"}, {"{\"a\":1]", "',' or '}'"}, {"01", "leading zero"}, {"-", "digit"},
     {"[01,2]", "leading zero"}, {"[-,2]", "digit"}, {"[1.,2]", "digit"}, {"[.5,2]", "value"},
+    {"[01]", "leading zero"}, {"[1.]", "digit"}, {"[-]", "digit"}, {"[0.0.0]", "',' or ']'"},
+    {"[0.0", "',' or ']'"}, {"[0.0]]", "nothing after"}, {"[[1]2]", "',' or ']'"},
+    {"{\"a\":[1}}", "',' or ']'"},
     {"[0,-01,2]", "leading zero"}, {"[1..2,3]", "digit"}, {"[1.2.3,4]", "',' or ']'"}, {"[--1,2]", "digit"},
     {"+1", "value"}, {".5", "value"}, {"1.", "digit"}, {"1e", "digit"}, {"1e+", "digit"},
     {"0x10", "nothing after"}, {"[1,NaN]", "found 'NaN' at byte 3"}, {"[1,NaN]", "send null"},
@@ -110,11 +113,12 @@ START_TEST(long_numbers_are_rounded_exactly)
 }
 END_TEST
 
-/* Numbers before a comma of an array have a way of their own through the parser. */
+/* Numbers before a comma or the end of an array have a way of their own through the parser. */
 START_TEST(numbers_of_an_array_are_read_as_alone)
 {
     static const char *const texts[] = {
-        "0", "-0", "-0.0", "0.0", "1", "-1", "0.1", "-12.5", "0.49803921568627452", "9007199254740991",
+        "0", "-0", "-0.0", "0.0", "0.00", "0.01", "0.0e5", "1", "-1", "0.1", "-12.5", "0.49803921568627452",
+        "9007199254740991",
         "9007199254740992", "9007199254740993", "-9007199254740993.0", "1234567890123456789",
         "9999999999999999999", "12345678901234567890", "0.1234567890123456789", "1e5", "1.5E-3",
         "0.0000000000000000000001", "0.000000000000000000000000001", "123456789.0000000000000000000000001"};

@@ -11,8 +11,10 @@
 
 #include "core/base/memory.h"
 #include "models/bundle/golden.h"
+#include "models/bundle/input.h"
 #include "models/bundle/model.h"
 #include "models/generation/generation.h"
+#include "tests/support/jobs.h"
 #include "tests/support/tiny.h"
 #include "tests/support/tmp.h"
 #include "tests/support/written.h"
@@ -41,6 +43,28 @@ START_TEST(each_task_loads)
     ck_assert_double_gt(model->load_ms, 0);
     ck_assert_int_gt(model->created_s, 1500000000);
     model_drop(model);
+}
+END_TEST
+
+/* A number that the scale makes too large for a float is named, with its step. */
+START_TEST(features_are_scaled)
+{
+    static const float W[3] = {1, 1, 1}, b[1] = {0};
+    double mean[] = {1, 0, 0}, scale[] = {2, 1, 1e-300};
+    const double x[] = {3, -7.5, 0, /* then */ 1, 0, 1e10};
+    float out[6];
+    struct error err;
+    struct model model = {.network = jobs_linear_network(3, 1, W, b), .features = {mean, scale}};
+    ck_assert_int_eq(input_features(&model, x, 1, out, &err), STATUS_OK);
+    ck_assert_float_eq(out[0], 1);
+    ck_assert_float_eq(out[1], -7.5f);
+    ck_assert_float_eq(out[2], 0);
+    ck_assert_int_eq(input_features(&model, x, 2, out, &err), STATUS_BAD_VALUE);
+    ck_assert_ptr_nonnull(strstr(err.message, "feature 2 of step 1 is 1e+10"));
+    model.features = (struct feature_scaling){0};
+    ck_assert_int_eq(input_features(&model, x, 2, out, &err), STATUS_OK);
+    ck_assert_float_eq(out[5], 1e10f);
+    network_free(model.network);
 }
 END_TEST
 
@@ -502,6 +526,7 @@ Suite *model_suite(void)
     tcase_add_checked_fixture(core, setup, teardown);
     tcase_add_loop_test(core, each_task_loads, 0, N_TASKS);
     tcase_add_test(core, a_model_holds_what_its_bundle_says);
+    tcase_add_test(core, features_are_scaled);
     tcase_add_test(core, the_hash_is_sha256_of_the_weights);
     tcase_add_test(core, features_are_spread_over_the_inputs);
     tcase_add_loop_test(core, names_are_checked, 0, sizeof names / sizeof *names);
