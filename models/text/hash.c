@@ -12,8 +12,8 @@
 
 enum {
     CHUNK_BYTES = 64 * 1024,
-    LARGE_BYTES = 8 << 20,   /* from which two threads share the work: one reads, the other hashes */
-    FOLLOWED_BYTES = 1 << 20 /* that are handed over at a time, and hashed before a look at is_dropped */
+    LARGE_BYTES = 8 << 20, /* from which two threads share the work */
+    PIECE_BYTES = 1 << 20
 };
 
 _Static_assert(HASH_BYTES == SHA256_DIGEST_SIZE && HASH_SHA1_BYTES == SHA1_DIGEST_SIZE,
@@ -52,60 +52,100 @@ uint64_t hash_bytes_read(void)
     return all_read;
 }
 
-/* A block that is read by the caller, and hashed by it or by a thread a little behind it. */
+/* A block that is read and hashed by the caller alone, or by two threads: both read pieces of it, and the
+ * second one hashes them in their order. Reading is the faster part, so the caller does most of it, and goes on
+ * to use the block while the rest is hashed. */
 struct hash_reading {
     struct sha256_ctx sha;
-    const uint8_t *bytes;
-    bool is_followed;
+    int fd;
+    const char *name;
+    uint8_t *bytes;
+    size_t n, n_pieces;
+    bool is_shared;
     pthread_t thread;
-    pthread_mutex_t mu;
-    pthread_cond_t grown;
-    size_t n_read; /* with mu */
-    bool is_over;  /* with mu: no more will be read */
     _Atomic bool is_dropped;
+    pthread_mutex_t mu; /* of what follows */
+    pthread_cond_t news;
+    size_t n_begun, n_read; /* pieces */
+    struct error err;       /* of the first piece that was not read */
+    bool has_failed;        /* or is given up: no more is read */
+    bool is_read[];         /* [n_pieces] */
 };
 
-static void *follow(void *context)
+static size_t piece_bytes(const struct hash_reading *f, size_t piece)
 {
-    struct hash_reading *f = context;
-    for (size_t at = 0, n;;) {
-        pthread_mutex_lock(&f->mu);
-        while (f->n_read == at && !f->is_over) pthread_cond_wait(&f->grown, &f->mu);
-        n = f->n_read;
-        pthread_mutex_unlock(&f->mu);
-        if (n == at) return NULL;
-        for (size_t part; at < n; at += part) {
-            if (f->is_dropped) return NULL;
-            part = n - at < FOLLOWED_BYTES ? n - at : FOLLOWED_BYTES;
-            sha256_update(&f->sha, part, f->bytes + at);
-        }
-    }
+    size_t left = f->n - piece * PIECE_BYTES;
+    return left < PIECE_BYTES ? left : PIECE_BYTES;
 }
 
-/* Hand the next bytes over; `is_over` if they are the last. */
-static void lead(struct hash_reading *f, size_t n, bool is_over)
+/* Read the first piece that no thread has begun. false: there is none. */
+static bool read_piece(struct hash_reading *f)
 {
     pthread_mutex_lock(&f->mu);
-    f->n_read += n;
-    f->is_over = is_over;
-    pthread_cond_signal(&f->grown);
+    size_t piece = f->n_begun;
+    bool is_wanted = piece < f->n_pieces && !f->has_failed;
+    f->n_begun += is_wanted;
     pthread_mutex_unlock(&f->mu);
+    if (!is_wanted) return false;
+    struct error err;
+    size_t at = piece * PIECE_BYTES, n = piece_bytes(f, piece);
+    bool is_read = file_read(f->fd, f->name, at, f->bytes + at, n, &err) == STATUS_OK;
+    pthread_mutex_lock(&f->mu);
+    f->is_read[piece] = is_read;
+    f->n_read += is_read;
+    all_read += is_read ? n : 0;
+    if (!is_read && !f->has_failed) f->err = err;
+    f->has_failed |= !is_read;
+    pthread_cond_broadcast(&f->news);
+    pthread_mutex_unlock(&f->mu);
+    return is_read;
 }
 
-/* Read `n` bytes to `bytes`, or to nowhere if that is NULL. */
-static enum status read_all(struct hash_reading *f, int fd, const char *name, uint8_t *bytes, size_t n,
-                            struct error *err)
+static void *hash_pieces(void *context)
+{
+    struct hash_reading *f = context;
+    for (size_t piece = 0; piece < f->n_pieces; piece++) {
+        pthread_mutex_lock(&f->mu);
+        while (!f->is_read[piece] && !f->has_failed) pthread_cond_wait(&f->news, &f->mu);
+        bool goes_on = f->is_read[piece] && !f->has_failed;
+        pthread_mutex_unlock(&f->mu);
+        if (!goes_on || f->is_dropped) return NULL;
+        sha256_update(&f->sha, piece_bytes(f, piece), f->bytes + piece * PIECE_BYTES);
+        read_piece(f);
+    }
+    return NULL;
+}
+
+/* Read the pieces with the other thread. */
+static enum status read_shared(struct hash_reading *f, struct error *err)
+{
+    bool goes_on = true;
+    while (goes_on && read_piece(f)) goes_on = throttle_rest();
+    pthread_mutex_lock(&f->mu);
+    if (!goes_on && !f->has_failed) {
+        error_set(&f->err, STATUS_CLOSING, "%s: the load was given up", f->name);
+        f->has_failed = true;
+        pthread_cond_broadcast(&f->news);
+    }
+    while (f->n_read < f->n_pieces && !f->has_failed) pthread_cond_wait(&f->news, &f->mu);
+    enum status status = f->has_failed ? f->err.status : STATUS_OK;
+    if (f->has_failed && err) *err = f->err;
+    pthread_mutex_unlock(&f->mu);
+    return status;
+}
+
+/* Read and hash alone; to nowhere if there is no block. */
+static enum status read_alone(struct hash_reading *f, struct error *err)
 {
     uint8_t chunk[CHUNK_BYTES];
-    for (size_t at = 0, part, most = f->is_followed ? FOLLOWED_BYTES : CHUNK_BYTES; at < n; at += part) {
-        part = n - at < most ? n - at : most;
-        uint8_t *to = bytes ? bytes + at : chunk;
-        enum status status = file_read(fd, name, at, to, part, err);
+    for (size_t at = 0, part; at < f->n; at += part) {
+        part = f->n - at < CHUNK_BYTES ? f->n - at : CHUNK_BYTES;
+        uint8_t *to = f->bytes ? f->bytes + at : chunk;
+        enum status status = file_read(f->fd, f->name, at, to, part, err);
         if (status != STATUS_OK) return status;
         all_read += part;
-        if (f->is_followed) lead(f, part, false);
-        else sha256_update(&f->sha, part, to);
-        if (!throttle_rest()) return error_set(err, STATUS_CLOSING, "%s: the load was given up", name);
+        sha256_update(&f->sha, part, to);
+        if (!throttle_rest()) return error_set(err, STATUS_CLOSING, "%s: the load was given up", f->name);
     }
     return STATUS_OK;
 }
@@ -113,25 +153,28 @@ static enum status read_all(struct hash_reading *f, int fd, const char *name, ui
 /* Wait for the thread, and let go of what the two share. */
 static void part_ways(struct hash_reading *f)
 {
-    if (f->is_followed) pthread_join(f->thread, NULL);
+    if (f->is_shared) pthread_join(f->thread, NULL);
     pthread_mutex_destroy(&f->mu);
-    pthread_cond_destroy(&f->grown);
+    pthread_cond_destroy(&f->news);
 }
 
 enum status hash_begin(int fd, const char *name, void *block, size_t n, struct hash_reading **out,
                        struct error *err)
 {
-    struct hash_reading *f = memory_new(1, sizeof *f);
+    size_t n_pieces = n / PIECE_BYTES + (n % PIECE_BYTES != 0);
+    struct hash_reading *f = memory_new(1, sizeof *f + n_pieces * sizeof *f->is_read);
     if (!f) return error_set(err, STATUS_NO_MEMORY, "%s: no memory", name);
+    f->fd = fd;
+    f->name = name;
     f->bytes = block;
+    f->n = n;
+    f->n_pieces = n_pieces;
     sha256_init(&f->sha);
     pthread_mutex_init(&f->mu, NULL);
-    pthread_cond_init(&f->grown, NULL);
-    f->is_followed = block && n >= LARGE_BYTES && throttle_is_free() &&
-                     pthread_create(&f->thread, NULL, follow, f) == 0;
-    enum status status = read_all(f, fd, name, block, n, err);
-    f->is_dropped = status != STATUS_OK;
-    if (f->is_followed) lead(f, 0, true);
+    pthread_cond_init(&f->news, NULL);
+    f->is_shared = block && n >= LARGE_BYTES && throttle_is_free() &&
+                   pthread_create(&f->thread, NULL, hash_pieces, f) == 0;
+    enum status status = f->is_shared ? read_shared(f, err) : read_alone(f, err);
     if (status == STATUS_OK) return *out = f, STATUS_OK;
     hash_drop(f);
     return status;
