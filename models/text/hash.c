@@ -53,8 +53,8 @@ uint64_t hash_bytes_read(void)
 }
 
 /* A block that is read and hashed by the caller alone, or by two threads: both read pieces of it, and the
- * second one hashes them in their order. Reading is the faster part, so the caller does most of it, and goes on
- * to use the block while the rest is hashed. */
+ * second one hashes them in their order. Reading is the faster part, so the caller does most of it, and goes
+ * on to use the block while the rest is hashed. */
 struct hash_reading {
     struct sha256_ctx sha;
     int fd;

@@ -108,11 +108,27 @@ static void write_escaped(struct writer *writer, unsigned char c)
     else put_raw(writer, (const char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
 }
 
+/* How many bytes from the first one on are ASCII and stand for themselves. */
+static size_t plain_bytes(const char *text, size_t bytes)
+{
+    size_t n = 0;
+    for (unsigned char c; n < bytes && (c = (unsigned char)text[n]) >= 32 && c < 127; n++)
+        if (c == '"' || c == '\\') break;
+    return n;
+}
+
 void put_string_n(struct writer *writer, const char *text, size_t bytes)
 {
     separate(writer);
+    size_t begin = 0, i = plain_bytes(text, bytes);
+    if (i == bytes && reserve(writer, bytes + 2)) { /* as nearly all are, and all names */
+        char *to = writer->text + writer->n;
+        to[0] = to[bytes + 1] = '"';
+        if (bytes) memcpy(to + 1, text, bytes);
+        writer->n += bytes + 2;
+        return;
+    }
     put_raw(writer, "\"", 1);
-    size_t begin = 0, i = 0;
     while (i < bytes) {
         unsigned char c = (unsigned char)text[i];
         uint32_t code;
