@@ -15,6 +15,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/base/arrays.h"
 #include "core/base/memory.h"
 #include "core/network/layer.h"
 
@@ -41,7 +42,7 @@ static void silu(size_t n, const float *x, float *y)
     for (size_t first = 0; first < n; first += CHUNK) {
         size_t count = n - first < CHUNK ? n - first : CHUNK;
         kernels_active()->sigmoid(count, x + first, gate);
-        for (size_t i = 0; i < count; i++) y[first + i] = x[first + i] * gate[i];
+        arrays_multiply(count, x + first, gate, y + first);
     }
 }
 

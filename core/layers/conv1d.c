@@ -63,7 +63,7 @@ static enum status pack(struct conv1d *conv, const struct layer_spec *spec,
                         struct error *err)
 {
     size_t O = conv->layer.output_size, I = conv->layer.input_size, k = conv->k;
-    bool is_deep = spec->values[GROUPS] > 1, bounded = context->before && context->before->bounded;
+    bool is_deep = spec->values[GROUPS] > 1;
     size_t n = O * k * (is_deep ? 1 : I);
     float *ordered = weight ? memory_new(n, sizeof *ordered) : NULL;
     if (weight && !ordered)
@@ -78,7 +78,8 @@ static enum status pack(struct conv1d *conv, const struct layer_spec *spec,
     }
     if (ordered) reorder(weight, O, I, k, ordered);
     enum status status = layer_matrix(spec, context, "weight", ordered, *bias, O, k * I,
-                                      layer_precision(context->precision, bounded, k * I), &conv->W, err);
+                                      layer_precision_after(context->precision, context->before, k * I),
+                                      &conv->W, err);
     memory_free(ordered);
     return status;
 }

@@ -1,8 +1,9 @@
 /* gated_feed_forward: y = W_down (f(W_gate x) * W_up x), f silu (SwiGLU) or another (Shazeer, 2020).
  *
- * The numbers between the products are as large as the weights make them. So if x comes from a norm, a client
- * cannot make any of them large: an int8 network has int8 weights here, and codes of rows that have been
- * scaled (core/network/scaled.h). That leaves no place for biases, and with them the weights are float16. */
+ * The numbers between the products are as large as the weights make them. So if x comes from a norm, a
+ * client cannot make any of them large: a bfloat16 network has bfloat16 weights here. An int8 network has
+ * int8 weights, and codes of rows that have been scaled (core/network/scaled.h). That leaves no place for
+ * biases, and with them the weights are float16. */
 #include "core/layers/activation.h"
 #include "core/network/layer.h"
 #include "core/network/scaled.h"
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/arrays.h"
 #include "core/base/memory.h"
 
 enum { EMBEDDING_DIM, HIDDEN_SIZE, ACTIVATION, BIAS }; /* values, in the order of keys */
@@ -70,9 +72,9 @@ static enum status build(const struct layer_spec *spec, const struct layer_conte
     const struct layer *before = context->before;
     bool scales = before && before->normed && context->precision == PRECISION_INT8 && !spec->values[BIAS] &&
                   D <= INT8_MAX_INPUTS && F <= INT8_MAX_INPUTS;
-    bool bounded = before && before->bounded;
-    enum precision precision = layer_precision(context->precision, bounded || scales, D);
-    enum precision down = layer_precision(context->precision, scales, F);
+    enum precision precision = scales ? PRECISION_INT8 : layer_precision_after(context->precision, before, D);
+    bool is_bfloat16 = precision == PRECISION_BFLOAT16 && before->normed;
+    enum precision down = layer_precision(context->precision, scales || is_bfloat16, F);
     struct gated *gated = memory_new(1, sizeof *gated);
     if (!gated)
         return error_set(err, STATUS_NO_MEMORY, "gated_feed_forward '%s': no memory", spec->prefix);
@@ -96,11 +98,19 @@ static size_t row_bytes(const struct matrix *matrix, size_t n)
 }
 
 struct scratch {
-    float *gate, *up;     /* [R,F] */
+    float *gate, *up;     /* [R,F], R <= BLOCK_ROWS */
     unsigned char *codes; /* [R, D or F] */
     float *scales;        /* [R] */
     float *room;          /* [D or F], a row before it is encoded */
 };
+
+/* So many rows at a time, whose numbers between the products fit in the second cache. */
+enum { BLOCK_ROWS = 128 };
+
+static size_t block_of(size_t R)
+{
+    return R < BLOCK_ROWS ? R : BLOCK_ROWS;
+}
 
 static size_t most_codes(const struct gated *gated)
 {
@@ -112,6 +122,7 @@ static size_t scratch_floats(const struct layer *layer, size_t R, size_t B)
 {
     const struct gated *gated = (const struct gated *)layer;
     (void)B;
+    R = block_of(R);
     size_t scaling = gated->scales ? layer_round(R) + layer_round(layer->input_size + gated->F) : 0;
     return 2 * layer_round(R * gated->F) + layer_round(R * most_codes(gated) / sizeof(float) + 1) + scaling;
 }
@@ -136,24 +147,32 @@ static struct operand encoded(const struct gated *gated, const struct matrix *ma
     return (struct operand){.values = rows, .values_stride = n, .codes = s->codes, .codes_stride = stride};
 }
 
+static void run_block(const struct gated *gated, const struct turn *turn, size_t R, const float *in,
+                      float *out, const struct scratch *s)
+{
+    size_t D = gated->layer.input_size, F = gated->F;
+    struct operand x = encoded(gated, gated->gate, R, D, in, s);
+    team_multiply(turn->team, gated->gate, R, &x, &(struct target){.C = s->gate, .stride = F});
+    team_multiply(turn->team, gated->up, R, &x, &(struct target){.C = s->up, .stride = F});
+    if (gated->scales) {
+        scaled_restore(R, F, s->scales, s->gate);
+        scaled_restore(R, F, s->scales, s->up);
+    }
+    gated->apply(R * F, s->gate, s->gate);
+    arrays_multiply(R * F, s->gate, s->up, s->gate);
+    struct operand hidden = encoded(gated, gated->down, R, F, s->gate, s);
+    team_multiply(turn->team, gated->down, R, &hidden, &(struct target){.C = out, .stride = D});
+    if (gated->scales) scaled_restore(R, D, s->scales, out);
+}
+
 static void run(const struct layer *layer, const struct turn *turn, const float *in, float *out,
                 float *block)
 {
     const struct gated *gated = (const struct gated *)layer;
-    size_t R = turn->R, D = layer->input_size, F = gated->F;
-    const struct scratch s = lay_out(gated, R, block);
-    struct operand x = encoded(gated, gated->gate, R, D, in, &s);
-    team_multiply(turn->team, gated->gate, R, &x, &(struct target){.C = s.gate, .stride = F});
-    team_multiply(turn->team, gated->up, R, &x, &(struct target){.C = s.up, .stride = F});
-    if (gated->scales) {
-        scaled_restore(R, F, s.scales, s.gate);
-        scaled_restore(R, F, s.scales, s.up);
-    }
-    gated->apply(R * F, s.gate, s.gate);
-    for (size_t i = 0; i < R * F; i++) s.gate[i] *= s.up[i];
-    struct operand hidden = encoded(gated, gated->down, R, F, s.gate, &s);
-    team_multiply(turn->team, gated->down, R, &hidden, &(struct target){.C = out, .stride = D});
-    if (gated->scales) scaled_restore(R, D, s.scales, out);
+    const struct scratch s = lay_out(gated, block_of(turn->R), block);
+    for (size_t row = 0; row < turn->R; row += BLOCK_ROWS)
+        run_block(gated, turn, block_of(turn->R - row), in + row * layer->input_size,
+                  out + row * layer->output_size, &s);
 }
 
 static size_t bytes(const struct layer *layer)

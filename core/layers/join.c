@@ -5,6 +5,7 @@
  * gate. */
 #include <string.h>
 
+#include "core/base/arrays.h"
 #include "core/base/memory.h"
 #include "core/network/layer.h"
 
@@ -84,7 +85,7 @@ static void add(const struct layer *layer, const struct turn *turn, const float 
     size_t n = turn->R * layer->output_size;
     (void)scratch;
     for (size_t k = 1; k < turn->n_sources; k++, in = out)
-        for (size_t i = 0; i < n; i++) out[i] = in[i] + turn->sources[k].rows[i];
+        arrays_add(n, in, turn->sources[k].rows, out);
 }
 
 static void multiply(const struct layer *layer, const struct turn *turn, const float *in, float *out,
@@ -93,7 +94,7 @@ static void multiply(const struct layer *layer, const struct turn *turn, const f
     size_t n = turn->R * layer->output_size;
     (void)scratch;
     for (size_t k = 1; k < turn->n_sources; k++, in = out)
-        for (size_t i = 0; i < n; i++) out[i] = in[i] * turn->sources[k].rows[i];
+        arrays_multiply(n, in, turn->sources[k].rows, out);
 }
 
 /* Back: each source gets its part of the gradient. */

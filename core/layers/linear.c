@@ -34,7 +34,6 @@ static enum status build(const struct layer_spec *spec, const struct layer_conte
                          struct layer **out, struct error *err)
 {
     size_t K = (size_t)spec->values[IN_FEATURES], N = (size_t)spec->values[OUT_FEATURES];
-    bool bounded = context->before && context->before->bounded;
     float *bias = NULL;
     struct linear *linear = memory_new(1, sizeof *linear);
     if (!linear) return error_set(err, STATUS_NO_MEMORY, "linear '%s': no memory", spec->prefix);
@@ -45,7 +44,8 @@ static enum status build(const struct layer_spec *spec, const struct layer_conte
         status = layer_take(spec, context, "bias", N, 0, &bias, err);
     if (status == STATUS_OK)
         status = layer_matrix_of(spec, context, "weight", &(struct layer_rows){.tensor_rows = N, .n = N},
-                                 bias, K, layer_precision(context->precision, bounded, K), &linear->W, err);
+                                 bias, K, layer_precision_after(context->precision, context->before, K),
+                                 &linear->W, err);
     memory_free(bias);
     if (status == STATUS_OK) *out = &linear->layer;
     else linear_free(&linear->layer);

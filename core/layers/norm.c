@@ -12,6 +12,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/base/arrays.h"
 #include "core/base/memory.h"
 
 enum { SIZE, EPS, AFFINE, BIAS, N_GROUPS }; /* values, in the order of keys */
@@ -135,29 +136,15 @@ static enum status build(const struct layer_spec *spec, const struct layer_conte
     return status;
 }
 
-/* The sum of x - offset, or of its squares. */
-static float sum_of(const float *x, size_t n, float offset, bool squares)
-{
-    enum { PLACES = 8 };
-    float sums[PLACES] = {0};
-    for (size_t i = 0; i < n; i++) {
-        float value = x[i] - offset;
-        sums[i % PLACES] += squares ? value * value : value;
-    }
-    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
-}
-
 /* One group of n numbers of a row, which begins at number `first` of it. */
 static void normalise(const struct norm *norm, const float *x, size_t n, size_t first, float *y)
 {
     bool is_rms = norm->layer.type == &layer_rms_norm;
-    float mean = is_rms ? 0.0f : sum_of(x, n, 0.0f, false) / (float)n;
-    float factor = 1.0f / sqrtf(sum_of(x, n, mean, true) / (float)n + norm->eps);
-    for (size_t i = 0; i < n; i++) {
-        float value = (x[i] - mean) * factor;
-        if (norm->weight) value *= norm->weight[first + i];
-        y[i] = norm->bias ? value + norm->bias[first + i] : value;
-    }
+    float mean = is_rms ? 0.0f : arrays_sum(n, x, 0.0f, false) / (float)n;
+    float factor = 1.0f / sqrtf(arrays_sum(n, x, mean, true) / (float)n + norm->eps);
+    arrays_scale(n, x, mean, factor, y);
+    if (norm->weight) arrays_multiply(n, y, norm->weight + first, y);
+    if (norm->bias) arrays_add(n, y, norm->bias + first, y);
 }
 
 static void run(const struct layer *layer, const struct turn *turn, const float *in, float *out,
@@ -187,7 +174,8 @@ static void normalise_backward(const struct norm *norm, const float *x, size_t n
                                const float *d_out, float *d_in)
 {
     bool is_rms = norm->layer.type == &layer_rms_norm;
-    double mean = is_rms ? 0 : (double)sum_of(x, n, 0.0f, false) / (double)n, squares = 0, sum = 0, along = 0;
+    double mean = is_rms ? 0 : (double)arrays_sum(n, x, 0.0f, false) / (double)n;
+    double squares = 0, sum = 0, along = 0;
     for (size_t i = 0; i < n; i++) squares += ((double)x[i] - mean) * ((double)x[i] - mean);
     double factor = 1 / sqrt(squares / (double)n + (double)norm->eps);
     for (size_t i = 0; i < n; i++) {

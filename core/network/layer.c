@@ -136,6 +136,13 @@ enum precision layer_precision(enum precision wanted, bool bounded, size_t input
     return fits ? wanted : PRECISION_FLOAT16;
 }
 
+enum precision layer_precision_after(enum precision wanted, const struct layer *before, size_t inputs)
+{
+    const bool is_normed = before && before->normed;
+    return layer_precision(wanted, (before && before->bounded) || (is_normed && wanted == PRECISION_BFLOAT16),
+                           inputs);
+}
+
 size_t layer_round(size_t n_floats)
 {
     size_t line = MEMORY_ALIGNMENT / sizeof(float);

@@ -273,6 +273,10 @@ void layer_keep(const struct layer_context *context, size_t rows, size_t columns
  * inputs may be larger, an int8 or bfloat16 network has float16 weights there and floats as inputs. */
 enum precision layer_precision(enum precision wanted, bool bounded, size_t inputs);
 
+/* The same for a matrix that reads what `before` gives, or what a client sends if that is NULL. A bfloat16
+ * network takes the numbers of a norm as bfloat16 too: no client can make them large. */
+enum precision layer_precision_after(enum precision wanted, const struct layer *before, size_t inputs);
+
 /* n_floats, rounded up to whole cache lines: where the next part of a scratch block begins. */
 size_t layer_round(size_t n_floats);
 

@@ -7,7 +7,7 @@
  * int8 and bfloat16. If the activation is tanh, h lies in [-1,1] by construction, so codes stand for it,
  * in U and in W of the layer above. With a projection h is a sum of H products, and with relu it grows; what
  * reads it stays float16, while P itself, which reads o * tanh(c), is coded. The same goes for W of the first
- * layer, unless what comes before is bounded. */
+ * layer, unless what comes before is bounded; bfloat16 is content with a norm. */
 #include "core/recurrent/recurrent.h"
 
 #include <stdio.h>
@@ -229,13 +229,13 @@ static enum status take_matrices(const struct builder *b, struct cell *cell, con
     const struct layer *before = b->context->before;
     enum precision wanted = b->context->precision;
     size_t O = net->O;
-    bool x_bounded = b->k ? b->h_bounded : before && before->bounded;
+    enum precision input = b->k ? layer_precision(wanted, b->h_bounded, cell->I)
+                                : layer_precision_after(wanted, before, cell->I);
     enum status status;
     if (b->k == 0 && wants_table(before, cell->I, net->kind->n_gates * net->H))
         status = build_table(b, cell, ih);
     else
-        status = take_gate_matrix(b, "weight_ih", ih, cell->I,
-                                  layer_precision(wanted, x_bounded, cell->I), &cell->W);
+        status = take_gate_matrix(b, "weight_ih", ih, cell->I, input, &cell->W);
     if (status != STATUS_OK) return status;
     if (net->kind->reset) return take_original(b, cell);
     status = take_gate_matrix(b, "weight_hh", hh, O, layer_precision(wanted, b->u_bounded, O), &cell->U);

@@ -114,7 +114,7 @@ static enum status pack_pair(const struct slstm *slstm, const struct layer_spec 
     }
     return layer_matrix(spec, context, first ? "zgate.weight" : "igate.weight", parts->pair,
                         parts->pair_bias, 2 * d, d,
-                        layer_precision(context->precision, source && source->bounded, d), out, err);
+                        layer_precision_after(context->precision, source, d), out, err);
 }
 
 static enum status pack_heads(struct slstm *slstm, const struct layer_spec *spec,
