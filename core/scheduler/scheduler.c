@@ -29,10 +29,9 @@
 #include "core/base/memory.h"
 #include "core/scheduler/worker.h"
 
-/* Bytes of weights that work streams, step by step. */
 enum {
-    TINY_BYTES = 1 << 18, /* takes no longer than to call a worker */
-    SHORT_BYTES = 1 << 22 /* some tenths of a millisecond */
+    NEAR_BYTES = 1 << 18, /* of weights that stay in a core's own cache */
+    SHORT_BYTES = 1 << 22 /* of weights that work streams, step by step: some tenths of a millisecond */
 };
 
 _Static_assert((int)SCHEDULER_BATCH_BUCKETS == (int)TURN_BATCH_BUCKETS, "one histogram");
@@ -113,9 +112,9 @@ static struct queue_offer offer_of(struct sequence *const *sequences, size_t n)
     return offer;
 }
 
-/* An idle worker for the submitting thread to run, if that is better than to call it. Tiny work costs less
- * than the call. Short work is done at once only if no other work is: beside others it is better batched by
- * the workers. mu is held. */
+/* An idle worker for the submitting thread to run short work, if that is better than to call it. If weights
+ * are near, a batch gains less than the call costs. Else work is done at once only if no other work is:
+ * beside others it is better batched by the workers. mu is held. */
 static struct worker *scheduler_lender(struct scheduler *scheduler, const struct queue_offer *offer)
 {
     size_t n_workers = scheduler->options.n_workers, n_idle = 0;
@@ -127,7 +126,7 @@ static struct worker *scheduler_lender(struct scheduler *scheduler, const struct
         n_idle++;
         idle = &scheduler->workers[i];
     }
-    return n_idle == n_workers || offer->steps <= TINY_BYTES / (step_bytes + 1) ? idle : NULL;
+    return n_idle == n_workers || step_bytes <= NEAR_BYTES ? idle : NULL;
 }
 
 static enum status submit(struct scheduler *scheduler, struct sequence *const *sequences, size_t n, bool here,
