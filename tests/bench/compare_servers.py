@@ -150,18 +150,23 @@ def milliseconds(value):
     return f"{value:.2g}" if value < 10 else f"{value:,.0f}"
 
 
+def beside_best(row, column, best):
+    """Carousel's figure by the best of the others that answered at all; None: none did."""
+    others = [row[name][column] for name in ("FastAPI", "LitServe") if name in row and row[name][0]]
+    return row["carousel"][column] / best(others) if others else None
+
+
 def print_ratios(found):
     """Carousel beside the best of the others."""
-    others = ("FastAPI", "LitServe")
     for job in dict.fromkeys(job for job, _ in found):
         rows = [found[job, c] for c in CONNECTIONS]
-        if "carousel" not in rows[0] or not any(name in rows[0] for name in others):
+        if "carousel" not in rows[0] or not any(name in rows[0] for name in ("FastAPI", "LitServe")):
             continue
         print(f"\n| {job}, carousel beside the best other | " + " | ".join(map(str, CONNECTIONS)) +
               " |\n|---|" + "---|" * len(CONNECTIONS))
         for title, column, best in (("requests a second, times theirs", 0, max), ("p99, share of theirs", 2, min)):
-            cells = [row["carousel"][column] / best(row[name][column] for name in others if name in row) for row in rows]
-            print(f"| {title} | " + " | ".join(f"{cell:.2g}" for cell in cells) + " |")
+            cells = [beside_best(row, column, best) for row in rows]
+            print(f"| {title} | " + " | ".join("-" if cell is None else f"{cell:.2g}" for cell in cells) + " |")
 
 
 def print_tables(servers, found):
