@@ -36,12 +36,16 @@ BYTES_BOUND = 1 << 20
 
 
 class Metric:
-    """A figure, and how far from float32's it may be: relative (a share of it) or in points (hundredths)."""
+    """A figure, and how far from float32's it may be: relative (a share of it) or in points (hundredths).
+    percent: the figure itself is in hundredths."""
 
-    def __init__(self, name, pattern, bound, relative=False, drawn=False):
+    def __init__(self, name, pattern, bound, relative=False, drawn=False, percent=False):
         self.name, self.pattern, self.bound, self.relative, self.drawn = name, pattern, bound, relative, drawn
+        self.percent = percent
 
     def change(self, value, base):
+        if self.percent:
+            return value - base
         return 100 * (value / base - 1 if self.relative else value - base)
 
     def change_text(self, value, base):
@@ -219,10 +223,25 @@ def measure_translation(model):
     return measure
 
 
+def measure_speech(recipe, data, server):
+    """Greedily, as the recipe reads: per cent right of single digits, and digit errors in strings."""
+    held, figures, asked = recipe.part(recipe.read(data), held=True), [], 0
+    alone = [(s, [d]) for takes in held.values() for d in range(10) for s in takes[d]]
+    for cases in (alone, recipe.held_strings(held)):
+        texts = [server.ask("/v1/transcribe", model="digits-speech-live", samples=samples.tolist(),
+                            num_beams=1)["text"] for samples, _ in cases]
+        right, errors, total = recipe.count([[int(digit) for digit in text] for text in texts],
+                                            [digits for _, digits in cases])
+        figures.append((100 * right / len(cases), 100 * errors / total))
+        asked += len(cases)
+    return asked, [figures[0][0], figures[1][1]]
+
+
 ACCURACY = [Metric("accuracy", "accuracy", 0.3)]
 TRANSLATION = [Metric("BLEU", "all translations: BLEU", 0.5, relative=True),
                Metric("chrF", "all translations:.* chrF", 0.3)]
-FLAGS = {"fra-eng": ("eng-fra", "--reverse")}  # a bundle of another's recipe: whose, and how that is run
+# A bundle of another's recipe: whose, and how that is run.
+FLAGS = {"fra-eng": ("eng-fra", "--reverse"), "digits-speech-live": ("digits-speech", "--live")}
 MODELS = {
     "shakespeare": ("text/tinyshakespeare.txt", measure_perplexity,
                     [Metric("perplexity", "perplexity", 0.5, relative=True)]),
@@ -239,6 +258,9 @@ MODELS = {
     "slots": ("intents", measure_slots, [Metric("slot F1", "slot F1", 0.3), Metric("intent", "intent", 0.3)]),
     "eng-fra": ("translation/eng-fra.tatoeba.tsv.gz", measure_translation("eng-fra"), TRANSLATION),
     "fra-eng": ("translation/eng-fra.tatoeba.tsv.gz", measure_translation("fra-eng"), TRANSLATION),
+    "digits-speech-live": ("speech", measure_speech,
+                           [Metric("right digits", "one digit,", 0.5, percent=True),
+                            Metric("digit errors", "of one speaker,.*digit errors", 0.3, percent=True)]),
 }
 
 

@@ -65,6 +65,11 @@ export async function decode(file) {
   return { samples, rate: buffer.sampleRate };
 }
 
+// The samples at another rate.
+export async function resample(samples, from, to) {
+  return (await new OfflineAudioContext(1, 1, to).decodeAudioData(await wav(samples, from).arrayBuffer())).getChannelData(0);
+}
+
 // Play samples from `start` to `end`, in seconds. Returns what stops them; `done` is called at their end.
 export function play(samples, rate, start, end, done) {
   const own = audio(), buffer = own.createBuffer(1, samples.length, rate), source = own.createBufferSource();

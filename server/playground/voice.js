@@ -1,10 +1,10 @@
 // Voice: what was spoken, in a file or into the microphone, and when each word was.
 import { h, field, choose, fit, hue, ink } from "./ui.js";
-import { reading } from "./api.js";
+import { ask, detail, reading, served } from "./api.js";
 import { bench, first } from "./bench.js";
-import { audio, canRecord, decode, join, play, record, wav } from "./sound.js";
+import { audio, canRecord, decode, join, play, record, resample, wav } from "./sound.js";
 
-const HEIGHT = 150, LONGEST_S = 15;
+const HEIGHT = 150, LONGEST_S = 15, PIECE_S = 0.2, EDGE_S = 0.01; // more sound may change the edge of what is resampled
 
 export function open(main, wanted) {
   const names = reading("sound"), own = bench();
@@ -93,6 +93,22 @@ export function open(main, wanted) {
     player.textContent = "Stop";
   }
 
+  // What a model that reads in one direction has heard so far: what is new goes to a session. The whole is asked for at the end
+  // anyway, with the places of the words, so that a piece that fails is no loss.
+  async function follow(recording) {
+    const { model } = state, { whole_sequences: isWhole, sampling_rate: rate } = await detail(model);
+    if (isWhole || !served.routes.has("/v1/sessions")) return;
+    const session = (await ask("/v1/sessions", { model, ttl_s: 60 })).id;
+    for (let sent = 0; state.stopRecording === recording;) {
+      const { samples } = state, heard = samples.length ? await resample(samples, state.rate, rate) : samples, end = heard.length - Math.round(EDGE_S * rate);
+      if (end - sent >= PIECE_S * rate) {
+        const answer = await ask("/v1/transcribe", { session, samples: Array.from(heard.subarray(sent, end)) });
+        if (state.stopRecording === recording) text.textContent = answer.text;
+        sent = end;
+      } else await new Promise((resolve) => { setTimeout(resolve, 50); });
+    }
+  }
+
   async function begin() {
     quiet();
     own.forget();
@@ -109,7 +125,11 @@ export function open(main, wanted) {
       });
       if (state.hasLeft) stop();
       else state.stopRecording = stop;
+      Object.assign(state, { samples: new Float32Array(0), words: [] });
+      list.replaceChildren();
+      text.textContent = "";
       recorder.textContent = "Stop recording";
+      if (state.stopRecording) follow(stop).catch(() => {});
     } catch (error) {
       own.say(error.name === "NotAllowedError" ? "The browser was not allowed to use the microphone." : `There is no microphone to record with: ${error.message}`);
     }

@@ -3,7 +3,8 @@
 
 Prints CSV: what, milliseconds (the server's own total of a request, with one worker; the median of the runs, which are
 taken in turns), and the quantity that counts: 64 pictures as a multiple of one, a line of 40 letters in ms, and the
-real-time factors of ink (a writing at 100 points a second) and of speech. Needs build/carousel and Python's standard library only.
+real-time factors of ink (a writing at 100 points a second) and of speech, whole, and in pieces of 0.2 s as from a
+microphone (the sum of the requests). Needs build/carousel and Python's standard library only.
 """
 import argparse
 import json
@@ -52,6 +53,14 @@ class Server:
             parts = dict(part.strip().split(";dur=") for part in reply.headers["Server-Timing"].split(","))
         return float(parts["total"])
 
+    def live_ms(self, model, seconds, rate=8000, each=1600):
+        """The sum over a session to which pieces of a recording are sent."""
+        noise, sent = random.Random(1), json.dumps({"model": model}).encode()
+        request = urllib.request.Request(self.url + "/v1/sessions", sent, {"Content-Type": "application/json"})
+        session = json.load(urllib.request.urlopen(request))["id"]
+        pieces = [[noise.uniform(-0.1, 0.1) for _ in range(each)] for _ in range(seconds * rate // each)]
+        return sum(self.total_ms("/v1/transcribe", {"session": session, "samples": piece}) for piece in pieces)
+
 
 def a_writing(seconds):
     """Loops of a pen at 100 points a second, a stroke a second."""
@@ -81,7 +90,8 @@ def main():
     runs = options.runs
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
-        models = {name: ROOT / "zoo" / name for name in ("digits-draw", "handwriting", "ink", "digits-speech")}
+        names = ("digits-draw", "handwriting", "ink", "digits-speech", "digits-speech-live")
+        models = {name: ROOT / "zoo" / name for name in names}
         server = Server(models, options.precision)
         form = as_form("digits-speech", a_recording(str(scratch / "a.wav"), 10))
         speech = ("/v1/audio/transcriptions", form, "multipart/form-data; boundary=x")
@@ -90,10 +100,11 @@ def main():
                 "write 40 letters": ("/v1/handwriting", {"model": "handwriting", "input": LINE, "seed": 1}),
                 "read 10 s of a pen": ("/v1/transcribe", {"model": "ink", "strokes": a_writing(10)}),
                 "hear 10 s": speech}
-        times = {name: [] for name in asks}
+        times = {name: [] for name in [*asks, "hear 10 s live"]}
         for _ in range(runs + 1):  # the first one warms up
             for name, ask in asks.items():
                 times[name].append(server.total_ms(*ask))
+            times["hear 10 s live"].append(server.live_ms("digits-speech-live", 10))
         server.process.terminate()
     median = {name: statistics.median(all_of[1:]) for name, all_of in times.items()}
     print("what,total_ms,quantity,value,wanted")
@@ -101,7 +112,8 @@ def main():
             ("draw 1", "", "", ""), ("draw 64", "times one", median["draw 64"] / median["draw 1"], 2),
             ("write 40 letters", "ms", median["write 40 letters"], 50),
             ("read 10 s of a pen", "real-time factor", median["read 10 s of a pen"] / 1e4, 0.01),
-            ("hear 10 s", "real-time factor", median["hear 10 s"] / 1e4, 0.01)):
+            ("hear 10 s", "real-time factor", median["hear 10 s"] / 1e4, 0.01),
+            ("hear 10 s live", "real-time factor", median["hear 10 s live"] / 1e4, 0.01)):
         print(f"{name},{median[name]:.2f},{quantity},{value if value == '' else f'{value:.4f}'},{wanted}")
 
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client.h"
+#include "websocket.h"
 
 enum { SIDE = 28, ROOM = 1 << 17 };
 
@@ -16,7 +16,8 @@ static void start(void)
 {
     server_start(&server, (const char *const[]){
         "CAROUSEL_MODELS_BUNDLES=digits=zoo/digits:digits-draw=zoo/digits-draw:"
-        "digits-speech=zoo/digits-speech:handwriting=zoo/handwriting:ink=zoo/ink", NULL});
+        "digits-speech=zoo/digits-speech:digits-speech-live=zoo/digits-speech-live:"
+        "handwriting=zoo/handwriting:ink=zoo/ink", NULL});
 }
 
 static void stop(void)
@@ -69,21 +70,74 @@ static const char *heard(const char *file, size_t n_file)
     return text_at(&reply, "text");
 }
 
-/* The held-out recordings that travel with the bundle, as loud as they are and eight times as quiet. */
-START_TEST(digits_are_heard)
+/* The held-out recordings that travel with a bundle: cases.0.input and so on. The caller frees it. */
+static cJSON *read_recordings(const char *path)
 {
-    static const char *const texts[] = {"7", "31", "085"};
-    static char text[1 << 20], file[ROOM];
-    FILE *golden = fopen("zoo/digits-speech/golden.json", "r");
+    static char text[1 << 20];
+    FILE *golden = fopen(path, "r");
     ck_assert_ptr_nonnull(golden);
     size_t n = fread(text, 1, sizeof text, golden);
+    ck_assert_uint_lt(n, sizeof text);
     fclose(golden);
-    cJSON *json = cJSON_ParseWithLength(text, n);
+    return cJSON_ParseWithLength(text, n);
+}
+
+static const char *const texts[] = {"7", "31", "085"};
+
+/* As loud as they are and eight times as quiet. */
+START_TEST(digits_are_heard)
+{
+    static char file[ROOM];
+    cJSON *json = read_recordings("zoo/digits-speech/golden.json");
     for (int i = 0; i < 3; i++)
         for (double gain = 1; gain > 0.1; gain /= 8) {
             char path[32];
             snprintf(path, sizeof path, "cases.%d.input", i);
             ck_assert_str_eq(heard(file, make_wav(file, json_at(json, path), gain)), texts[i]);
+        }
+    cJSON_Delete(json);
+}
+END_TEST
+
+/* Send a recording, and a second of silence, in pieces of a fifth of a second. Return how often the text has
+ * changed. */
+static int listen(const cJSON *samples, double gain, const char *text)
+{
+    enum { PIECE = 1600 };
+    static struct client client;
+    static struct frame frame;
+    char before[16] = "";
+    float piece[PIECE];
+    int changes = 0, n = 0, n_after = 0;
+    const cJSON *sample = samples->child;
+    ws_open(&client, &server, "");
+    ws_say(&client, "{'model':'digits-speech-live'}");
+    ws_hear(&client, &frame);
+    while (sample || n_after < 5) {
+        n_after += !sample;
+        for (n = 0; n < PIECE; n++) {
+            piece[n] = sample ? (float)(gain * sample->valuedouble) : 0;
+            if (sample) sample = sample->next;
+        }
+        ws_frame(&client, FINAL | FRAME_BINARY, piece, sizeof piece);
+        ws_hear(&client, &frame);
+        if (!sample) ck_assert_str_eq(frame_text(&frame, "text"), text); /* silence changes nothing */
+        changes += strcmp(before, frame_text(&frame, "text")) != 0;
+        snprintf(before, sizeof before, "%s", frame_text(&frame, "text"));
+    }
+    ws_close(&client);
+    return changes;
+}
+
+/* While the microphone is open, a digit is written before the next one is said. */
+START_TEST(digits_are_heard_while_they_are_said)
+{
+    cJSON *json = read_recordings("zoo/digits-speech-live/golden.json");
+    for (int i = 0; i < 3; i++)
+        for (double gain = 1; gain > 0.1; gain /= 8) {
+            char path[32];
+            snprintf(path, sizeof path, "cases.%d.input", i);
+            ck_assert_int_ge(listen(json_at(json, path), gain, texts[i]), (int)strlen(texts[i]));
         }
     cJSON_Delete(json);
 }
@@ -257,6 +311,7 @@ Suite *zoo_media_suite(void)
     tcase_add_checked_fixture(core, start, stop);
     tcase_set_timeout(core, TEST_TIMEOUT_S);
     tcase_add_test(core, digits_are_heard);
+    tcase_add_test(core, digits_are_heard_while_they_are_said);
     tcase_add_test(core, drawn_digits_are_read_as_asked);
     tcase_add_test(core, a_drawing_shows_its_rows);
     tcase_add_test(core, what_is_written_is_read);

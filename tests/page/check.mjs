@@ -22,7 +22,7 @@ function check(good, what) {
 }
 
 // Random models: their answers are short, and the zoo has no handwriting and no gru.
-const random = ["ink", "speech", "music", "staff", "drawing", "handwriting"].flatMap((name) => ["--model", `tiny-${name}=tests/unit/bundles/tiny-${name}`])
+const random = ["ink", "speech", "speech-live", "music", "staff", "drawing", "handwriting"].flatMap((name) => ["--model", `tiny-${name}=tests/unit/bundles/tiny-${name}`])
   .concat("--model", "gates=tests/http/predict/gates", "--model", "places=tests/http/answering/places");
 const server = await serve(program, ...(mode === "--pictures" ? [] : random));
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
@@ -260,6 +260,13 @@ const parts = {
     await page.getByRole("button", { name: "Play", exact: true }).click();
     await page.getByRole("button", { name: "Stop", exact: true }).click();
     await page.getByRole("button", { name: "Play", exact: true }).waitFor();
+  },
+  async "voice/tiny-speech-live"(page) {
+    await page.getByRole("button", { name: "Record" }).click();
+    await page.waitForFunction(() => /[abc]/.test(document.querySelector(".recognised").textContent));
+    check(await page.getByRole("button", { name: "Stop recording" }).isVisible(), "it writes while it is recorded");
+    await page.getByRole("button", { name: "Stop recording" }).click();
+    await page.getByText(/^\d\.\d s of sound/).waitFor();
   },
   async "music/tiny-music"(page) {
     const playing = page.getByRole("button", { name: "Play", exact: true }), melody = page.locator("textarea");
