@@ -9,6 +9,7 @@
 
 #include "core/base/memory.h"
 #include "core/network/network.h"
+#include "tests/support/active_set.h"
 #include "tests/support/tiny.h"
 
 enum { MAX_STEPS = 400 };
@@ -417,6 +418,7 @@ Suite *layers_suite(void)
 {
     Suite *suite = suite_create("layers");
     TCase *lstm = tcase_create("lstm"), *small = tcase_create("small");
+    tcase_add_checked_fixture(lstm, active_set_remember, active_set_restore);
     tcase_add_loop_test(lstm, test_lstm_matches_reference, 0, N_LSTM_CASES);
     tcase_add_loop_test(lstm, test_lstm_swapped_gates_would_show, 1, N_LSTM_CASES);
     tcase_add_loop_test(lstm, test_lstm_forgotten_bias_would_show, 0, N_LSTM_CASES);
