@@ -157,7 +157,11 @@ END_TEST
 static const struct { const char *model, *source, *target; } sentences_abroad[] = {
     {"eng-fra", "I have a solution.", "J'ai une solution."},
     {"eng-fra", "Do you have a better idea?", "Avez-vous une meilleure id\xc3\xa9""e ?"},
+    {"eng-fra", "hello", "Bonjour"},
+    {"eng-fra", "Thank you.", "Merci."},
     {"fra-eng", "J'irai.", "I'll go."},
+    {"fra-eng", "Bonjour.", "Hello."},
+    {"fra-eng", "Oui.", "Yes."},
     {"fra-eng", "Y a-t-il un vol dans l'apr\xc3\xa8s-midi ?", "Is there a flight in the afternoon?"},
 };
 

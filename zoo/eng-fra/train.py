@@ -9,6 +9,10 @@ a side has the same letters as one of those are left out of training too. A tent
 only by --evaluate, which prints BLEU and chrF (metrics.py) with all translations of a sentence as its references, and with the
 first one alone; and how many of the answers of 20 words and more repeat four words.
 
+Tatoeba has sentences and few single words. So everyday.tsv, beside this file, adds greetings, numbers and the like,
+written for it and held out by the same rule. Short pairs come in several spellings, with and without a full stop and
+a capital letter. Targets have plain spaces, for which French has four.
+
 BPE of 4,000 pieces for both languages, one embedding for source, target and output; the network is in
 zoo/seq2seq.py. With --checkpoint a training that was ended goes on where it was. --bfloat16 multiplies in bfloat16 while
 it trains. --start FOLDER begins with the pieces and the weights of a bundle that this recipe wrote, also one of the other
@@ -19,6 +23,7 @@ import collections
 import gzip
 import hashlib
 import pathlib
+import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -27,8 +32,9 @@ import metrics
 import recipe
 import seq2seq
 
-PIECES, SIZES, DROPOUT, RATE, BATCH = 4000, (192, 192, 192, 384), 0.3, 2e-3, 128
+PIECES, SIZES, DROPOUT, RATE, BATCH = 4000, (192, 192, 192, 384), 0.3, "2e-3", 128
 TATOEBA = "eng-fra.tatoeba.tsv.gz"
+EVERYDAY, EVERYDAY_TIMES, SHORT_WORDS = pathlib.Path(__file__).resolve().parent / "everyday.tsv", 8, 2
 BEAMS, MAX_TOKENS, PENALTY, LONGEST = 4, 200, 1.0, 60
 
 
@@ -56,6 +62,28 @@ def split(pairs, reverse):
             held[pair[0]].append(pair[1])
     seen = {letters(text) for source, translations in held.items() for text in (source, *translations)}
     return [p for p in pairs if not is_held(p[english]) and not any(letters(side) in seen for side in p)], dict(held)
+
+
+def spellings(pair):
+    """A short pair as people type it: without its full stop, with another one, in small letters."""
+    source, target = (re.sub(r"\s*[.!]+$", "", side) for side in pair)
+    if source == pair[0] or target == pair[1]:  # a question, or no sentence
+        return [pair]
+    exclaimed = pair[1] if pair[1].endswith("!") else target + "."
+    return [pair, (source, target), (source.lower(), target), (source + ".", target + "."), (source + "!", exclaimed),
+            (source + " !", exclaimed)]
+
+
+def with_spellings(pairs, held, args):
+    """Training pairs: all, the short ones and everyday.tsv in their spellings, targets with plain spaces."""
+    everyday = []
+    if pathlib.Path(args.data).name == TATOEBA:
+        seen = {letters(text) for source, translations in held.items() for text in (source, *translations)}
+        everyday = [p for p in read_pairs(EVERYDAY, args.reverse)
+                    if not is_held(p[1 if args.reverse else 0]) and not any(letters(side) in seen for side in p)]
+    short = [p for p in pairs if min(len(side.split()) for side in p) <= SHORT_WORDS]
+    extra = [s for p in short for s in spellings(p)[1:]] + [s for p in everyday for s in spellings(p)] * EVERYDAY_TIMES
+    return [(source, re.sub("[\u202f\u00a0\u2009]", " ", target)) for source, target in pairs + extra]
 
 
 def parts(held):
@@ -131,7 +159,8 @@ def begin(args, out, pairs):
 
 
 def main():
-    args = recipe.arguments(__doc__, f"data/translation/{TATOEBA}", epochs=8, flags=("reverse", "bfloat16"), start="")
+    args = recipe.arguments(__doc__, f"data/translation/{TATOEBA}", epochs=8, flags=("reverse", "bfloat16"), start="",
+                            rate=RATE)
     args.out = args.out or (pathlib.Path(__file__).resolve().parent.parent / ("fra-eng" if args.reverse else "eng-fra"))
     out = recipe.folder(args, __file__)
     pairs, held = split(read_pairs(args.data, args.reverse), args.reverse)
@@ -143,8 +172,9 @@ def main():
             answers = translate(average, tokenizer, watched, 1)
             return f"watched sentences, greedy: BLEU {metrics.bleu(answers, watched.values()):.2f}"
         ids = [([seq2seq.BOS, *a, seq2seq.EOS], b) for a, b in
-               ((tokenizer.encode(a), tokenizer.encode(b)) for a, b in pairs) if len(a) < LONGEST and len(b) < LONGEST]
-        seq2seq.train(model, ids, args, RATE, BATCH, note)
+               ((tokenizer.encode(a), tokenizer.encode(b)) for a, b in with_spellings(pairs, held, args))
+               if len(a) < LONGEST and len(b) < LONGEST]
+        seq2seq.train(model, ids, args, float(args.rate), BATCH, note)
         texts = list(held)[:4]
         cases = [(text, [seq2seq.BOS, *tokenizer.encode(text), seq2seq.EOS],
                   [seq2seq.BOS, *tokenizer.encode(held[text][0])[:i]]) for i, text in enumerate(texts)]
