@@ -13,7 +13,7 @@ static void start(void)
     static const char bundles[] =
         "CAROUSEL_MODELS_BUNDLES=numbers=zoo/numbers:sentiment=zoo/sentiment:g2p=zoo/g2p:"
         "splice=zoo/splice:slots=zoo/slots:chorales=zoo/chorales:folk=zoo/folk:ink=zoo/ink:babi=zoo/babi:"
-        "story=zoo/story:eng-fra=zoo/eng-fra:fra-eng=zoo/fra-eng";
+        "story=zoo/story:eng-fra=zoo/eng-fra:fra-eng=zoo/fra-eng:series-xlstm=zoo/series-xlstm";
     server_start(&server, (const char *const[]){bundles, NULL});
 }
 
@@ -97,6 +97,24 @@ START_TEST(a_sequence_without_a_rule_has_a_spread)
     ck_assert_double_lt(mean, uncertain[_i].high);
     ck_assert(low < mean && mean < high);
     ck_assert_double_lt(high - low, 2 * (uncertain[_i].high - uncertain[_i].low));
+}
+END_TEST
+
+/* A wave of four values, one of them missing, goes on within its intervals. */
+START_TEST(an_xlstm_finds_the_season)
+{
+    struct reply *reply = post(&server, "/v1/forecast",
+                               "{'model':'series-xlstm','horizon':4,'quantiles':[0.1,0.9],'series':["
+                               "10,20,30,20,10,20,30,20,10,20,null,20,10,20,30,20,10,20,30,20,10,20,30,20]}");
+    static const double wave[] = {10, 20, 30, 20};
+    expect_ok(reply);
+    for (size_t i = 0; i < 4; i++) {
+        char place[40];
+        snprintf(place, sizeof place, "forecasts.0.mean.%zu", i);
+        ck_assert_double_eq_tol(number_at(reply, place), wave[i], 1);
+    }
+    ck_assert_double_lt(quantile(reply, "\"0.1\":["), 10);
+    ck_assert_double_gt(quantile(reply, "\"0.9\":["), 10);
 }
 END_TEST
 
@@ -374,6 +392,7 @@ Suite *zoo_suite(void)
     tcase_add_test(cases, a_hole_leaves_a_sequence_to_the_network);
     tcase_add_loop_test(cases, a_sequence_without_a_rule_has_a_spread, 0,
                         (int)(sizeof uncertain / sizeof *uncertain));
+    tcase_add_test(cases, an_xlstm_finds_the_season);
     tcase_add_loop_test(cases, everyday_praise_and_blame_are_told_apart, 0,
                         (int)(sizeof sentences / sizeof *sentences));
     tcase_add_test(cases, words_are_pronounced);
