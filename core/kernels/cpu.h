@@ -16,8 +16,8 @@ enum cpu {
     CPU_AVX512_BF16 = 16, /* CPU_AVX512 and AVX512-BF16 */
     CPU_NEON = 32,       /* Advanced SIMD: every 64-bit Arm */
     CPU_DOTPROD = 64,    /* the above and FEAT_DotProd: SDOT */
-    CPU_AMX = 256,       /* AMX-INT8 and AMX-BF16; tile state kept, and granted to this process */
     CPU_I8MM = 128,      /* the above and FEAT_I8MM: USMMLA */
+    CPU_AMX = 256,       /* AMX-INT8 and AMX-BF16; tile state kept, and granted to this process */
 };
 
 /* The bits of enum cpu that hold here. Any thread. */

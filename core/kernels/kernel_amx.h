@@ -2,8 +2,8 @@
  * Programming Reference, chapter 3). kernel_body.h includes it in place of its own loops for these.
  *
  * A tile register holds 16 rows of 64 bytes. One instruction multiplies 16 rows of A, 64 bytes of codes of
- * each, by 16 outputs, and adds to 16 x 16 sums. What it wants of the weights is 16 rows, each four bytes of
- * each of 16 outputs. A panel has them already, a step apart:
+ * each, by 16 outputs, and adds the products to 16 x 16 sums. Its tile of weights has 16 rows: a row holds
+ * four bytes of each of 16 outputs. A panel has these rows already, a step apart:
  *
  *      step s       [ 16 outputs | 16 | 16 | 16 ]         256 bytes
  *      step s + 1   [ 16 outputs | 16 | 16 | 16 ]
@@ -59,46 +59,37 @@ struct tile_block {
 /* The compiler does not know what the instructions on tiles read. */
 #define TILES_READ_MEMORY() __asm__ volatile("" ::: "memory")
 
-/* The instructions have the numbers of their tiles in them. */
-#define EACH_TILE(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+/* The instructions have the numbers of their tiles in them: CALL(n) for the n that is TILE. */
+#define TILE_CASE(n, CALL) \
+    case n: \
+        CALL(n); \
+        break;
+#define TILE_SWITCH(TILE, CALL) \
+    switch (TILE) { \
+        TILE_CASE(0, CALL) TILE_CASE(1, CALL) TILE_CASE(2, CALL) TILE_CASE(3, CALL) \
+        TILE_CASE(4, CALL) TILE_CASE(5, CALL) TILE_CASE(6, CALL) TILE_CASE(7, CALL) \
+    }
 
 INLINE void tile_zero(const size_t TILE)
 {
-    switch (TILE) {
-#define X(n) \
-    case n: \
-        _tile_zero(n); \
-        break;
-        EACH_TILE(X)
-#undef X
-    }
+    TILE_SWITCH(TILE, _tile_zero)
 }
 
 INLINE void tile_load(const size_t TILE, const void *from, size_t stride)
 {
-    switch (TILE) {
-#define X(n) \
-    case n: \
-        _tile_loadd(n, from, stride); \
-        break;
-        EACH_TILE(X)
-#undef X
-    }
+#define LOAD(n) _tile_loadd(n, from, stride)
+    TILE_SWITCH(TILE, LOAD)
+#undef LOAD
 }
 
 INLINE void tile_store(const size_t TILE, void *to, size_t stride)
 {
-    switch (TILE) {
-#define X(n) \
-    case n: \
-        _tile_stored(n, to, stride); \
-        break;
-        EACH_TILE(X)
-#undef X
-    }
+#define STORE(n) _tile_stored(n, to, stride)
+    TILE_SWITCH(TILE, STORE)
+#undef STORE
 }
 
-/* sums += codes * weights, for the tile `code` of codes and the two tiles of weights */
+/* Two tiles of sums += a tile of codes * both tiles of weights. */
 #define TILES_MULTIPLY(instruction, first, second, codes) \
     do { \
         instruction(first, codes, 6); \

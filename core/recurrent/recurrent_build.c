@@ -7,7 +7,7 @@
  * int8 and bfloat16. If the activation is tanh, h lies in [-1,1] by construction, so codes stand for it,
  * in U and in W of the layer above. With a projection h is a sum of H products, and with relu it grows; what
  * reads it stays float16, while P itself, which reads o * tanh(c), is coded. The same goes for W of the first
- * layer, unless what comes before is bounded; bfloat16 is content with a norm. */
+ * layer, unless the layer before is bounded, or is a norm and the network bfloat16. */
 #include "core/recurrent/recurrent.h"
 
 #include <stdio.h>
