@@ -231,26 +231,25 @@ BRANCHES := $(if $(filter x86_64-%,$(MACHINE)),-fcf-protection=full)$(if $(filte
 ifneq ($(filter x86_64-%,$(MACHINE)),)
 AVX2   := -mavx2 -mfma -mf16c
 AVX512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
-FLAGS_core/kernels/avx2        := $(AVX2)
-FLAGS_core/kernels/avxvnni     := $(AVX2) -mavxvnni
-FLAGS_core/kernels/avx512      := $(AVX512)
-FLAGS_core/kernels/avx512_vnni := $(AVX512) -mavx512vnni
-FLAGS_core/kernels/avx512_bf16 := $(AVX512) -mavx512vnni -mavx512bf16
-FLAGS_core/kernels/amx         := $(AVX512) -mavx512vnni -mavx512bf16 -mamx-tile -mamx-int8 -mamx-bf16
+FLAGS_core/kernel_sets/avx2        := $(AVX2)
+FLAGS_core/kernel_sets/avxvnni     := $(AVX2) -mavxvnni
+FLAGS_core/kernel_sets/avx512      := $(AVX512)
+FLAGS_core/kernel_sets/avx512_vnni := $(AVX512) -mavx512vnni
+FLAGS_core/kernel_sets/avx512_bf16 := $(AVX512) -mavx512vnni -mavx512bf16
+FLAGS_core/kernel_sets/amx         := $(AVX512) -mavx512vnni -mavx512bf16 -mamx-tile -mamx-int8 -mamx-bf16
 endif
 ifneq ($(filter aarch64-%,$(MACHINE)),)
 # gcc's first scheduling loads more ahead than the registers beside a tile hold, and then spills sums of the tile.
 ARM := -fno-schedule-insns
-FLAGS_core/kernels/neon         := $(ARM)
-FLAGS_core/kernels/neon_dotprod := $(ARM) -march=armv8.2-a+dotprod
-FLAGS_core/kernels/neon_i8mm    := $(ARM) -march=armv8.2-a+dotprod+i8mm
+FLAGS_core/kernel_sets/neon         := $(ARM)
+FLAGS_core/kernel_sets/neon_dotprod := $(ARM) -march=armv8.2-a+dotprod
+FLAGS_core/kernel_sets/neon_i8mm    := $(ARM) -march=armv8.2-a+dotprod+i8mm
 endif
 # Kernels round as they are written: contraction would depend on the set. Sanitizers and coverage
 # leave them alone: instrumented, their unrolled tiles take minutes to compile, and their tests put
 # every buffer before a page that must not be touched.
-BODIES := $(patsubst %.c,%,$(shell grep -l '"core/kernels/kernel_body.h"' core/kernels/*.c))
-kernel_flags = $(if $(filter core/kernels/%,$*),-O3 -ffp-contract=off) $(FLAGS_$*) \
-               $(if $(filter $(BODIES),$*),$(PLAIN))
+kernel_flags = $(if $(filter core/kernels/% core/kernel_sets/%,$*),-O3 -ffp-contract=off) $(FLAGS_$*) \
+               $(if $(filter core/kernel_sets/%,$*),$(PLAIN))
 # Loops over all numbers of a sequence, which are no kernel's.
 FLAGS_core/layers/pooling := -O3
 FLAGS_models/bundle/input := -O3
@@ -278,9 +277,8 @@ O        := $(BUILD)/$(MODE)
 SOURCES  := $(foreach floor,$(FLOORS),$(wildcard $(floor)/*.c $(floor)/*/*.c))
 OBJECTS  := $(SOURCES:%.c=$O/%.o)
 LIBRARY  := $O/carousel.a
-# The body of the kernels and its vocabularies compile within their kernel files only.
-HEADERS  := $(filter-out core/kernels/kernel_body.h core/kernels/kernel_amx.h core/kernels/kernel_units.h core/kernels/kernel_rows.h core/kernels/vector_%.h, \
-              $(foreach floor,$(FLOORS),$(wildcard $(floor)/*.h $(floor)/*/*.h)) $(wildcard tests/*/*.h))
+# The body of the kernel sets and its vocabularies compile within the files of the sets only.
+HEADERS  := $(filter-out core/kernel_sets/%,$(foreach floor,$(FLOORS),$(wildcard $(floor)/*.h $(floor)/*/*.h)) $(wildcard tests/*/*.h))
 BINARIES := $(if $(filter release,$(MODE)),$(BUILD),$O)
 CAROUSEL := $(BINARIES)/carousel
 IMPORT   := $(BINARIES)/carousel-import
@@ -605,7 +603,7 @@ help:
 ## bench-arm64: instructions a product in the kernels for arm64, counted; no speed, which an emulator does not have
 bench-arm64: deps-arm64
 	@tests/arm64.sh $(BUILD)/arm64 compile
-	@tests/bench/arm64_instructions.py $(BUILD)/arm64/release/core/kernels
+	@tests/bench/arm64_instructions.py $(BUILD)/arm64/release/core/kernel_sets
 .PHONY: bench-arm64
 
 ## bench-translation: an encoder-decoder against ONNX Runtime and PyTorch, same weights, same tokens; sentences of eng-fra too if PAIRS is there (ten minutes; pip)

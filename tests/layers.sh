@@ -13,7 +13,7 @@ fail() {
 
 # The folders, from the ground up. A file includes its own folder and those before it; server/main.c, which starts
 # everything, may include all.
-folders=(core/base core/kernels core/network core/layers core/recurrent core/scheduler
+folders=(core/base core/kernels core/kernel_sets core/network core/layers core/recurrent core/scheduler
     models/text models/tokenizers models/media models/features models/bundle models/jobs models/forecast models/generation models/translation models/tasks models/explain models/repository
     models/formats models/plan models/readers models/import
     server/base server/playground server/http server/sessions server/request server/api server/routes server/media server/explain
@@ -64,8 +64,7 @@ count 1 'hiredis/hiredis\.h'
 foreign 'png\.h' models/media/png.c
 foreign 'turbojpeg\.h' models/media/jpeg.c
 foreign 'gif_lib\.h' models/media/gif.c
-foreign '.*intrin\.h|arm_neon\.h' core/kernels/vector_avx2.h core/kernels/vector_avx512.h core/kernels/vector_neon.h \
-    $(ls core/kernels/*.[ch])
+foreign '.*intrin\.h|arm_neon\.h' core/kernel_sets/vector_avx2.h core/kernel_sets/vector_avx512.h core/kernel_sets/vector_neon.h
 
 [ $includes -gt 0 ] || fail "no include found: is this the right folder?"
 failed=$((failures > 0))

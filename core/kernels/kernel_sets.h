@@ -1,6 +1,6 @@
-/* kernel_sets: the tables that the selection chooses from; private to core/kernels*.c.
+/* kernel_sets: the tables that the selection chooses from; private to core/kernels and core/kernel_sets.
  *
- * Each set of kernels.def is one constant struct in one file, core/kernels_<set>.c, compiled with
+ * Each set of kernels.def is one constant struct in one file, core/kernel_sets/<set>.c, compiled with
  * the flags of that instruction set alone. On another architecture the file compiles to an empty
  * table (name NULL), which the selection skips, so that no list of files depends on the machine. */
 #ifndef CAROUSEL_CORE_KERNEL_SETS_H

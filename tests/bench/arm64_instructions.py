@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Count the instructions of the product's inner loops for arm64: arm64_instructions.py FOLDER, with the objects of
-core/kernels in it. No speed: what a processor does with them, no emulator knows. For each kernel set and height of a
+core/kernel_sets in it. No speed: what a processor does with them, no emulator knows. For each kernel set and height of a
 tile, the loop with the densest multiplication: instructions in all, and of one product of a weight and an input."""
 import collections
 import re

@@ -3,12 +3,12 @@
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BF16__)
 
-#include "core/kernels/vector_avx512.h"
+#include "core/kernel_sets/vector_avx512.h"
 
 #define KERNELS       kernels_avx512_bf16
 #define KERNELS_NAME  "avx512_bf16"
 #define KERNELS_FUSED true
-#include "core/kernels/kernel_body.h"
+#include "core/kernel_sets/kernel_body.h"
 
 #else
 

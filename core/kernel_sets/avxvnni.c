@@ -3,12 +3,12 @@
 
 #if defined(__AVXVNNI__)
 
-#include "core/kernels/vector_avx2.h"
+#include "core/kernel_sets/vector_avx2.h"
 
 #define KERNELS       kernels_avxvnni
 #define KERNELS_NAME  "avxvnni"
 #define KERNELS_FUSED true
-#include "core/kernels/kernel_body.h"
+#include "core/kernel_sets/kernel_body.h"
 
 #else
 

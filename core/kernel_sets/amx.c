@@ -3,12 +3,12 @@
 
 #if defined(__AMX_INT8__) && defined(__AMX_BF16__) && defined(__AVX512VNNI__) && defined(__AVX512BF16__)
 
-#include "core/kernels/vector_avx512.h"
+#include "core/kernel_sets/vector_avx512.h"
 
 #define KERNELS       kernels_amx
 #define KERNELS_NAME  "amx"
 #define KERNELS_FUSED true
-#include "core/kernels/kernel_body.h"
+#include "core/kernel_sets/kernel_body.h"
 
 #else
 

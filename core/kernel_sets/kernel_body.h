@@ -1,5 +1,5 @@
-/* The body of a kernel set, included by core/kernels_<set>.c after a vector vocabulary
- * (core/vector_*.h) and the definitions of KERNELS (the table) and KERNELS_NAME (its text).
+/* The body of a kernel set, included by core/kernel_sets/<set>.c after a vector vocabulary
+ * (vector_*.h) and the definitions of KERNELS (the table) and KERNELS_NAME (its text).
  *
  * THE PRODUCT, for each row r and output n:
  *
@@ -483,7 +483,7 @@ static void product_f16(const struct product *p)
 
 #ifdef __AMX_TILE__
 
-#include "core/kernels/kernel_amx.h"
+#include "core/kernel_sets/kernel_amx.h"
 
 #else
 
@@ -501,8 +501,8 @@ static void product_int8(const struct product *p)
 
 #endif
 
-#include "core/kernels/kernel_units.h"
-#include "core/kernels/kernel_rows.h"
+#include "core/kernel_sets/kernel_units.h"
+#include "core/kernel_sets/kernel_rows.h"
 
 const struct kernels KERNELS = {
     .name = KERNELS_NAME,

@@ -4,12 +4,12 @@
 
 #if defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
 
-#include "core/kernels/vector_neon.h"
+#include "core/kernel_sets/vector_neon.h"
 
 #define KERNELS       kernels_neon_dotprod
 #define KERNELS_NAME  "neon_dotprod"
 #define KERNELS_FUSED true
-#include "core/kernels/kernel_body.h"
+#include "core/kernel_sets/kernel_body.h"
 
 #else
 

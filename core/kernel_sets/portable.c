@@ -1,8 +1,8 @@
 /* Kernels in C for any machine: the set that is active before another is chosen. */
 #include "core/kernels/kernel_sets.h"
-#include "core/kernels/vector_portable.h"
+#include "core/kernel_sets/vector_portable.h"
 
 #define KERNELS       kernels_portable
 #define KERNELS_NAME  "portable"
 #define KERNELS_FUSED false
-#include "core/kernels/kernel_body.h"
+#include "core/kernel_sets/kernel_body.h"

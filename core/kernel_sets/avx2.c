@@ -3,12 +3,12 @@
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 
-#include "core/kernels/vector_avx2.h"
+#include "core/kernel_sets/vector_avx2.h"
 
 #define KERNELS       kernels_avx2
 #define KERNELS_NAME  "avx2"
 #define KERNELS_FUSED true
-#include "core/kernels/kernel_body.h"
+#include "core/kernel_sets/kernel_body.h"
 
 #else
 

@@ -3,12 +3,12 @@
 
 #if defined(__aarch64__) && defined(__ARM_NEON)
 
-#include "core/kernels/vector_neon.h"
+#include "core/kernel_sets/vector_neon.h"
 
 #define KERNELS       kernels_neon
 #define KERNELS_NAME  "neon"
 #define KERNELS_FUSED true
-#include "core/kernels/kernel_body.h"
+#include "core/kernel_sets/kernel_body.h"
 
 #else
 
