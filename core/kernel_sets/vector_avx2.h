@@ -1,4 +1,4 @@
-/* The vector vocabulary of core/kernel_sets/kernel_body.h in AVX2 with FMA and F16C: 8 floats, 16 registers. */
+/* The vector vocabulary of kernel_body.h in AVX2 with FMA and F16C: 8 floats, 16 registers. */
 #ifndef CAROUSEL_CORE_VECTOR_AVX2_H
 #define CAROUSEL_CORE_VECTOR_AVX2_H
 

@@ -1,4 +1,4 @@
-/* The vector vocabulary of core/kernel_sets/kernel_body.h in AVX-512: 16 floats, 32 registers. */
+/* The vector vocabulary of kernel_body.h in AVX-512: 16 floats, 32 registers. */
 #ifndef CAROUSEL_CORE_VECTOR_AVX512_H
 #define CAROUSEL_CORE_VECTOR_AVX512_H
 

@@ -1,4 +1,4 @@
-/* The vector vocabulary of core/kernel_sets/kernel_body.h in Advanced SIMD: 4 floats, 32 registers. Only int8
+/* The vector vocabulary of kernel_body.h in Advanced SIMD: 4 floats, 32 registers. Only int8
  * differs from one 64-bit Arm to the other: USMMLA, SDOT, or what all have, which is widening to 16 bits. */
 #ifndef CAROUSEL_CORE_VECTOR_NEON_H
 #define CAROUSEL_CORE_VECTOR_NEON_H

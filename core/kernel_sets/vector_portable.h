@@ -1,4 +1,4 @@
-/* The vector vocabulary of core/kernel_sets/kernel_body.h in C with the vector types of gcc and clang: 4
+/* The vector vocabulary of kernel_body.h in C with the vector types of gcc and clang: 4
  * floats, whatever the machine. The multiply-add rounds twice. */
 #ifndef CAROUSEL_CORE_VECTOR_PORTABLE_H
 #define CAROUSEL_CORE_VECTOR_PORTABLE_H
